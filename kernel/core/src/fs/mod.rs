@@ -1,0 +1,1 @@
+//! File-system logic: on-disk formats and the algorithms of the VFS, without locks or frames.

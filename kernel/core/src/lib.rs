@@ -1,0 +1,21 @@
+//! `kiln-core`: every piece of the kernel's logic that needs no hardware.
+//!
+//! Nothing here touches a frame, a port or a lock, so everything here runs under `cargo test`,
+//! Miri and fuzzers on the host, and the launcher uses the same code for the formats that both
+//! sides speak (the channel, the job specification, ext4, EROFS). The kernel's rooms in
+//! `kernel/src` hold the hardware and the concurrency around it.
+#![no_std]
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::cast_possible_truncation))]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod abi;
+pub mod addr;
+pub mod channel;
+pub mod errno;
+pub mod fs;
+pub mod job;
+pub mod num;
