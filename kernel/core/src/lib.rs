@@ -19,3 +19,4 @@ pub mod errno;
 pub mod fs;
 pub mod job;
 pub mod num;
+pub mod report;
