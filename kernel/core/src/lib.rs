@@ -20,3 +20,4 @@ pub mod fs;
 pub mod job;
 pub mod num;
 pub mod report;
+pub mod strace;
