@@ -1,0 +1,199 @@
+//! System calls: the table, the way in and the way out.
+//!
+//! [`table`] lists every call once; the macro below makes of it the array of handlers, the names
+//! for tracing and the rows of `docs/syscalls.md`. A handler takes a [`Call`] and its arguments in
+//! their own types and answers a value or an [`Errno`]. Handlers stand in files by subject and
+//! call down into `process`, `fs` and `vm`; nothing below calls up here. [`thread::main_loop`] is
+//! what every user thread runs; [`trace`] prints calls for `--strace`; [`count`] counts them.
+
+use alloc::sync::Arc;
+
+use kiln_core::addr::UserAddr;
+use kiln_core::errno::Errno;
+use kiln_core::num::{int_arg, low32, usize_of};
+use kiln_core::strace::Arg;
+
+use crate::arch::user::UserContext;
+use crate::process::Task;
+
+pub(crate) mod count;
+mod thread;
+pub(crate) mod trace;
+
+pub(crate) use thread::{main_loop, start};
+
+/// A system call in progress.
+pub(crate) struct Call<'a> {
+    /// The thread that made it.
+    pub(crate) task: &'a Arc<Task>,
+    /// Its registers; `orig_rax` holds the call's number.
+    pub(crate) regs: &'a mut UserContext,
+}
+
+/// What a call answers: RAX, or an error.
+pub(crate) type SysResult = Result<u64, Errno>;
+
+/// A handler with its arguments still in registers.
+type Handler = fn(&mut Call<'_>) -> SysResult;
+
+/// How much of Linux's behaviour is there; `docs/syscalls.md` shows it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Support {
+    /// All of it.
+    Full,
+    /// The note says what is missing.
+    Partial,
+    /// It answers without effect, as the note says.
+    Stub,
+    /// ENOSYS.
+    Absent,
+}
+
+/// A row of the table.
+pub(crate) struct Entry {
+    /// `__NR_…` (asm/unistd_64.h).
+    pub(crate) number: u16,
+    /// The name without a prefix.
+    pub(crate) name: &'static str,
+    /// How tracing shows the arguments.
+    pub(crate) args: &'static [Arg],
+    /// What serves it; `None` for an absent call.
+    handler: Option<Handler>,
+}
+
+/// An argument's own type, from its register. Narrow types take the low bits, as Linux's do.
+pub(crate) trait FromArg {
+    /// Reads the register.
+    fn from_arg(raw: u64) -> Self;
+}
+
+impl FromArg for u64 {
+    fn from_arg(raw: u64) -> Self {
+        raw
+    }
+}
+impl FromArg for i64 {
+    fn from_arg(raw: u64) -> Self {
+        raw.cast_signed()
+    }
+}
+impl FromArg for usize {
+    fn from_arg(raw: u64) -> Self {
+        usize_of(raw)
+    }
+}
+impl FromArg for u32 {
+    fn from_arg(raw: u64) -> Self {
+        low32(raw)
+    }
+}
+impl FromArg for i32 {
+    fn from_arg(raw: u64) -> Self {
+        int_arg(raw)
+    }
+}
+impl FromArg for UserAddr {
+    fn from_arg(raw: u64) -> Self {
+        Self::new(raw)
+    }
+}
+
+/// Calls a handler with as many registers as it has arguments, in the ABI's order.
+macro_rules! invoke {
+    ($handler:path, $call:ident,) => { $handler($call) };
+    ($handler:path, $call:ident, $($arg:ident)+) => {
+        invoke!(@take $handler, $call, [$($arg)+] [rdi rsi rdx r10 r8 r9] [])
+    };
+    (@take $handler:path, $call:ident, [] [$($left:ident)*] [$($register:ident)*]) => {
+        $handler($call, $(FromArg::from_arg($register)),*)
+    };
+    (@take $handler:path, $call:ident, [$first:ident $($arg:ident)*]
+        [$register:ident $($left:ident)*] [$($taken:ident)*]) => {{
+        let $register = $call.regs.$register;
+        invoke!(@take $handler, $call, [$($arg)*] [$($left)*] [$($taken)* $register])
+    }};
+}
+
+/// One row's handler, or none.
+macro_rules! handler {
+    ([] [$($arg:ident)*]) => { None };
+    ([$handler:path] [$($arg:ident)*]) => {
+        Some((|call: &mut Call<'_>| invoke!($handler, call, $($arg)*)) as Handler)
+    };
+}
+
+/// Makes [`table::ENTRIES`] of the rows; `harness` reads the same file with a macro of its own.
+macro_rules! syscalls {
+    ($($number:literal $name:ident($($arg:ident),*) [$($($part:ident)::+)?] $support:ident $note:literal;)*) => {
+        use super::*;
+        /// Every call that Linux has on x86-64, in the order of numbers.
+        pub(crate) static ENTRIES: &[Entry] = &[$(Entry {
+            number: $number,
+            name: stringify!($name),
+            args: &[$(Arg::$arg),*],
+            handler: handler!([$(crate::syscall::$($part)::+)?] [$($arg)*]),
+        }),*];
+        const _: () = {
+            $(assert!(matches!(Support::$support, Support::Absent) == (!has_handler!($($($part)::+)?)),
+                concat!("the row of ", stringify!($name), " is Absent just when it has no handler"));)*
+        };
+    };
+}
+macro_rules! has_handler {
+    () => {
+        false
+    };
+    ($($part:ident)::+) => {
+        true
+    };
+}
+
+mod table;
+
+/// One more than the highest number in the table.
+pub(crate) const COUNT: usize = 451;
+
+/// The handlers by number.
+static HANDLERS: [Handler; COUNT] = handlers();
+
+#[expect(clippy::indexing_slicing, reason = "evaluated at build time")]
+const fn handlers() -> [Handler; COUNT] {
+    let mut handlers = [absent as Handler; COUNT];
+    let mut row = 0;
+    while row < table::ENTRIES.len() {
+        if let Some(handler) = table::ENTRIES[row].handler {
+            handlers[table::ENTRIES[row].number as usize] = handler;
+        }
+        row += 1;
+    }
+    handlers
+}
+
+fn absent(call: &mut Call<'_>) -> SysResult {
+    count::unimplemented(call.regs.orig_rax);
+    Err(Errno::ENOSYS)
+}
+
+/// The row of the call with this number.
+pub(crate) fn entry(number: u64) -> Option<&'static Entry> {
+    let number = u16::try_from(number).ok()?;
+    let row = table::ENTRIES.binary_search_by_key(&number, |entry| entry.number).ok()?;
+    table::ENTRIES.get(row)
+}
+
+/// Runs the call that the registers ask for and leaves its answer in RAX.
+fn dispatch(task: &Arc<Task>, regs: &mut UserContext) {
+    let number = regs.orig_rax;
+    count::called(number);
+    let handler = HANDLERS.get(usize_of(number)).copied().unwrap_or(absent);
+    let mut call = Call { task, regs };
+    let result = if trace::enabled() {
+        trace::traced(&mut call, handler)
+    } else {
+        handler(&mut call)
+    };
+    regs.rax = match result {
+        Ok(value) => value,
+        Err(errno) => errno.to_return(),
+    };
+}
