@@ -1,0 +1,2 @@
+//! Files and directories.
+crate::behaviour::behaviours! { "file": open_flags }

@@ -1,0 +1,136 @@
+//! Programs that aren't behaviours themselves: those that behaviours execute (`args`, `fds`,
+//! ...) and those that tests use as a job (`exit N`, `kill SIG`, `cat`, `fill`, ...).
+
+use crate::out::{error, say};
+use crate::sys::{file, process, signal, time};
+use std::ffi::CStr;
+
+/// Runs a helper: its name, then its arguments.
+pub(crate) fn run(args: &[&CStr]) -> i32 {
+    let Some(name) = args.first() else { return 2 };
+    let rest = &args[1..];
+    match name.to_bytes() {
+        b"exit" => number(rest, 0),
+        b"kill" => kill_self(number(rest, 0)),
+        b"cat" => cat(),
+        b"fill" => fill(number(rest, 0), number(rest, 1)),
+        b"drain" => drain(),
+        b"sleep" => sleep(number(rest, 0)),
+        b"spin" => spin(),
+        b"true" => 0,
+        b"env" => env(),
+        b"args" => arguments(rest),
+        b"fds" => descriptors(),
+        b"signals" => signals(),
+        other => {
+            error(&format!(
+                "no such helper: {}",
+                String::from_utf8_lossy(other)
+            ));
+            2
+        }
+    }
+}
+
+fn number(args: &[&CStr], index: usize) -> i32 {
+    args.get(index)
+        .and_then(|a| a.to_str().ok())
+        .and_then(|a| a.parse().ok())
+        .unwrap_or(0)
+}
+
+fn kill_self(sig: i32) -> i32 {
+    let _ = signal::set(sig, signal::SIG_DFL);
+    let _ = signal::raise(sig);
+    99
+}
+
+/// Standard input to standard output, until either ends.
+fn cat() -> i32 {
+    let mut buf = vec![0u8; 65536];
+    loop {
+        match file::read(0, &mut buf) {
+            Ok(0) => return 0,
+            Ok(n) => {
+                if file::write_all(1, &buf[..n]).is_err() {
+                    return 1;
+                }
+            }
+            Err(_) => return 1,
+        }
+    }
+}
+
+/// Writes `kib` KiB of a byte that counts up from `first`.
+fn fill(kib: i32, first: i32) -> i32 {
+    let block: Vec<u8> = (0..1024).map(|i| (i + first) as u8).collect();
+    for _ in 0..kib {
+        if file::write_all(1, &block).is_err() {
+            return 1;
+        }
+    }
+    0
+}
+
+/// Counts standard input's bytes.
+fn drain() -> i32 {
+    let mut buf = vec![0u8; 65536];
+    let mut total = 0u64;
+    while let Ok(n @ 1..) = file::read(0, &mut buf) {
+        total += n as u64;
+    }
+    say!("{total}");
+    0
+}
+
+fn sleep(ms: i32) -> i32 {
+    i32::from(time::sleep_ms(i64::from(ms)).is_err())
+}
+
+fn spin() -> i32 {
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
+fn env() -> i32 {
+    for (key, value) in std::env::vars_os() {
+        say!("{}={}", key.to_string_lossy(), value.to_string_lossy());
+    }
+    0
+}
+
+fn arguments(args: &[&CStr]) -> i32 {
+    for (i, arg) in args.iter().enumerate() {
+        say!("arg {i}: {arg:?}");
+    }
+    0
+}
+
+/// Which of the first 32 descriptors are open, and whether each closes on exec.
+fn descriptors() -> i32 {
+    for fd in 0..32 {
+        if let Ok(flags) = file::fcntl(fd, libc::F_GETFD, 0) {
+            say!("fd {fd}: flags {flags}");
+        }
+    }
+    0
+}
+
+/// Dispositions and masks as this program found them.
+fn signals() -> i32 {
+    for sig in 1..=64 {
+        match signal::current(sig) {
+            Ok(action) if action.handler == signal::SIG_DFL => {}
+            Ok(action) if action.handler == signal::SIG_IGN => {
+                say!("{}: ignored", signal::name(sig));
+            }
+            Ok(_) => say!("{}: handled", signal::name(sig)),
+            Err(errno) => say!("{}: {errno}", signal::name(sig)),
+        }
+    }
+    say!("mask {}", signal::mask_names(signal::mask()));
+    say!("pending {}", signal::mask_names(signal::pending()));
+    say!("own pid is known: {}", process::getpid().is_ok());
+    0
+}

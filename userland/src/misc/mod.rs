@@ -1,0 +1,2 @@
+//! What fits nowhere else.
+crate::behaviour::behaviours! { "misc": unknown_syscalls }

@@ -1,0 +1,13 @@
+//! Numbers that no system call has answer ENOSYS and nothing else (syscalls(2)).
+use crate::out::show;
+use crate::sys;
+use std::ffi::CStr;
+
+pub(crate) fn run(_: &[&CStr]) -> i32 {
+    for number in [-1, -2, 400, 511, 600, 1000, 1023, 4096, 0x4000_0000, i64::MAX, i64::MIN] {
+        // SAFETY: no such call; nothing happens.
+        let result = unsafe { sys::call(number, [1, 2, 3, 4, 5, 6]) };
+        show(&format!("syscall {number:#x}"), result);
+    }
+    0
+}

@@ -1,0 +1,2 @@
+//! Standard input, output and error.
+crate::behaviour::behaviours! { "stream": both_outputs }

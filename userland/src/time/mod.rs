@@ -1,0 +1,2 @@
+//! Clocks and sleeping.
+crate::behaviour::behaviours! { "time": monotonic }
