@@ -14,10 +14,13 @@ extern crate std;
 
 pub mod abi;
 pub mod addr;
+pub mod auxv;
 pub mod channel;
+pub mod elf;
 pub mod errno;
 pub mod fs;
 pub mod job;
 pub mod num;
 pub mod report;
 pub mod strace;
+pub mod vma;

@@ -1,0 +1,324 @@
+//! A new program's stack: argument and environment strings, and what the kernel tells the
+//! program about itself (the auxiliary vector).
+//!
+//! [`ArgStrings`] collects the strings under Linux's limits (`fs/exec.c`); [`build`] lays them
+//! and the vector out as bytes, from the stack pointer to the top of the stack, exactly as
+//! `fs/binfmt_elf.c` does.
+
+use alloc::vec::Vec;
+
+use crate::abi;
+use crate::num::{u64_of, usize_of};
+
+/// Longest string with its NUL (`MAX_ARG_STRLEN`).
+pub const STRING_MAX: usize = 131_072;
+/// What strings and pointers may always take (`ARG_MAX`).
+const ALWAYS_ALLOWED: u64 = 131_072;
+/// What they may take at most: three quarters of the default stack.
+const NEVER_MORE: u64 = (8 << 20) / 4 * 3;
+/// The machine's name for `AT_PLATFORM`.
+const PLATFORM: &[u8] = b"x86_64\0";
+const WORD: usize = 8;
+
+/// Why strings or stack couldn't be made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StackError {
+    /// A string or their sum passes the limits: `E2BIG`.
+    TooBig,
+    /// No memory.
+    NoMemory,
+}
+
+impl From<StackError> for crate::errno::Errno {
+    fn from(error: StackError) -> Self {
+        match error {
+            StackError::TooBig => Self::E2BIG,
+            StackError::NoMemory => Self::ENOMEM,
+        }
+    }
+}
+
+/// Argument and environment strings in one buffer, each with its NUL.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ArgStrings {
+    bytes: Vec<u8>,
+    args: usize,
+    envs: usize,
+    limit: u64,
+}
+
+impl ArgStrings {
+    /// An empty set that takes as much as a soft `RLIMIT_STACK` of `stack_limit` bytes allows.
+    #[must_use]
+    pub fn new(stack_limit: u64) -> Self {
+        let limit = NEVER_MORE.min(stack_limit / 4).max(ALWAYS_ALLOWED);
+        Self {
+            limit,
+            ..Self::default()
+        }
+    }
+
+    /// Number of arguments.
+    #[must_use]
+    pub fn args(&self) -> usize {
+        self.args
+    }
+
+    /// Number of environment strings.
+    #[must_use]
+    pub fn envs(&self) -> usize {
+        self.envs
+    }
+
+    /// All strings with their NULs, arguments first.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// How long a next string may be, its NUL included.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        let used = u64_of(self.bytes.len() + (self.args.max(1) + self.envs + 1) * WORD);
+        usize_of(self.limit.saturating_sub(used)).min(STRING_MAX)
+    }
+
+    /// Adds an argument (without NUL); all arguments come before the environment.
+    ///
+    /// # Errors
+    /// [`StackError`].
+    pub fn push_arg(&mut self, arg: &[u8]) -> Result<(), StackError> {
+        self.push(arg)?;
+        self.args += 1;
+        Ok(())
+    }
+
+    /// Adds an environment string (without NUL).
+    ///
+    /// # Errors
+    /// [`StackError`].
+    pub fn push_env(&mut self, env: &[u8]) -> Result<(), StackError> {
+        self.push(env)?;
+        self.envs += 1;
+        Ok(())
+    }
+
+    /// Puts `new` (in this order) in the place of the first argument: what a `#!` line does.
+    ///
+    /// # Errors
+    /// [`StackError`]; the strings are unchanged.
+    pub fn replace_first_arg(&mut self, new: &[&[u8]]) -> Result<(), StackError> {
+        let old_len = match self.args {
+            0 => 0,
+            _ => self
+                .bytes
+                .iter()
+                .position(|b| *b == 0)
+                .map_or(0, |at| at + 1),
+        };
+        let mut next = Self {
+            bytes: Vec::new(),
+            args: 0,
+            envs: self.envs,
+            limit: self.limit,
+        };
+        new.iter().try_for_each(|arg| next.push_arg(arg))?;
+        next.args += self.args.saturating_sub(1);
+        let rest = self.bytes.get(old_len..).unwrap_or_default();
+        next.bytes
+            .try_reserve(rest.len())
+            .map_err(|_| StackError::NoMemory)?;
+        next.bytes.extend_from_slice(rest);
+        if next.used() > next.limit {
+            return Err(StackError::TooBig);
+        }
+        *self = next;
+        Ok(())
+    }
+
+    fn used(&self) -> u64 {
+        u64_of(self.bytes.len() + (self.args.max(1) + self.envs) * WORD)
+    }
+
+    fn push(&mut self, string: &[u8]) -> Result<(), StackError> {
+        if string.len() >= self.room() {
+            return Err(StackError::TooBig);
+        }
+        self.bytes
+            .try_reserve(string.len() + 1)
+            .map_err(|_| StackError::NoMemory)?;
+        self.bytes.extend_from_slice(string);
+        self.bytes.push(0);
+        Ok(())
+    }
+}
+
+/// What the auxiliary vector says beyond the strings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct AuxInfo {
+    /// `AT_HWCAP`: CPUID 1 EDX.
+    pub hwcap: u64,
+    /// `AT_HWCAP2`: bit 1: FSGSBASE may be used.
+    pub hwcap2: u64,
+    /// `AT_MINSIGSTKSZ`: bytes that a signal frame needs.
+    pub min_signal_stack: u64,
+    /// `AT_PHDR`: where the program headers lie in memory.
+    pub phdr: u64,
+    /// `AT_PHNUM`.
+    pub phnum: u64,
+    /// `AT_BASE`: where the interpreter lies; 0 without one.
+    pub base: u64,
+    /// `AT_ENTRY`: the program's entry point.
+    pub entry: u64,
+    /// `AT_UID`, `AT_EUID`, `AT_GID`, `AT_EGID`.
+    pub ids: [u32; 4],
+    /// `AT_SECURE`: the program has more rights than who started it.
+    pub secure: bool,
+}
+
+/// A stack ready to be written to memory.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InitialStack {
+    /// Where `bytes` goes and what RSP is.
+    pub pointer: u64,
+    /// Everything from there to the stack's top.
+    pub bytes: Vec<u8>,
+    /// Addresses of the first argument string, of the first environment string, and past the
+    /// last one, for `/proc/PID/cmdline` and `environ`.
+    pub strings: [u64; 3],
+    /// Where the auxiliary vector lies and its length, for `/proc/PID/auxv`.
+    pub vector: (u64, usize),
+}
+
+/// The numbers around the strings.
+pub struct Frame<'a> {
+    /// First address above the stack.
+    pub top: u64,
+    /// Random distance between strings and vector, in bytes; only the low 13 bits are used.
+    pub jitter: u64,
+    /// What `AT_EXECFN` shows: the path as it was given to `execve`.
+    pub path: &'a [u8],
+    /// What `AT_RANDOM` shows.
+    pub random: [u8; 16],
+    /// The rest of the vector.
+    pub aux: AuxInfo,
+}
+
+/// Lays out the initial stack.
+///
+/// # Errors
+/// [`StackError`].
+pub fn build(strings: &ArgStrings, frame: &Frame<'_>) -> Result<InitialStack, StackError> {
+    let layout = Layout::new(strings, frame)?;
+    let mut out = Vec::new();
+    out.try_reserve_exact(usize_of(frame.top - layout.pointer))
+        .map_err(|_| StackError::NoMemory)?;
+    let mut put = |word: u64| out.extend_from_slice(&word.to_le_bytes());
+    put(u64_of(strings.args));
+    let env_start = layout.pointers(strings, &mut put);
+    let vector_at = layout.pointer + u64_of((strings.args + strings.envs + 3) * WORD);
+    for (key, value) in vector(frame, &layout) {
+        put(key);
+        put(value);
+    }
+    let pad_to = |out: &mut Vec<u8>, addr: u64| {
+        out.resize(usize_of(addr - layout.pointer), 0);
+    };
+    pad_to(&mut out, layout.random);
+    out.extend_from_slice(&frame.random);
+    pad_to(&mut out, layout.platform);
+    out.extend_from_slice(PLATFORM);
+    pad_to(&mut out, layout.strings);
+    out.extend_from_slice(&strings.bytes);
+    out.extend_from_slice(frame.path);
+    pad_to(&mut out, frame.top);
+    Ok(InitialStack {
+        pointer: layout.pointer,
+        bytes: out,
+        strings: [layout.strings, env_start, layout.path],
+        vector: (vector_at, VECTOR_WORDS * WORD),
+    })
+}
+
+/// Entries of the vector, `AT_NULL` included, in words.
+const VECTOR_WORDS: usize = 20 * 2;
+
+fn vector(frame: &Frame<'_>, layout: &Layout) -> [(u64, u64); VECTOR_WORDS / 2] {
+    let aux = &frame.aux;
+    let [uid, euid, gid, egid] = aux.ids.map(u64::from);
+    [
+        (abi::AT_MINSIGSTKSZ, aux.min_signal_stack),
+        (abi::AT_HWCAP, aux.hwcap),
+        (abi::AT_PAGESZ, u64_of(crate::addr::PAGE_SIZE)),
+        (abi::AT_CLKTCK, 100),
+        (abi::AT_PHDR, aux.phdr),
+        (abi::AT_PHENT, u64::from(crate::elf::PROGRAM_HEADER_SIZE)),
+        (abi::AT_PHNUM, aux.phnum),
+        (abi::AT_BASE, aux.base),
+        (abi::AT_FLAGS, 0),
+        (abi::AT_ENTRY, aux.entry),
+        (abi::AT_UID, uid),
+        (abi::AT_EUID, euid),
+        (abi::AT_GID, gid),
+        (abi::AT_EGID, egid),
+        (abi::AT_SECURE, u64::from(aux.secure)),
+        (abi::AT_RANDOM, layout.random),
+        (abi::AT_HWCAP2, aux.hwcap2),
+        (abi::AT_EXECFN, layout.path),
+        (abi::AT_PLATFORM, layout.platform),
+        (abi::AT_NULL, 0),
+    ]
+    .map(|(key, value)| (u64::from(key), value))
+}
+
+/// Where each part lies.
+struct Layout {
+    path: u64,
+    strings: u64,
+    platform: u64,
+    random: u64,
+    pointer: u64,
+}
+
+impl Layout {
+    fn new(strings: &ArgStrings, frame: &Frame<'_>) -> Result<Self, StackError> {
+        let down =
+            |from: u64, bytes: usize| from.checked_sub(u64_of(bytes)).ok_or(StackError::TooBig);
+        // The last word of a stack is always 0.
+        let path = down(frame.top, WORD + frame.path.len() + 1)?;
+        let start = down(path, strings.bytes.len())?;
+        let aligned = down(start, usize_of(frame.jitter & 0x1FFF))? & !15;
+        let platform = down(aligned, PLATFORM.len())?;
+        let random = down(platform, 16)?;
+        let vector = down(random, VECTOR_WORDS * WORD)?;
+        let pointers = (strings.args + 1 + strings.envs + 1 + 1) * WORD;
+        Ok(Self {
+            path,
+            strings: start,
+            platform,
+            random,
+            pointer: down(vector, pointers)? & !15,
+        })
+    }
+
+    /// Writes the two pointer arrays; the address of the first environment string.
+    fn pointers(&self, strings: &ArgStrings, put: &mut impl FnMut(u64)) -> u64 {
+        let mut at = self.strings;
+        let mut env_start = at;
+        let lengths = strings.bytes.split_inclusive(|byte| *byte == 0);
+        let mut lengths = lengths.map(|string| u64_of(string.len()));
+        for count in [strings.args, strings.envs] {
+            env_start = at;
+            for len in lengths.by_ref().take(count) {
+                put(at);
+                at += len;
+            }
+            put(0);
+        }
+        env_start
+    }
+}
+
+#[cfg(test)]
+#[path = "auxv_tests.rs"]
+mod tests;

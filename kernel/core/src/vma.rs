@@ -1,0 +1,463 @@
+//! The map of an address space: which ranges of addresses are what.
+//!
+//! [`AreaMap`] keeps [`Area`]s sorted and disjoint, splits them at the borders of an operation,
+//! merges equal neighbours again, and finds gaps. What lies behind an area is the caller's
+//! business, as long as it can say what lies further on ([`Backing`]). The kernel's `vm` puts
+//! locks and page tables around it.
+//!
+//! Every operation that needs memory reserves it before it changes anything, so a failure leaves
+//! the map as it was.
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use crate::addr::PAGE_SIZE;
+
+const PAGE: u64 = PAGE_SIZE as u64;
+
+/// Most areas a map may hold (`sysctl_max_map_count`).
+pub const MAX_AREAS: usize = 65_530;
+
+bitflags::bitflags! {
+    /// What a program may do with memory; the bits are mmap's `PROT_*`.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+    pub struct Prot: u32 {
+        /// `PROT_READ`.
+        const READ = 1;
+        /// `PROT_WRITE`.
+        const WRITE = 2;
+        /// `PROT_EXEC`.
+        const EXEC = 4;
+    }
+}
+
+bitflags::bitflags! {
+    /// An area's other properties.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+    pub struct AreaFlags: u32 {
+        /// Changes are seen by everybody who maps the same (`MAP_SHARED`).
+        const SHARED = 1 << 0;
+        /// Grows towards lower addresses on a fault below it (`MAP_GROWSDOWN`).
+        const GROWS_DOWN = 1 << 1;
+        /// Pages stay in memory (`mlock`).
+        const LOCKED = 1 << 2;
+        /// Not counted against the commit limit (`MAP_NORESERVE`).
+        const NO_RESERVE = 1 << 3;
+        /// A child doesn't get it (`MADV_DONTFORK`).
+        const DONT_FORK = 1 << 4;
+        /// A child gets it empty (`MADV_WIPEONFORK`).
+        const WIPE_ON_FORK = 1 << 5;
+        /// Left out of core dumps (`MADV_DONTDUMP`).
+        const DONT_DUMP = 1 << 6;
+        /// Read in order (`MADV_SEQUENTIAL`).
+        const SEQUENTIAL = 1 << 7;
+        /// Read in no order (`MADV_RANDOM`).
+        const RANDOM = 1 << 8;
+        /// `mprotect` may add `PROT_WRITE`: not so for a shared mapping of a file opened for reading.
+        const MAY_WRITE = 1 << 9;
+        /// `mprotect` may add `PROT_EXEC`: not so on a `noexec` mount.
+        const MAY_EXEC = 1 << 10;
+        /// Pages are locked as they are touched (`MLOCK_ONFAULT`).
+        const LOCK_ON_FAULT = 1 << 11;
+        /// Huge pages wanted (`MADV_HUGEPAGE`); remembered only.
+        const HUGE_PAGE = 1 << 12;
+        /// Huge pages not wanted (`MADV_NOHUGEPAGE`); remembered only.
+        const NO_HUGE_PAGE = 1 << 13;
+        /// Same pages may be merged (`MADV_MERGEABLE`); remembered only.
+        const MERGEABLE = 1 << 14;
+    }
+}
+
+/// What lies behind an area.
+pub trait Backing: Clone {
+    /// What lies `bytes` (whole pages) further on.
+    #[must_use]
+    fn advanced(&self, bytes: u64) -> Self;
+    /// Whether `next` is what lies `bytes` further on, so that two areas are one.
+    fn continues(&self, bytes: u64, next: &Self) -> bool;
+}
+
+/// A range of whole pages with the same rights and the same thing behind it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Area<B> {
+    /// First address.
+    pub start: u64,
+    /// First address past it; more than `start`.
+    pub end: u64,
+    /// Rights.
+    pub prot: Prot,
+    /// Other properties.
+    pub flags: AreaFlags,
+    /// What lies behind.
+    pub backing: B,
+}
+
+impl<B> Area<B> {
+    /// Length in bytes.
+    pub fn size(&self) -> u64 {
+        self.end - self.start
+    }
+
+    /// Whether the address lies in it.
+    pub fn contains(&self, addr: u64) -> bool {
+        self.start <= addr && addr < self.end
+    }
+
+    /// Whether it is the same memory for everybody who maps it.
+    pub fn is_shared(&self) -> bool {
+        self.flags.contains(AreaFlags::SHARED)
+    }
+}
+
+impl<B: Backing> Area<B> {
+    /// The part within `range`, which overlaps it.
+    #[must_use]
+    pub fn part(&self, range: &Range<u64>) -> Self {
+        let start = self.start.max(range.start);
+        Self {
+            start,
+            end: self.end.min(range.end),
+            prot: self.prot,
+            flags: self.flags,
+            backing: self.backing.advanced(start - self.start),
+        }
+    }
+
+    fn joins(&self, next: &Self) -> bool {
+        self.end == next.start
+            && self.prot == next.prot
+            && self.flags == next.flags
+            && self.backing.continues(self.size(), &next.backing)
+    }
+}
+
+/// Why the map wasn't changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MapError {
+    /// No memory for the bookkeeping.
+    NoMemory,
+    /// [`MAX_AREAS`] would be passed.
+    TooMany,
+    /// The range isn't free.
+    Occupied,
+}
+
+/// Which gap is looked for.
+#[derive(Clone, Debug)]
+pub struct Gap {
+    /// Bytes, whole pages.
+    pub len: u64,
+    /// Where it must lie.
+    pub within: Range<u64>,
+    /// Bytes left free below an area that grows down.
+    pub guard: u64,
+    /// Alignment of its start, a power of two of at least a page.
+    pub align: u64,
+}
+
+/// The areas of one address space, sorted and disjoint.
+#[derive(Clone, Debug)]
+pub struct AreaMap<B> {
+    areas: Vec<Area<B>>,
+    bytes: u64,
+}
+
+impl<B> Default for AreaMap<B> {
+    fn default() -> Self {
+        Self {
+            areas: Vec::new(),
+            bytes: 0,
+        }
+    }
+}
+
+impl<B: Backing> AreaMap<B> {
+    /// Bytes in all areas together.
+    pub fn total_bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// How many areas there are.
+    pub fn len(&self) -> usize {
+        self.areas.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.areas.is_empty()
+    }
+
+    /// All areas in the order of their addresses.
+    pub fn iter(&self) -> core::slice::Iter<'_, Area<B>> {
+        self.areas.iter()
+    }
+
+    /// The area the address lies in.
+    pub fn find(&self, addr: u64) -> Option<&Area<B>> {
+        self.first_ending_above(addr)
+            .filter(|area| area.start <= addr)
+    }
+
+    /// The area the address lies in, or else the next one above it.
+    pub fn first_ending_above(&self, addr: u64) -> Option<&Area<B>> {
+        self.areas.get(self.position(addr))
+    }
+
+    /// The last area that ends at or below the address.
+    pub fn last_ending_below(&self, addr: u64) -> Option<&Area<B>> {
+        self.areas.get(self.position(addr).checked_sub(1)?)
+    }
+
+    /// The areas that overlap the range.
+    pub fn overlapping(&self, range: &Range<u64>) -> impl Iterator<Item = &Area<B>> {
+        let end = range.end;
+        self.areas
+            .get(self.position(range.start)..)
+            .unwrap_or_default()
+            .iter()
+            .take_while(move |area| area.start < end)
+    }
+
+    /// Whether every address of the range lies in an area.
+    pub fn covers(&self, range: &Range<u64>) -> bool {
+        let mut next = range.start;
+        for area in self.overlapping(range) {
+            if area.start > next {
+                return false;
+            }
+            next = area.end;
+        }
+        next >= range.end
+    }
+
+    /// Whether no address of the range lies in an area.
+    pub fn is_free(&self, range: &Range<u64>) -> bool {
+        self.overlapping(range).next().is_none()
+    }
+
+    /// Adds an area where there is none, and merges it with equal neighbours.
+    ///
+    /// # Errors
+    /// [`MapError`]; the map is unchanged.
+    pub fn insert(&mut self, area: Area<B>) -> Result<(), MapError> {
+        let at = self.position(area.start);
+        if self.areas.get(at).is_some_and(|next| next.start < area.end) {
+            return Err(MapError::Occupied);
+        }
+        self.bytes += area.size();
+        if let Some(before) = at.checked_sub(1).and_then(|i| self.areas.get_mut(i))
+            && before.joins(&area)
+        {
+            before.end = area.end;
+            self.merge_around(at - 1, at - 1);
+            return Ok(());
+        }
+        if let Some(next) = self.areas.get_mut(at)
+            && area.joins(next)
+        {
+            next.start = area.start;
+            next.backing = area.backing;
+            return Ok(());
+        }
+        if let Err(error) = self.reserve(1) {
+            self.bytes -= area.size();
+            return Err(error);
+        }
+        self.areas.insert(at, area);
+        Ok(())
+    }
+
+    /// Removes what lies in the range, each piece handed to `removed`.
+    ///
+    /// # Errors
+    /// [`MapError`] when an area would have to be split and can't; the map is unchanged.
+    pub fn remove(
+        &mut self,
+        range: &Range<u64>,
+        mut removed: impl FnMut(Area<B>),
+    ) -> Result<(), MapError> {
+        let indices = self.isolate(range)?;
+        let mut bytes = 0;
+        for area in self.areas.drain(indices) {
+            bytes += area.size();
+            removed(area);
+        }
+        self.bytes -= bytes;
+        Ok(())
+    }
+
+    /// Changes what lies in the range; `change` mustn't touch `start` and `end`.
+    ///
+    /// # Errors
+    /// [`MapError`] when an area would have to be split and can't; the map is unchanged.
+    pub fn update(
+        &mut self,
+        range: &Range<u64>,
+        mut change: impl FnMut(&mut Area<B>),
+    ) -> Result<(), MapError> {
+        let indices = self.isolate(range)?;
+        let touched = self.areas.get_mut(indices.clone()).unwrap_or_default();
+        touched.iter_mut().for_each(&mut change);
+        if !indices.is_empty() {
+            self.merge_around(indices.start, indices.end - 1);
+        }
+        Ok(())
+    }
+
+    /// Moves the start of the area at `start` down to `new_start`; the space must be free, and
+    /// the backing stays as it is (for areas without one). Whether there was such an area.
+    pub fn grow_down(&mut self, start: u64, new_start: u64) -> bool {
+        let at = self.position(start);
+        let floor = at
+            .checked_sub(1)
+            .and_then(|i| self.areas.get(i))
+            .map_or(0, |a| a.end);
+        match self.areas.get_mut(at) {
+            Some(area) if area.start == start && (floor..start).contains(&new_start) => {
+                self.bytes += start - new_start;
+                area.start = new_start;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The start of the highest gap that fits.
+    pub fn gap_top_down(&self, gap: &Gap) -> Option<u64> {
+        let mut ceiling = gap.within.end;
+        let mut at = self.position(ceiling);
+        // The area that holds the ceiling or lies above it limits the first gap.
+        if let Some(area) = self.areas.get(at) {
+            ceiling = ceiling.min(Self::floor_of(area, gap.guard));
+        }
+        loop {
+            let below = at.checked_sub(1).and_then(|i| self.areas.get(i));
+            let floor = below.map_or(0, |area| area.end).max(gap.within.start);
+            let start = ceiling
+                .checked_sub(gap.len)
+                .map(|start| start & !(gap.align - 1));
+            if let Some(start) = start.filter(|start| *start >= floor) {
+                return Some(start);
+            }
+            let below = below.filter(|area| area.start > gap.within.start)?;
+            ceiling = ceiling.min(Self::floor_of(below, gap.guard));
+            at -= 1;
+        }
+    }
+
+    /// The start of the lowest gap that fits.
+    pub fn gap_bottom_up(&self, gap: &Gap) -> Option<u64> {
+        let mut floor = gap.within.start;
+        let first = self.position(floor);
+        let areas = self.areas.get(first..).unwrap_or_default();
+        let mut above = areas.iter();
+        loop {
+            let next = above.next();
+            let ceiling = next.map_or(gap.within.end, |area| {
+                Self::floor_of(area, gap.guard).min(gap.within.end)
+            });
+            let start = crate::num::align_up(floor, gap.align)?;
+            if start.checked_add(gap.len).is_some_and(|end| end <= ceiling) {
+                return Some(start);
+            }
+            floor = floor.max(next?.end);
+            if floor >= gap.within.end {
+                return None;
+            }
+        }
+    }
+
+    /// Makes room for `count` more areas.
+    ///
+    /// # Errors
+    /// [`MapError::TooMany`] and [`MapError::NoMemory`].
+    pub fn reserve(&mut self, count: usize) -> Result<(), MapError> {
+        if self.areas.len() + count > MAX_AREAS {
+            return Err(MapError::TooMany);
+        }
+        self.areas
+            .try_reserve(count)
+            .map_err(|_| MapError::NoMemory)
+    }
+
+    /// Index of the first area that ends above the address.
+    fn position(&self, addr: u64) -> usize {
+        self.areas.partition_point(|area| area.end <= addr)
+    }
+
+    /// Where a gap below this area must end.
+    fn floor_of(area: &Area<B>, guard: u64) -> u64 {
+        if area.flags.contains(AreaFlags::GROWS_DOWN) {
+            area.start.saturating_sub(guard)
+        } else {
+            area.start
+        }
+    }
+
+    /// Splits the areas that cross the range's borders; the indices of those inside.
+    fn isolate(&mut self, range: &Range<u64>) -> Result<Range<usize>, MapError> {
+        let first = self.position(range.start);
+        let crosses = |area: Option<&Area<B>>, border: u64| {
+            area.is_some_and(|area| area.start < border && border < area.end)
+        };
+        let split_start = crosses(self.areas.get(first), range.start);
+        let last = self.position(range.end);
+        let split_end = crosses(self.areas.get(last), range.end);
+        self.reserve(usize::from(split_start) + usize::from(split_end))?;
+        // From above, so that the lower index stays right.
+        if split_end {
+            self.split(last, range.end);
+        }
+        if split_start {
+            self.split(first, range.start);
+        }
+        let first = first + usize::from(split_start);
+        let end = self.areas.partition_point(|area| area.end <= range.end);
+        Ok(first..end.max(first))
+    }
+
+    /// Splits the area at `index`; room has been reserved.
+    fn split(&mut self, index: usize, at: u64) {
+        if let Some(area) = self.areas.get_mut(index) {
+            let upper = area.part(&(at..area.end));
+            area.end = at;
+            self.areas.insert(index + 1, upper);
+        }
+    }
+
+    /// Merges equal neighbours from the area before `first` to the one after `last`.
+    fn merge_around(&mut self, first: usize, last: usize) {
+        let start = first.saturating_sub(1);
+        let end = (last + 2).min(self.areas.len());
+        let mut kept = start;
+        let mut absorbed = 0;
+        for index in start + 1..end {
+            let Some((head, tail)) = self.areas.split_at_mut_checked(index) else {
+                break;
+            };
+            let (Some(left), Some(right)) = (head.get_mut(kept), tail.first()) else {
+                break;
+            };
+            if left.joins(right) {
+                left.end = right.end;
+                absorbed += 1;
+            } else {
+                kept += 1;
+                self.areas.swap(kept, index);
+            }
+        }
+        if absorbed != 0 {
+            self.areas.drain(kept + 1..end);
+        }
+    }
+}
+
+/// `len` rounded up to whole pages; `None` on overflow or when it is 0.
+#[must_use]
+pub fn whole_pages(len: u64) -> Option<u64> {
+    crate::num::align_up(len, PAGE).filter(|len| *len != 0)
+}
+
+#[cfg(test)]
+#[path = "vma_tests.rs"]
+mod tests;
