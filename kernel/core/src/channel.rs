@@ -20,7 +20,10 @@
 //! stream unread never blocks the other); [`Kind::End`] on 1 and 2 when the caller's reader has gone away;
 //! [`Kind::Signal`] with one byte, the signal's number; [`Kind::Window`] with rows and columns.
 //!
-//! Frames keep their order, which keeps the order of `2>&1`.
+//! Frames keep their order, which keeps the order of `2>&1`. [`guest`] is the kernel's side as a state machine; the
+//! launcher has its own.
+
+pub mod guest;
 
 use alloc::vec::Vec;
 
