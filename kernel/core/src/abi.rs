@@ -10,3 +10,8 @@ pub use linux_raw_sys::general::*;
 pub const NSIG: u32 = 64;
 /// The kernel's `sigset_t` in bytes.
 pub const SIGSET_SIZE: usize = 8;
+
+/// prctl(2)'s options (linux/prctl.h).
+pub mod prctl {
+    pub use linux_raw_sys::prctl::*;
+}

@@ -1,0 +1,449 @@
+//! [`ProcessTree`]: which processes and threads there are, who is whose parent, and how they form
+//! process groups and sessions (credentials(7), setpgid(2), setsid(2)).
+//!
+//! It holds numbers and relations; what a process is, the kernel puts in as `P`, and a thread as
+//! `T`. One number space serves threads, processes, groups and sessions, and a number is not
+//! given out again while any of them bears it.
+
+use crate::errno::Errno;
+use alloc::vec::Vec;
+use hashbrown::HashMap;
+
+/// The highest process number (`kernel.pid_max` of a small machine).
+pub const PID_MAX: u32 = 32_768;
+/// Numbers below this are given out once only, as on Linux (`RESERVED_PIDS`).
+const RESERVED: u32 = 300;
+
+struct Node<P> {
+    process: P,
+    parent: u32,
+    children: Vec<u32>,
+    group: u32,
+    session: u32,
+    /// It ran exec: its parent can't move it to another group any more.
+    has_executed: bool,
+    /// It ended and waits to be reaped.
+    is_zombie: bool,
+}
+
+/// Where a process stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Standing {
+    /// Its parent's number; 0: none.
+    pub parent: u32,
+    /// Its process group.
+    pub group: u32,
+    /// Its session.
+    pub session: u32,
+}
+
+/// All processes and threads.
+pub struct ProcessTree<P, T> {
+    nodes: HashMap<u32, Node<P>>,
+    threads: HashMap<u32, T>,
+    /// How many processes are in each group.
+    groups: HashMap<u32, u32>,
+    /// How many processes are in each session.
+    sessions: HashMap<u32, u32>,
+    last: u32,
+}
+
+impl<P: Clone, T: Clone> Default for ProcessTree<P, T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<P: Clone, T: Clone> ProcessTree<P, T> {
+    /// Without processes.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            nodes: HashMap::new(),
+            threads: HashMap::new(),
+            groups: HashMap::new(),
+            sessions: HashMap::new(),
+            last: 0,
+        }
+    }
+
+    fn is_used(&self, number: u32) -> bool {
+        self.threads.contains_key(&number)
+            || self.nodes.contains_key(&number)
+            || self.groups.contains_key(&number)
+            || self.sessions.contains_key(&number)
+    }
+
+    /// A number for a thread and its entry in the table, and for a process the same when
+    /// [`Self::add_process`] follows.
+    ///
+    /// # Errors
+    /// `EAGAIN` when all numbers are taken, `ENOMEM`.
+    pub fn add_thread(&mut self, make: impl FnOnce(u32) -> Result<T, Errno>) -> Result<T, Errno> {
+        self.threads.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        let number = self.free_number().ok_or(Errno::EAGAIN)?;
+        let thread = make(number)?;
+        self.threads.insert(number, thread.clone());
+        self.last = number;
+        Ok(thread)
+    }
+
+    fn free_number(&self) -> Option<u32> {
+        let after = (self.last + 1..PID_MAX).find(|number| !self.is_used(*number));
+        after.or_else(|| (RESERVED..=self.last).find(|number| !self.is_used(*number)))
+    }
+
+    /// Enters a process, as a child of `parent` in its group and session; the first of all
+    /// starts its own.
+    ///
+    /// # Errors
+    /// `ENOMEM`; `ESRCH` when there is no such parent.
+    pub fn add_process(&mut self, pid: u32, parent: u32, process: P) -> Result<(), Errno> {
+        self.nodes.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        self.groups.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        self.sessions.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        let (mut group, mut session) = (pid, pid);
+        if parent != 0 {
+            let above = self.nodes.get_mut(&parent).ok_or(Errno::ESRCH)?;
+            above.children.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+            above.children.push(pid);
+            (group, session) = (above.group, above.session);
+        }
+        let node = Node {
+            process,
+            parent,
+            children: Vec::new(),
+            group,
+            session,
+            has_executed: false,
+            is_zombie: false,
+        };
+        self.nodes.insert(pid, node);
+        *self.groups.entry(group).or_default() += 1;
+        *self.sessions.entry(session).or_default() += 1;
+        Ok(())
+    }
+
+    /// Takes a thread out of the table.
+    pub fn remove_thread(&mut self, tid: u32) -> Option<T> {
+        self.threads.remove(&tid)
+    }
+
+    /// Gives the thread `from` the number `to`: exec by a thread that isn't the first one.
+    pub fn renumber_thread(&mut self, from: u32, to: u32) {
+        if let Some(thread) = self.threads.remove(&from) {
+            self.threads.insert(to, thread);
+        }
+    }
+
+    /// Takes a process out of the tree. Its children must have been handed over before.
+    pub fn remove_process(&mut self, pid: u32) -> Option<P> {
+        let node = self.nodes.remove(&pid)?;
+        if let Some(parent) = self.nodes.get_mut(&node.parent) {
+            parent.children.retain(|child| *child != pid);
+        }
+        release(&mut self.groups, node.group);
+        release(&mut self.sessions, node.session);
+        Some(node.process)
+    }
+
+    /// The thread with this number.
+    #[must_use]
+    pub fn thread(&self, tid: u32) -> Option<T> {
+        self.threads.get(&tid).cloned()
+    }
+
+    /// The process with this number.
+    #[must_use]
+    pub fn process(&self, pid: u32) -> Option<P> {
+        self.nodes.get(&pid).map(|node| node.process.clone())
+    }
+
+    /// How many threads there are.
+    #[must_use]
+    pub fn thread_count(&self) -> usize {
+        self.threads.len()
+    }
+
+    /// The number given out last.
+    #[must_use]
+    pub const fn last_number(&self) -> u32 {
+        self.last
+    }
+
+    /// Every process, in no order.
+    pub fn processes(&self) -> impl Iterator<Item = (u32, &P)> {
+        self.nodes.iter().map(|(pid, node)| (*pid, &node.process))
+    }
+
+    /// The process numbers, ascending.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn pids(&self) -> Result<Vec<u32>, Errno> {
+        let mut pids = Vec::new();
+        pids.try_reserve(self.nodes.len())
+            .map_err(|_| Errno::ENOMEM)?;
+        pids.extend(self.nodes.keys());
+        pids.sort_unstable();
+        Ok(pids)
+    }
+
+    /// The children of a process, oldest first.
+    pub fn children(&self, pid: u32) -> impl Iterator<Item = (u32, &P)> {
+        let children = self.nodes.get(&pid).map_or(&[][..], |node| &node.children);
+        children
+            .iter()
+            .filter_map(|pid| self.nodes.get(pid).map(|node| (*pid, &node.process)))
+    }
+
+    /// The members of a process group.
+    pub fn group_members(&self, group: u32) -> impl Iterator<Item = (u32, &P)> {
+        self.nodes
+            .iter()
+            .filter(move |(_, node)| node.group == group)
+            .map(|(pid, node)| (*pid, &node.process))
+    }
+
+    /// Where a process stands.
+    #[must_use]
+    pub fn standing(&self, pid: u32) -> Option<Standing> {
+        let node = self.nodes.get(&pid)?;
+        Some(Standing {
+            parent: node.parent,
+            group: node.group,
+            session: node.session,
+        })
+    }
+
+    /// Whether a group with this number exists in the session.
+    #[must_use]
+    pub fn group_is_in_session(&self, group: u32, session: u32) -> bool {
+        self.nodes
+            .values()
+            .any(|node| node.group == group && node.session == session)
+    }
+
+    /// The process ran exec.
+    pub fn mark_executed(&mut self, pid: u32) {
+        if let Some(node) = self.nodes.get_mut(&pid) {
+            node.has_executed = true;
+        }
+    }
+
+    /// The process ended and waits to be reaped.
+    pub fn mark_zombie(&mut self, pid: u32) {
+        if let Some(node) = self.nodes.get_mut(&pid) {
+            node.is_zombie = true;
+        }
+    }
+
+    /// Hands the children of `pid` over to `reaper`, which has `reserved` room for them, and
+    /// tells of each.
+    pub fn hand_over_children(&mut self, pid: u32, reaper: u32, mut tell: impl FnMut(&P)) {
+        let Some(node) = self.nodes.get_mut(&pid) else {
+            return;
+        };
+        let children = core::mem::take(&mut node.children);
+        for child in &children {
+            if let Some(node) = self.nodes.get_mut(child) {
+                node.parent = reaper;
+                tell(&node.process);
+            }
+        }
+        if let Some(node) = self.nodes.get_mut(&reaper) {
+            if node.children.is_empty() {
+                node.children = children;
+            } else {
+                // One vector of numbers, no larger than the one just given up.
+                node.children.extend(children);
+            }
+        }
+    }
+
+    /// setpgid(2), by `caller`.
+    ///
+    /// # Errors
+    /// `EINVAL`, `ESRCH`, `EACCES`, `EPERM` as the man page says.
+    pub fn set_group(&mut self, caller: u32, pid: i32, group: i32) -> Result<(), Errno> {
+        let pid = number_or(pid, caller).ok_or(Errno::ESRCH)?;
+        let group = number_or(group, pid).ok_or(Errno::EINVAL)?;
+        let own_session = self.nodes.get(&caller).ok_or(Errno::ESRCH)?.session;
+        let node = self.nodes.get(&pid).ok_or(Errno::ESRCH)?;
+        if pid != caller {
+            if node.parent != caller {
+                return Err(Errno::ESRCH);
+            }
+            if node.session != own_session {
+                return Err(Errno::EPERM);
+            }
+            if node.has_executed {
+                return Err(Errno::EACCES);
+            }
+        }
+        if node.session == pid || (group != pid && !self.group_is_in_session(group, own_session)) {
+            return Err(Errno::EPERM);
+        }
+        self.move_to(pid, group, own_session)
+    }
+
+    /// setsid(2).
+    ///
+    /// # Errors
+    /// `EPERM` when it leads a group already.
+    pub fn start_session(&mut self, pid: u32) -> Result<(), Errno> {
+        if self.groups.contains_key(&pid) || self.sessions.contains_key(&pid) {
+            return Err(Errno::EPERM);
+        }
+        self.move_to(pid, pid, pid)
+    }
+
+    fn move_to(&mut self, pid: u32, group: u32, session: u32) -> Result<(), Errno> {
+        self.groups.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        self.sessions.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        let node = self.nodes.get_mut(&pid).ok_or(Errno::ESRCH)?;
+        let old_group = core::mem::replace(&mut node.group, group);
+        let old_session = core::mem::replace(&mut node.session, session);
+        *self.groups.entry(group).or_default() += 1;
+        *self.sessions.entry(session).or_default() += 1;
+        release(&mut self.groups, old_group);
+        release(&mut self.sessions, old_session);
+        Ok(())
+    }
+
+    /// Whether a group is orphaned: no member has a parent in another group of the same
+    /// session, who could let it go on after a stop (`leaving` doesn't count as a member).
+    #[must_use]
+    pub fn is_orphaned(&self, group: u32, leaving: Option<u32>) -> bool {
+        !self.nodes.iter().any(|(pid, node)| {
+            node.group == group
+                && Some(*pid) != leaving
+                && !node.is_zombie
+                && node.parent > 1
+                && self
+                    .nodes
+                    .get(&node.parent)
+                    .is_some_and(|parent| parent.group != group && parent.session == node.session)
+        })
+    }
+}
+
+fn number_or(number: i32, default: u32) -> Option<u32> {
+    match number {
+        0 => Some(default),
+        number => u32::try_from(number).ok(),
+    }
+}
+
+fn release(counts: &mut HashMap<u32, u32>, number: u32) {
+    if let Some(count) = counts.get_mut(&number) {
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            counts.remove(&number);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Tree = ProcessTree<u32, u32>;
+
+    fn fork(tree: &mut Tree, parent: u32) -> u32 {
+        let pid = tree.add_thread(Ok).unwrap();
+        tree.add_process(pid, parent, pid).unwrap();
+        pid
+    }
+
+    fn reap(tree: &mut Tree, pid: u32) {
+        tree.hand_over_children(pid, 1, |_| {});
+        tree.remove_thread(pid);
+        tree.remove_process(pid);
+    }
+
+    /// PID 1, and a shell as PID 2 that leads a session.
+    fn shell() -> Tree {
+        let mut tree = Tree::new();
+        assert_eq!(fork(&mut tree, 0), 1);
+        assert_eq!(fork(&mut tree, 1), 2);
+        tree.start_session(2).unwrap();
+        tree
+    }
+
+    #[test]
+    fn numbers_come_round_and_skip_the_used() {
+        let mut tree = shell();
+        for expected in 3..PID_MAX {
+            let pid = fork(&mut tree, 2);
+            assert_eq!(pid, expected);
+            if expected != 400 {
+                reap(&mut tree, pid);
+            }
+        }
+        assert_eq!(fork(&mut tree, 2), 300);
+        // A group outlives its leader, and so does the number.
+        let leader = fork(&mut tree, 2);
+        assert_eq!(leader, 301);
+        let member = fork(&mut tree, leader);
+        tree.set_group(leader, 0, 0).unwrap();
+        tree.set_group(leader, 302, 301).unwrap();
+        reap(&mut tree, leader);
+        assert_eq!(tree.standing(member).map(|at| at.parent), Some(1));
+        assert!(tree.is_used(301));
+        reap(&mut tree, member);
+        assert!(!tree.is_used(301));
+    }
+
+    #[test]
+    fn setpgid_rules() {
+        let mut tree = shell();
+        let (a, b) = (fork(&mut tree, 2), fork(&mut tree, 2));
+        assert_eq!(
+            tree.set_group(2, 0, 0),
+            Err(Errno::EPERM),
+            "a session leader"
+        );
+        assert_eq!(tree.set_group(2, 3, -1), Err(Errno::EINVAL));
+        assert_eq!(tree.set_group(2, 99, 0), Err(Errno::ESRCH));
+        assert_eq!(tree.set_group(a, 4, 0), Err(Errno::ESRCH), "not its child");
+        assert_eq!(tree.set_group(2, 3, 77), Err(Errno::EPERM), "no such group");
+        tree.set_group(2, 3, 0).unwrap();
+        tree.set_group(2, 4, 3).unwrap();
+        assert_eq!(tree.standing(b).map(|at| at.group), Some(a));
+        tree.mark_executed(b);
+        assert_eq!(tree.set_group(2, 4, 4), Err(Errno::EACCES));
+        let c = fork(&mut tree, a);
+        tree.start_session(c).unwrap();
+        assert_eq!(
+            tree.set_group(a, 5, 3),
+            Err(Errno::EPERM),
+            "another session"
+        );
+        assert_eq!(tree.start_session(c), Err(Errno::EPERM));
+        assert_eq!(tree.start_session(a), Err(Errno::EPERM), "leads a group");
+    }
+
+    #[test]
+    fn orphaned_groups() {
+        let mut tree = shell();
+        let job = fork(&mut tree, 2);
+        tree.set_group(2, 3, 0).unwrap();
+        let child = fork(&mut tree, job);
+        assert!(!tree.is_orphaned(job, None));
+        assert!(
+            tree.is_orphaned(job, Some(job)),
+            "only the child would be left"
+        );
+        assert!(
+            tree.is_orphaned(2, None),
+            "the session leader's parent is outside"
+        );
+        reap(&mut tree, job);
+        assert!(tree.is_orphaned(job, None));
+        assert_eq!(
+            tree.children(1).map(|(pid, _)| pid).collect::<Vec<_>>(),
+            [2, child]
+        );
+    }
+}

@@ -1,0 +1,425 @@
+//! The frame a signal handler finds on its stack: x86-64's `struct rt_sigframe`, to and from
+//! bytes (arch/x86/include/uapi/asm/{sigcontext,ucontext}.h), and where it goes ([`place`]).
+//!
+//! ```text
+//!   higher   extended FPU state, 64-byte aligned, MAGIC2 behind it
+//!            siginfo    128 bytes
+//!            ucontext   304 bytes: flags link stack mcontext sigmask
+//!   lower    return address (the restorer)          <- RSP when the handler starts
+//! ```
+
+use super::info::{SIGINFO_SIZE, SigInfo, read, write};
+use super::{SigSet, Signal};
+use crate::abi;
+
+/// Bytes of the frame below the FPU state: return address, ucontext, siginfo.
+pub const FRAME_SIZE: usize = INFO_AT + SIGINFO_SIZE;
+/// Where the ucontext starts (the handler's third argument).
+pub const UCONTEXT_AT: usize = 8;
+/// Where the siginfo starts (the handler's second argument).
+pub const INFO_AT: usize = UCONTEXT_AT + 304;
+/// Bytes below the stack pointer that a function may use without moving it (the System V ABI).
+const RED_ZONE: u64 = 128;
+
+const STACK_AT: usize = UCONTEXT_AT + 16;
+const MCONTEXT_AT: usize = UCONTEXT_AT + 40;
+const SIGMASK_AT: usize = UCONTEXT_AT + 296;
+const SEGMENTS_AT: usize = MCONTEXT_AT + 144;
+const ERROR_AT: usize = MCONTEXT_AT + 152;
+const FPSTATE_AT: usize = MCONTEXT_AT + 184;
+
+/// `UC_FP_XSTATE`: the FPU state is an XSAVE area.
+const UC_FP_XSTATE: u64 = 1;
+/// `UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS`: SS is saved, and restored as it stands.
+const UC_SS: u64 = 2 | 4;
+const UC_STRICT_RESTORE_SS: u64 = 4;
+/// Linux's selectors for 64-bit user code and data.
+const USER_CODE: u16 = 0x33;
+const USER_DATA: u16 = 0x2b;
+
+/// `FP_XSTATE_MAGIC1`, in the software-reserved bytes of the FXSAVE part.
+const MAGIC1: u32 = 0x4650_5853;
+/// `FP_XSTATE_MAGIC2`, behind the XSAVE area.
+const MAGIC2: u32 = 0x4650_5845;
+/// Bytes of [`MAGIC2`].
+pub const MAGIC2_SIZE: usize = 4;
+/// `struct _fpx_sw_bytes`' place in the FXSAVE area.
+const SW_BYTES_AT: usize = 464;
+/// Bytes of the FXSAVE area.
+pub const FXSAVE_SIZE: usize = 512;
+
+/// What the handler interrupted: general registers in `sigcontext`'s order, and the rest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Registers {
+    /// r8 … r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp.
+    pub general: [u64; 16],
+    /// Instruction pointer.
+    pub rip: u64,
+    /// Flags.
+    pub rflags: u64,
+    /// The last fault's error code, vector and CR2.
+    pub fault: [u64; 3],
+}
+
+/// An alternate signal stack, `stack_t`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AltStack {
+    /// Lowest address.
+    pub base: u64,
+    /// Bytes.
+    pub size: u64,
+    /// `SS_DISABLE`, `SS_AUTODISARM`.
+    pub flags: u32,
+}
+
+/// Bytes of `stack_t`.
+pub const ALT_STACK_SIZE: usize = 24;
+/// `SS_AUTODISARM` (linux/signal.h).
+pub const SS_AUTODISARM: u32 = 1 << 31;
+
+impl Default for AltStack {
+    fn default() -> Self {
+        Self {
+            base: 0,
+            size: 0,
+            flags: abi::SS_DISABLE,
+        }
+    }
+}
+
+impl AltStack {
+    /// Whether a program set one.
+    #[must_use]
+    pub const fn is_enabled(&self) -> bool {
+        self.flags & abi::SS_DISABLE == 0
+    }
+
+    /// Whether this stack pointer lies in it (the stack counts as unused under `SS_AUTODISARM`).
+    #[must_use]
+    pub const fn is_on(&self, sp: u64) -> bool {
+        self.is_enabled() && self.flags & SS_AUTODISARM == 0 && self.covers(sp)
+    }
+
+    /// Whether the pointer is above its base and not beyond its end.
+    #[must_use]
+    pub const fn covers(&self, sp: u64) -> bool {
+        sp > self.base && sp - self.base <= self.size
+    }
+
+    /// `ss_flags` as sigaltstack(2) tells them of a thread with this stack pointer.
+    #[must_use]
+    pub const fn told_flags(&self, sp: u64) -> u32 {
+        let mode = self.flags & SS_AUTODISARM;
+        if !self.is_enabled() {
+            abi::SS_DISABLE | mode
+        } else if self.is_on(sp) {
+            abi::SS_ONSTACK | mode
+        } else {
+            mode
+        }
+    }
+
+    /// To the bytes of `stack_t`, with these flags.
+    #[must_use]
+    pub fn encode(&self, flags: u32) -> [u8; ALT_STACK_SIZE] {
+        let mut bytes = [0; ALT_STACK_SIZE];
+        write(&mut bytes, 0, &self.base.to_le_bytes());
+        write(&mut bytes, 8, &flags.to_le_bytes());
+        write(&mut bytes, 16, &self.size.to_le_bytes());
+        bytes
+    }
+
+    /// From the bytes of `stack_t`, unchecked.
+    #[must_use]
+    pub fn decode(bytes: &[u8; ALT_STACK_SIZE]) -> Self {
+        Self {
+            base: u64::from_le_bytes(read(bytes, 0)),
+            flags: u32::from_le_bytes(read(bytes, 8)),
+            size: u64::from_le_bytes(read(bytes, 16)),
+        }
+    }
+}
+
+/// Where a frame goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// The FPU state, 64-byte aligned.
+    pub fpstate: u64,
+    /// The frame; the handler's stack pointer.
+    pub frame: u64,
+}
+
+/// Chooses the place below the interrupted stack pointer, or on the alternate stack when the
+/// action asks for one (`switch`); `fp_size` bytes of FPU state with its magic go above it.
+///
+/// `None` when the frame would leave the alternate stack that it is on: the process dies.
+#[must_use]
+pub fn place(sp: u64, alt: &AltStack, switch: bool, fp_size: u64) -> Option<Place> {
+    let nested = alt.is_on(sp);
+    let mut top = sp.wrapping_sub(RED_ZONE);
+    let mut entering = false;
+    if switch && alt.is_enabled() && !nested {
+        top = alt.base.wrapping_add(alt.size);
+        entering = true;
+    }
+    let fpstate = top.wrapping_sub(fp_size) & !63;
+    let frame = (fpstate.wrapping_sub(FRAME_SIZE as u64) & !15).wrapping_sub(8);
+    ((!nested && !entering) || alt.covers(frame)).then_some(Place { fpstate, frame })
+}
+
+/// Everything a frame holds but the FPU state itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Frame {
+    /// Where the handler returns to.
+    pub restorer: u64,
+    /// Registers at the interruption.
+    pub registers: Registers,
+    /// The alternate stack at the interruption.
+    pub alt: AltStack,
+    /// `ss_flags` told of it.
+    pub alt_flags: u32,
+    /// The mask to go back to.
+    pub mask: SigSet,
+    /// Address of the FPU state; 0: none.
+    pub fpstate: u64,
+    /// The FPU state is an XSAVE area, not only FXSAVE's.
+    pub xsave: bool,
+}
+
+impl Frame {
+    /// The frame as bytes, with the signal's story.
+    #[must_use]
+    pub fn encode(&self, info: &SigInfo) -> [u8; FRAME_SIZE] {
+        let mut bytes = [0; FRAME_SIZE];
+        let mut put = |at: usize, value: u64| write(&mut bytes, at, &value.to_le_bytes());
+        put(0, self.restorer);
+        put(
+            UCONTEXT_AT,
+            UC_SS | if self.xsave { UC_FP_XSTATE } else { 0 },
+        );
+        for (at, value) in (MCONTEXT_AT..).step_by(8).zip(self.registers.general) {
+            put(at, value);
+        }
+        put(MCONTEXT_AT + 128, self.registers.rip);
+        put(MCONTEXT_AT + 136, self.registers.rflags);
+        put(
+            SEGMENTS_AT,
+            u64::from(USER_CODE) | u64::from(USER_DATA) << 48,
+        );
+        let [error, vector, cr2] = self.registers.fault;
+        put(ERROR_AT, error);
+        put(ERROR_AT + 8, vector);
+        put(ERROR_AT + 16, self.mask.bits());
+        put(ERROR_AT + 24, cr2);
+        put(FPSTATE_AT, self.fpstate);
+        put(SIGMASK_AT, self.mask.bits());
+        write(&mut bytes, STACK_AT, &self.alt.encode(self.alt_flags));
+        write(&mut bytes, INFO_AT, &info.encode());
+        bytes
+    }
+
+    /// Reads back what a handler leaves at its return. Only values that user mode may have come
+    /// out: the mask never blocks SIGKILL, the flags hold only what a program may set.
+    ///
+    /// `None` when the segments aren't those of a 64-bit program.
+    #[must_use]
+    pub fn decode(bytes: &[u8; FRAME_SIZE], current_rflags: u64) -> Option<Self> {
+        let get = |at: usize| u64::from_le_bytes(read(bytes, at));
+        let flags = get(UCONTEXT_AT);
+        let segments = get(SEGMENTS_AT);
+        let code = u16::from_le_bytes(read(&segments.to_le_bytes(), 0)) | 3;
+        let data = u16::from_le_bytes(read(&segments.to_le_bytes(), 6)) | 3;
+        if code != USER_CODE || (flags & UC_STRICT_RESTORE_SS != 0 && data != USER_DATA) {
+            return None;
+        }
+        let mut general = [0; 16];
+        for (at, value) in (MCONTEXT_AT..).step_by(8).zip(&mut general) {
+            *value = get(at);
+        }
+        let alt = AltStack::decode(&read(bytes, STACK_AT));
+        Some(Self {
+            restorer: get(0),
+            registers: Registers {
+                general,
+                rip: get(MCONTEXT_AT + 128),
+                rflags: restored_flags(get(MCONTEXT_AT + 136), current_rflags),
+                fault: [get(ERROR_AT), get(ERROR_AT + 8), get(ERROR_AT + 24)],
+            },
+            alt,
+            alt_flags: alt.flags,
+            mask: SigSet::from_bits(get(SIGMASK_AT)).minus(SigSet::UNBLOCKABLE),
+            fpstate: get(FPSTATE_AT),
+            xsave: flags & UC_FP_XSTATE != 0,
+        })
+    }
+}
+
+/// The flags a program may set through sigreturn: AC OF DF TF SF ZF AF PF CF RF.
+const USER_FLAGS: u64 = 0x0005_0DD5;
+
+const fn restored_flags(wanted: u64, current: u64) -> u64 {
+    (current & !USER_FLAGS) | (wanted & USER_FLAGS)
+}
+
+/// The flags a handler starts with: direction, resume and trap flags off.
+#[must_use]
+pub const fn handler_flags(rflags: u64) -> u64 {
+    rflags & !0x0001_0500
+}
+
+/// Marks a saved XSAVE area of `size` bytes as Linux does (`struct _fpx_sw_bytes`), in its
+/// FXSAVE part; [`MAGIC2`] goes behind the area, see [`magic2`].
+pub fn mark_xstate(area: &mut [u8], size: u32, features: u64) {
+    let mut sw = [0; 48];
+    write(&mut sw, 0, &MAGIC1.to_le_bytes());
+    write(&mut sw, 4, &size.saturating_add(4).to_le_bytes());
+    write(&mut sw, 8, &features.to_le_bytes());
+    write(&mut sw, 16, &size.to_le_bytes());
+    write(area, SW_BYTES_AT, &sw);
+}
+
+/// The bytes behind a marked XSAVE area.
+#[must_use]
+pub const fn magic2() -> [u8; MAGIC2_SIZE] {
+    MAGIC2.to_le_bytes()
+}
+
+/// How much of the FPU state that a frame points to can be taken: its whole XSAVE area of this
+/// many bytes when both marks are there, else only FXSAVE's part (`None`).
+///
+/// `magic2_at` reads the four bytes at an offset from the area's start.
+pub fn marked_xstate(
+    fxsave: &[u8; FXSAVE_SIZE],
+    largest: u32,
+    magic2_at: impl FnOnce(u32) -> Option<[u8; MAGIC2_SIZE]>,
+) -> Option<Xstate> {
+    let word = |at: usize| u32::from_le_bytes(read(fxsave, SW_BYTES_AT + at));
+    let (extended, size) = (word(4), word(16));
+    // 576: the FXSAVE part and the XSAVE header.
+    let fits = (576..=largest).contains(&size) && size <= extended;
+    if word(0) != MAGIC1 || !fits || magic2_at(size)? != magic2() {
+        return None;
+    }
+    Some(Xstate {
+        size,
+        features: u64::from_le_bytes(read(fxsave, SW_BYTES_AT + 8)),
+    })
+}
+
+/// A marked XSAVE area in a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Xstate {
+    /// Bytes of it.
+    pub size: u32,
+    /// Components that the program says are in it.
+    pub features: u64,
+}
+
+/// The signal's number as the handler's first argument.
+#[must_use]
+pub const fn argument(signal: Signal) -> u64 {
+    signal.number() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame() -> Frame {
+        Frame {
+            restorer: 0x40_0100,
+            registers: Registers {
+                general: core::array::from_fn(|i| i as u64 + 1),
+                rip: 0x40_0000,
+                rflags: 0x246,
+                fault: [4, 14, 0xdead],
+            },
+            alt: AltStack {
+                base: 0x7000,
+                size: 0x2000,
+                flags: 0,
+            },
+            alt_flags: 0,
+            mask: SigSet::of(&[Signal::USR2]),
+            fpstate: 0x7fff_0000,
+            xsave: true,
+        }
+    }
+
+    #[test]
+    fn offsets_are_linux_s() {
+        assert_eq!(FRAME_SIZE, 440);
+        let bytes = frame().encode(&SigInfo::kernel(Signal::USR1));
+        let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+        // gregs: REG_R8 = 0 … REG_RIP = 16, REG_EFL = 17, REG_CSGSFS = 18, REG_CR2 = 22.
+        let gregs = 8 + 40;
+        assert_eq!(word(gregs), 1);
+        assert_eq!(word(gregs + 15 * 8), 16);
+        assert_eq!(word(gregs + 16 * 8), 0x40_0000);
+        assert_eq!(word(gregs + 18 * 8), 0x002b_0000_0000_0033);
+        assert_eq!(word(gregs + 20 * 8), 14);
+        assert_eq!(word(gregs + 22 * 8), 0xdead);
+        assert_eq!(word(gregs + 23 * 8), 0x7fff_0000);
+        assert_eq!(word(8 + 296), 1 << 11);
+        assert_eq!(word(312) & 0xff, 10);
+    }
+
+    #[test]
+    fn comes_back() {
+        let bytes = frame().encode(&SigInfo::kernel(Signal::USR1));
+        assert_eq!(Frame::decode(&bytes, 0x202), Some(frame()));
+    }
+
+    #[test]
+    fn hostile_values_are_cut() {
+        let mut bytes = frame().encode(&SigInfo::kernel(Signal::USR1));
+        bytes[304..312].fill(0xff);
+        bytes[8 + 40 + 136..][..8].fill(0xff);
+        let back = Frame::decode(&bytes, 0x202).unwrap();
+        assert!(!back.mask.contains(Signal::KILL));
+        assert_eq!(back.registers.rflags, USER_FLAGS | 0x202);
+        // A kernel code segment, or 32-bit code, isn't ours.
+        bytes[8 + 40 + 144] = 0x23;
+        assert_eq!(Frame::decode(&bytes, 0x202), None);
+    }
+
+    #[test]
+    fn placed_aligned_below_the_red_zone() {
+        let place = place(0x7fff_ffff_0123, &AltStack::default(), true, 836).unwrap();
+        assert_eq!(place.fpstate % 64, 0);
+        assert_eq!((place.frame + 8) % 16, 0);
+        assert!(place.fpstate + 836 <= 0x7fff_ffff_0123 - 128);
+        assert!(place.frame + FRAME_SIZE as u64 <= place.fpstate);
+    }
+
+    #[test]
+    fn alternate_stack() {
+        let alt = frame().alt;
+        let on = place(0x7fff_ffff_0000, &alt, true, 512).unwrap();
+        assert!(alt.covers(on.frame));
+        assert_eq!(
+            place(0x7fff_ffff_0000, &alt, false, 512).unwrap().fpstate,
+            0x7fff_fffe_fd80
+        );
+        // Already on it: below the interrupted pointer, until it is full.
+        assert!(place(0x8000, &alt, true, 512).unwrap().frame < 0x8000);
+        assert_eq!(place(0x7100, &alt, true, 512), None);
+        assert_eq!(alt.told_flags(0x8000), abi::SS_ONSTACK);
+        assert_eq!(alt.told_flags(0x7000), 0);
+    }
+
+    #[test]
+    fn xstate_marks() {
+        let mut area = [0; FXSAVE_SIZE];
+        let good = |_| Some(magic2());
+        assert_eq!(marked_xstate(&area, 1024, good), None);
+        mark_xstate(&mut area, 832, 7);
+        let marked = Xstate {
+            size: 832,
+            features: 7,
+        };
+        assert_eq!(marked_xstate(&area, 1024, good), Some(marked));
+        assert_eq!(marked_xstate(&area, 831, good), None);
+        assert_eq!(marked_xstate(&area, 1024, |_| Some([0; 4])), None);
+    }
+}

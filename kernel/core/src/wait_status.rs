@@ -1,0 +1,81 @@
+//! [`ExitStatus`] and [`WaitStatus`]: how a process ended, and what wait4(2) and waitid(2) tell
+//! of it (asm-generic/siginfo.h, wait(2)).
+
+use crate::abi;
+use crate::signal::Signal;
+
+/// How a process ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ExitStatus {
+    /// By exit, with the low 8 bits of its argument.
+    Exited(u8),
+    /// By a signal.
+    Signaled {
+        /// The signal.
+        signal: Signal,
+        /// Its default action was to dump core, and the core limit allowed one.
+        core: bool,
+    },
+}
+
+/// A change of state that a parent can wait for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WaitStatus {
+    /// It ended.
+    Ended(ExitStatus),
+    /// A signal stopped it.
+    Stopped(Signal),
+    /// SIGCONT let it go on.
+    Continued,
+}
+
+impl WaitStatus {
+    /// The `int` that wait4 writes.
+    #[must_use]
+    pub fn encode(self) -> i32 {
+        match self {
+            Self::Ended(ExitStatus::Exited(code)) => i32::from(code) << 8,
+            Self::Ended(ExitStatus::Signaled { signal, core }) => {
+                i32::from(signal.number()) | if core { 0x80 } else { 0 }
+            }
+            Self::Stopped(signal) => i32::from(signal.number()) << 8 | 0x7f,
+            Self::Continued => 0xffff,
+        }
+    }
+
+    /// `si_code` and `si_status` of waitid and SIGCHLD.
+    #[must_use]
+    pub fn code_and_status(self) -> (i32, i32) {
+        let (code, status) = match self {
+            Self::Ended(ExitStatus::Exited(code)) => (abi::CLD_EXITED, code),
+            Self::Ended(ExitStatus::Signaled { signal, core }) => {
+                let code = if core {
+                    abi::CLD_DUMPED
+                } else {
+                    abi::CLD_KILLED
+                };
+                (code, signal.number())
+            }
+            Self::Stopped(signal) => (abi::CLD_STOPPED, signal.number()),
+            Self::Continued => (abi::CLD_CONTINUED, Signal::CONT.number()),
+        };
+        (code.cast_signed(), i32::from(status))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_the_macros_of_wait_2_take_it_apart() {
+        let signaled = |signal, core| WaitStatus::Ended(ExitStatus::Signaled { signal, core });
+        assert_eq!(WaitStatus::Ended(ExitStatus::Exited(3)).encode(), 0x300);
+        assert_eq!(signaled(Signal::KILL, false).encode(), 9);
+        assert_eq!(signaled(Signal::SEGV, true).encode(), 0x8b);
+        assert_eq!(WaitStatus::Stopped(Signal::TSTP).encode(), 0x147f);
+        assert_eq!(WaitStatus::Continued.encode(), 0xffff);
+        assert_eq!(signaled(Signal::SEGV, true).code_and_status(), (3, 11));
+        assert_eq!(WaitStatus::Continued.code_and_status(), (6, 18));
+    }
+}
