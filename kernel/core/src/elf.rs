@@ -216,13 +216,13 @@ impl Image {
             kind: header.kind,
             entry: header.entry,
             segments: Vec::new(),
-            span: u64::MAX..0,
+            span: 0..0,
             align: PAGE,
             table_addr: 0,
             table_count: header.count,
             interp: None,
             exec_stack: false,
-            code: u64::MAX..0,
+            code: 0..0,
             data: 0..0,
             brk: 0,
         }
@@ -233,8 +233,7 @@ impl Image {
         let memory_end = load.p_vaddr + load.p_memsz;
         let end = align_up(memory_end, PAGE).ok_or(ElfError::BadSegment)?;
         let file_end = load.p_vaddr + load.p_filesz;
-        self.span.start = self.span.start.min(align_down(load.p_vaddr, PAGE));
-        self.span.end = self.span.end.max(end);
+        widen(&mut self.span, align_down(load.p_vaddr, PAGE)..end);
         self.brk = self.brk.max(end);
         if load.p_align.is_power_of_two() {
             self.align = self.align.max(load.p_align);
@@ -245,14 +244,21 @@ impl Image {
         }
         // The four bounds as binfmt_elf keeps them.
         if load.p_flags & ph::PF_X != 0 {
-            self.code.start = self.code.start.min(load.p_vaddr);
-            self.code.end = self.code.end.max(file_end);
+            widen(&mut self.code, load.p_vaddr..file_end);
         }
         self.data.start = self.data.start.max(load.p_vaddr);
         self.data.end = self.data.end.max(file_end);
         self.segments.push(segment);
         Ok(())
     }
+}
+
+fn widen(range: &mut Range<u64>, by: Range<u64>) {
+    *range = if range.is_empty() {
+        by
+    } else {
+        range.start.min(by.start)..range.end.max(by.end)
+    };
 }
 
 fn interp_range(header: &ProgramHeader) -> Result<Range<u64>, ElfError> {
@@ -284,7 +290,8 @@ fn plan_segment(load: &ProgramHeader) -> Result<Segment, ElfError> {
     } else {
         (start..file_pages_end, file_pages_end)
     };
-    let partial = load.p_memsz > load.p_filesz && load.p_filesz != 0 && file_end % PAGE != 0;
+    let partial =
+        load.p_memsz > load.p_filesz && load.p_filesz != 0 && !file_end.is_multiple_of(PAGE);
     Ok(Segment {
         zero: zero_start..zero_end.max(zero_start),
         zero_from: partial.then_some(file_end),

@@ -27,6 +27,7 @@ pub mod futex;
 pub mod job;
 pub mod num;
 pub mod proctree;
+pub mod pagemap;
 pub mod report;
 pub mod rlimit;
 pub mod runqueue;
