@@ -11,9 +11,12 @@
 //! | 4..8 | payload length, little-endian, at most [`MAX_PAYLOAD`] |
 //!
 //! Guest to host: [`Kind::Data`] on streams 1 and 2; [`Kind::Read`] on stream 0 with a `u32` of how many
-//! bytes more the job would take (standard input is read from the caller only when the job reads);
+//! bytes the job would take, at least 1, at most [`MAX_PAYLOAD`] (standard input is read from the caller only when the job reads);
 //! [`Kind::End`] on stream 0 when the job can no longer read, on 1 and 2 when it closed the stream;
 //! [`Kind::Log`] for kernel messages at `--verbose`; [`Kind::Settings`] with a terminal's settings.
+//!
+//! Each [`Kind::Read`] is answered once: by one [`Kind::Data`] of 1 to that many bytes, whatever a single
+//! read of the caller's input gave, or by [`Kind::End`]. There is no second `Read` before the answer.
 //!
 //! Host to guest: [`Kind::Data`] and [`Kind::End`] on stream 0; [`Kind::Credit`] on 1 and 2 with a `u32` of bytes that the caller has
 //! taken (each output stream starts with [`INITIAL_CREDIT`], so that a caller who leaves one
@@ -42,7 +45,7 @@ pub enum Kind {
     Data = 1,
     /// The stream is over: no more bytes come, or nobody takes them any more.
     End = 2,
-    /// Guest to host: the job waits for up to this many bytes (`u32`) of standard input.
+    /// Guest to host: the job waits for 1 to this many bytes (`u32`) of standard input.
     Read = 3,
     /// Host to guest: this many bytes (`u32`) of an output stream were taken.
     Credit = 4,
