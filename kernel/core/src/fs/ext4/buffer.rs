@@ -1,0 +1,520 @@
+//! [`Cache`]: metadata blocks in private buffers, with the undo log of the running transaction.
+//!
+//! Clean buffers are bounded by the capacity and evicted by a clock; dirty ones stay until
+//! [`Cache::write_dirty`]. Every change goes through [`Cache::edit`], which notes the bytes as
+//! they were: [`Cache::abort`] puts them back, so a failed operation leaves nothing behind.
+//! Checksums are set when blocks are written (see `seal.rs`), not with every change.
+
+use super::bytes::part_mut;
+use super::device::Device;
+use super::error::{Error, Result};
+use crate::num::{u64_of, usize_of};
+use alloc::vec::Vec;
+use core::ops::Range;
+use hashbrown::HashMap;
+
+/// What a metadata block holds, with what its checksum needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// No checksum of its own: indirect blocks, symlink targets, the superblock, the journal.
+    Plain,
+    /// Group descriptors, the first of which is this group's.
+    Descriptors(u32),
+    BlockBitmap(u32),
+    InodeBitmap(u32),
+    /// Each inode has its own checksum, checked when it's loaded.
+    Inodes,
+    /// A block of the directory with this checksum seed.
+    Directory(u32),
+    /// A node of the extent tree of the inode with this checksum seed.
+    Extents(u32),
+    Attributes,
+}
+
+/// A buffer's number within the cache; valid until the next call that may evict.
+pub(super) type Slot = usize;
+
+const NOWHERE: u64 = u64::MAX;
+/// How much is written at once when dirty blocks are neighbours.
+const BATCH_BYTES: usize = 32 * 1024;
+
+#[derive(Debug)]
+struct Buffer {
+    block: u64,
+    kind: Kind,
+    data: Vec<u8>,
+    dirty: bool,
+    /// Used since the clock's hand last passed.
+    used: bool,
+    /// Bit 0: the block's checksum is right; for inode tables bit n: that of inode n.
+    verified: u64,
+}
+
+/// One step of the undo log.
+#[derive(Debug)]
+enum Undo {
+    /// `length` bytes at `at`, saved at the end of the log's bytes.
+    Bytes {
+        block: u64,
+        at: usize,
+        length: usize,
+    },
+    /// The buffer didn't exist, or not as metadata.
+    Fresh { block: u64 },
+    /// The block's kind was another.
+    Kind { block: u64, kind: Kind },
+}
+
+/// The running transaction.
+#[derive(Debug, Default)]
+struct Log {
+    open: bool,
+    steps: Vec<Undo>,
+    bytes: Vec<u8>,
+    /// Freed blocks, whose buffers go at commit.
+    forgotten: Vec<u64>,
+}
+
+/// The buffers and the device beneath them.
+#[derive(Debug)]
+pub(super) struct Cache<D> {
+    pub(super) dev: D,
+    block_size: usize,
+    slots: Vec<Buffer>,
+    index: HashMap<u64, Slot>,
+    hand: usize,
+    capacity: usize,
+    dirty: usize,
+    log: Log,
+    batch: Vec<u8>,
+}
+
+impl<D: Device> Cache<D> {
+    /// A cache that holds about `capacity` clean blocks.
+    pub(super) fn new(dev: D, block_size: usize, capacity: usize) -> Result<Self> {
+        let mut batch = Vec::new();
+        batch
+            .try_reserve_exact(BATCH_BYTES)
+            .map_err(|_| Error::NoMemory)?;
+        Ok(Self {
+            dev,
+            block_size,
+            slots: Vec::new(),
+            index: HashMap::new(),
+            hand: 0,
+            capacity: capacity.max(16),
+            dirty: 0,
+            log: Log::default(),
+            batch,
+        })
+    }
+
+    /// The buffer of `block`, read from the device when it isn't here.
+    pub(super) fn get(&mut self, block: u64, kind: Kind) -> Result<Slot> {
+        if let Some(slot) = self.find(block, kind)? {
+            return Ok(slot);
+        }
+        let slot = self.vacant()?;
+        let offset = self.offset(block)?;
+        let buffer = self.slots.get_mut(slot).ok_or(Error::NoMemory)?;
+        self.dev
+            .read(offset, &mut buffer.data)
+            .map_err(|_| Error::Io)?;
+        self.occupy(slot, block, kind)?;
+        Ok(slot)
+    }
+
+    /// The buffer of `block` if it is here. Another kind than noted means that it is to be
+    /// checked anew, or, when it's dirty, that two structures claim one block.
+    pub(super) fn find(&mut self, block: u64, kind: Kind) -> Result<Option<Slot>> {
+        let Some(slot) = self.index.get(&block).copied() else {
+            return Ok(None);
+        };
+        let buffer = self.slots.get_mut(slot).ok_or(Error::Invalid)?;
+        buffer.used = true;
+        if buffer.kind != kind {
+            if buffer.dirty {
+                return Err(Error::Corrupt("block that two structures claim"));
+            }
+            buffer.kind = kind;
+            buffer.verified = 0;
+        }
+        Ok(Some(slot))
+    }
+
+    /// A buffer for `block` that holds zeros, whatever the device holds. Not dirty.
+    pub(super) fn blank(&mut self, block: u64, kind: Kind) -> Result<Slot> {
+        let slot = match self.index.get(&block).copied() {
+            Some(slot) => slot,
+            None => {
+                let slot = self.vacant()?;
+                self.occupy(slot, block, kind)?;
+                slot
+            }
+        };
+        let buffer = self.slots.get_mut(slot).ok_or(Error::Invalid)?;
+        buffer.kind = kind;
+        buffer.data.fill(0);
+        buffer.verified = 0;
+        Ok(slot)
+    }
+
+    /// Starts `block` anew as zeros of `kind`, as part of the transaction: it was just allocated.
+    pub(super) fn fresh(&mut self, block: u64, kind: Kind) -> Result<()> {
+        let dirty_before = self
+            .index
+            .get(&block)
+            .and_then(|slot| self.slots.get(*slot))
+            .filter(|buffer| buffer.dirty)
+            .map(|buffer| buffer.kind);
+        self.log.forgotten.retain(|freed| *freed != block);
+        match dirty_before {
+            Some(before) => {
+                self.edit(block, before, 0..self.block_size)?;
+                self.step(Undo::Kind {
+                    block,
+                    kind: before,
+                })?;
+            }
+            None => self.step(Undo::Fresh { block })?,
+        }
+        let slot = self.blank(block, kind)?;
+        self.set_verified(slot, 0);
+        self.mark_dirty(slot);
+        Ok(())
+    }
+
+    /// The bytes `at` of `block` to be changed, noted as they were; the block becomes dirty.
+    pub(super) fn edit(&mut self, block: u64, kind: Kind, at: Range<usize>) -> Result<&mut [u8]> {
+        let slot = self.get(block, kind)?;
+        if self.log.open {
+            let buffer = self.slots.get(slot).ok_or(Error::Invalid)?;
+            let old = super::bytes::part(&buffer.data, at.clone())?;
+            let bytes = &mut self.log.bytes;
+            bytes.try_reserve(old.len()).map_err(|_| Error::NoMemory)?;
+            bytes.extend_from_slice(old);
+            let length = old.len();
+            self.step(Undo::Bytes {
+                block,
+                at: at.start,
+                length,
+            })?;
+        }
+        self.mark_dirty(slot);
+        let buffer = self.slots.get_mut(slot).ok_or(Error::Invalid)?;
+        part_mut(&mut buffer.data, at)
+    }
+
+    pub(super) fn data(&self, slot: Slot) -> &[u8] {
+        self.slots.get(slot).map_or(&[], |buffer| &buffer.data)
+    }
+
+    /// The bytes to fill in after [`Cache::blank`], or the checksum when sealing: no undo.
+    pub(super) fn data_mut(&mut self, slot: Slot) -> &mut [u8] {
+        self.slots
+            .get_mut(slot)
+            .map_or(&mut [], |buffer| &mut buffer.data)
+    }
+
+    pub(super) fn is_verified(&self, slot: Slot, bit: u32) -> bool {
+        self.slots
+            .get(slot)
+            .is_some_and(|buffer| bit < 64 && buffer.verified >> bit & 1 != 0)
+    }
+
+    pub(super) fn set_verified(&mut self, slot: Slot, bit: u32) {
+        if let Some(buffer) = self.slots.get_mut(slot)
+            && bit < 64
+        {
+            buffer.verified |= 1 << bit;
+        }
+    }
+
+    /// Drops the buffers of blocks that are being freed, at commit: they may hold file data next.
+    pub(super) fn forget(&mut self, block: u64, length: u64) -> Result<()> {
+        let Self {
+            index, slots, log, ..
+        } = self;
+        let end = block.saturating_add(length);
+        let mut note = |block| {
+            log.forgotten.try_reserve(1).map_err(|_| Error::NoMemory)?;
+            log.forgotten.push(block);
+            Ok(())
+        };
+        if length <= u64_of(slots.len()) {
+            return (block..end)
+                .filter(|block| index.contains_key(block))
+                .try_for_each(note);
+        }
+        slots
+            .iter()
+            .map(|buffer| buffer.block)
+            .filter(|held| *held != NOWHERE && (block..end).contains(held))
+            .try_for_each(&mut note)
+    }
+
+    pub(super) fn begin(&mut self) {
+        self.log.open = true;
+    }
+
+    /// Ends the transaction: its changes stay, to be written by [`Cache::write_dirty`].
+    pub(super) fn commit(&mut self) {
+        let forgotten = core::mem::take(&mut self.log.forgotten);
+        for block in forgotten.iter().copied() {
+            self.discard(block);
+        }
+        self.log.forgotten = forgotten;
+        self.close_log();
+    }
+
+    /// Ends the transaction and puts back every byte that it changed.
+    pub(super) fn abort(&mut self) {
+        while let Some(step) = self.log.steps.pop() {
+            self.undo(&step);
+        }
+        self.close_log();
+    }
+
+    fn undo(&mut self, step: &Undo) {
+        match *step {
+            Undo::Fresh { block } => self.discard(block),
+            Undo::Kind { block, kind } => {
+                if let Some(buffer) = self.buffer_of(block) {
+                    buffer.kind = kind;
+                }
+            }
+            Undo::Bytes { block, at, length } => {
+                let keep = self.log.bytes.len().saturating_sub(length);
+                let mut saved = core::mem::take(&mut self.log.bytes);
+                if let Some(old) = saved.get(keep..)
+                    && let Some(buffer) = self.buffer_of(block)
+                    && let Some(place) = buffer.data.get_mut(at..at.saturating_add(length))
+                {
+                    place.copy_from_slice(old);
+                }
+                saved.truncate(keep);
+                self.log.bytes = saved;
+            }
+        }
+    }
+
+    fn buffer_of(&mut self, block: u64) -> Option<&mut Buffer> {
+        let slot = self.index.get(&block).copied()?;
+        self.slots.get_mut(slot)
+    }
+
+    fn close_log(&mut self) {
+        self.log.open = false;
+        self.log.steps.clear();
+        self.log.forgotten.clear();
+        self.log.bytes.clear();
+        // One large operation shouldn't hold its memory for ever.
+        self.log.bytes.shrink_to(16 * 1024);
+        self.log.steps.shrink_to(512);
+    }
+
+    fn discard(&mut self, block: u64) {
+        if let Some(slot) = self.index.remove(&block) {
+            self.vacate(slot);
+        }
+    }
+
+    fn vacate(&mut self, slot: Slot) {
+        if let Some(buffer) = self.slots.get_mut(slot) {
+            if buffer.dirty {
+                self.dirty -= 1;
+            }
+            buffer.dirty = false;
+            buffer.used = false;
+            buffer.block = NOWHERE;
+        }
+    }
+
+    fn step(&mut self, step: Undo) -> Result<()> {
+        if !self.log.open {
+            return Ok(());
+        }
+        let steps = &mut self.log.steps;
+        steps.try_reserve(1).map_err(|_| Error::NoMemory)?;
+        steps.push(step);
+        Ok(())
+    }
+
+    fn mark_dirty(&mut self, slot: Slot) {
+        if let Some(buffer) = self.slots.get_mut(slot)
+            && !buffer.dirty
+        {
+            buffer.dirty = true;
+            self.dirty += 1;
+        }
+    }
+
+    fn offset(&self, block: u64) -> Result<u64> {
+        block
+            .checked_mul(u64_of(self.block_size))
+            .ok_or(Error::Corrupt("block number"))
+    }
+
+    fn occupy(&mut self, slot: Slot, block: u64, kind: Kind) -> Result<()> {
+        self.index.try_reserve(1).map_err(|_| Error::NoMemory)?;
+        let buffer = self.slots.get_mut(slot).ok_or(Error::Invalid)?;
+        buffer.block = block;
+        buffer.kind = kind;
+        buffer.used = true;
+        buffer.verified = 0;
+        self.index.insert(block, slot);
+        Ok(())
+    }
+
+    /// A slot that holds nothing: a new one, or a clean one evicted.
+    fn vacant(&mut self) -> Result<Slot> {
+        if self.slots.len() < self.capacity {
+            return self.grow();
+        }
+        for _ in 0..2 * self.slots.len() {
+            let slot = self.hand;
+            self.hand = (self.hand + 1) % self.slots.len().max(1);
+            let Some(buffer) = self.slots.get_mut(slot) else {
+                continue;
+            };
+            if buffer.dirty {
+                continue;
+            }
+            if core::mem::take(&mut buffer.used) {
+                continue;
+            }
+            if buffer.block != NOWHERE {
+                self.index.remove(&buffer.block);
+                buffer.block = NOWHERE;
+            }
+            return Ok(slot);
+        }
+        self.grow()
+    }
+
+    fn grow(&mut self) -> Result<Slot> {
+        let mut data = Vec::new();
+        data.try_reserve_exact(self.block_size)
+            .map_err(|_| Error::NoMemory)?;
+        data.resize(self.block_size, 0);
+        self.slots.try_reserve(1).map_err(|_| Error::NoMemory)?;
+        self.slots.push(Buffer {
+            block: NOWHERE,
+            kind: Kind::Plain,
+            data,
+            dirty: false,
+            used: false,
+            verified: 0,
+        });
+        Ok(self.slots.len() - 1)
+    }
+
+    /// Whether so much is dirty that it should be written soon.
+    pub(super) fn is_strained(&self) -> bool {
+        self.dirty > self.capacity / 2
+    }
+
+    pub(super) fn is_dirty(&self) -> bool {
+        self.dirty > 0
+    }
+
+    /// Block and kind of every dirty buffer, in the order of the disk.
+    pub(super) fn dirty_blocks(&self) -> Result<Vec<(u64, Kind)>> {
+        let mut list = Vec::new();
+        list.try_reserve_exact(self.dirty)
+            .map_err(|_| Error::NoMemory)?;
+        for buffer in self.slots.iter().filter(|buffer| buffer.dirty) {
+            if list.len() < list.capacity() {
+                list.push((buffer.block, buffer.kind));
+            }
+        }
+        list.sort_unstable_by_key(|(block, _)| *block);
+        Ok(list)
+    }
+
+    /// Writes every dirty block, neighbours together. What fails stays dirty.
+    pub(super) fn write_dirty(&mut self) -> Result<()> {
+        let list = self.dirty_blocks()?;
+        let mut rest = list.as_slice();
+        let most = (BATCH_BYTES / self.block_size).max(1);
+        while let Some((first, _)) = rest.first().copied() {
+            let run = rest
+                .iter()
+                .zip(first..)
+                .take(most)
+                .take_while(|((block, _), next)| block == next)
+                .count();
+            let (batch, after) = rest.split_at_checked(run.max(1)).ok_or(Error::Invalid)?;
+            self.write_run(first, batch)?;
+            rest = after;
+        }
+        self.trim();
+        Ok(())
+    }
+
+    fn write_run(&mut self, first: u64, run: &[(u64, Kind)]) -> Result<()> {
+        let offset = self.offset(first)?;
+        self.batch.clear();
+        for (block, _) in run {
+            let slot = self.index.get(block).copied().ok_or(Error::Invalid)?;
+            let buffer = self.slots.get(slot).ok_or(Error::Invalid)?;
+            self.batch.extend_from_slice(&buffer.data);
+        }
+        self.dev.write(offset, &self.batch).map_err(|_| Error::Io)?;
+        for (block, _) in run {
+            if let Some(buffer) = self.buffer_of(*block) {
+                buffer.dirty = false;
+                self.dirty -= 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives back the buffers that one large operation needed beyond the capacity.
+    fn trim(&mut self) {
+        while self.slots.len() > self.capacity {
+            if self.slots.last().is_none_or(|buffer| buffer.dirty) {
+                return;
+            }
+            if let Some(buffer) = self.slots.pop()
+                && buffer.block != NOWHERE
+            {
+                self.index.remove(&buffer.block);
+            }
+        }
+        if self.hand >= self.slots.len() {
+            self.hand = 0;
+        }
+    }
+
+    /// Drops every clean buffer: the device changed beneath (the journal was replayed).
+    pub(super) fn drop_clean(&mut self) {
+        for slot in 0..self.slots.len() {
+            let Some(buffer) = self.slots.get(slot) else {
+                continue;
+            };
+            if !buffer.dirty && buffer.block != NOWHERE {
+                let block = buffer.block;
+                self.index.remove(&block);
+                self.vacate(slot);
+            }
+        }
+    }
+
+    /// Reads `buffer` from the device, past the buffers: file contents.
+    pub(super) fn read_raw(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        self.dev.read(offset, buffer).map_err(|_| Error::Io)
+    }
+
+    pub(super) fn write_raw(&mut self, offset: u64, buffer: &[u8]) -> Result<()> {
+        self.dev.write(offset, buffer).map_err(|_| Error::Io)
+    }
+
+    pub(super) fn flush(&mut self) -> Result<()> {
+        self.dev.flush().map_err(|_| Error::Io)
+    }
+
+    pub(super) fn size_in_blocks(&self) -> usize {
+        usize_of(self.dev.size() / u64_of(self.block_size))
+    }
+}

@@ -1,0 +1,333 @@
+//! Directory blocks: the entries in them, searched and listed in the order they lie.
+//!
+//! An entry is `ext4_dir_entry_2`: inode, record length, name length, type, name. Indexed
+//! directories (`htree`) hide their index in entries that look unused, so all of this works on
+//! them too.
+
+use super::buffer::{Kind, Slot};
+use super::bytes::{get8, get16, get32, part, put8, put16, put32};
+use super::csum::crc32c;
+use super::device::Device;
+use super::error::{Error, Result};
+use super::inode::{Ino, Inode};
+use super::map::State;
+use super::superblock::{Incompat, Super};
+use super::{Ext4, FileType, NAME_MAX};
+use crate::num::{low32, u64_of, usize_of};
+
+const BAD: Error = Error::Corrupt("directory entry");
+/// Bytes of an entry before its name.
+pub(super) const HEAD: usize = 8;
+/// Length of the entry that holds a block's checksum.
+pub(super) const TAIL: usize = 12;
+
+/// An entry, as listing a directory gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry<'a> {
+    pub ino: Ino,
+    /// [`FileType::Unknown`] where the file system doesn't note it.
+    pub kind: FileType,
+    pub name: &'a [u8],
+    /// The cursor with which listing goes on behind this entry.
+    pub next: u64,
+}
+
+/// An entry within its block.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record<'a> {
+    pub(super) at: usize,
+    pub(super) length: usize,
+    /// 0 when unused.
+    pub(super) ino: Ino,
+    pub(super) kind: FileType,
+    pub(super) name: &'a [u8],
+}
+
+/// Bytes that an entry with a name of `length` needs.
+pub(super) fn needed(length: usize) -> usize {
+    (HEAD + length + 3) & !3
+}
+
+impl<'a> Record<'a> {
+    pub(super) fn parse(b: &'a [u8], at: usize, end: usize, typed: bool) -> Result<Self> {
+        let ino = get32(b, at)?;
+        let length = usize::from(get16(b, at + 4)?);
+        let name_length = usize::from(get8(b, at + 6)?);
+        let kind = if typed {
+            FileType::of_entry(get8(b, at + 7)?)
+        } else {
+            FileType::Unknown
+        };
+        let right = length >= TAIL
+            && length % 4 == 0
+            && length >= needed(name_length)
+            && at + length <= end;
+        if !right || (ino != 0 && name_length == 0) {
+            return Err(BAD);
+        }
+        let name = part(b, at + HEAD..at + HEAD + name_length)?;
+        Ok(Self {
+            at,
+            length,
+            ino,
+            kind,
+            name,
+        })
+    }
+
+    /// Bytes at its end that a new entry could have.
+    pub(super) fn slack(&self) -> usize {
+        if self.ino == 0 {
+            self.length
+        } else {
+            self.length - needed(self.name.len())
+        }
+    }
+}
+
+/// The entries of one block, used or not, without the checksum's.
+pub(super) struct Records<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    end: usize,
+    typed: bool,
+}
+
+impl<'a> Records<'a> {
+    pub(super) fn new(bytes: &'a [u8], typed: bool) -> Self {
+        Self {
+            bytes,
+            at: 0,
+            end: leaf_end(bytes),
+            typed,
+        }
+    }
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Result<Record<'a>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.at >= self.end {
+            return None;
+        }
+        let record = Record::parse(self.bytes, self.at, self.end, self.typed);
+        self.at = match &record {
+            Ok(record) => self.at + record.length,
+            Err(_) => self.end,
+        };
+        Some(record)
+    }
+}
+
+/// Where a block's entries end: before the checksum, if it has one.
+pub(super) fn leaf_end(b: &[u8]) -> usize {
+    if is_tail(b) { b.len() - TAIL } else { b.len() }
+}
+
+/// Whether the block ends with the entry that holds a leaf's checksum: unused, type 0xDE.
+pub(super) fn is_tail(b: &[u8]) -> bool {
+    let at = b.len().saturating_sub(TAIL);
+    get32(b, at) == Ok(0) && get32(b, at + 4) == Ok(0xDE00_000C)
+}
+
+/// Writes an entry's fields.
+pub(super) fn put_record(
+    b: &mut [u8],
+    at: usize,
+    length: usize,
+    ino: Ino,
+    kind: u8,
+    name: &[u8],
+) -> Result<()> {
+    put32(b, at, ino)?;
+    put16(b, at + 4, crate::num::low16(u64_of(length)))?;
+    put8(b, at + 6, crate::num::low8(u64_of(name.len())))?;
+    put8(b, at + 7, kind)?;
+    super::bytes::put_slice(b, at + HEAD, name)
+}
+
+/// Makes `b` an empty leaf.
+pub(super) fn init_leaf(b: &mut [u8], csum: bool) -> Result<()> {
+    let end = b.len() - if csum { TAIL } else { 0 };
+    put_record(b, 0, end, 0, 0, b"")?;
+    if csum {
+        put32(b, end + 4, 0xDE00_000C)?;
+    }
+    Ok(())
+}
+
+/// Where `limit` and `count` of an index block stand, if `b` is one.
+pub(super) fn index_at(b: &[u8]) -> Result<Option<usize>> {
+    let size = b.len();
+    let first = usize::from(get16(b, 4)?);
+    if first == size && get32(b, 0)? == 0 {
+        return Ok(Some(8));
+    }
+    let second = usize::from(get16(b, 12 + 4)?);
+    let root = first == 12 && second == size - 12 && get32(b, 24)? == 0 && get8(b, 29)? == 8;
+    Ok(root.then_some(32))
+}
+
+/// Place and right value of a directory block's checksum.
+pub(super) fn checksum(seed: u32, b: &[u8]) -> Result<(usize, u32)> {
+    if is_tail(b) {
+        let covered = part(b, 0..b.len() - TAIL)?;
+        return Ok((b.len() - 4, crc32c(seed, covered)));
+    }
+    let Some(at) = index_at(b)? else {
+        return Err(Error::Corrupt("directory block without a checksum"));
+    };
+    let limit = usize::from(get16(b, at)?);
+    let count = usize::from(get16(b, at + 2)?);
+    let tail = at + limit * 8;
+    if count > limit {
+        return Err(Error::Corrupt("directory index"));
+    }
+    let crc = crc32c(seed, part(b, 0..at + count * 8)?);
+    let crc = crc32c(crc, part(b, tail..tail + 4)?);
+    Ok((tail + 4, crc32c(crc, &[0; 4])))
+}
+
+impl Super {
+    pub(super) fn has_types(&self) -> bool {
+        self.incompat.contains(Incompat::FILETYPE)
+    }
+
+    /// Blocks of a directory of this size.
+    pub(super) fn dir_blocks(&self, dir: &Inode) -> u32 {
+        low32((dir.size >> self.block_bits).min(u64::from(u32::MAX)))
+    }
+}
+
+/// Where an entry was found.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) ino: Ino,
+    /// The directory block, on the device.
+    pub(super) block: u64,
+    pub(super) at: usize,
+}
+
+impl<D: Device> Ext4<D> {
+    /// The device block and buffer of block `number` of a directory; `None` for a hole.
+    pub(super) fn dir_block(&mut self, dir: &Inode, number: u32) -> Result<Option<(u64, Slot)>> {
+        let mapping = self.map_inode(dir, number, 1)?;
+        match mapping.state {
+            State::Hole => Ok(None),
+            State::Unwritten => Err(Error::Corrupt("directory block never written")),
+            State::Written => {
+                let slot = self.block(mapping.start, Kind::Directory(dir.seed))?;
+                Ok(Some((mapping.start, slot)))
+            }
+        }
+    }
+
+    /// The entry `name` in the directory block in `slot`.
+    pub(super) fn search_block(
+        &self,
+        block: u64,
+        slot: Slot,
+        name: &[u8],
+    ) -> Result<Option<Place>> {
+        for record in Records::new(self.cache.data(slot), self.sup.has_types()) {
+            let record = record?;
+            if record.ino != 0 && record.name == name {
+                if record.ino > self.sup.inodes {
+                    return Err(BAD);
+                }
+                return Ok(Some(Place {
+                    ino: record.ino,
+                    block,
+                    at: record.at,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where the entry `name` of directory `dir` lies.
+    pub(super) fn find(&mut self, dir: &Inode, name: &[u8]) -> Result<Option<Place>> {
+        if name.len() > NAME_MAX {
+            return Err(Error::NameTooLong);
+        }
+        // `..` of an indexed directory stands in its root block, outside the hash order.
+        if dir.is_indexed(&self.sup) && name != b"." && name != b".." {
+            return self.find_indexed(dir, name);
+        }
+        self.find_linear(dir, name)
+    }
+
+    pub(super) fn find_linear(&mut self, dir: &Inode, name: &[u8]) -> Result<Option<Place>> {
+        for number in 0..self.sup.dir_blocks(dir) {
+            if let Some((block, slot)) = self.dir_block(dir, number)?
+                && let Some(place) = self.search_block(block, slot, name)?
+            {
+                return Ok(Some(place));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The inode that `name` in directory `dir` names, if any.
+    ///
+    /// # Errors
+    /// [`Error::NotDirectory`], [`Error::NameTooLong`], or when the directory can't be read.
+    pub fn lookup(&mut self, dir: Ino, name: &[u8]) -> Result<Option<Ino>> {
+        let dir = self.load_dir(dir)?;
+        let found = self.find(&dir, name)?;
+        Ok(found.map(|place| place.ino))
+    }
+
+    /// Lists directory `dir` from `cursor` on (0: the start) until `each` answers false.
+    ///
+    /// # Errors
+    /// [`Error::NotDirectory`], or when the directory can't be read.
+    pub fn read_dir(
+        &mut self,
+        dir: Ino,
+        cursor: u64,
+        each: &mut dyn FnMut(Entry<'_>) -> bool,
+    ) -> Result<()> {
+        let dir = self.load_dir(dir)?;
+        self.list_linear(&dir, cursor, each)
+    }
+
+    /// Lists in the order of the blocks; the cursor is a byte position. Entries may have been
+    /// joined since it was given out, so each block is walked from its start.
+    fn list_linear(
+        &mut self,
+        dir: &Inode,
+        cursor: u64,
+        each: &mut dyn FnMut(Entry<'_>) -> bool,
+    ) -> Result<()> {
+        let bits = self.sup.block_bits;
+        let first = cursor >> bits;
+        for number in 0..self.sup.dir_blocks(dir) {
+            if u64::from(number) < first {
+                continue;
+            }
+            let Some((_, slot)) = self.dir_block(dir, number)? else {
+                continue;
+            };
+            let base = u64::from(number) << bits;
+            let least = usize_of(cursor.saturating_sub(base));
+            for record in Records::new(self.cache.data(slot), self.sup.has_types()) {
+                let record = record?;
+                if record.ino == 0 || record.at < least {
+                    continue;
+                }
+                let entry = Entry {
+                    ino: record.ino,
+                    kind: record.kind,
+                    name: record.name,
+                    next: base + u64_of(record.at + record.length),
+                };
+                if !each(entry) {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+}

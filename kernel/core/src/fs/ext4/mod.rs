@@ -1,0 +1,180 @@
+//! ext4 (and ext2, ext3) on a [`Device`]: what Debian's mke2fs makes, read and written.
+//!
+//! [`Ext4`] is the mounted file system; operations name files by inode number. It has no locks:
+//! the kernel puts a sleeping lock round it, the host uses it as it is. File data may go around
+//! it: [`Ext4::map`] and [`Ext4::allocate`] tell where a file's blocks lie, and the page cache
+//! moves them itself; [`Ext4::read`] and [`Ext4::write`] do it for callers without one.
+//!
+//! From below: `device` (the disk), `buffer` (metadata blocks, undo), `seal` (checksums),
+//! `superblock`, `group`, `bitmap`, `alloc`/`ialloc` (space), `inode`, `extent`/`extent_edit`/
+//! `indirect`/`map` (a file's blocks), `dir`/`hash`/`htree` (names), `namei` (operations on
+//! names), `file` (contents), `attr`, `xattr`, `orphan`, `journal`, `mount`.
+//!
+//! Every change of metadata happens between `begin` and `commit` of a transaction; an operation
+//! that fails is rolled back whole. Layout: Linux, Documentation/filesystems/ext4.
+
+#![allow(dead_code, reason = "the write path follows")]
+
+mod attr;
+mod bitmap;
+mod buffer;
+mod bytes;
+mod csum;
+mod device;
+mod dir;
+mod error;
+mod extent;
+mod file;
+mod group;
+mod hash;
+mod htree;
+mod indirect;
+mod inode;
+mod map;
+mod mount;
+mod orphan;
+mod seal;
+mod superblock;
+#[cfg(test)]
+mod tests;
+
+pub use attr::{Attr, Statfs};
+pub use csum::crc32c;
+pub use device::{Device, DeviceError};
+pub use dir::Entry;
+pub use error::{Error, Result};
+pub use inode::{Ino, ROOT};
+pub use map::{Mapping, State};
+pub use mount::Options;
+
+use buffer::Cache;
+use superblock::{Counters, Super};
+
+/// Longest name of a directory entry, in bytes.
+pub const NAME_MAX: usize = 255;
+
+/// A point in time: seconds since 1970 and nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Time {
+    pub seconds: i64,
+    /// Below 1,000,000,000.
+    pub nanos: u32,
+}
+
+/// What kind of file an inode is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FileType {
+    Unknown,
+    Regular,
+    Directory,
+    Char,
+    Block,
+    Fifo,
+    Socket,
+    Symlink,
+}
+
+impl FileType {
+    /// The kind that the upper bits of `st_mode` name.
+    #[must_use]
+    pub fn of_mode(mode: u16) -> Self {
+        match mode >> 12 {
+            0x1 => Self::Fifo,
+            0x2 => Self::Char,
+            0x4 => Self::Directory,
+            0x6 => Self::Block,
+            0x8 => Self::Regular,
+            0xA => Self::Symlink,
+            0xC => Self::Socket,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// `file_type` of a directory entry (`EXT4_FT_*`).
+    fn of_entry(byte: u8) -> Self {
+        match byte {
+            1 => Self::Regular,
+            2 => Self::Directory,
+            3 => Self::Char,
+            4 => Self::Block,
+            5 => Self::Fifo,
+            6 => Self::Socket,
+            7 => Self::Symlink,
+            _ => Self::Unknown,
+        }
+    }
+
+    fn to_entry(self) -> u8 {
+        match self {
+            Self::Unknown => 0,
+            Self::Regular => 1,
+            Self::Directory => 2,
+            Self::Char => 3,
+            Self::Block => 4,
+            Self::Fifo => 5,
+            Self::Socket => 6,
+            Self::Symlink => 7,
+        }
+    }
+}
+
+/// A mounted ext4 file system.
+#[derive(Debug)]
+pub struct Ext4<D> {
+    cache: Cache<D>,
+    sup: Super,
+    writable: bool,
+    /// `s_state` as it was found, restored by a clean unmount.
+    state_found: u16,
+    /// The counters as they were when the running transaction began.
+    before: Option<Counters>,
+    /// Unlinked inodes that are still open, and inodes being truncated.
+    orphans: alloc::vec::Vec<Ino>,
+    /// Where the last search for a free inode or block ended, and a source of generations.
+    next_generation: u32,
+}
+
+impl<D: Device> Ext4<D> {
+    /// Runs one operation as a transaction: all of its changes of metadata happen, or none.
+    fn transact<R>(&mut self, operation: impl FnOnce(&mut Self) -> Result<R>) -> Result<R> {
+        self.begin()?;
+        match operation(self) {
+            Ok(value) => {
+                self.commit()?;
+                Ok(value)
+            }
+            Err(error) => {
+                self.abort();
+                Err(error)
+            }
+        }
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        if !self.writable {
+            return Err(Error::ReadOnly);
+        }
+        if self.before.is_some() {
+            return Err(Error::Invalid);
+        }
+        self.before = Some(self.sup.counters);
+        self.cache.begin();
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        self.before = None;
+        self.cache.commit();
+        if self.cache.is_strained() {
+            self.write_out()?;
+        }
+        Ok(())
+    }
+
+    fn abort(&mut self) {
+        if let Some(before) = self.before.take() {
+            self.sup.counters = before;
+        }
+        self.cache.abort();
+    }
+}

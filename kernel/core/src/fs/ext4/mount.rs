@@ -1,0 +1,129 @@
+//! Mounting, syncing and unmounting.
+
+use super::Ext4;
+use super::buffer::Cache;
+use super::device::Device;
+use super::error::{Error, Result};
+use super::superblock::{self, Incompat, STATE_VALID, Super};
+use super::{Time, inode};
+use crate::num::{low32, u64_of};
+use alloc::vec::Vec;
+
+/// How to mount.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    pub read_only: bool,
+    /// Clean metadata blocks to keep, in bytes.
+    pub cache_bytes: usize,
+    pub now: Time,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            read_only: false,
+            cache_bytes: 1 << 20,
+            now: Time::default(),
+        }
+    }
+}
+
+impl<D: Device> Ext4<D> {
+    /// Mounts the file system on `dev`.
+    ///
+    /// # Errors
+    /// [`Error::NotExt4`], [`Error::Unsupported`] for features that aren't known,
+    /// [`Error::ReadOnly`] for ones that can't be kept up by a writer,
+    /// [`Error::NeedsRecovery`] when the journal would have to be replayed but mustn't be.
+    pub fn mount(mut dev: D, options: &Options) -> Result<Self> {
+        let sup = read_super(&mut dev)?;
+        if !options.read_only && !sup.is_writable() {
+            return Err(Error::ReadOnly);
+        }
+        if sup.incompat.contains(Incompat::RECOVER) {
+            return Err(Error::NeedsRecovery);
+        }
+        let cache = Cache::new(dev, sup.block_size, options.cache_bytes / sup.block_size)?;
+        let seed = low32(options.now.seconds.cast_unsigned()) ^ options.now.nanos ^ sup.seed;
+        let mut fs = Self {
+            cache,
+            state_found: sup.state(),
+            sup,
+            writable: !options.read_only,
+            before: None,
+            orphans: Vec::new(),
+            next_generation: seed | 1,
+        };
+        fs.load_dir(inode::ROOT)?;
+        if fs.writable {
+            fs.mark_mounted(options.now)?;
+        }
+        Ok(fs)
+    }
+
+    /// Notes on the disk that the file system is in use: without a journal of ours, only e2fsck
+    /// may trust it again if this isn't taken back.
+    fn mark_mounted(&mut self, now: Time) -> Result<()> {
+        self.sup.set_state(self.state_found & !STATE_VALID)?;
+        self.sup.note_mount(now.seconds.max(0).cast_unsigned())?;
+        self.write_out()
+    }
+
+    /// Makes all changes durable.
+    ///
+    /// # Errors
+    /// When the device fails; what couldn't be written stays to be tried again.
+    pub fn sync(&mut self) -> Result<()> {
+        if !self.writable {
+            return Ok(());
+        }
+        self.write_out()?;
+        self.cache.flush()
+    }
+
+    /// Writes everything and notes that the file system is whole; gives the device back.
+    ///
+    /// # Errors
+    /// When the device fails: the file system then counts as not cleanly unmounted.
+    pub fn unmount(mut self, now: Time) -> Result<D> {
+        if self.writable {
+            self.sync()?;
+            if self.sup.counters.last_orphan == 0 {
+                self.sup.set_state(self.state_found)?;
+            }
+            self.sup.note_write(now.seconds.max(0).cast_unsigned())?;
+            self.sync()?;
+        }
+        Ok(self.cache.dev)
+    }
+
+    /// Whether changes are allowed.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        self.writable
+    }
+
+    /// The size of a block in bytes.
+    #[must_use]
+    pub fn block_size(&self) -> usize {
+        self.sup.block_size
+    }
+
+    /// The device beneath, for data that goes around the file system.
+    pub fn device(&mut self) -> &mut D {
+        &mut self.cache.dev
+    }
+}
+
+fn read_super<D: Device>(dev: &mut D) -> Result<Super> {
+    let mut raw = Vec::new();
+    raw.try_reserve_exact(superblock::SIZE)
+        .map_err(|_| Error::NoMemory)?;
+    raw.resize(superblock::SIZE, 0);
+    if dev.size() < superblock::OFFSET + u64_of(superblock::SIZE) {
+        return Err(Error::NotExt4);
+    }
+    dev.read(superblock::OFFSET, &mut raw)
+        .map_err(|_| Error::Io)?;
+    Super::parse(raw, dev.size())
+}

@@ -1,0 +1,4 @@
+//! Tests against e2fsprogs: images that mke2fs made, and images that e2fsck must call clean.
+
+mod image;
+mod read;
