@@ -1,8 +1,73 @@
-//! The kernel binary.
+//! Kiln's kernel: the boot, told as one list of calls.
+//!
+//! Rooms, from the top: `main` → `job` → `syscall` → `process` → `fs` + `vm` → `drivers` → `sched` →
+//! `sync` → `mm` → `arch`. A room may use those below it, and everything may use `kiln-core`.
 #![no_std]
 #![no_main]
 #![deny(unsafe_code)]
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    loop {}
+
+extern crate alloc;
+
+mod arch;
+mod drivers;
+mod mm;
+mod options;
+mod panic;
+mod sync;
+
+use pvh::BootInfo;
+
+use mm::boot::BootMemory;
+use mm::stack::KernelStack;
+use sync::Once;
+
+pvh::entry!(boot);
+
+/// What the loader handed over.
+static BOOT_INFO: Once<BootInfo> = Once::new();
+
+/// Phase one, on the boot stack with interrupts off: as far as stacks with guards.
+fn boot(start_info: u64) -> ! {
+    arch::init_traps();
+    panic::init();
+    let info = match BootInfo::read(&BootMemory, start_info) {
+        Ok(info) => BOOT_INFO.call_once(|| info),
+        Err(error) => panic::refuse(format_args!("can't boot: {error}")),
+    };
+    options::init(info);
+    greet();
+    if let Err(missing) = arch::features::init() {
+        panic::refuse(format_args!(
+            "can't boot: this CPU has no {missing} (try -cpu max)"
+        ));
+    }
+    if let Err(error) = mm::boot::init(info) {
+        panic::refuse(format_args!("can't boot: memory: {error:?}"));
+    }
+    match guarded_stacks() {
+        Ok((own, stack)) => arch::leave_boot_stack(own, stack, main),
+        Err(error) => panic::refuse(format_args!("can't boot: stacks: {error:?}")),
+    }
+}
+
+/// A stack for each exception that needs its own, and the one to go on with.
+fn guarded_stacks() -> Result<([KernelStack; 6], KernelStack), mm::OutOfMemory> {
+    let own = KernelStack::new;
+    Ok(([own()?, own()?, own()?, own()?, own()?, own()?], own()?))
+}
+
+/// Phase two, on a guarded stack.
+extern "sysv64" fn main() -> ! {
+    if let Some(fault) = options::get("fault") {
+        arch::provoke::provoke(fault);
+    }
+    arch::exit(arch::DebugExit::JobZero)
+}
+
+/// One line, so that whoever looks at the serial line knows who is there.
+fn greet() {
+    if options::verbose() {
+        drivers::serial::enable();
+        drivers::serial::write(b"kiln: hello from the Kiln kernel\n");
+    }
 }

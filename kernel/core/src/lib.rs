@@ -19,6 +19,7 @@ pub mod channel;
 pub mod cred;
 pub mod elf;
 pub mod errno;
+pub mod frames;
 pub mod fs;
 pub mod futex;
 pub mod fw_cfg;

@@ -1,0 +1,124 @@
+//! The per-CPU block, which GS points to whenever the kernel runs.
+//!
+//! Its fields are atomics: the CPU they belong to writes them, others may look. The entry code
+//! reaches them as `gs:[offset]`. IST handlers, which can't trust GS, find the block through the
+//! last word of their stack ([`set_stack_owner`](super::tables::set_stack_owner)).
+
+use core::arch::asm;
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use x86_64::VirtAddr;
+use x86_64::registers::model_specific::{GsBase, KernelGsBase};
+use x86_64::structures::tss::TaskStateSegment;
+
+use super::user::UserContext;
+
+/// What one CPU knows of itself.
+#[repr(C, align(64))]
+pub(crate) struct PerCpu {
+    /// The block's own address, so that `gs:[0]` gives it.
+    this: AtomicU64,
+    /// The program's stack pointer, while the syscall entry has no stack yet.
+    pub(super) user_rsp: AtomicU64,
+    /// The context of the thread that is in user mode.
+    pub(super) user_context: AtomicPtr<UserContext>,
+    /// The running thread; the scheduler's to interpret.
+    current: AtomicPtr<()>,
+    /// Number of the CPU, from 0.
+    id: AtomicU32,
+    /// The thread should give up the CPU, or look at its flags, before it goes on in user mode.
+    pub(super) need_resched: AtomicBool,
+    /// Puts the TSS 4 bytes off, so that the stack pointers within (at 4, 12, …) are aligned to 8.
+    _reserved: AtomicU32,
+    /// Names the stacks for traps.
+    pub(super) tss: TssCell,
+    /// The descriptor table.
+    pub(super) gdt: super::tables::GdtCell,
+}
+
+/// The TSS; written by its own CPU only, read by the hardware.
+#[repr(transparent)]
+pub(super) struct TssCell(pub(super) UnsafeCell<TaskStateSegment>);
+
+// SAFETY: only the CPU that owns the block touches its TSS, with interrupts off (`tables`).
+unsafe impl Sync for TssCell {}
+
+impl PerCpu {
+    const fn new() -> Self {
+        Self {
+            this: AtomicU64::new(0),
+            user_rsp: AtomicU64::new(0),
+            user_context: AtomicPtr::new(core::ptr::null_mut()),
+            current: AtomicPtr::new(core::ptr::null_mut()),
+            id: AtomicU32::new(0),
+            need_resched: AtomicBool::new(false),
+            _reserved: AtomicU32::new(0),
+            tss: TssCell(UnsafeCell::new(TaskStateSegment::new())),
+            gdt: super::tables::GdtCell::new(),
+        }
+    }
+
+    /// Number of the CPU, from 0.
+    pub(crate) fn id(&self) -> u32 {
+        self.id.load(Ordering::Relaxed)
+    }
+
+    /// The running thread, as [`set_current`](Self::set_current) left it.
+    pub(crate) fn current(&self) -> *mut () {
+        self.current.load(Ordering::Relaxed)
+    }
+
+    /// Names the running thread.
+    pub(crate) fn set_current(&self, thread: *mut ()) {
+        self.current.store(thread, Ordering::Relaxed);
+    }
+
+    /// Asks the running thread to come out of user mode, or not to enter it: `user::run` returns
+    /// [`Stop::Interrupt`](super::user::Stop) while this is set.
+    pub(crate) fn set_need_resched(&self) {
+        self.need_resched.store(true, Ordering::Release);
+    }
+
+    /// Whether it was asked.
+    pub(crate) fn need_resched(&self) -> bool {
+        self.need_resched.load(Ordering::Relaxed)
+    }
+
+    /// Whether it was asked; from now on it isn't.
+    pub(crate) fn take_need_resched(&self) -> bool {
+        self.need_resched() && self.need_resched.swap(false, Ordering::AcqRel)
+    }
+}
+
+static BOOT_CPU: PerCpu = PerCpu::new();
+
+/// The block of the CPU this runs on. With more than one CPU, code that can be moved between them
+/// must not keep it across a point where it may be.
+#[inline]
+pub(crate) fn this_cpu() -> &'static PerCpu {
+    let this: *const PerCpu;
+    // SAFETY: from `init_boot_cpu` on, GS points to a block that lives for ever whenever Rust code
+    // runs in the kernel, and its first word is its address. (IST entries set GS before calling.)
+    unsafe {
+        asm!("mov {}, gs:[0]", out(reg) this, options(nostack, preserves_flags, readonly));
+        &*this
+    }
+}
+
+/// Makes GS point to the boot CPU's block. The very first thing the kernel does.
+pub(crate) fn init_boot_cpu() -> &'static PerCpu {
+    let address = core::ptr::from_ref(&BOOT_CPU).addr() as u64;
+    BOOT_CPU.this.store(address, Ordering::Relaxed);
+    GsBase::write(VirtAddr::new_truncate(address));
+    KernelGsBase::write(VirtAddr::zero());
+    &BOOT_CPU
+}
+
+/// The running function's frame pointer, where a backtrace begins.
+#[inline(always)]
+pub(crate) fn frame_pointer() -> u64 {
+    let rbp: u64;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, rbp", out(reg) rbp, options(nomem, nostack, preserves_flags)) };
+    rbp
+}

@@ -1,0 +1,275 @@
+# The ways into the kernel and the way out. See entry.rs for the list.
+#
+# GS: in user mode GS holds the program's base and KERNEL_GS_BASE the per-CPU block; SWAPGS at each
+# crossing. Only the vectors with IST stacks can interrupt the kernel while GS is the program's;
+# they find the block through the last word of their stack.
+#
+# The kernel stack while a thread is in user mode, from the top down: the frames that called
+# run_user, the registers it saved, the context's address. TSS.RSP0 points there, and so do
+# syscalls.
+
+# --- Exceptions and interrupts -----------------------------------------------------------------
+
+    .section .text.entry, "ax", @progbits
+    .balign 16
+    .global trap_stubs
+    .global trap_stubs_end
+    .set number, 0
+trap_stubs:
+    .rept 256
+    .balign 16
+    # The vectors for which the CPU pushes an error code get none from us.
+    .if (number == 8) || ((number >= 10) && (number <= 14)) || (number == 17) || (number == 21) || (number == 29) || (number == 30)
+    .else
+    push 0
+    .endif
+    .byte 0x68                              # push imm32
+    .long number
+    .if (number == 1) || (number == 2) || (number == 8) || (number == 13) || (number == 14) || (number == 18)
+    jmp trap_own_stack
+    .else
+    jmp trap
+    .endif
+    .set number, number + 1
+    .endr
+    .balign 16
+trap_stubs_end:
+
+# Pushes all registers in the order of trap::Frame and cleans the flags: interrupted code may have
+# had AC set (a program, or a user copy), which would switch SMAP off for the handler.
+    .macro SAVE_KERNEL_REGISTERS
+    push rax
+    push rcx
+    push rdx
+    push rbx
+    push rbp
+    push rsi
+    push rdi
+    push r8
+    push r9
+    push r10
+    push r11
+    push r12
+    push r13
+    push r14
+    push r15
+    push 2
+    popfq
+    .endm
+
+# On the stack: vector, error code, RIP, CS, RFLAGS, RSP, SS.
+trap:
+    test byte ptr [rsp + 24], 3
+    jnz from_user
+    SAVE_KERNEL_REGISTERS
+    mov rdi, rsp
+    call {handler}
+    jmp restore_kernel_registers
+
+# The same on an IST stack (or on the boot stack, before there are any). From the kernel, GS may be
+# either side's: keep it, use the stack's own word, give it back.
+trap_own_stack:
+    test byte ptr [rsp + 24], 3
+    jnz from_user
+    SAVE_KERNEL_REGISTERS
+    rdgsbase rbx
+    mov rax, rsp
+    or rax, 0x7FFF                          # stacks end at multiples of 32 KiB
+    mov rax, [rax - 7]
+    wrgsbase rax
+    mov rdi, rsp
+    call {handler}
+    wrgsbase rbx
+restore_kernel_registers:
+    pop r15
+    pop r14
+    pop r13
+    pop r12
+    pop r11
+    pop r10
+    pop r9
+    pop r8
+    pop rdi
+    pop rsi
+    pop rbp
+    pop rbx
+    pop rdx
+    pop rcx
+    pop rax
+    add rsp, 16
+    iretq
+
+# A trap in user mode, on any stack: everything goes into the context, and run_user returns.
+from_user:
+    swapgs
+    push rax
+    mov rax, gs:[{this_context}]
+    mov [rax + {rbx}], rbx
+    mov [rax + {rcx}], rcx
+    mov [rax + {rdx}], rdx
+    mov [rax + {rsi}], rsi
+    mov [rax + {rdi}], rdi
+    mov [rax + {rbp}], rbp
+    mov [rax + {r8}], r8
+    mov [rax + {r9}], r9
+    mov [rax + {r10}], r10
+    mov [rax + {r11}], r11
+    mov [rax + {r12}], r12
+    mov [rax + {r13}], r13
+    mov [rax + {r14}], r14
+    mov [rax + {r15}], r15
+    mov rcx, cr2
+    mov [rax + {fault_address}], rcx
+    pop qword ptr [rax + {rax}]
+    pop qword ptr [rax + {vector}]
+    pop qword ptr [rax + {error}]
+    pop qword ptr [rax + {rip}]
+    pop rcx                                 # CS: always the user's
+    pop qword ptr [rax + {rflags}]
+    pop qword ptr [rax + {rsp}]
+    mov qword ptr [rax + {orig_rax}], -1
+    mov rsp, gs:[{this_rsp0}]
+    push 2
+    popfq
+    mov rcx, rax
+    mov eax, 1
+
+# RCX = context, EAX = what run_user returns. Takes the bases in and returns from run_user.
+leave_run_user:
+    rdfsbase rdx
+    mov [rcx + {fs_base}], rdx
+    swapgs
+    rdgsbase rdx
+    swapgs
+    mov [rcx + {gs_base}], rdx
+return_from_run_user:
+    add rsp, 8
+    pop r15
+    pop r14
+    pop r13
+    pop r12
+    pop rbx
+    pop rbp
+    ret
+
+# --- System calls ------------------------------------------------------------------------------
+
+    .balign 16
+    .global syscall_entry
+syscall_entry:
+    swapgs
+    mov gs:[{this_user_rsp}], rsp
+    mov rsp, gs:[{this_rsp0}]
+    push rcx
+    mov rcx, [rsp + 8]
+    mov [rcx + {rax}], rax
+    mov [rcx + {orig_rax}], rax
+    mov [rcx + {rbx}], rbx
+    mov [rcx + {rdx}], rdx
+    mov [rcx + {rsi}], rsi
+    mov [rcx + {rdi}], rdi
+    mov [rcx + {rbp}], rbp
+    mov [rcx + {r8}], r8
+    mov [rcx + {r9}], r9
+    mov [rcx + {r10}], r10
+    mov [rcx + {r11}], r11
+    mov [rcx + {rflags}], r11
+    mov [rcx + {r12}], r12
+    mov [rcx + {r13}], r13
+    mov [rcx + {r14}], r14
+    mov [rcx + {r15}], r15
+    pop rdx
+    mov [rcx + {rcx}], rdx
+    mov [rcx + {rip}], rdx
+    mov rdx, gs:[{this_user_rsp}]
+    mov [rcx + {rsp}], rdx
+    xor eax, eax
+    jmp leave_run_user
+
+# --- The way out -------------------------------------------------------------------------------
+
+    .balign 16
+    .global run_user
+run_user:
+    push rbp
+    push rbx
+    push r12
+    push r13
+    push r14
+    push r15
+    push rdi
+    cli
+    mov eax, 2
+    cmp byte ptr gs:[{this_need_resched}], 0
+    jne return_from_run_user
+    mov gs:[{this_rsp0}], rsp
+    mov gs:[{this_context}], rdi
+
+    mov rax, [rdi + {fs_base}]
+10: wrfsbase rax
+    mov rbx, [rdi + {rbx}]
+    mov rbp, [rdi + {rbp}]
+    mov rsi, [rdi + {rsi}]
+    mov r8, [rdi + {r8}]
+    mov r9, [rdi + {r9}]
+    mov r10, [rdi + {r10}]
+    mov r12, [rdi + {r12}]
+    mov r13, [rdi + {r13}]
+    mov r14, [rdi + {r14}]
+    mov r15, [rdi + {r15}]
+    mov rcx, [rdi + {rip}]
+    mov r11, [rdi + {rflags}]
+    and r11d, {flags_mask}
+    or r11d, 0x202                          # IF, and the bit that is always set
+
+    # SYSRET is faster but takes RIP from RCX and RFLAGS from R11, faults in ring 0 on Intel CPUs
+    # when RCX isn't canonical, and doesn't restore RF or honour TF as IRETQ does.
+    cmp rcx, [rdi + {rcx}]
+    jne 20f
+    cmp r11, [rdi + {r11}]
+    jne 20f
+    test r11d, 0x10100
+    jnz 20f
+    mov rdx, rcx
+    shr rdx, 47
+    jnz 20f
+
+    swapgs
+    mov rax, [rdi + {gs_base}]
+11: wrgsbase rax
+    mov rax, [rdi + {rax}]
+    mov rdx, [rdi + {rdx}]
+    mov rsp, [rdi + {rsp}]
+    mov rdi, [rdi + {rdi}]
+    sysretq
+
+20: push {user_data}
+    push qword ptr [rdi + {rsp}]
+    push r11
+    push {user_code}
+    push rcx
+    swapgs
+    mov rax, [rdi + {gs_base}]
+12: wrgsbase rax
+    mov rax, [rdi + {rax}]
+    mov rcx, [rdi + {rcx}]
+    mov rdx, [rdi + {rdx}]
+    mov r11, [rdi + {r11}]
+    mov rdi, [rdi + {rdi}]
+13: iretq
+
+# A base or RIP that can't be: as if the program had raised #GP with these registers.
+40: swapgs
+41: mov rsp, gs:[{this_rsp0}]
+    mov rcx, [rsp]
+    mov qword ptr [rcx + {vector}], {gp}
+    mov qword ptr [rcx + {error}], 0
+    mov eax, 1
+    jmp return_from_run_user
+
+    .pushsection .ex_table, "a", @progbits
+    .quad 10b, 41b
+    .quad 11b, 40b
+    .quad 12b, 40b
+    .quad 13b, 40b
+    .popsection

@@ -1,0 +1,77 @@
+//! Every way into the kernel after boot, and the way out to user mode: `entry.S`.
+//!
+//! | label | entered by | leaves by |
+//! | --- | --- | --- |
+//! | `trap_stubs` | exceptions and interrupts, 16 bytes a vector | one of the next two |
+//! | `from_user` | traps that interrupted user mode | returning from `run_user` with 1 |
+//! | `from_kernel` | traps that interrupted the kernel | `trap::from_kernel`, then IRETQ |
+//! | `syscall_entry` | SYSCALL | returning from `run_user` with 0 |
+//! | `run_user` | a call with a `UserContext` | SYSRET or IRETQ |
+
+use core::arch::global_asm;
+use core::mem::offset_of;
+
+use super::cpu::PerCpu;
+use super::tables::{self, vector};
+use super::user::{ENTERABLE_FLAGS, UserContext};
+
+global_asm!(
+    include_str!("entry.S"),
+    this_user_rsp = const offset_of!(PerCpu, user_rsp),
+    this_context = const offset_of!(PerCpu, user_context),
+    this_need_resched = const offset_of!(PerCpu, need_resched),
+    this_rsp0 = const tables::RSP0_OFFSET,
+    user_code = const tables::USER_CODE,
+    user_data = const tables::USER_DATA,
+    gp = const vector::GP,
+    flags_mask = const ENTERABLE_FLAGS,
+    rax = const offset_of!(UserContext, rax),
+    rbx = const offset_of!(UserContext, rbx),
+    rcx = const offset_of!(UserContext, rcx),
+    rdx = const offset_of!(UserContext, rdx),
+    rsi = const offset_of!(UserContext, rsi),
+    rdi = const offset_of!(UserContext, rdi),
+    rbp = const offset_of!(UserContext, rbp),
+    rsp = const offset_of!(UserContext, rsp),
+    r8 = const offset_of!(UserContext, r8),
+    r9 = const offset_of!(UserContext, r9),
+    r10 = const offset_of!(UserContext, r10),
+    r11 = const offset_of!(UserContext, r11),
+    r12 = const offset_of!(UserContext, r12),
+    r13 = const offset_of!(UserContext, r13),
+    r14 = const offset_of!(UserContext, r14),
+    r15 = const offset_of!(UserContext, r15),
+    rip = const offset_of!(UserContext, rip),
+    rflags = const offset_of!(UserContext, rflags),
+    orig_rax = const offset_of!(UserContext, orig_rax),
+    fs_base = const offset_of!(UserContext, fs_base),
+    gs_base = const offset_of!(UserContext, gs_base),
+    vector = const offset_of!(UserContext, vector),
+    error = const offset_of!(UserContext, error),
+    fault_address = const offset_of!(UserContext, fault_address),
+    handler = sym super::trap::from_kernel,
+);
+
+unsafe extern "C" {
+    static trap_stubs: [u8; 0];
+    static trap_stubs_end: [u8; 0];
+    /// See `entry.S`.
+    pub(super) fn syscall_entry();
+    /// Runs `context` in user mode until something stops it: 0 a syscall, 1 the trap in
+    /// `context.vector`, 2 nothing, because the CPU's `need_resched` was set. Returns with
+    /// interrupts off.
+    pub(super) fn run_user(context: *mut UserContext) -> u32;
+}
+
+/// Where the IDT sends `vector`.
+pub(super) fn stub_address(vector: u8) -> u64 {
+    (&raw const trap_stubs).addr() as u64 + u64::from(vector) * 16
+}
+
+/// Whether `rip` is the first instruction of a way into the kernel. A debug exception that MOV SS
+/// held back arrives there when the instruction after it was SYSCALL or INT.
+pub(super) fn is_first_instruction(rip: u64) -> bool {
+    let stubs = (&raw const trap_stubs).addr() as u64..(&raw const trap_stubs_end).addr() as u64;
+    let syscall = syscall_entry as *const () as u64;
+    rip == syscall || (stubs.contains(&rip) && rip % 16 == 0)
+}

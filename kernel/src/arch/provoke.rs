@@ -1,0 +1,120 @@
+//! Faults on purpose: each exception raised in ring 0 and each kernel stack overflowed, so that the
+//! tests see the report. Reached only through `fault=NAME` on the kernel's command line.
+
+use core::arch::asm;
+
+use super::cpu::this_cpu;
+use super::tables::IST_NAMES;
+
+/// Provokes `name`; returns when there is no such fault.
+pub(crate) fn provoke(name: &[u8]) {
+    match name {
+        b"stack" => drop(overflow(0)),
+        b"panic" => provoke_panic(),
+        b"unmapped" => read_unmapped(),
+        b"text" => write_text(),
+        b"text-alias" => write_text_alias(),
+        b"nx" => execute_data(),
+        b"user" => read_user(),
+        _ => {}
+    }
+    let own = name.strip_prefix(b"stack-").unwrap_or_default();
+    if let Some(index) = IST_NAMES.iter().position(|name| lower_eq(name, own)) {
+        overflow_ist(index);
+    }
+    raise(name);
+}
+
+/// Whether `name` without its `#` is `text` but for case.
+fn lower_eq(name: &str, text: &[u8]) -> bool {
+    name.trim_start_matches('#')
+        .as_bytes()
+        .eq_ignore_ascii_case(text)
+}
+
+/// Raises an exception by its mnemonic, the honest way where that can be done from here.
+fn raise(name: &[u8]) {
+    // SAFETY: none of these returns to code that relies on the registers they change: what comes is
+    // a fatal report. `int n` from ring 0 enters the handler as the exception would, without an
+    // error code, which the report doesn't need.
+    unsafe {
+        match name {
+            b"de" => asm!("xor edx, edx", "xor eax, eax", "div edx", out("eax") _, out("edx") _),
+            b"db" => asm!("pushfq", "or qword ptr [rsp], 0x100", "popfq", "nop", "nop"),
+            b"nmi" => asm!("int 2"),
+            b"bp" => asm!("int3"),
+            b"of" => asm!("int 4"),
+            b"br" => asm!("int 5"),
+            b"ud" => asm!("ud2"),
+            b"nm" => asm!("int 7"),
+            b"df" => asm!("push 0", "int 8"),
+            b"ts" => asm!("push 0", "int 10"),
+            b"np" => asm!("push 0", "int 11"),
+            b"ss" => asm!("push 0", "int 12"),
+            b"gp" => asm!("mov rax, [{}]", in(reg) 0x8000_0000_0000_0000_u64, out("rax") _),
+            b"pf" => asm!("mov rax, [{}]", in(reg) 0xFFFF_9000_0000_0000_u64, out("rax") _),
+            b"mf" => asm!("int 16"),
+            b"ac" => asm!("push 0", "int 17"),
+            b"mc" => asm!("int 18"),
+            b"xm" => asm!("int 19"),
+            _ => {}
+        }
+    }
+}
+
+#[expect(clippy::panic, reason = "the test of the panic handler")]
+fn provoke_panic() {
+    panic!("provoked with \"fault=panic\"");
+}
+
+/// Uses up the running stack.
+#[inline(never)]
+#[expect(unconditional_recursion, reason = "the purpose")]
+fn overflow(depth: u64) -> u64 {
+    let local = core::hint::black_box([depth; 16]);
+    let deeper = overflow(depth + 1);
+    deeper + local.iter().sum::<u64>()
+}
+
+/// Uses up an IST stack: goes on at its top and pushes until the guard is hit.
+fn overflow_ist(index: usize) {
+    let tss = this_cpu().tss.0.get();
+    // SAFETY: the stack's handler isn't running, so nobody's frames are lost; what follows ends in
+    // a report.
+    unsafe {
+        let table = (&raw const (*tss).interrupt_stack_table).cast::<u64>();
+        let top = table.add(index).read_unaligned();
+        asm!("mov rsp, {}", "2: push 0", "jmp 2b", in(reg) top, options(noreturn));
+    }
+}
+
+fn read_unmapped() {
+    let pointer = core::ptr::with_exposed_provenance::<u8>(0xFFFF_9123_4567_89AB);
+    // SAFETY: not mapped: the fault is the purpose.
+    unsafe { pointer.read_volatile() };
+}
+
+fn write_text() {
+    let pointer = provoke as *mut u8;
+    // SAFETY: read-only: the fault is the purpose.
+    unsafe { pointer.write_volatile(0) };
+}
+
+fn write_text_alias() {
+    let address = provoke as *const () as u64 - crate::mm::layout::IMAGE;
+    let pointer = crate::mm::layout::physmap::<u8>(kiln_core::addr::PhysAddr::new(address));
+    // SAFETY: the physmap is read-only here: the fault is the purpose.
+    unsafe { pointer.write_volatile(0) };
+}
+
+fn execute_data() {
+    static CODE: core::sync::atomic::AtomicU8 = core::sync::atomic::AtomicU8::new(0xC3);
+    // SAFETY: not executable: the fault is the purpose.
+    unsafe { asm!("call {}", in(reg) CODE.as_ptr()) };
+}
+
+fn read_user() {
+    let pointer = core::ptr::with_exposed_provenance::<u8>(0x1000);
+    // SAFETY: nothing is mapped there, or SMAP forbids it: the fault is the purpose.
+    unsafe { pointer.read_volatile() };
+}

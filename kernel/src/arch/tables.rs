@@ -1,0 +1,192 @@
+//! The descriptor tables: GDT, TSS and IDT.
+//!
+//! The GDT stands in the order that SYSRET's arithmetic needs, with the selectors Linux uses,
+//! which debuggers know. STAR's bases follow from it (`user::init`).
+
+use core::cell::UnsafeCell;
+use core::mem::offset_of;
+use x86_64::VirtAddr;
+use x86_64::instructions::tables::{lgdt, lidt, load_tss};
+use x86_64::registers::segmentation::{CS, DS, ES, SS, Segment, SegmentSelector};
+use x86_64::structures::DescriptorTablePointer;
+use x86_64::structures::tss::TaskStateSegment;
+
+use super::cpu::PerCpu;
+use super::entry;
+
+/// Kernel code, 64 bits.
+pub(super) const KERNEL_CODE: u16 = 0x10;
+/// Kernel data.
+pub(super) const KERNEL_DATA: u16 = 0x18;
+/// 32-bit user code: the base of SYSRET's selectors. No program runs on it.
+pub(super) const USER_CODE_32: u16 = 0x23;
+/// User data.
+pub(super) const USER_DATA: u16 = 0x2B;
+/// User code, 64 bits.
+pub(super) const USER_CODE: u16 = 0x33;
+const TSS: u16 = 0x40;
+
+/// Exceptions by their vectors (Intel SDM volume 3, table 6-1).
+pub(crate) mod vector {
+    /// Division error.
+    pub(crate) const DE: u8 = 0;
+    /// Debug.
+    pub(crate) const DB: u8 = 1;
+    /// Non-maskable interrupt.
+    pub(crate) const NMI: u8 = 2;
+    /// Breakpoint (`int3`).
+    pub(crate) const BP: u8 = 3;
+    /// Overflow.
+    pub(crate) const OF: u8 = 4;
+    /// Invalid opcode.
+    pub(crate) const UD: u8 = 6;
+    /// Double fault.
+    pub(crate) const DF: u8 = 8;
+    /// General protection.
+    pub(crate) const GP: u8 = 13;
+    /// Page fault.
+    pub(crate) const PF: u8 = 14;
+    /// Machine check.
+    pub(crate) const MC: u8 = 18;
+    /// The first vector that is no exception.
+    pub(crate) const FIRST_INTERRUPT: u8 = 32;
+}
+
+/// The vectors with stacks of their own; the place here is the IST number less one.
+pub(crate) const IST_VECTORS: [u8; 6] = [
+    vector::DF,
+    vector::PF,
+    vector::GP,
+    vector::DB,
+    vector::NMI,
+    vector::MC,
+];
+/// The names of these stacks in reports, in the same order.
+pub(crate) const IST_NAMES: [&str; 6] = ["#DF", "#PF", "#GP", "#DB", "NMI", "#MC"];
+
+const GDT_LEN: usize = 10;
+
+/// A CPU's GDT; written once, by its own CPU.
+#[repr(transparent)]
+pub(super) struct GdtCell(UnsafeCell<[u64; GDT_LEN]>);
+
+// SAFETY: only `load`, which runs once on the CPU that owns the block, writes it.
+unsafe impl Sync for GdtCell {}
+
+impl GdtCell {
+    pub(super) const fn new() -> Self {
+        Self(UnsafeCell::new([
+            0,
+            0x00CF_9B00_0000_FFFF, // 0x08 kernel code, 32 bits (unused; Linux has it here)
+            0x00AF_9B00_0000_FFFF, // 0x10 kernel code
+            0x00CF_9300_0000_FFFF, // 0x18 kernel data
+            0x00CF_FB00_0000_FFFF, // 0x20 user code, 32 bits
+            0x00CF_F300_0000_FFFF, // 0x28 user data
+            0x00AF_FB00_0000_FFFF, // 0x30 user code
+            0,
+            0, // 0x40 TSS, two words: filled in by `load`
+            0,
+        ]))
+    }
+}
+
+/// The two words of the descriptor of a TSS at `base` (Intel SDM volume 3, 7.2.3).
+const fn tss_descriptor(base: u64) -> [u64; 2] {
+    let limit = size_of::<TaskStateSegment>() as u64 - 1;
+    let low = limit | (base & 0xFF_FFFF) << 16 | 0x89 << 40 | (base >> 24 & 0xFF) << 56;
+    [low, base >> 32]
+}
+
+/// Loads GDT, TSS and segment registers of the CPU that owns `cpu`, which must be the running one.
+/// GS and its base stay.
+pub(super) fn load_gdt(cpu: &'static PerCpu) {
+    let gdt = cpu.gdt.0.get();
+    let base = cpu.tss.0.get().addr() as u64;
+    // SAFETY: `cpu` lives for ever and is this CPU's own, so nobody else looks at its tables yet.
+    // The descriptors are the flat ones above and the TSS of the same block; the selectors name
+    // them. Loading SS, DS and ES leaves GS alone.
+    unsafe {
+        let [.., low, high] = &mut *gdt;
+        [*low, *high] = tss_descriptor(base);
+        let limit = const { (size_of::<[u64; GDT_LEN]>() - 1) as u16 };
+        lgdt(&DescriptorTablePointer {
+            limit,
+            base: VirtAddr::from_ptr(gdt),
+        });
+        CS::set_reg(SegmentSelector(KERNEL_CODE));
+        SS::set_reg(SegmentSelector(KERNEL_DATA));
+        DS::set_reg(SegmentSelector(0));
+        ES::set_reg(SegmentSelector(0));
+        load_tss(SegmentSelector(TSS));
+    }
+}
+
+/// Names the stack on which the vector `IST_VECTORS[index]` enters.
+pub(super) fn set_ist(cpu: &PerCpu, index: usize, top: u64) {
+    let tss = cpu.tss.0.get();
+    // SAFETY: the running CPU's own TSS (`traps` are set up once, on their CPU); the field is
+    // written whole, through a raw pointer because the structure is packed.
+    unsafe {
+        let table = &raw mut (*tss).interrupt_stack_table;
+        table
+            .cast::<VirtAddr>()
+            .add(index.min(6))
+            .write_unaligned(VirtAddr::new_truncate(top));
+    }
+}
+
+/// Offset of the ring-0 stack pointer in [`PerCpu`], for the entry code.
+pub(super) const RSP0_OFFSET: usize =
+    offset_of!(PerCpu, tss) + offset_of!(TaskStateSegment, privilege_stack_table);
+
+/// An interrupt gate (Intel SDM volume 3, 6.14.1).
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Gate([u64; 2]);
+
+impl Gate {
+    const fn new(handler: u64, ist: u64, dpl: u64) -> Self {
+        let attributes = ist | 0x8E00 | dpl << 13;
+        let low = handler & 0xFFFF
+            | (KERNEL_CODE as u64) << 16
+            | attributes << 32
+            | (handler >> 16 & 0xFFFF) << 48;
+        Self([low, handler >> 32])
+    }
+}
+
+#[repr(C, align(16))]
+struct Idt(UnsafeCell<[Gate; 256]>);
+
+// SAFETY: only `load_idt` writes it, on the boot CPU, before there are others.
+unsafe impl Sync for Idt {}
+
+static IDT: Idt = Idt(UnsafeCell::new([Gate([0; 2]); 256]));
+
+/// Fills the IDT and loads it. With `ist`, the vectors of [`IST_VECTORS`] enter on the stacks that
+/// [`set_ist`] named; without (before those exist), every one enters on the stack that runs.
+pub(super) fn load_idt(ist: bool) {
+    // SAFETY: the boot CPU is alone, and a vector that comes while its gate is rewritten finds the
+    // old gate or the new one: each write changes only the IST number.
+    let gates = unsafe { &mut *IDT.0.get() };
+    for (vector, gate) in (0u8..=255).zip(gates.iter_mut()) {
+        let own_stack = IST_VECTORS.iter().position(|own| *own == vector);
+        let ist = own_stack
+            .filter(|_| ist)
+            .map_or(0, |index| index as u64 + 1);
+        // `int3` and `into` are there for programs; any other `int n` of theirs is a #GP.
+        let dpl = if matches!(vector, vector::BP | vector::OF) {
+            3
+        } else {
+            0
+        };
+        *gate = Gate::new(entry::stub_address(vector), ist, dpl);
+    }
+    let limit = const { (size_of::<[Gate; 256]>() - 1) as u16 };
+    let pointer = DescriptorTablePointer {
+        limit,
+        base: VirtAddr::from_ptr(IDT.0.get()),
+    };
+    // SAFETY: every gate names a stub that saves and restores what it interrupts.
+    unsafe { lidt(&pointer) };
+}

@@ -1,0 +1,143 @@
+//! User mode as a function: [`run`] enters it and returns why it stopped.
+
+use core::arch::asm;
+use x86_64::VirtAddr;
+use x86_64::registers::debug::Dr6;
+use x86_64::registers::model_specific::{LStar, SFMask, Star};
+use x86_64::registers::rflags::RFlags;
+
+use super::tables::{self, vector};
+use super::{entry, trap};
+
+/// The registers of a program, as it left them or as it shall find them.
+#[derive(Clone, Debug, Default)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub(crate) struct UserContext {
+    pub(crate) rax: u64,
+    pub(crate) rbx: u64,
+    pub(crate) rcx: u64,
+    pub(crate) rdx: u64,
+    pub(crate) rsi: u64,
+    pub(crate) rdi: u64,
+    pub(crate) rbp: u64,
+    pub(crate) rsp: u64,
+    pub(crate) r8: u64,
+    pub(crate) r9: u64,
+    pub(crate) r10: u64,
+    pub(crate) r11: u64,
+    pub(crate) r12: u64,
+    pub(crate) r13: u64,
+    pub(crate) r14: u64,
+    pub(crate) r15: u64,
+    pub(crate) rip: u64,
+    /// Bits that a program can't have are masked on the way out ([`ENTERABLE_FLAGS`]).
+    pub(crate) rflags: u64,
+    /// RAX at the entry of the syscall being handled; -1 when the program wasn't in one.
+    pub(crate) orig_rax: u64,
+    pub(crate) fs_base: u64,
+    pub(crate) gs_base: u64,
+    pub(super) vector: u64,
+    pub(super) error: u64,
+    pub(super) fault_address: u64,
+}
+
+/// The flags that a program may have when it is entered: the arithmetic ones, TF, DF, NT, RF, AC
+/// and ID. IF is added.
+pub(crate) const ENTERABLE_FLAGS: u32 = 0x24_5DD5 | 0x1_0000;
+
+/// Why user mode stopped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Stop {
+    /// A SYSCALL: number in `orig_rax`, arguments in RDI, RSI, RDX, R10, R8, R9.
+    Syscall,
+    /// An exception.
+    Fault(Fault),
+    /// An interrupt, which has been handled, or [`need_resched`](super::cpu::PerCpu) was set.
+    Interrupt,
+}
+
+/// An exception in user mode.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Fault {
+    /// Its vector ([`vector`](super::tables::vector)).
+    pub(crate) vector: u8,
+    /// Its error code, 0 where it has none. For a page fault: bit 1 write, bit 2 user, bit 4 fetch.
+    pub(crate) error_code: u64,
+    /// The address of a page fault; DR6 for a debug exception; 0 otherwise.
+    pub(crate) addr: u64,
+}
+
+/// Sets the MSRs of SYSCALL and SYSRET (Intel SDM volume 3, 5.8.8).
+pub(super) fn init() {
+    // STAR: SYSCALL loads CS from [47:32] and SS from that + 8; SYSRET loads CS from [63:48] + 16
+    // and SS from [63:48] + 8, and AMD CPUs don't set the RPL by themselves.
+    // SAFETY: these are the selectors of `tables`, and the entry is `entry.S`'s.
+    unsafe { Star::write_raw(tables::USER_CODE_32, tables::KERNEL_CODE) };
+    LStar::write(VirtAddr::new_truncate(
+        entry::syscall_entry as *const () as u64,
+    ));
+    SFMask::write(
+        RFlags::INTERRUPT_FLAG
+            | RFlags::DIRECTION_FLAG
+            | RFlags::ALIGNMENT_CHECK
+            | RFlags::TRAP_FLAG
+            | RFlags::NESTED_TASK
+            | RFlags::IOPL_LOW
+            | RFlags::IOPL_HIGH
+            | RFlags::RESUME_FLAG,
+    );
+}
+
+/// Enters user mode with `context` in the current address space, and returns when something stops
+/// it, with interrupts on. What the program's registers were is in `context` then.
+///
+/// Call it with the FPU state and address space of the thread loaded.
+pub(crate) fn run(context: &mut UserContext) -> Stop {
+    // SAFETY: `context` stays borrowed while `entry.S` writes it, and is this thread's alone. Its
+    // values reach registers of ring 3 only; those that ring 0 would choke on are caught through
+    // the exception table.
+    let code = unsafe { entry::run_user(context) };
+    let stop = match code {
+        0 => Stop::Syscall,
+        1 => trapped(context),
+        _ => Stop::Interrupt,
+    };
+    x86_64::instructions::interrupts::enable();
+    stop
+}
+
+fn trapped(context: &UserContext) -> Stop {
+    let vector = kiln_core::num::low8(context.vector);
+    let addr = match vector {
+        vector::FIRST_INTERRUPT.. => return Stop::Interrupt,
+        // These are about the machine, not about the program.
+        vector::NMI | vector::DF | vector::MC => trap::fatal(&trap::Fatal {
+            vector,
+            error: context.error,
+            rip: context.rip,
+            rsp: context.rsp,
+            rbp: 0,
+            cr2: context.fault_address,
+            user: true,
+        }),
+        vector::PF => context.fault_address,
+        vector::DB => take_dr6(),
+        _ => 0,
+    };
+    Stop::Fault(Fault {
+        vector,
+        error_code: context.error,
+        addr,
+    })
+}
+
+/// DR6 says why a debug exception came; the CPU never clears it.
+fn take_dr6() -> u64 {
+    let flags = Dr6::read_raw();
+    // SAFETY: DR6 only reports; its reset value is all bits that read as one (SDM volume 3, 17.2.3).
+    unsafe {
+        asm!("mov dr6, {}", in(reg) 0xFFFF_0FF0_u64, options(nomem, nostack, preserves_flags))
+    };
+    flags
+}

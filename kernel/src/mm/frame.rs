@@ -1,0 +1,330 @@
+//! Physical frames: an allocator of blocks, and [`FrameRef`], a counted handle of one frame.
+//!
+//! Memory is taken into use by sections of 4 MiB when what is in use runs out: only then are the
+//! section's frame records made, out of the section itself. Records are an array in virtual memory,
+//! one for each frame number, mapped where there are any.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+use kiln_core::addr::{PAGE_SHIFT, PAGE_SIZE, PhysAddr};
+use kiln_core::frames::{Buddy, Pfn, Record, Records, SECTION_FRAMES, State};
+use kiln_core::num::{low32, u64_of, usize_of, usize_of32};
+
+use super::boot::FreeRanges;
+use super::kernel;
+use super::layout::{RECORDS, physmap};
+use crate::sync::SpinLock;
+
+/// Most separate ranges of free memory.
+pub(crate) const MAX_RANGES: usize = 40;
+const PAGE: u64 = PAGE_SIZE as u64;
+/// Frames kept aside in the fast list.
+const HOT: usize = 64;
+/// Order of the blocks that refill it.
+const REFILL_ORDER: u8 = 4;
+
+/// There is no free frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct OutOfMemory;
+
+impl From<OutOfMemory> for kiln_core::errno::Errno {
+    fn from(_: OutOfMemory) -> Self {
+        Self::ENOMEM
+    }
+}
+
+/// What is remembered of a frame, in virtual memory at [`RECORDS`].
+#[repr(C)]
+struct FrameRecord {
+    /// Handles of it.
+    count: AtomicU32,
+    /// [`State`], encoded.
+    state: AtomicU32,
+    prev: AtomicU32,
+    next: AtomicU32,
+}
+
+const _: () = assert!(
+    size_of::<FrameRecord>() == 16,
+    "the layout promises 16 bytes a frame"
+);
+
+/// The record of `pfn`, whose section is in use.
+fn record<'a>(pfn: Pfn) -> &'a FrameRecord {
+    let at = RECORDS + u64::from(pfn) * u64_of(size_of::<FrameRecord>());
+    // SAFETY: numbers of frames come from the allocator and from `FrameRef`s, so their section's
+    // records are mapped, for good. All zeroes is a record, and its fields are atomics.
+    unsafe { &*core::ptr::with_exposed_provenance(usize_of(at)) }
+}
+
+/// The records as the buddy allocator sees them.
+struct Table;
+
+impl Records for Table {
+    fn get(&self, pfn: Pfn) -> Record {
+        let record = record(pfn);
+        let word = record.state.load(Ordering::Relaxed);
+        let order = kiln_core::num::low8(u64::from(word));
+        let state = match word >> 8 {
+            1 => State::Free(order),
+            2 => State::Used(order),
+            _ => State::Other,
+        };
+        let (prev, next) = (
+            record.prev.load(Ordering::Relaxed),
+            record.next.load(Ordering::Relaxed),
+        );
+        Record { state, prev, next }
+    }
+
+    fn set(&self, pfn: Pfn, value: Record) {
+        let record = record(pfn);
+        let word = match value.state {
+            State::Other => 0,
+            State::Free(order) => 0x100 | u32::from(order),
+            State::Used(order) => 0x200 | u32::from(order),
+        };
+        record.state.store(word, Ordering::Relaxed);
+        record.prev.store(value.prev, Ordering::Relaxed);
+        record.next.store(value.next, Ordering::Relaxed);
+    }
+}
+
+/// All free memory.
+struct Pool {
+    /// Single frames, to be had and given back in a few instructions.
+    hot: [Pfn; HOT],
+    hot_len: usize,
+    buddy: Buddy,
+    /// What isn't in use yet.
+    fresh: FreeRanges,
+    /// All frames there ever were.
+    total: usize,
+}
+
+static POOL: SpinLock<Pool> = SpinLock::new(Pool {
+    hot: [0; HOT],
+    hot_len: 0,
+    buddy: Buddy::new(),
+    fresh: FreeRanges::new(),
+    total: 0,
+});
+
+impl Pool {
+    fn alloc_block(&mut self, order: u8) -> Option<Pfn> {
+        loop {
+            if let Some(pfn) = self.buddy.alloc(&Table, order) {
+                return Some(pfn);
+            }
+            self.take_section()?;
+        }
+    }
+
+    fn alloc_one(&mut self) -> Option<Pfn> {
+        if self.hot_len == 0 {
+            self.refill()?;
+        }
+        self.hot_len -= 1;
+        self.hot.get(self.hot_len).copied()
+    }
+
+    fn refill(&mut self) -> Option<()> {
+        let (order, pfn) = match self.alloc_block(REFILL_ORDER) {
+            Some(pfn) => (REFILL_ORDER, pfn),
+            None => (0, self.buddy.alloc(&Table, 0)?),
+        };
+        self.buddy.split(&Table, pfn, order).ok()?;
+        // Backwards, so that they go out in rising order.
+        for frame in (pfn..pfn + (1 << order)).rev() {
+            *self.hot.get_mut(self.hot_len)? = frame;
+            self.hot_len += 1;
+        }
+        Some(())
+    }
+
+    /// Gives a single frame back. A double free is found when the frame leaves the fast list.
+    fn free_one(&mut self, pfn: Pfn) {
+        if self.hot_len == HOT {
+            for slot in HOT / 2..HOT {
+                let spare = self.hot.get(slot).copied().unwrap_or(0);
+                self.free_block(spare, 0);
+            }
+            self.hot_len = HOT / 2;
+        }
+        if let Some(slot) = self.hot.get_mut(self.hot_len) {
+            *slot = pfn;
+            self.hot_len += 1;
+        }
+    }
+
+    fn free_block(&mut self, pfn: Pfn, order: u8) {
+        let freed = self.buddy.free(&Table, pfn, order);
+        // The block is lost rather than handed out twice.
+        debug_assert!(freed.is_ok(), "{freed:?}");
+    }
+
+    /// Takes the next section into use; `None` when there is no more.
+    fn take_section(&mut self) -> Option<()> {
+        let (mut start, end) = self.fresh.take_section(u64::from(SECTION_FRAMES) * PAGE)?;
+        let mut take = || {
+            let addr = start;
+            if addr + PAGE > end {
+                return None;
+            }
+            start += PAGE;
+            zero_page(PhysAddr::new(addr));
+            Some(addr)
+        };
+        let made = make_records(pfn_of(PhysAddr::new(end - PAGE)), &mut take);
+        // A range too small for its own records is left unused.
+        if made.is_some() {
+            self.buddy
+                .insert(&Table, low32(start >> PAGE_SHIFT), low32(end >> PAGE_SHIFT));
+        }
+        Some(())
+    }
+
+    fn free_frames(&self) -> usize {
+        let fresh = usize_of(self.fresh.total() >> PAGE_SHIFT);
+        self.hot_len + usize_of32(self.buddy.free_frames()) + fresh
+    }
+}
+
+/// Maps the records of the section of `pfn` where they aren't mapped yet.
+fn make_records(pfn: Pfn, take: &mut dyn FnMut() -> Option<u64>) -> Option<()> {
+    let per_page = PAGE / u64_of(size_of::<FrameRecord>());
+    let pages = u64::from(SECTION_FRAMES) / per_page;
+    let first = RECORDS + u64::from(pfn / SECTION_FRAMES) * pages * PAGE;
+    for va in (0..pages).map(|page| first + page * PAGE) {
+        if !kernel::is_mapped(va) {
+            let page = take()?;
+            kernel::map_records(va, PhysAddr::new(page), take)?;
+        }
+    }
+    Some(())
+}
+
+fn pfn_of(addr: PhysAddr) -> Pfn {
+    low32(addr.raw() >> PAGE_SHIFT)
+}
+
+fn zero_page(addr: PhysAddr) {
+    // SAFETY: called for frames that nobody else uses yet; the physmap shows all memory.
+    unsafe { physmap::<u64>(addr).write_bytes(0, PAGE_SIZE / 8) };
+}
+
+/// Takes over what `boot` found free.
+pub(super) fn init(free: FreeRanges) {
+    let mut pool = POOL.lock();
+    pool.total = usize_of(free.total() >> PAGE_SHIFT);
+    pool.fresh = free;
+}
+
+/// How much memory there is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MemoryStats {
+    /// Frames the kernel was given, without its image and the modules.
+    pub(crate) total: usize,
+    /// Frames not in use.
+    pub(crate) free: usize,
+}
+
+/// How much memory there is.
+pub(crate) fn stats() -> MemoryStats {
+    let pool = POOL.lock();
+    MemoryStats {
+        total: pool.total,
+        free: pool.free_frames(),
+    }
+}
+
+/// A zeroed frame for a page table of the kernel, never given back.
+pub(super) fn alloc_table() -> Result<u64, OutOfMemory> {
+    let frame = FrameRef::alloc_zeroed()?;
+    let addr = frame.addr().raw();
+    core::mem::forget(frame);
+    Ok(addr)
+}
+
+/// A block of `1 << order` contiguous frames, uncounted and uninitialised.
+pub(super) fn alloc_block(order: u8) -> Result<PhysAddr, OutOfMemory> {
+    let pfn = POOL.lock().alloc_block(order).ok_or(OutOfMemory)?;
+    Ok(PhysAddr::new(u64::from(pfn) << PAGE_SHIFT))
+}
+
+/// Gives a block back.
+///
+/// # Safety
+/// It is from [`alloc_block`] with this order, and nobody uses it any more.
+pub(super) unsafe fn free_block(addr: PhysAddr, order: u8) {
+    POOL.lock().free_block(pfn_of(addr), order);
+}
+
+/// One handle of a frame. Cloning counts one more; the frame is free when the last is dropped.
+///
+/// A frame may be mapped in a program, which changes it at any moment: so there are copies in and
+/// out, and never a `&[u8]`.
+#[derive(PartialEq, Eq)]
+pub(crate) struct FrameRef(Pfn);
+
+impl FrameRef {
+    /// A frame with whatever was in it.
+    pub(crate) fn alloc() -> Result<Self, OutOfMemory> {
+        let pfn = POOL.lock().alloc_one().ok_or(OutOfMemory)?;
+        record(pfn).count.store(1, Ordering::Relaxed);
+        Ok(Self(pfn))
+    }
+
+    /// A frame of zeroes.
+    pub(crate) fn alloc_zeroed() -> Result<Self, OutOfMemory> {
+        let frame = Self::alloc()?;
+        zero_page(frame.addr());
+        Ok(frame)
+    }
+
+    /// Its physical address.
+    pub(crate) fn addr(&self) -> PhysAddr {
+        PhysAddr::new(u64::from(self.0) << PAGE_SHIFT)
+    }
+
+    /// How many handles there are, mappings included; 1 means that this is the only one.
+    pub(crate) fn count(&self) -> u32 {
+        record(self.0).count.load(Ordering::Acquire)
+    }
+
+    /// Turns the handle into an address, for a page-table entry to hold.
+    pub(super) fn into_raw(self) -> PhysAddr {
+        let addr = self.addr();
+        core::mem::forget(self);
+        addr
+    }
+
+    /// The handle that [`into_raw`](Self::into_raw) turned into `addr`.
+    ///
+    /// # Safety
+    /// Each `into_raw` (or forgotten handle) is undone at most once.
+    pub(super) unsafe fn from_raw(addr: PhysAddr) -> Self {
+        Self(pfn_of(addr))
+    }
+}
+
+impl Clone for FrameRef {
+    fn clone(&self) -> Self {
+        // 2^32 handles can't be: each takes 8 bytes of page table or more.
+        record(self.0).count.fetch_add(1, Ordering::Relaxed);
+        Self(self.0)
+    }
+}
+
+impl Drop for FrameRef {
+    fn drop(&mut self) {
+        if record(self.0).count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            POOL.lock().free_one(self.0);
+        }
+    }
+}
+
+impl core::fmt::Debug for FrameRef {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "FrameRef({:#x})", self.addr().raw())
+    }
+}
