@@ -1,1 +1,18 @@
-//! The host side of Kiln.
+//! The host side of Kiln: everything behind `run.sh`.
+//!
+//! A run goes through the files in this order: `options` (what the caller wants), `root` (the
+//! image to boot from), `qemu` (the machine as a command line), `launch` (starts it; `leash` makes
+//! it end with the launcher), `pump` with `streams`, `signals` and `terminal` (while it runs),
+//! `outcome` (what its end means), `report` (the JSON for `--report`).
+
+pub mod launch;
+pub mod leash;
+pub mod options;
+pub mod outcome;
+pub mod pump;
+pub mod qemu;
+pub mod report;
+pub mod root;
+pub mod signals;
+pub mod streams;
+pub mod terminal;

@@ -1,2 +1,56 @@
-//! The launcher behind `run.sh`.
-fn main() {}
+//! The launcher behind `run.sh`: its exit status is the job's.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use kiln_harness::options::{self, NoRun};
+use kiln_harness::outcome::{FAILED, Outcome};
+use kiln_harness::{launch, leash, report};
+
+fn main() -> ExitCode {
+    let start = Instant::now();
+    let args: Vec<OsString> = std::env::args_os().collect();
+    if let [_, word, rest @ ..] = args.as_slice()
+        && word == leash::WORD
+    {
+        say(&leash::hold(rest).to_string());
+        return ExitCode::from(FAILED);
+    }
+    let (outcome, file) = match options::parse(&args) {
+        Ok(options) => (launch::run(&options), options.report),
+        Err(NoRun::Text(text)) => {
+            // A reader that goes away has read enough.
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            return ExitCode::SUCCESS;
+        }
+        Err(NoRun::Bad(why)) => (Outcome::failed(why), options::report_of(&args)),
+    };
+    if let Some(message) = &outcome.message {
+        say(message);
+    }
+    ExitCode::from(reported(outcome, file.as_deref(), start))
+}
+
+/// Writes the report, if one is wanted; the status is 125 when it can't be written.
+fn reported(outcome: Outcome, file: Option<&Path>, start: Instant) -> u8 {
+    let Some(file) = file else {
+        return outcome.status;
+    };
+    match report::write(file, &outcome, start.elapsed()) {
+        Ok(()) => outcome.status,
+        Err(error) => {
+            say(&format!("--report {}: {error}", file.display()));
+            FAILED
+        }
+    }
+}
+
+/// One line for people.
+fn say(message: &str) {
+    let line = format!("kiln: {}\n", message.replace('\n', " "));
+    // There is nowhere else to say it.
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}

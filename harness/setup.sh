@@ -1,0 +1,112 @@
+# Sourced by run.sh and harness/test.sh: installs what is missing and builds what has changed.
+#
+# kiln_ready WHAT... is the one function for callers; WHAT is "run" (the launcher and the kernel)
+# or "test" (what the tests need, too). It says on standard error what it does, does nothing when
+# nothing is to do, and returns 1 after one line that says what is wrong.
+# shellcheck shell=bash
+
+KILN_TARGET=x86_64-unknown-none
+
+kiln_say() { printf 'kiln: %s\n' "$*" >&2; }
+
+# The packages that hold the programs that aren't there.
+kiln_missing_packages() {
+    local pair
+    for pair in "$@"; do
+        if [[ ${pair%%:*} == /* ]]; then
+            [[ -e ${pair%%:*} ]] || printf '%s\n' "${pair#*:}"
+        else
+            PATH="$PATH:/usr/sbin:/sbin" type -P "${pair%%:*}" >/dev/null || printf '%s\n' "${pair#*:}"
+        fi
+    done | sort -u
+}
+
+# kiln_packages PROGRAM:PACKAGE...: installs the packages whose programs are missing.
+kiln_packages() {
+    local packages
+    mapfile -t packages < <(kiln_missing_packages "$@")
+    ((${#packages[@]})) || return 0
+    if ((EUID != 0)) || ! type -P apt-get >/dev/null; then
+        kiln_say "these packages are missing; type: sudo apt-get install ${packages[*]}"
+        return 1
+    fi
+    kiln_say "installing ${packages[*]}"
+    {
+        apt-get -qq update &&
+            DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "${packages[@]}"
+    } </dev/null >&2 || {
+        kiln_say "apt-get install ${packages[*]} failed"
+        return 1
+    }
+}
+
+# Whether everything in "$@" is there and no source of the project is younger than it.
+kiln_fresh() {
+    local built sources
+    for built in "$@"; do
+        [[ -e $built ]] || return 1
+    done
+    sources=("$KILN_HOME"/Cargo.{toml,lock} "$KILN_HOME"/.cargo "$KILN_HOME"/rust-toolchain.toml
+        "$KILN_HOME"/kernel "$KILN_HOME"/pvh "$KILN_HOME"/harness/{src,Cargo.toml})
+    for built in "$@"; do
+        [[ -z $(find "${sources[@]}" -newer "$built" -print -quit 2>/dev/null) ]] || return 1
+    done
+}
+
+# The bare-metal target, from rustup; without it the kernel is built another way.
+kiln_target() {
+    local sysroot
+    sysroot=$(cd "$KILN_HOME" && rustc --print sysroot 2>/dev/null) || return 1
+    [[ -d $sysroot/lib/rustlib/$KILN_TARGET ]] && return 0
+    type -P rustup >/dev/null || return 1
+    kiln_say "adding Rust's target $KILN_TARGET"
+    (cd "$KILN_HOME" && rustup target add "$KILN_TARGET") </dev/null >&2
+}
+
+# Builds the kernel with Debian's compiler and its library sources, where rustup's target can't be had.
+kiln_debian_kernel() {
+    kiln_say "rustup has no target $KILN_TARGET here: building the kernel with Debian's compiler"
+    kiln_packages /usr/share/doc/rustc-web:rustc-web /usr/share/doc/cargo-web:cargo-web \
+        /usr/share/doc/rust-web-src:rust-web-src /usr/share/doc/lld-22:lld-22 || return 1
+    (cd "$KILN_HOME" && RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 \
+        CARGO_UNSTABLE_BUILD_STD=core,alloc,compiler_builtins \
+        CARGO_UNSTABLE_BUILD_STD_FEATURES=compiler-builtins-mem \
+        /usr/bin/cargo build -q --locked --release -p kiln --target "$KILN_TARGET") </dev/null >&2
+}
+
+kiln_build_kernel() {
+    if kiln_target; then
+        (cd "$KILN_HOME" && cargo build -q --locked --release -p kiln --target "$KILN_TARGET") </dev/null >&2
+    else
+        kiln_debian_kernel
+    fi
+}
+
+kiln_build() {
+    local launcher=$KILN_HOME/target/release/kiln-run
+    local kernel=$KILN_HOME/target/$KILN_TARGET/release/kiln
+    kiln_fresh "$launcher" "$kernel" && return 0
+    if ! type -P cargo >/dev/null; then
+        [[ -x $HOME/.cargo/bin/cargo ]] && PATH=$HOME/.cargo/bin:$PATH || {
+            kiln_say "Rust is missing: install it from https://rustup.rs"
+            return 1
+        }
+    fi
+    kiln_packages cc:gcc /usr/include/stdio.h:libc6-dev || return 1
+    kiln_say "building"
+    (cd "$KILN_HOME" && cargo build -q --locked --release -p kiln-harness --bins) </dev/null >&2 &&
+        kiln_build_kernel || {
+        kiln_say "the build failed"
+        return 1
+    }
+    # cargo leaves a result alone that hasn't changed; its age is how the next run knows.
+    touch -c "$launcher" "$kernel"
+}
+
+kiln_ready() {
+    kiln_packages qemu-system-x86_64:qemu-system-x86 mke2fs:e2fsprogs busybox:busybox-static || return 1
+    if [[ " $* " == *" test "* ]]; then
+        kiln_packages fsck.erofs:erofs-utils || return 1
+    fi
+    kiln_build
+}

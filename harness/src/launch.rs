@@ -1,0 +1,320 @@
+//! One run, from options to [`Outcome`]: check, lay out the machine, start it, pump, judge, deliver.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, anyhow, bail};
+use kiln_core::job::{Disk, Spec};
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+use crate::options::Options;
+use crate::outcome::{Outcome, TIMED_OUT, judge};
+use crate::pump::{Ended, Killed, Parts, Pump};
+use crate::qemu::{self, Drive, Machine, Wires};
+use crate::signals::Signals;
+use crate::{leash, root, terminal};
+
+/// The environment a job starts with; `--env` adds to it.
+const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Runs the job, or says in one line why it can't be.
+#[must_use]
+pub fn run(options: &Options) -> Outcome {
+    attempt(options).unwrap_or_else(|error| Outcome::failed(format!("{error:#}")))
+}
+
+fn attempt(options: &Options) -> Result<Outcome> {
+    refuse_what_comes_later(options)?;
+    if options.tty && !terminal::present() {
+        bail!("-t needs a terminal as standard input");
+    }
+    let machine = machine(options)?;
+    let spec = spec(options)?;
+    if options.dry_run {
+        print_command(&machine);
+        return Ok(Outcome::done());
+    }
+    let signals = Signals::block().context("signals")?;
+    let mut wiring = Wiring::new(options.verbose)?;
+    wiring.job.write_all(&spec.encode())?;
+    let _raw = options.tty.then(terminal::Raw::enter).transpose()?;
+    let (qemu, ends) = start(machine, wiring)?;
+    let parts = Parts {
+        qemu,
+        channel: ends.channel,
+        serial: ends.serial,
+        signals,
+        timeout: options.timeout,
+        tty: options.tty,
+    };
+    let ended = Pump::new(parts)?.run()?;
+    let debug = contents(ends.record)?;
+    let said = contents(ends.said)?;
+    Ok(verdict(&ended, &debug, &String::from_utf8_lossy(&said)))
+}
+
+fn refuse_what_comes_later(options: &Options) -> Result<()> {
+    if options.cpus != 1 {
+        bail!(
+            "--cpus {} comes later: there is one CPU so far",
+            options.cpus
+        );
+    }
+    if options.rw {
+        bail!("--rw comes later: it is for ext4 roots, which can't be booted yet");
+    }
+    Ok(())
+}
+
+/// The verdict, with what only the launcher knows.
+fn verdict(ended: &Ended, debug: &[u8], said: &str) -> Outcome {
+    let mut outcome = match ended.killed {
+        Some(Killed::Timeout) => Outcome::without_record(
+            TIMED_OUT,
+            "timeout",
+            "the job ran into its time limit, and QEMU was ended".to_owned(),
+        ),
+        Some(Killed::Signal(signal)) => {
+            let status = 128 + u8::try_from(signal as i32).unwrap_or(15);
+            let reason = format!("QEMU was ended after {}", signal.as_str());
+            Outcome::without_record(status, "killed", reason)
+        }
+        Some(Killed::Malformed) => Outcome::failed("the guest broke the channel's format"),
+        None => judge(debug, ended.exit),
+    };
+    if let Some((stream, errno)) = ended.lost {
+        let name = if stream == 1 { "output" } else { "error" };
+        outcome.fail(format!("standard {name}: {errno}"));
+    }
+    if outcome.status == crate::outcome::FAILED
+        && let Some(line) = said.lines().rfind(|line| !line.trim().is_empty())
+    {
+        let message = outcome.message.take().unwrap_or_default();
+        outcome.message = Some(format!("{message} ({line})"));
+    }
+    outcome
+}
+
+fn machine(options: &Options) -> Result<Machine> {
+    let kernel = match &options.kernel {
+        Some(kernel) => kernel.clone(),
+        None => root::project().join("target/x86_64-unknown-none/release/kiln"),
+    };
+    readable(&kernel).context("kernel")?;
+    let mut append = options.append.clone().unwrap_or_default();
+    if options.verbose {
+        append = format!("verbose {append}").trim_end().to_owned();
+    }
+    let mut drives = Vec::new();
+    for disk in &options.disks {
+        readable(&disk.file).context("--disk")?;
+        drives.push(Drive {
+            file: disk.file.clone(),
+            read_only: disk.read_only,
+            scratch: false,
+        });
+    }
+    if drives.len() > qemu::MAX_DISKS {
+        bail!("{} disks are more than {}", drives.len(), qemu::MAX_DISKS);
+    }
+    let words = options.qemu_args.as_deref().unwrap_or_default();
+    Ok(Machine {
+        memory: options.memory,
+        accel: options.accel,
+        kernel,
+        initrd: root::image(options.root.as_deref())?,
+        append,
+        drives,
+        serial: options.verbose.then(PathBuf::new),
+        gdb: options.gdb,
+        extra: words.split_whitespace().map(str::to_owned).collect(),
+    })
+}
+
+fn readable(path: &Path) -> Result<()> {
+    match File::open(path) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(anyhow!("{}: {error}", path.display())),
+    }
+}
+
+fn spec(options: &Options) -> Result<Spec> {
+    let mut seed = [0; 32];
+    rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    let disks = options.disks.iter().zip(qemu::FIRST_DISK_SLOT..);
+    Ok(Spec {
+        args: options
+            .job
+            .iter()
+            .map(|word| word.as_bytes().to_vec())
+            .collect(),
+        env: environment(options),
+        cwd: bytes_of(options.cwd.as_deref()),
+        hostname: options.hostname.clone().into_bytes(),
+        uid: options.user.uid,
+        gid: options.user.gid,
+        seed,
+        time: u64::try_from(now.as_nanos())?,
+        console: Some(qemu::CHANNEL_SLOT),
+        disks: disks
+            .map(|(disk, slot)| Disk {
+                slot,
+                fs_type: disk.mountpoint.as_ref().map_or("", |_| "auto").to_owned(),
+                read_only: disk.read_only,
+                mountpoint: disk.mountpoint.clone().unwrap_or_default(),
+            })
+            .collect(),
+        timeout_ms: options
+            .timeout
+            .map_or(Ok(0), |limit| u64::try_from(limit.as_millis()))?,
+        tty: options.tty,
+        strace: options.strace,
+        verbose: options.verbose,
+        stdin: options.interactive || options.tty || !terminal::present(),
+        window: terminal::window()
+            .filter(|_| options.tty)
+            .unwrap_or_default(),
+    })
+}
+
+fn bytes_of(text: Option<&OsStr>) -> Vec<u8> {
+    text.map(|text| text.as_bytes().to_vec())
+        .unwrap_or_default()
+}
+
+/// The fixed variables, then `--env` in order; a later one replaces an earlier one of its name.
+fn environment(options: &Options) -> Vec<Vec<u8>> {
+    let home = if options.user.uid == 0 {
+        "HOME=/root"
+    } else {
+        "HOME=/"
+    };
+    let mut all: Vec<Vec<u8>> = vec![PATH.into(), home.into()];
+    if options.tty {
+        let term = std::env::var_os("TERM").unwrap_or_else(|| OsString::from("vt100"));
+        all.push([b"TERM=", term.as_bytes()].concat());
+    }
+    for entry in &options.env {
+        let entry = match (entry.as_bytes().contains(&b'='), std::env::var_os(entry)) {
+            (true, _) => entry.as_bytes().to_vec(),
+            (false, Some(value)) => [entry.as_bytes(), b"=", value.as_bytes()].concat(),
+            (false, None) => continue,
+        };
+        let name = |entry: &[u8]| entry.split(|byte| *byte == b'=').next().map(<[u8]>::to_vec);
+        all.retain(|old| name(old) != name(&entry));
+        all.push(entry);
+    }
+    all
+}
+
+/// The launcher's and QEMU's ends of everything between them. All are anonymous: whatever ends the
+/// launcher, no file is left.
+struct Wiring {
+    channel: OwnedFd,
+    qemu_channel: OwnedFd,
+    job: File,
+    record: File,
+    said: File,
+    serial: Option<(OwnedFd, OwnedFd)>,
+}
+
+/// The launcher's ends once QEMU runs.
+struct Ends {
+    channel: OwnedFd,
+    record: File,
+    said: File,
+    serial: Option<OwnedFd>,
+}
+
+impl Wiring {
+    fn new(serial: bool) -> Result<Self> {
+        let (channel, qemu_channel) = socketpair(
+            AddressFamily::UNIX,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC,
+            None,
+        )?;
+        let memory = |name: &str| memfd_create(name, MemfdFlags::CLOEXEC).map(File::from);
+        let pipe = || {
+            use rustix::pipe::{PipeFlags, pipe_with};
+            pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
+        };
+        Ok(Self {
+            channel,
+            qemu_channel,
+            job: memory("kiln-job")?,
+            record: memory("kiln-record")?,
+            said: memory("kiln-qemu")?,
+            serial: serial.then(pipe).transpose()?,
+        })
+    }
+}
+
+/// How the started QEMU names a descriptor it inherits.
+fn inherited(fd: impl AsFd) -> Result<PathBuf> {
+    fcntl_setfd(&fd, FdFlags::empty())?;
+    Ok(PathBuf::from(format!(
+        "/proc/self/fd/{}",
+        fd.as_fd().as_raw_fd()
+    )))
+}
+
+fn start(mut machine: Machine, wiring: Wiring) -> Result<(Child, Ends)> {
+    fcntl_setfd(&wiring.qemu_channel, FdFlags::empty())?;
+    let wires = Wires {
+        channel: format!("fd={}", wiring.qemu_channel.as_raw_fd()),
+        record: inherited(&wiring.record)?,
+        job: inherited(&wiring.job)?,
+    };
+    machine.serial = match &wiring.serial {
+        Some((_, write_end)) => Some(inherited(write_end)?),
+        None => None,
+    };
+    let qemu = leash::command(qemu::PROGRAM)
+        .args(qemu::arguments(&machine, &wires))
+        .stdin(Stdio::null())
+        .stdout(wiring.said.try_clone()?)
+        .stderr(wiring.said.try_clone()?)
+        .spawn()
+        .context("QEMU can't be started")?;
+    let ends = Ends {
+        channel: wiring.channel,
+        record: wiring.record,
+        said: wiring.said,
+        serial: wiring.serial.map(|(read_end, _)| read_end),
+    };
+    Ok((qemu, ends))
+}
+
+/// For people: the same machine, with names where the launcher would pass descriptors.
+fn print_command(machine: &Machine) {
+    let wires = Wires {
+        channel: "path=kiln.channel,server=on,wait=off".to_owned(),
+        record: PathBuf::from("kiln.record"),
+        job: PathBuf::from("kiln.job"),
+    };
+    let mut machine = machine.clone();
+    machine.serial = machine.serial.map(|_| PathBuf::from("kiln.serial"));
+    let mut words = vec![OsString::from(qemu::PROGRAM)];
+    words.extend(qemu::arguments(&machine, &wires));
+    let mut line = OsString::from(qemu::quoted(&words)).into_vec();
+    line.push(b'\n');
+    // A caller that doesn't read it doesn't want it.
+    let _ = std::io::stdout().write_all(&line);
+}
+
+fn contents(mut file: File) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

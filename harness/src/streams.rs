@@ -1,0 +1,328 @@
+//! The caller's standard streams: threads that block in `read` and `write`, so that the event loop
+//! (`pump`) never does. [`Outputs`] writes, [`Input`] reads, both answer with [`Event`]s.
+//!
+//! Standard output and error share one thread when they are the same file, which keeps the order
+//! of `2>&1`; otherwise each has its own, so that a stalled reader of one never holds up the other.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+
+use kiln_core::channel::MAX_PAYLOAD;
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::fs::FileType;
+use rustix::io::Errno;
+use rustix::stdio::{stderr, stdin, stdout};
+
+/// What a stream's thread has to tell.
+#[derive(Debug)]
+pub enum Event {
+    /// So many bytes of this output stream are written.
+    Taken(u8, usize),
+    /// This output stream takes no more; `None` when its reader has gone away.
+    Closed(u8, Option<Errno>),
+    /// Bytes of standard input.
+    Input(Vec<u8>),
+    /// The end of standard input.
+    InputEnd,
+}
+
+/// Where the threads put their events; the loop polls [`Mailbox::fd`].
+pub struct Mailbox {
+    events: Receiver<Event>,
+    sender: Sender<Event>,
+    bell: Arc<OwnedFd>,
+}
+
+#[derive(Clone)]
+struct Post {
+    sender: Sender<Event>,
+    bell: Arc<OwnedFd>,
+}
+
+impl Post {
+    fn send(&self, event: Event) {
+        // Neither fails while the loop lives, and nobody listens after it.
+        let _ = self.sender.send(event);
+        let _ = rustix::io::write(&*self.bell, &1u64.to_ne_bytes());
+    }
+}
+
+impl Mailbox {
+    /// An empty mailbox.
+    ///
+    /// # Errors
+    /// When there are no more descriptors.
+    pub fn new() -> rustix::io::Result<Self> {
+        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let (sender, events) = mpsc::channel();
+        Ok(Self {
+            events,
+            sender,
+            bell: Arc::new(bell),
+        })
+    }
+
+    /// Readable when there are events.
+    #[must_use]
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+
+    /// The events so far.
+    pub fn take(&self) -> Vec<Event> {
+        let _ = rustix::io::read(&*self.bell, &mut [0; 8]);
+        self.events.try_iter().collect()
+    }
+
+    fn post(&self) -> Post {
+        Post {
+            sender: self.sender.clone(),
+            bell: Arc::clone(&self.bell),
+        }
+    }
+}
+
+/// Something to write.
+struct Chunk {
+    stream: u8,
+    bytes: Vec<u8>,
+    /// The job waits for an answer; kernel messages don't.
+    counted: bool,
+}
+
+/// The caller's standard output and error.
+pub struct Outputs {
+    out: Sender<Chunk>,
+    err: Sender<Chunk>,
+    pending: [usize; 2],
+    open: [bool; 2],
+}
+
+impl Outputs {
+    /// Starts the threads.
+    #[must_use]
+    pub fn start(mailbox: &Mailbox) -> Self {
+        let spawn = || {
+            let (sender, chunks) = mpsc::channel();
+            let post = mailbox.post();
+            thread::spawn(move || write_chunks(&chunks, &post));
+            sender
+        };
+        let out = spawn();
+        let err = if same_file() { out.clone() } else { spawn() };
+        Self {
+            out,
+            err,
+            pending: [0; 2],
+            open: [true; 2],
+        }
+    }
+
+    /// Queues bytes of the job's; an [`Event::Taken`] answers.
+    pub fn write(&mut self, stream: u8, bytes: &[u8]) {
+        if let Some(pending) = self.pending.get_mut(usize::from(stream == 2)) {
+            *pending += bytes.len();
+        }
+        self.send(stream, bytes, true);
+    }
+
+    /// Queues a message for standard error that nothing waits for.
+    pub fn note(&mut self, bytes: &[u8]) {
+        self.send(2, bytes, false);
+    }
+
+    fn send(&mut self, stream: u8, bytes: &[u8], counted: bool) {
+        let chunk = Chunk {
+            stream,
+            bytes: bytes.to_vec(),
+            counted,
+        };
+        let sender = if stream == 2 { &self.err } else { &self.out };
+        // The thread lives as long as its sender.
+        let _ = sender.send(chunk);
+    }
+
+    /// Accounts for an [`Event::Taken`].
+    pub fn taken(&mut self, stream: u8, bytes: usize) {
+        if let Some(pending) = self.pending.get_mut(usize::from(stream == 2)) {
+            *pending = pending.saturating_sub(bytes);
+        }
+    }
+
+    /// Accounts for an [`Event::Closed`]; true the first time.
+    pub fn closed(&mut self, stream: u8) -> bool {
+        let open = self.open.get_mut(usize::from(stream == 2));
+        open.is_some_and(|open| std::mem::replace(open, false))
+    }
+
+    /// Everything the job wrote has arrived.
+    #[must_use]
+    pub fn idle(&self) -> bool {
+        self.pending == [0; 2]
+    }
+
+    /// The streams that are pipes or sockets with a reader, so far as is known: their going away
+    /// shows as an error condition in `poll`.
+    #[must_use]
+    pub fn watched(&self) -> Vec<(u8, BorrowedFd<'static>)> {
+        let streams = [(1, stdout()), (2, stderr())];
+        streams
+            .into_iter()
+            .zip(self.open)
+            .filter(|((_, fd), open)| *open && has_reader(*fd))
+            .map(|(stream, _)| stream)
+            .collect()
+    }
+}
+
+/// Whether this is the kind of file that has somebody at its other end.
+fn has_reader(fd: BorrowedFd<'_>) -> bool {
+    rustix::fs::fstat(fd).is_ok_and(|stat| {
+        matches!(
+            FileType::from_raw_mode(stat.st_mode),
+            FileType::Fifo | FileType::Socket
+        )
+    })
+}
+
+fn same_file() -> bool {
+    match (rustix::fs::fstat(stdout()), rustix::fs::fstat(stderr())) {
+        (Ok(a), Ok(b)) => (a.st_dev, a.st_ino, a.st_rdev) == (b.st_dev, b.st_ino, b.st_rdev),
+        _ => false,
+    }
+}
+
+fn write_chunks(chunks: &Receiver<Chunk>, post: &Post) {
+    let mut dead = [false; 2];
+    for chunk in chunks {
+        let dead = if chunk.stream == 2 {
+            &mut dead[1]
+        } else {
+            &mut dead[0]
+        };
+        let fd = if chunk.stream == 2 {
+            stderr()
+        } else {
+            stdout()
+        };
+        if !*dead && let Err(error) = write_all(fd, &chunk.bytes) {
+            *dead = true;
+            let why = Some(error).filter(|error| *error != Errno::PIPE);
+            post.send(Event::Closed(chunk.stream, why));
+        }
+        if chunk.counted {
+            post.send(Event::Taken(chunk.stream, chunk.bytes.len()));
+        }
+    }
+}
+
+fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> rustix::io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::write(fd, bytes) {
+            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            // The caller's file may be in non-blocking mode.
+            Err(Errno::AGAIN) => wait_for(fd, PollFlags::OUT),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn wait_for(fd: BorrowedFd<'_>, flags: PollFlags) {
+    let _ = poll(&mut [PollFd::new(&fd, flags)], None);
+}
+
+/// The caller's standard input, read only when the job asks.
+pub struct Input {
+    requests: Sender<usize>,
+}
+
+impl Input {
+    /// Starts the thread.
+    #[must_use]
+    pub fn start(mailbox: &Mailbox) -> Self {
+        let (requests, received) = mpsc::channel();
+        let post = mailbox.post();
+        thread::spawn(move || read_requests(&received, &post));
+        Self { requests }
+    }
+
+    /// Asks for 1 to `most` bytes; [`Event::Input`] or [`Event::InputEnd`] answers.
+    pub fn request(&self, most: usize) {
+        let _ = self.requests.send(most.clamp(1, MAX_PAYLOAD));
+    }
+}
+
+fn read_requests(requests: &Receiver<usize>, post: &Post) {
+    let mut buffer = vec![0; MAX_PAYLOAD];
+    for most in requests {
+        let bytes = read_some(buffer.get_mut(..most).unwrap_or_default());
+        post.send(match bytes {
+            [] => Event::InputEnd,
+            bytes => Event::Input(bytes.to_vec()),
+        });
+    }
+}
+
+/// Reads what there is, at least one byte; nothing at the end of the input, and an input that
+/// can't be read is at its end.
+fn read_some(buffer: &mut [u8]) -> &[u8] {
+    loop {
+        match rustix::io::read(stdin(), &mut *buffer) {
+            Ok(count) => return buffer.get(..count).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => wait_for(stdin(), PollFlags::IN),
+            Err(_) => return &[],
+        }
+    }
+}
+
+/// Bytes on their way to the guest.
+#[derive(Default)]
+pub struct Outbox {
+    bytes: VecDeque<u8>,
+}
+
+impl Outbox {
+    /// Queues a frame.
+    pub fn frame(&mut self, kind: kiln_core::channel::Kind, stream: u8, payload: &[u8]) {
+        let header = kiln_core::channel::Header {
+            kind,
+            stream,
+            len: u32::try_from(payload.len()).unwrap_or(u32::MAX),
+        };
+        self.bytes.extend(header.encode());
+        self.bytes.extend(payload);
+    }
+
+    /// Nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Sends as much as the socket takes at once.
+    ///
+    /// # Errors
+    /// Those of `send`, apart from "later".
+    pub fn flush(&mut self, socket: BorrowedFd<'_>) -> rustix::io::Result<()> {
+        while !self.bytes.is_empty() {
+            let (front, _) = self.bytes.as_slices();
+            match rustix::net::send(
+                socket,
+                front,
+                rustix::net::SendFlags::NOSIGNAL | rustix::net::SendFlags::DONTWAIT,
+            ) {
+                Ok(count) => drop(self.bytes.drain(..count)),
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
