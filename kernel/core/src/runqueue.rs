@@ -145,6 +145,12 @@ impl<T> RunQueue<T> {
         Some((entry.time, entry.thread))
     }
 
+    /// The virtual time of the thread whose turn is next.
+    #[must_use]
+    pub fn first_time(&self) -> Option<u64> {
+        self.heap.first().map(|first| first.time)
+    }
+
     /// Whether the running thread, now at `running`, should make way for the first in the
     /// queue, because it is ahead of it by a slice of its own weight.
     #[must_use]

@@ -1,0 +1,30 @@
+//! Threads of the kernel: who runs, who waits, and for how long.
+//!
+//! | module | |
+//! | --- | --- |
+//! | [`thread`] | [`Thread`], its life from [`spawn`] to [`exit_current`] |
+//! | [`cpu`] | each CPU's run queue, the switch from one thread to another, idling |
+//! | [`wait`] | [`WaitQueue`]: sleeping until a condition holds |
+//! | [`poll`] | [`Poller`]: waiting on many queues at once |
+//! | [`lock`] | [`Mutex`] and [`RwLock`], which sleep |
+//! | [`timer`] | what happens when: sleeping until a time, [`Timer`] |
+//!
+//! The kernel is preempted only where it says so, at [`resched`], [`yield_now`] and the waits.
+//! Interrupt handlers may wake threads; everything else happens in threads. A CPU with nothing to
+//! run idles in the thread that ran last, so that waking that thread again costs no switch.
+
+mod cpu;
+mod lock;
+mod poll;
+mod thread;
+mod timer;
+mod wait;
+
+pub(crate) use cpu::{current, idle_ns, init, resched, yield_now};
+pub(crate) use lock::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub(crate) use poll::Poller;
+pub(crate) use thread::{
+    NOTIFY_KILL, NOTIFY_SIGNAL, Thread, ThreadParts, exit_current, prepare, spawn,
+};
+pub(crate) use timer::{OnExpiry, Timer, sleep_until};
+pub(crate) use wait::{Deadline, Mode, WaitQueue, Wake, WakeTarget};

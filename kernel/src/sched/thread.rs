@@ -1,0 +1,329 @@
+//! [`Thread`]: a flow of execution with a kernel stack of its own.
+//!
+//! Threads that run programs have a FPU state and the token of an address space besides; what else
+//! a program's thread is, the `process` room knows. A thread is made by [`prepare`] or [`spawn`]
+//! and ends in [`exit_current`]; its stack goes with its last reference, never while it is on it.
+
+use alloc::boxed::Box;
+use alloc::sync::{Arc, Weak};
+use core::any::Any;
+use core::sync::atomic::{AtomicBool, AtomicI8, AtomicU8, AtomicU32, AtomicU64, Ordering};
+
+use kiln_core::runqueue;
+use kiln_core::timers::TimerId;
+
+use super::cpu;
+use super::timer;
+use super::wait::{Link, WakeTarget};
+use crate::arch::fpu::FpuState;
+use crate::arch::switch;
+use crate::mm::OutOfMemory;
+use crate::mm::kmem;
+use crate::mm::paging::Root;
+use crate::mm::stack::KernelStack;
+use crate::sync::{Once, SpinLock};
+
+/// A signal may be there for the thread: interruptible waits end.
+pub(crate) const NOTIFY_SIGNAL: u32 = 1;
+/// The thread is to end: killable waits end too.
+pub(crate) const NOTIFY_KILL: u32 = 2;
+
+/// Running, or in a run queue.
+pub(super) const RUNNING: u8 = 0;
+/// Waiting to be woken.
+pub(super) const PARKED: u8 = 1;
+/// Woken, perhaps before it parked.
+pub(super) const NOTIFIED: u8 = 2;
+
+/// What a thread runs.
+pub(crate) type Body = Box<dyn FnOnce() + Send>;
+
+/// A thread.
+pub(crate) struct Thread {
+    name: SpinLock<[u8; NAME_SIZE]>,
+    pub(super) state: AtomicU8,
+    notify: AtomicU32,
+    /// Its place in the wait queue it sleeps in.
+    pub(super) link: Link,
+    /// Where its timed waits expire.
+    pub(super) timer: Once<TimerId>,
+    /// A timed wait has expired.
+    pub(super) timed_out: AtomicBool,
+    /// It is on a CPU, or its registers aren't saved yet.
+    pub(super) on_cpu: AtomicBool,
+    /// Its stack pointer while it isn't on a CPU.
+    pub(super) stack_pointer: AtomicU64,
+    /// `None` for the thread that the boot became, whose stack is the boot's.
+    stack: Option<KernelStack>,
+    body: SpinLock<Option<Body>>,
+    /// The state of the FPU while another thread runs; `None` for threads of the kernel alone.
+    pub(super) fpu: Option<SpinLock<FpuState>>,
+    pub(super) root: SpinLock<Option<Root>>,
+    owner: Once<Weak<dyn Any + Send + Sync>>,
+    nice: AtomicI8,
+    pub(super) weight: AtomicU64,
+    pub(super) virtual_time: AtomicU64,
+    pub(super) times: Times,
+}
+
+/// Bytes of a thread's name, the last one NUL (`TASK_COMM_LEN`).
+pub(crate) const NAME_SIZE: usize = 16;
+
+/// Time spent, in nanoseconds, and how often it left the CPU.
+#[derive(Default)]
+pub(super) struct Times {
+    user: AtomicU64,
+    system: AtomicU64,
+    /// When the thread last went on the CPU, into user mode or out of it.
+    pub(super) since: AtomicU64,
+    /// Times it gave the CPU up by itself.
+    pub(super) voluntary: AtomicU64,
+    /// Times it was made to.
+    pub(super) involuntary: AtomicU64,
+}
+
+/// What a thread that runs a program has besides a stack.
+pub(crate) struct ThreadParts {
+    /// Its FPU state at the start.
+    pub(crate) fpu: FpuState,
+    /// Its address space.
+    pub(crate) root: Root,
+}
+
+impl Thread {
+    fn new(
+        name: &[u8],
+        stack: Option<KernelStack>,
+        user: Option<ThreadParts>,
+        body: Option<Body>,
+    ) -> Result<Arc<Self>, OutOfMemory> {
+        let _charge = kmem::charge(size_of::<Self>() + 2 * size_of::<usize>())?;
+        cpu::reserve_place()?;
+        let (fpu, root) = match user {
+            Some(parts) => (Some(SpinLock::new(parts.fpu)), Some(parts.root)),
+            None => (None, None),
+        };
+        let stack_pointer = stack
+            .as_ref()
+            .map_or(0, |stack| switch::prepare(stack, start));
+        let thread = Arc::new(Self {
+            name: SpinLock::new(name_bytes(name)),
+            state: AtomicU8::new(RUNNING),
+            notify: AtomicU32::new(0),
+            link: Link::new(),
+            timer: Once::new(),
+            timed_out: AtomicBool::new(false),
+            on_cpu: AtomicBool::new(false),
+            stack_pointer: AtomicU64::new(stack_pointer),
+            stack,
+            body: SpinLock::new(body),
+            fpu,
+            root: SpinLock::new(root),
+            owner: Once::new(),
+            nice: AtomicI8::new(0),
+            weight: AtomicU64::new(runqueue::NICE_0_WEIGHT),
+            virtual_time: AtomicU64::new(0),
+            times: Times::default(),
+        });
+        let timer = timer::register_thread(&thread)?;
+        thread.timer.call_once(|| timer);
+        Ok(thread)
+    }
+
+    /// The thread that the boot has been all along.
+    pub(super) fn boot() -> Result<Arc<Self>, OutOfMemory> {
+        let thread = Self::new(b"kiln", None, None, None)?;
+        thread.on_cpu.store(true, Ordering::Relaxed);
+        Ok(thread)
+    }
+
+    /// Its name, NUL-padded.
+    pub(crate) fn name(&self) -> [u8; NAME_SIZE] {
+        *self.name.lock()
+    }
+
+    /// Renames it; what doesn't fit is cut.
+    pub(crate) fn set_name(&self, name: &[u8]) {
+        *self.name.lock() = name_bytes(name);
+    }
+
+    /// Its kernel stack; `None` for the boot's own thread.
+    pub(crate) fn stack(&self) -> Option<&KernelStack> {
+        self.stack.as_ref()
+    }
+
+    /// Makes it runnable, whether it waits now or is about to.
+    pub(crate) fn wake(self: &Arc<Self>) {
+        if self.state.swap(NOTIFIED, Ordering::AcqRel) == PARKED {
+            cpu::enqueue_woken(Arc::clone(self));
+        }
+    }
+
+    /// Sets flags that end waits, and wakes it.
+    pub(crate) fn notify(self: &Arc<Self>, flags: u32) {
+        self.notify.fetch_or(flags, Ordering::AcqRel);
+        self.wake();
+        cpu::interrupt(self);
+    }
+
+    /// Clears flags.
+    pub(crate) fn clear_notice(&self, flags: u32) {
+        self.notify.fetch_and(!flags, Ordering::AcqRel);
+    }
+
+    /// Whether any of the flags is set.
+    pub(crate) fn is_notified(&self, flags: u32) -> bool {
+        self.notify.load(Ordering::Acquire) & flags != 0
+    }
+
+    /// Says whose thread it is: the `process` room's task.
+    pub(crate) fn set_owner(&self, owner: Weak<dyn Any + Send + Sync>) {
+        self.owner.call_once(|| owner);
+    }
+
+    /// Whose thread it is.
+    pub(crate) fn owner(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.owner.get()?.upgrade()
+    }
+
+    /// Changes the address space it runs in; at once when it is the running thread.
+    pub(crate) fn set_root(self: &Arc<Self>, root: Option<Root>) {
+        let old = core::mem::replace(&mut *self.root.lock(), root);
+        cpu::root_changed(self);
+        drop(old);
+    }
+
+    /// The state of the FPU, for the running thread: saved into memory first. `change` may alter
+    /// it; then it is loaded again when `change` says so.
+    pub(crate) fn with_fpu<R>(&self, change: impl FnOnce(&mut FpuState) -> (R, bool)) -> Option<R> {
+        let mut fpu = self.fpu.as_ref()?.lock();
+        fpu.save();
+        let (result, changed) = change(&mut fpu);
+        if changed {
+            fpu.restore();
+        }
+        Some(result)
+    }
+
+    /// Its nice value, -20..=19.
+    pub(crate) fn nice(&self) -> i8 {
+        self.nice.load(Ordering::Relaxed)
+    }
+
+    /// Sets its nice value.
+    pub(crate) fn set_nice(&self, nice: i8) {
+        let nice = nice.clamp(-20, 19);
+        self.nice.store(nice, Ordering::Relaxed);
+        self.weight.store(runqueue::weight(nice), Ordering::Relaxed);
+    }
+
+    /// Whether it runs or could.
+    pub(crate) fn is_runnable(&self) -> bool {
+        self.state.load(Ordering::Relaxed) != PARKED
+    }
+
+    /// User and system time so far, in nanoseconds.
+    pub(crate) fn cpu_times(&self) -> (u64, u64) {
+        let times = &self.times;
+        (
+            times.user.load(Ordering::Relaxed),
+            times.system.load(Ordering::Relaxed),
+        )
+    }
+
+    /// How often it gave up the CPU by itself, and how often it had to.
+    pub(crate) fn switches(&self) -> (u64, u64) {
+        let times = &self.times;
+        (
+            times.voluntary.load(Ordering::Relaxed),
+            times.involuntary.load(Ordering::Relaxed),
+        )
+    }
+
+    /// Counts the time since the last count as the kernel's: before user mode, and when the thread
+    /// leaves the CPU. `now` is in nanoseconds.
+    pub(crate) fn account_system(&self, now: u64) {
+        let ran = self.count(&self.times.system, now);
+        self.add_virtual_time(ran);
+    }
+
+    /// Counts the time since the last count as the program's: after user mode.
+    pub(crate) fn account_user(&self, now: u64) {
+        let ran = self.count(&self.times.user, now);
+        self.add_virtual_time(ran);
+    }
+
+    fn count(&self, total: &AtomicU64, now: u64) -> u64 {
+        // Only the running thread counts for itself, so a load and a store are enough.
+        let ran = now.saturating_sub(self.times.since.load(Ordering::Relaxed));
+        self.times.since.store(now, Ordering::Relaxed);
+        total.store(total.load(Ordering::Relaxed) + ran, Ordering::Relaxed);
+        ran
+    }
+
+    fn add_virtual_time(&self, ran: u64) {
+        let weight = self.weight.load(Ordering::Relaxed);
+        let time = self.virtual_time.load(Ordering::Relaxed) + runqueue::virtual_time(ran, weight);
+        self.virtual_time.store(time, Ordering::Relaxed);
+    }
+}
+
+impl WakeTarget for Thread {
+    fn woken(self: Arc<Self>) {
+        self.wake();
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        if let Some(timer) = self.timer.get() {
+            timer::unregister(*timer);
+        }
+        cpu::release_place();
+        if let Some(stack) = self.stack.take() {
+            cpu::keep_stack(stack);
+        }
+    }
+}
+
+fn name_bytes(name: &[u8]) -> [u8; NAME_SIZE] {
+    let mut bytes = [0; NAME_SIZE];
+    for (to, from) in bytes.iter_mut().zip(name).take(NAME_SIZE - 1) {
+        *to = *from;
+    }
+    bytes
+}
+
+/// Makes a thread that doesn't run yet: [`Thread::wake`] starts it.
+pub(crate) fn prepare(
+    name: &[u8],
+    user: Option<ThreadParts>,
+    body: Body,
+) -> Result<Arc<Thread>, OutOfMemory> {
+    let thread = Thread::new(name, Some(cpu::stack()?), user, Some(body))?;
+    thread.state.store(PARKED, Ordering::Release);
+    Ok(thread)
+}
+
+/// Makes a thread of the kernel and starts it. The caller charges the body.
+pub(crate) fn spawn(name: &[u8], body: Body) -> Result<Arc<Thread>, OutOfMemory> {
+    let thread = prepare(name, None, body)?;
+    thread.wake();
+    Ok(thread)
+}
+
+/// Where every thread starts, on its own stack, with interrupts off.
+fn start() -> ! {
+    cpu::finish_switch();
+    x86_64::instructions::interrupts::enable();
+    let body = cpu::current().body.lock().take();
+    if let Some(body) = body {
+        body();
+    }
+    exit_current()
+}
+
+/// Ends the running thread. Everything that its stack holds must have been dropped.
+pub(crate) fn exit_current() -> ! {
+    cpu::leave_for_ever()
+}
