@@ -27,6 +27,7 @@ pub mod job;
 pub mod num;
 pub mod pagemap;
 pub mod proctree;
+pub mod path;
 pub mod report;
 pub mod rlimit;
 pub mod runqueue;

@@ -1,3 +1,26 @@
 //! File-system logic: on-disk formats and the algorithms of the VFS, without locks or frames.
 
 pub mod ext4;
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`attr`] | file types, device numbers, times, an inode's attributes |
+//! | [`perm`] | who may do what to an inode |
+//! | [`flags`] | what `open` was asked for |
+//! | [`stat`], [`dirent`] | structures as programs see them |
+//! | [`index`] | a directory in memory, with stable cursors |
+//! | [`pipe`] | the ring of a pipe |
+//! | [`locks`] | record locks and `flock` |
+//! | [`xattr`] | extended attributes in memory |
+//! | [`erofs`] | the read-only image the root is seeded from |
+
+pub mod attr;
+pub mod dirent;
+pub mod erofs;
+pub mod flags;
+pub mod index;
+pub mod locks;
+pub mod perm;
+pub mod pipe;
+pub mod stat;
+pub mod xattr;

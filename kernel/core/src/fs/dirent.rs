@@ -1,0 +1,105 @@
+//! Directory entries as `getdents` and `getdents64` write them.
+
+use crate::num::{low8, low16, u64_of};
+use alloc::vec::Vec;
+
+/// Which of the two structures.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Layout {
+    /// `struct linux_dirent`: the type is the record's last byte.
+    Old,
+    /// `struct linux_dirent64`: the type stands before the name.
+    Wide,
+}
+
+/// A buffer of entries, no longer than the program's.
+pub struct Writer {
+    layout: Layout,
+    room: usize,
+    bytes: Vec<u8>,
+}
+
+/// One entry.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// Inode number.
+    pub ino: u64,
+    /// `DT_*`.
+    pub kind: u8,
+    /// Name, without slash or NUL.
+    pub name: &'a [u8],
+}
+
+impl Writer {
+    /// For a program's buffer of `room` bytes.
+    #[must_use]
+    pub const fn new(layout: Layout, room: usize) -> Self {
+        Self {
+            layout,
+            room,
+            bytes: Vec::new(),
+        }
+    }
+
+    /// Adds an entry, after which reading goes on at `next`. `false`: it doesn't fit (or memory
+    /// is out), and it is the first entry of the next call.
+    pub fn push(&mut self, entry: &Entry<'_>, next: u64) -> bool {
+        let head = match self.layout {
+            Layout::Old => 18,
+            Layout::Wide => 19,
+        };
+        let tail = match self.layout {
+            Layout::Old => 2,
+            Layout::Wide => 1,
+        };
+        let length = (head + entry.name.len() + tail).next_multiple_of(8);
+        if length > self.room - self.bytes.len() || self.bytes.try_reserve(length).is_err() {
+            return false;
+        }
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&entry.ino.to_le_bytes());
+        self.bytes.extend_from_slice(&next.to_le_bytes());
+        let length16 = low16(u64_of(length));
+        self.bytes.extend_from_slice(&length16.to_le_bytes());
+        if self.layout == Layout::Wide {
+            self.bytes.push(entry.kind);
+        }
+        self.bytes.extend_from_slice(entry.name);
+        self.bytes.resize(start + length, 0);
+        if self.layout == Layout::Old
+            && let Some(last) = self.bytes.last_mut()
+        {
+            *last = low8(u64::from(entry.kind));
+        }
+        true
+    }
+
+    /// The entries so far.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records() {
+        let entry = Entry {
+            ino: 5,
+            kind: 4,
+            name: b"abc",
+        };
+        let mut wide = Writer::new(Layout::Wide, 60);
+        assert!(wide.push(&entry, 7));
+        assert_eq!(wide.bytes().len(), 24);
+        assert_eq!(&wide.bytes()[16..], b"\x18\0\x04abc\0\0");
+        assert!(wide.push(&entry, 8));
+        assert!(!wide.push(&entry, 9), "48 + 24 > 60");
+        let mut old = Writer::new(Layout::Old, 24);
+        assert!(old.push(&entry, 7));
+        assert_eq!(&old.bytes()[16..], b"\x18\0abc\0\0\x04");
+    }
+}
