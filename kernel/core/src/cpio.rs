@@ -70,10 +70,7 @@ enum State {
     /// Gathering the name.
     Name(Header),
     /// Skipping padding; contents follow it, or the next header.
-    Skip {
-        padding: u64,
-        contents: u64,
-    },
+    Skip { padding: u64, contents: u64 },
     /// Passing contents on; this many bytes are left.
     Contents(u64),
 }
@@ -110,11 +107,7 @@ impl Reader {
     ///
     /// # Errors
     /// See [`Error`]; nothing more may be given afterwards.
-    pub fn push<S: Sink>(
-        &mut self,
-        mut bytes: &[u8],
-        sink: &mut S,
-    ) -> Result<(), Error<S::Error>> {
+    pub fn push<S: Sink>(&mut self, mut bytes: &[u8], sink: &mut S) -> Result<(), Error<S::Error>> {
         while !bytes.is_empty() {
             let taken = match self.state {
                 State::Header => self.take_header(bytes)?,

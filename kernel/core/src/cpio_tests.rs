@@ -7,6 +7,7 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 #[derive(Default)]
 struct Tree {
@@ -35,7 +36,9 @@ impl Sink for Tree {
 }
 
 fn sample() -> Vec<u8> {
-    let dir = std::env::temp_dir().join("kiln-cpio");
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    let call = CALLS.fetch_add(1, Ordering::Relaxed);
+    let dir = std::env::temp_dir().join(std::format!("kiln-cpio-{call}"));
     let _ = fs::remove_dir_all(&dir);
     fs::create_dir_all(dir.join("d")).expect("create");
     for len in [0usize, 1, 2, 3, 4, 5, 5000] {
@@ -46,7 +49,16 @@ fn sample() -> Vec<u8> {
     symlink("d/f5", dir.join("link")).expect("symlink");
     let mut names = Vec::new();
     for name in [
-        "d", "d/f0", "d/f1", "d/f2", "d/f3", "d/f4", "d/f5", "d/f5000", "odd \u{fc}\"'", "hard",
+        "d",
+        "d/f0",
+        "d/f1",
+        "d/f2",
+        "d/f3",
+        "d/f4",
+        "d/f5",
+        "d/f5000",
+        "odd \u{fc}\"'",
+        "hard",
         "link",
     ] {
         names.extend_from_slice(std::ffi::OsStr::new(name).as_bytes());

@@ -121,10 +121,7 @@ impl<I: Input> Gunzip<I> {
         Ok(())
     }
 
-    fn inflate<E>(
-        &mut self,
-        out: &mut impl FnMut(&[u8]) -> Result<(), E>,
-    ) -> Result<(), Error<E>> {
+    fn inflate<E>(&mut self, out: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), Error<E>> {
         self.inflater.init();
         (self.crc, self.written) = (0, 0);
         let mut at = 0;
@@ -188,7 +185,7 @@ const fn table() -> [u32; 16] {
     let mut rest = table.as_mut_slice();
     let mut value = 0;
     while let Some((entry, tail)) = rest.split_first_mut() {
-        let mut crc = value;
+        let mut crc: u32 = value;
         let mut bit = 0;
         while bit < 4 {
             crc = (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg());
@@ -232,7 +229,9 @@ mod tests {
     }
 
     fn sample(len: u32) -> Vec<u8> {
-        (0..len).map(|i| (i * i / 977 % 251) as u8).collect()
+        (0..u64::from(len))
+            .map(|i| (i * i / 977 % 251) as u8)
+            .collect()
     }
 
     /// Input that comes in pieces of a few bytes.
@@ -262,10 +261,12 @@ mod tests {
     fn input_may_come_in_drips() {
         let packed = gzip(&sample(100_000));
         let mut out = Vec::new();
-        let run = Gunzip::new::<()>(Drip(&packed)).expect("memory").run(|bytes| {
-            out.extend_from_slice(bytes);
-            Ok::<(), ()>(())
-        });
+        let run = Gunzip::new::<()>(Drip(&packed))
+            .expect("memory")
+            .run(|bytes| {
+                out.extend_from_slice(bytes);
+                Ok::<(), ()>(())
+            });
         assert_eq!(run, Ok(()));
         assert_eq!(out, sample(100_000));
     }

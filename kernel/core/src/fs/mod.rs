@@ -1,6 +1,4 @@
 //! File-system logic: on-disk formats and the algorithms of the VFS, without locks or frames.
-
-pub mod ext4;
 //!
 //! | module | what |
 //! | --- | --- |
@@ -13,10 +11,12 @@ pub mod ext4;
 //! | [`locks`] | record locks and `flock` |
 //! | [`xattr`] | extended attributes in memory |
 //! | [`erofs`] | the read-only image the root is seeded from |
+//! | [`ext4`] | the disk format of `/in` and `/out` |
 
 pub mod attr;
 pub mod dirent;
 pub mod erofs;
+pub mod ext4;
 pub mod flags;
 pub mod index;
 pub mod locks;

@@ -272,13 +272,13 @@ mod tests {
         while write(&mut ring, b"x") == 1 {}
         assert_eq!(ring.len(), 65536);
         let mut ring = Ring::new();
-        assert_eq!(write(&mut ring, &[0; 100_000]), 65536);
+        assert_eq!(write(&mut ring, &std::vec![0; 100_000]), 65536);
     }
 
     #[test]
     fn resizing() {
         let mut ring = Ring::new();
-        write(&mut ring, &[0; 20_000]);
+        write(&mut ring, &std::vec![0; 20_000]);
         assert_eq!(ring.resize(1), Err(Busy));
         assert_eq!(ring.resize(5 * PAGE_SIZE), Ok(8 * PAGE_SIZE));
     }
