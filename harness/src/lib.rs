@@ -4,7 +4,10 @@
 //! image to boot from), `qemu` (the machine as a command line), `launch` (starts it; `leash` makes
 //! it end with the launcher), `pump` with `streams`, `signals` and `terminal` (while it runs),
 //! `outcome` (what its end means), `report` (the JSON for `--report`).
+//!
+//! Beside it: `bench` (Kiln and Linux side by side) and `syscalls` (the page made from the table).
 
+pub mod bench;
 pub mod launch;
 pub mod leash;
 pub mod options;
@@ -15,4 +18,5 @@ pub mod report;
 pub mod root;
 pub mod signals;
 pub mod streams;
+pub mod syscalls;
 pub mod terminal;

@@ -1,16 +1,19 @@
 //! A QEMU (TCG) plugin that counts guest instructions from outside, for any kernel.
 //!
 //! It tells three phases apart: what runs before the kernel's entry point (QEMU's boot code), the
-//! kernel up to the first user instruction, and the rest. The first user instruction is the first
-//! one in the lower half of the address space after one in the upper half: both Kiln and Linux
-//! leave the lower half for good once their page tables are up.
+//! kernel up to the first user instruction, and the rest. The first user instruction is known by
+//! its address, the entry point of a program that isn't position-independent, and by coming after
+//! one in the upper half.
 //!
-//! Arguments: `entry=ADDRESS` (the ELF's physical entry point, hexadecimal) and `out=FILE`, which
-//! receives one JSON object at the end. The line `first user instruction` goes to QEMU's log, so that a
+//! Arguments: `entry=ADDRESS` (the kernel's physical entry point), `user=ADDRESS` (the program's), both
+//! hexadecimal, and `out=FILE`, which receives one JSON object at the end. The line `first user instruction` goes to QEMU's log, so that a
 //! trace of device accesses in the same log can be cut there.
 //!
 //! The declarations below are the few that are needed of QEMU's public `qemu-plugin.h`, version 1.
-#![allow(unsafe_code, reason = "a plugin is loaded by QEMU through a C interface")]
+#![allow(
+    unsafe_code,
+    reason = "a plugin is loaded by QEMU through a C interface"
+)]
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -59,6 +62,7 @@ struct Block {
 #[derive(Default)]
 struct Counters {
     entry: AtomicU64,
+    user: AtomicU64,
     /// 0: QEMU's boot code; 1: the kernel at its load address; 2: in the upper half; 3: user mode
     /// has been reached.
     phase: AtomicU64,
@@ -111,7 +115,10 @@ extern "C" fn translated(_: PluginId, tb: *mut Tb) {
     };
     add(counters.translated.get(slot), instructions);
     // Leaked on purpose: QEMU keeps the pointer for as long as the block may run.
-    let block: &'static mut Block = Box::leak(Box::new(Block { address, instructions }));
+    let block: &'static mut Block = Box::leak(Box::new(Block {
+        address,
+        instructions,
+    }));
     let data = std::ptr::from_mut(block).cast::<c_void>();
     // SAFETY: the block is valid during this call, `data` for ever; flag 0 is QEMU_PLUGIN_CB_NO_REGS.
     unsafe { qemu_plugin_register_vcpu_tb_exec_cb(tb, executed, 0, data) };
@@ -127,7 +134,7 @@ extern "C" fn executed(_: c_uint, data: *mut c_void) {
             counters.phase.store(1, Relaxed);
         }
         1 if block.address >= UPPER_HALF => counters.phase.store(2, Relaxed),
-        2 if block.address < UPPER_HALF => {
+        2 if block.address == counters.user.load(Relaxed) => {
             counters.user_at.store(elapsed_us(), Relaxed);
             counters.phase.store(3, Relaxed);
             // SAFETY: a NUL-terminated string, copied by QEMU before the call returns.
@@ -176,10 +183,18 @@ pub unsafe extern "C" fn qemu_plugin_install(
         // SAFETY: index < argc, and each entry is a NUL-terminated string.
         let argument = unsafe { CStr::from_ptr(*argv.add(index)) }.to_string_lossy();
         match argument.split_once('=') {
-            Some(("entry", value)) => {
+            Some((name @ ("entry" | "user"), value)) => {
                 let value = value.trim_start_matches("0x");
-                let Ok(entry) = u64::from_str_radix(value, 16) else { return 1 };
-                counters().entry.store(entry, Relaxed);
+                let Ok(address) = u64::from_str_radix(value, 16) else {
+                    return 1;
+                };
+                let counters = counters();
+                let slot = if name == "entry" {
+                    &counters.entry
+                } else {
+                    &counters.user
+                };
+                slot.store(address, Relaxed);
             }
             Some(("out", path)) => {
                 if let Ok(mut out) = OUT.lock() {

@@ -26,24 +26,37 @@ pub fn prepare(cache: &Path) -> Result<Linux> {
         std::fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
         let package = package_name()?;
         eprintln!("bench: fetching {package}");
-        run(Command::new("apt-get").args(["download", "-q", &package]).current_dir(&dir))?;
+        run(Command::new("apt-get")
+            .args(["download", "-q", &package])
+            .current_dir(&dir))?;
         let deb = find(&dir, |name| name.ends_with(".deb"))?;
-        run(Command::new("dpkg").arg("-x").arg(&deb).arg(dir.join("root")))?;
+        run(Command::new("dpkg")
+            .arg("-x")
+            .arg(&deb)
+            .arg(dir.join("root")))?;
         let image = find(&dir.join("root/boot"), |name| name.starts_with("vmlinuz-"))?;
         let packed = std::fs::read(&image)?;
         let release = image.file_name().unwrap_or_default().to_string_lossy();
         std::fs::write(&vmlinux, decompress(&packed)?)?;
         std::fs::write(&release_file, release.trim_start_matches("vmlinuz-"))?;
     }
-    Ok(Linux { vmlinux, release: std::fs::read_to_string(release_file)? })
+    Ok(Linux {
+        vmlinux,
+        release: std::fs::read_to_string(release_file)?,
+    })
 }
 
 /// The package that the metapackage stands for today.
 fn package_name() -> Result<String> {
-    let output = Command::new("apt-cache").args(["depends", "linux-image-cloud-amd64"]).output()?;
+    let output = Command::new("apt-cache")
+        .args(["depends", "linux-image-cloud-amd64"])
+        .output()?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let name = text.lines().find_map(|line| line.trim().strip_prefix("Depends: "));
-    name.map(str::to_owned).context("linux-image-cloud-amd64 isn't known here: run apt-get update")
+    let name = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("Depends: "));
+    name.map(str::to_owned)
+        .context("linux-image-cloud-amd64 isn't known here: run apt-get update")
 }
 
 fn run(command: &mut Command) -> Result<()> {
@@ -67,12 +80,16 @@ fn find(dir: &Path, wanted: impl Fn(&str) -> bool) -> Result<PathBuf> {
 /// (Documentation/arch/x86/boot.rst: setup_sects at 0x1F1, payload_offset and payload_length at 0x248).
 fn decompress(image: &[u8]) -> Result<Vec<u8>> {
     let word = |at: usize| -> Result<usize> {
-        let bytes = image.get(at..at + 4).context("the kernel image is too short")?;
+        let bytes = image
+            .get(at..at + 4)
+            .context("the kernel image is too short")?;
         Ok(u32::from_le_bytes(bytes.try_into()?) as usize)
     };
     let sectors = *image.get(0x1F1).context("the kernel image is too short")?;
     let start = (usize::from(sectors) + 1) * 512 + word(0x248)?;
-    let payload = image.get(start..start + word(0x24C)?).context("the payload is cut off")?;
+    let payload = image
+        .get(start..start + word(0x24C)?)
+        .context("the payload is cut off")?;
     lz4_legacy(payload)
 }
 
@@ -81,9 +98,13 @@ fn decompress(image: &[u8]) -> Result<Vec<u8>> {
 fn lz4_legacy(payload: &[u8]) -> Result<Vec<u8>> {
     const MAGIC: [u8; 4] = 0x184C_2102u32.to_le_bytes();
     const BLOCK: usize = 8 << 20;
-    let (body, size) = payload.split_last_chunk::<4>().context("the payload is empty")?;
+    let (body, size) = payload
+        .split_last_chunk::<4>()
+        .context("the payload is empty")?;
     let size = u32::from_le_bytes(*size) as usize;
-    let mut rest = body.strip_prefix(&MAGIC).context("the kernel isn't packed with LZ4")?;
+    let mut rest = body
+        .strip_prefix(&MAGIC)
+        .context("the kernel isn't packed with LZ4")?;
     let mut out = Vec::with_capacity(size);
     while let Some((length, tail)) = rest.split_first_chunk::<4>() {
         let length = u32::from_le_bytes(*length) as usize;
@@ -91,6 +112,10 @@ fn lz4_legacy(payload: &[u8]) -> Result<Vec<u8>> {
         out.extend(lz4_flex::block::decompress(block, BLOCK)?);
         rest = tail.get(length..).unwrap_or_default();
     }
-    ensure!(out.len() == size, "the unpacked kernel has {} bytes, not {size}", out.len());
+    ensure!(
+        out.len() == size,
+        "the unpacked kernel has {} bytes, not {size}",
+        out.len()
+    );
     Ok(out)
 }

@@ -20,7 +20,7 @@ pub(crate) mod count;
 mod thread;
 pub(crate) mod trace;
 
-pub(crate) use thread::{main_loop, start};
+pub(crate) use thread::main_loop;
 
 /// A system call in progress.
 pub(crate) struct Call<'a> {

@@ -1,0 +1,10 @@
+#!/bin/bash
+# Measures Kiln beside Linux in the same QEMU: harness/bench.sh [boot] [--rounds N]
+set -u
+KILN_HOME=$(cd -P -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.." && pwd) || exit 125
+export KILN_HOME
+# shellcheck source=harness/setup.sh
+. "$KILN_HOME/harness/setup.sh"
+kiln_ready run || exit 125
+cd "$KILN_HOME" && cargo build -q --locked --release -p kiln-harness -p kiln-count >&2 || exit 125
+exec target/release/kiln-bench "$@"

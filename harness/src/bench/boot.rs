@@ -1,0 +1,187 @@
+//! `bench.sh boot`: from exec of QEMU to its exit, with nothing to do in between.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use kiln_core::job::Spec;
+
+use super::guest::{Counts, Guest, loaded_size, user_entry};
+use super::stats::{median, median_ratio};
+use super::{empty, linux};
+
+/// What a run of the bench needs to find.
+pub struct Inputs {
+    /// Kiln's ELF.
+    pub kernel: PathBuf,
+    /// Kiln's root image.
+    pub root: PathBuf,
+    /// A static busybox, for Linux's initramfs.
+    pub busybox: PathBuf,
+    /// The counting plugin.
+    pub plugin: PathBuf,
+    /// Where fetched and made things are kept.
+    pub cache: PathBuf,
+    /// Rounds; each boots every guest once.
+    pub rounds: usize,
+}
+
+const MEMORY: &str = "256M";
+
+/// Measures and prints.
+///
+/// # Errors
+/// When something can't be fetched, made or booted.
+pub fn run(inputs: &Inputs) -> Result<()> {
+    let scratch = tempfile::tempdir()?;
+    let guests = [
+        empty_guest(inputs, scratch.path())?,
+        kiln_guest(inputs, scratch.path())?,
+        linux_guest(inputs, scratch.path())?,
+    ];
+    let mut walls = vec![Vec::new(); guests.len()];
+    for round in 0..=inputs.rounds {
+        for (guest, walls) in guests.iter().zip(&mut walls) {
+            let wall = guest.boot(MEMORY)?.as_secs_f64() * 1e3;
+            // The first round fills the host's page cache.
+            if round > 0 {
+                walls.push(wall);
+            }
+        }
+    }
+    let mut counts = Vec::new();
+    for guest in &guests {
+        counts.push(guest.count(MEMORY, &inputs.plugin, scratch.path())?);
+    }
+    print_table(&guests, &walls, &counts)?;
+    println!();
+    println!(
+        "least memory for `busybox true`: {}",
+        least_memory(&guests[1])?
+    );
+    Ok(())
+}
+
+fn empty_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
+    let kernel = scratch.join("empty.elf");
+    empty::write(&kernel)?;
+    Ok(Guest {
+        name: "empty ELF",
+        kernel,
+        initrd: inputs.root.clone(),
+        append: String::new(),
+        job: None,
+        user_entry: user_entry(&inputs.busybox)?,
+        status: 0x21,
+    })
+}
+
+fn kiln_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
+    let spec = Spec {
+        args: vec![b"/bin/busybox".to_vec(), b"true".to_vec()],
+        env: vec![b"PATH=/bin".to_vec()],
+        console: Some(0),
+        seed: [7; 32],
+        window: (24, 80),
+        ..Spec::default()
+    };
+    let job = scratch.join("job");
+    std::fs::write(&job, spec.encode())?;
+    Ok(Guest {
+        name: "Kiln",
+        kernel: inputs.kernel.clone(),
+        initrd: inputs.root.clone(),
+        append: String::new(),
+        job: Some(job),
+        user_entry: user_entry(&inputs.busybox)?,
+        status: 0x21,
+    })
+}
+
+/// Linux runs the same program as its init; the panic that follows init's end reboots, and a
+/// reboot under `-no-reboot` ends QEMU with 0.
+fn linux_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
+    let linux = linux::prepare(&inputs.cache)?;
+    let initrd = scratch.join("initramfs.cpio");
+    let busybox =
+        std::fs::read(&inputs.busybox).with_context(|| inputs.busybox.display().to_string())?;
+    std::fs::write(&initrd, initramfs(&busybox)?)?;
+    eprintln!("bench: beside Linux {}", linux.release);
+    Ok(Guest {
+        name: "Linux (cloud)",
+        kernel: linux.vmlinux,
+        initrd,
+        append: "quiet panic=-1 reboot=t mitigations=off rdinit=/bin/true tsc_early_khz=2000000 \
+                 8250.nr_uarts=0 random.trust_cpu=on audit=0 selinux=0 apparmor=0"
+            .to_owned(),
+        job: None,
+        user_entry: user_entry(&inputs.busybox)?,
+        status: 0,
+    })
+}
+
+fn initramfs(busybox: &[u8]) -> Result<Vec<u8>> {
+    use cpio::newc::{Builder, ModeFileType, trailer};
+    let mut out = Vec::new();
+    let dir = Builder::new("bin")
+        .mode(0o755)
+        .set_mode_file_type(ModeFileType::Directory);
+    dir.write(&mut out, 0).finish()?;
+    let file = Builder::new("bin/true")
+        .mode(0o755)
+        .set_mode_file_type(ModeFileType::Regular);
+    let mut writer = file.write(&mut out, u32::try_from(busybox.len())?);
+    std::io::Write::write_all(&mut writer, busybox)?;
+    writer.finish()?;
+    trailer(&mut out)?;
+    Ok(out)
+}
+
+fn print_table(guests: &[Guest], walls: &[Vec<f64>], counts: &[Counts]) -> Result<()> {
+    let kiln = walls.get(1).map(Vec::as_slice).unwrap_or_default();
+    println!(
+        "{:<14} {:>9} {:>10} {:>12} {:>15} {:>14} {:>12} {:>9} {:>10}",
+        "guest",
+        "wall ms",
+        "Kiln/this",
+        "to user us",
+        "insns to user",
+        "insns in all",
+        "translated",
+        "accesses",
+        "loaded KiB"
+    );
+    for ((guest, wall), count) in guests.iter().zip(walls).zip(counts) {
+        let reached = |value: u64| {
+            if count.reached_user {
+                value.to_string()
+            } else {
+                "-".to_owned()
+            }
+        };
+        println!(
+            "{:<14} {:>9.1} {:>10.2} {:>12} {:>15} {:>14} {:>12} {:>9} {:>10}",
+            guest.name,
+            median(wall),
+            median_ratio(kiln, wall),
+            reached(count.user_us.saturating_sub(count.kernel_us)),
+            reached(count.executed[1]),
+            count.executed.iter().sum::<u64>(),
+            count.translated.iter().sum::<u64>(),
+            count.accesses,
+            loaded_size(&guest.kernel)? / 1024
+        );
+    }
+    Ok(())
+}
+
+/// The smallest of a few sizes with which the job still ends well.
+fn least_memory(kiln: &Guest) -> Result<String> {
+    let mut least = MEMORY.to_owned();
+    for size in ["64M", "32M", "16M", "12M", "10M", "8M", "6M"] {
+        if kiln.boot(size).is_err() {
+            break;
+        }
+        least = size.to_owned();
+    }
+    Ok(least)
+}
