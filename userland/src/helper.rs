@@ -22,6 +22,12 @@ pub(crate) fn run(args: &[&CStr]) -> i32 {
         b"args" => arguments(rest),
         b"fds" => descriptors(),
         b"signals" => signals(),
+        b"count" => count(rest),
+        b"pid" => pid(number(rest, 0)),
+        b"name" => name_of_process(),
+        b"ids" => ids(),
+        b"fpu" => fpu(),
+        b"stop" => stop(),
         other => {
             error(&format!(
                 "no such helper: {}",
@@ -132,5 +138,68 @@ fn signals() -> i32 {
     say!("mask {}", signal::mask_names(signal::mask()));
     say!("pending {}", signal::mask_names(signal::pending()));
     say!("own pid is known: {}", process::getpid().is_ok());
+    0
+}
+
+/// How many arguments there are, how long they are together, and a checksum of them.
+fn count(args: &[&CStr]) -> i32 {
+    let bytes = args.iter().flat_map(|a| a.to_bytes_with_nul());
+    let sum = bytes.clone().fold(0u32, |sum, b| {
+        sum.wrapping_mul(31).wrapping_add(u32::from(*b))
+    });
+    let env = std::env::vars_os().count();
+    say!(
+        "{} arguments, {} bytes, checksum {sum:08x}, {env} variables",
+        args.len(),
+        bytes.count()
+    );
+    0
+}
+
+/// Whether this process still has the PID that it had before it executed this program.
+fn pid(expected: i32) -> i32 {
+    say!("same pid: {}", process::getpid() == Ok(expected as usize));
+    0
+}
+
+fn name_of_process() -> i32 {
+    let mut name = [0u8; 16];
+    // The kernel writes 16 bytes.
+    let result = process::prctl(libc::PR_GET_NAME, name.as_mut_ptr() as usize, 0, 0, 0);
+    let text = CStr::from_bytes_until_nul(&name).unwrap_or_default();
+    say!("name {text:?} {}", result.is_ok());
+    0
+}
+
+fn ids() -> i32 {
+    let show = |r: crate::sys::Res| r.unwrap_or(usize::MAX);
+    // SAFETY: getauxval only looks a number up.
+    let secure = unsafe { libc::getauxval(libc::AT_SECURE) };
+    say!(
+        "uid {} euid {} gid {} egid {} secure {secure}",
+        show(process::getuid()),
+        show(process::geteuid()),
+        show(process::getgid()),
+        show(process::getegid())
+    );
+    0
+}
+
+/// The floating-point control words as they are at the start.
+fn fpu() -> i32 {
+    let mut word = 0u16;
+    let mut mxcsr = 0u32;
+    // SAFETY: both instructions store a control word to the memory given.
+    unsafe {
+        std::arch::asm!("fnstcw [{0}]", "stmxcsr [{1}]", in(reg) &raw mut word, in(reg) &raw mut mxcsr);
+    }
+    say!("fcw {word:#x} mxcsr {mxcsr:#x}");
+    0
+}
+
+/// Stops itself, and tells when it goes on.
+fn stop() -> i32 {
+    let _ = signal::raise(libc::SIGSTOP);
+    say!("went on");
     0
 }

@@ -39,7 +39,7 @@ mod stream;
 mod time;
 
 use behaviour::Behaviour;
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, CString, c_char};
 
 const SUBJECTS: &[&[Behaviour]] = &[
     process::ALL,
@@ -74,6 +74,13 @@ fn dispatch(args: &[&CStr]) -> i32 {
     match name.to_bytes() {
         b"--list" => list(),
         b"--helper" => helper::run(args.get(2..).unwrap_or_default()),
+        // `#!behave --helper NAME` arrives as one argument.
+        joined if joined.starts_with(b"--helper ") => {
+            let name = CString::new(&joined[9..]).unwrap_or_default();
+            let mut rest = vec![name.as_c_str()];
+            rest.extend_from_slice(&args[2..]);
+            helper::run(&rest)
+        }
         b"--all" => run_all(args.get(2..).unwrap_or_default()),
         wanted => match find(wanted) {
             Some(found) => {

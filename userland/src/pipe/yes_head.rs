@@ -1,0 +1,22 @@
+//! An endless writer ends by SIGPIPE when its reader has enough, and not before.
+use crate::out::{say, show};
+use crate::sys::{child, file};
+use std::ffi::CStr;
+
+pub(crate) fn run(_: &[&CStr]) -> i32 {
+    let (rx, tx) = file::pipe();
+    let pid = child::start(|| {
+        let _ = file::close(rx);
+        while file::write(tx, b"y\n").is_ok() {}
+        1
+    });
+    let _ = file::close(tx);
+    let mut buf = [0; 10];
+    for _ in 0..3 {
+        show("read", file::read(rx, &mut buf));
+    }
+    say!("{}", String::from_utf8_lossy(&buf).replace('\n', " "));
+    let _ = file::close(rx);
+    say!("writer {}", child::end_of(pid));
+    0
+}
