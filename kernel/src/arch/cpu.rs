@@ -13,6 +13,9 @@ use x86_64::structures::tss::TaskStateSegment;
 
 use super::user::UserContext;
 
+/// CPUs that can be made use of.
+pub(crate) const MAX_CPUS: usize = 64;
+
 /// What one CPU knows of itself.
 #[repr(C, align(64))]
 pub(crate) struct PerCpu {

@@ -44,7 +44,7 @@ bitflags::bitflags! {
 /// As [`detect`] found them.
 static FEATURES: AtomicU32 = AtomicU32::new(0);
 /// Whether STAC and CLAC exist; apart, because the user copies in assembly test it.
-pub(super) static SMAP_BYTE: core::sync::atomic::AtomicBool =
+pub(crate) static SMAP_BYTE: core::sync::atomic::AtomicBool =
     core::sync::atomic::AtomicBool::new(false);
 
 /// The CPU's abilities.

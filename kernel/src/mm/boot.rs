@@ -90,7 +90,7 @@ pub(crate) fn init(info: &BootInfo) -> Result<(), BootError> {
         Cr3::write(frame, Cr3Flags::empty());
     }
     super::kernel::init(root);
-    super::frame::init(free);
+    super::frame::init(free, info.modules);
     Ok(())
 }
 

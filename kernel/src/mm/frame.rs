@@ -10,9 +10,9 @@ use kiln_core::frames::{Buddy, Pfn, Record, Records, SECTION_FRAMES, State};
 use kiln_core::num::{low32, u64_of, usize_of, usize_of32};
 
 use super::boot::FreeRanges;
-use super::kernel;
 use super::layout::{RECORDS, physmap};
-use crate::sync::SpinLock;
+use super::{copy, kernel};
+use crate::sync::{Once, SpinLock};
 
 /// Most separate ranges of free memory.
 pub(crate) const MAX_RANGES: usize = 40;
@@ -208,15 +208,33 @@ fn pfn_of(addr: PhysAddr) -> Pfn {
 }
 
 fn zero_page(addr: PhysAddr) {
+    let at = physmap::<u64>(addr).expose_provenance();
     // SAFETY: called for frames that nobody else uses yet; the physmap shows all memory.
-    unsafe { physmap::<u64>(addr).write_bytes(0, PAGE_SIZE / 8) };
+    unsafe { copy::raw_zero(u64_of(at), PAGE_SIZE) };
 }
 
-/// Takes over what `boot` found free.
-pub(super) fn init(free: FreeRanges) {
+/// Takes over what `boot` found free, and where the modules are.
+pub(super) fn init(free: FreeRanges, modules: Modules) {
+    MODULES.call_once(|| modules);
     let mut pool = POOL.lock();
     pool.total = usize_of(free.total() >> PAGE_SHIFT);
     pool.fresh = free;
+}
+
+/// The memory that the loader filled.
+type Modules = pvh::List<pvh::PhysRange, { pvh::MAX_MODULES }>;
+static MODULES: Once<Modules> = Once::new();
+
+/// Whether `addr` lies in a page of a module.
+fn in_module(addr: PhysAddr) -> bool {
+    let modules = MODULES
+        .get()
+        .map(|modules| modules.as_slice())
+        .unwrap_or_default();
+    let page = addr.page_base().raw();
+    modules
+        .iter()
+        .any(|module| module.start < page + PAGE && page < module.end)
 }
 
 /// How much memory there is.
@@ -281,6 +299,70 @@ impl FrameRef {
         Ok(frame)
     }
 
+    /// The frame at `addr` if it belongs to a boot module. Such frames are used where they lie and
+    /// are never free, whatever is dropped.
+    pub(crate) fn boot_module(addr: PhysAddr) -> Option<Self> {
+        let pfn = pfn_of(addr);
+        if !in_module(addr) {
+            return None;
+        }
+        let mut pool = POOL.lock();
+        let mut take = || {
+            let pfn = pool.alloc_one()?;
+            let addr = PhysAddr::new(u64::from(pfn) << PAGE_SHIFT);
+            zero_page(addr);
+            Some(addr.raw())
+        };
+        make_records(pfn, &mut take)?;
+        let count = &record(pfn).count;
+        // The first handle is this module's own, and stays.
+        if count.load(Ordering::Relaxed) == 0 {
+            count.store(1, Ordering::Relaxed);
+        }
+        count.fetch_add(1, Ordering::Relaxed);
+        Some(Self(pfn))
+    }
+
+    /// Where the physmap has `len` bytes from `offset`, cut to the frame. Asking for more is a
+    /// mistake of the caller's.
+    pub(super) fn span(&self, offset: usize, len: usize) -> (u64, usize) {
+        debug_assert!(
+            offset <= PAGE_SIZE && len <= PAGE_SIZE - offset,
+            "{offset} + {len}"
+        );
+        let offset = offset.min(PAGE_SIZE);
+        let base = physmap::<u8>(self.addr()).expose_provenance();
+        (u64_of(base + offset), len.min(PAGE_SIZE - offset))
+    }
+
+    /// Fills `into` from `offset` in the frame.
+    pub(crate) fn read(&self, offset: usize, into: &mut [u8]) {
+        let (at, len) = self.span(offset, into.len());
+        // SAFETY: within the frame and within the slice, which don't overlap.
+        unsafe { copy::raw_copy(u64_of(into.as_mut_ptr().expose_provenance()), at, len) };
+    }
+
+    /// Copies `from` to `offset` in the frame.
+    pub(crate) fn write(&self, offset: usize, from: &[u8]) {
+        let (at, len) = self.span(offset, from.len());
+        // SAFETY: within the frame and within the slice, which don't overlap.
+        unsafe { copy::raw_copy(at, u64_of(from.as_ptr().expose_provenance()), len) };
+    }
+
+    /// Clears `len` bytes from `offset` in the frame.
+    pub(crate) fn zero(&self, offset: usize, len: usize) {
+        let (at, len) = self.span(offset, len);
+        // SAFETY: within the frame.
+        unsafe { copy::raw_zero(at, len) };
+    }
+
+    /// Makes this frame's bytes those of `other`.
+    pub(crate) fn copy_from(&self, other: &Self) {
+        let ((to, len), (from, _)) = (self.span(0, PAGE_SIZE), other.span(0, PAGE_SIZE));
+        // SAFETY: two frames, or twice the same one, which the copy leaves as it is.
+        unsafe { copy::raw_copy(to, from, len) };
+    }
+
     /// Its physical address.
     pub(crate) fn addr(&self) -> PhysAddr {
         PhysAddr::new(u64::from(self.0) << PAGE_SHIFT)
@@ -327,4 +409,26 @@ impl core::fmt::Debug for FrameRef {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "FrameRef({:#x})", self.addr().raw())
     }
+}
+
+/// The count of `addr`'s frame, for page tables: how many entries of the table are in use.
+///
+/// A frame in use has no neighbours in a free list, so the link's place is free for this.
+pub(super) fn population<'a>(addr: PhysAddr) -> &'a AtomicU32 {
+    &record(pfn_of(addr)).next
+}
+
+/// One handle more of the frame at `addr`, which somebody holds one of.
+pub(super) fn retain(addr: PhysAddr) {
+    record(pfn_of(addr)).count.fetch_add(1, Ordering::Relaxed);
+}
+
+/// The number of the frame at `addr`.
+pub(super) fn number(addr: PhysAddr) -> Pfn {
+    pfn_of(addr)
+}
+
+/// The address of the frame with this number.
+pub(super) fn address(pfn: Pfn) -> PhysAddr {
+    PhysAddr::new(u64::from(pfn) << PAGE_SHIFT)
 }

@@ -6,7 +6,10 @@
 //! | [`boot`] | the first page tables of the kernel's own, the memory map taken over |
 //! | [`frame`] | physical frames with reference counts |
 //! | [`table`], [`kernel`] | page tables: entries; the kernel's half |
+//! | [`paging`] | page tables: a program's half, and the TLB |
 //! | [`stack`] | guarded kernel stacks |
+//! | [`user`] | copies to and from the current program |
+//! | [`dma`], [`mmio`] | memory for devices, registers of devices |
 //! | [`heap`], [`kmem`] | the kernel heap, and the promise that it won't run out |
 #![allow(
     unsafe_code,
@@ -14,12 +17,17 @@
 )]
 
 pub(crate) mod boot;
+mod copy;
+pub(crate) mod dma;
 pub(crate) mod frame;
 pub(crate) mod heap;
 pub(crate) mod kernel;
 pub(crate) mod kmem;
 pub(crate) mod layout;
+pub(crate) mod mmio;
+pub(crate) mod paging;
 pub(crate) mod stack;
 pub(crate) mod table;
+pub(crate) mod user;
 
 pub(crate) use frame::{FrameRef, OutOfMemory};

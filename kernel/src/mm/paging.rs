@@ -1,0 +1,329 @@
+//! A program's half of the address space: [`UserTables`], the [`Root`] a CPU loads, and [`Gather`],
+//! which frees a frame only after no TLB knows it any more.
+//!
+//! An entry in use owns one handle of its frame. It may be not present for the hardware and still
+//! own one ([`PageFlags::NO_ACCESS`]). How many entries of a table are in use stands in the record of
+//! the table's frame, so a table that becomes empty is found and freed at once.
+//!
+//! The tables are changed by whoever holds `&mut UserTables`; the hardware sets accessed and dirty
+//! bits meanwhile.
+
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU64, Ordering};
+use kiln_core::addr::{PAGE_SIZE, PhysAddr, TASK_SIZE, UserAddr};
+use x86_64::registers::control::{Cr3, Cr3Flags};
+use x86_64::structures::paging::PhysFrame;
+
+use super::frame::{self, FrameRef, OutOfMemory};
+use super::layout::PHYSMAP;
+use super::table::{self, ADDRESS, Bits, ENTRIES, Table};
+use super::{kernel, kmem};
+use crate::arch::cpu::{MAX_CPUS, this_cpu};
+use crate::sync::SpinLock;
+
+mod gather;
+mod range;
+
+pub(crate) use gather::Gather;
+
+const PAGE: u64 = PAGE_SIZE as u64;
+/// Software bit: the entry owns a handle.
+const OWNED: u64 = Bits::BIT_9.bits();
+/// Software bit of [`PageFlags::SOFT_COW`].
+const COW: u64 = Bits::BIT_10.bits();
+
+bitflags::bitflags! {
+    /// What a page may be used for, and what has been done with it. Reading is always allowed,
+    /// unless `NO_ACCESS` is there.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub(crate) struct PageFlags: u8 {
+        /// May be written.
+        const WRITE = 1 << 0;
+        /// May be executed.
+        const EXEC = 1 << 1;
+        /// Was written since the bit was cleared.
+        const DIRTY = 1 << 2;
+        /// Was used since the bit was cleared.
+        const ACCESSED = 1 << 3;
+        /// Shared until written: `protect_range` doesn't make it writable.
+        const SOFT_COW = 1 << 4;
+        /// May not be used at all (PROT_NONE); the frame stays.
+        const NO_ACCESS = 1 << 5;
+    }
+}
+
+impl PageFlags {
+    fn to_entry(self) -> u64 {
+        let mut bits = OWNED | Bits::USER_ACCESSIBLE.bits();
+        let pairs = [
+            (Self::WRITE, Bits::WRITABLE.bits()),
+            (Self::DIRTY, Bits::DIRTY.bits()),
+            (Self::ACCESSED, Bits::ACCESSED.bits()),
+            (Self::SOFT_COW, COW),
+        ];
+        for (flag, bit) in pairs {
+            if self.contains(flag) {
+                bits |= bit;
+            }
+        }
+        if !self.contains(Self::EXEC) {
+            bits |= Bits::NO_EXECUTE.bits();
+        }
+        if !self.contains(Self::NO_ACCESS) {
+            bits |= Bits::PRESENT.bits();
+        }
+        bits
+    }
+
+    fn of_entry(entry: u64) -> Self {
+        let mut flags = Self::empty();
+        flags.set(Self::WRITE, entry & Bits::WRITABLE.bits() != 0);
+        flags.set(Self::DIRTY, entry & Bits::DIRTY.bits() != 0);
+        flags.set(Self::ACCESSED, entry & Bits::ACCESSED.bits() != 0);
+        flags.set(Self::SOFT_COW, entry & COW != 0);
+        flags.set(Self::EXEC, entry & Bits::NO_EXECUTE.bits() == 0);
+        flags.set(Self::NO_ACCESS, entry & Bits::PRESENT.bits() == 0);
+        flags
+    }
+}
+
+/// A page of a program.
+#[derive(Debug)]
+pub(crate) struct Mapped {
+    /// A handle of its frame; the entry holds another.
+    pub(crate) frame: FrameRef,
+    /// What its entry says.
+    pub(crate) flags: PageFlags,
+}
+
+/// A PML4: what CR3 is loaded with. It outlives its [`UserTables`] as long as a thread or a CPU
+/// holds on to it; its lower half is empty then.
+#[derive(Debug)]
+pub(crate) struct Root {
+    frame: FrameRef,
+}
+
+impl Root {
+    fn new() -> Result<Arc<Self>, OutOfMemory> {
+        let _charge = kmem::charge(size_of::<Self>() + 16)?;
+        let frame = FrameRef::alloc_zeroed()?;
+        frame::population(frame.addr()).store(0, Ordering::Relaxed);
+        let root = Self { frame };
+        // SAFETY: the kernel's root is never freed; the new one is ours.
+        let model = unsafe { table::at(PHYSMAP, kernel::root()) };
+        for index in ENTRIES / 2..ENTRIES {
+            let entry = model.at(index).load(Ordering::Relaxed);
+            if entry != 0 {
+                root.table().at(index).store(entry, Ordering::Relaxed);
+            }
+        }
+        Ok(Arc::new(root))
+    }
+
+    fn addr(&self) -> u64 {
+        self.frame.addr().raw()
+    }
+
+    fn table(&self) -> &Table {
+        // SAFETY: the frame is a page table as long as `self` lives.
+        unsafe { table::at(PHYSMAP, self.addr()) }
+    }
+
+    /// Whether this CPU has it loaded.
+    pub(crate) fn is_loaded(&self) -> bool {
+        Cr3::read_raw().0.start_address().as_u64() == self.addr()
+    }
+}
+
+/// The root that each CPU has loaded, kept alive by this. `None`: the kernel's own.
+static LOADED: [SpinLock<Option<Arc<Root>>>; MAX_CPUS] = [const { SpinLock::new(None) }; MAX_CPUS];
+
+/// Loads `root` on this CPU, unless it is loaded already.
+pub(crate) fn load(root: &Arc<Root>) {
+    if root.is_loaded() {
+        return;
+    }
+    write_cr3(root.addr());
+    keep(Some(Arc::clone(root)));
+}
+
+/// Loads the kernel's own root, which has no program's half.
+pub(crate) fn load_kernel() {
+    write_cr3(kernel::root());
+    keep(None);
+}
+
+fn keep(root: Option<Arc<Root>>) {
+    let slot = LOADED.get(kiln_core::num::usize_of32(this_cpu().id()));
+    let old = slot.map(|slot| core::mem::replace(&mut *slot.lock(), root));
+    // Freed, if this was the last hold, after the lock.
+    drop(old);
+}
+
+fn write_cr3(root: u64) {
+    let frame = PhysFrame::containing_address(x86_64::PhysAddr::new_truncate(root));
+    // SAFETY: every root has the kernel's half; `LOADED` keeps this one alive while it is loaded.
+    unsafe { Cr3::write(frame, Cr3Flags::empty()) };
+}
+
+/// The page tables of a program's half. Dropping them frees what they map.
+#[derive(Debug)]
+pub(crate) struct UserTables {
+    root: Arc<Root>,
+    /// Pages mapped.
+    resident: u64,
+}
+
+impl UserTables {
+    /// An empty half.
+    pub(crate) fn new() -> Result<Self, OutOfMemory> {
+        Ok(Self {
+            root: Root::new()?,
+            resident: 0,
+        })
+    }
+
+    /// What the scheduler loads.
+    pub(crate) fn root(&self) -> &Arc<Root> {
+        &self.root
+    }
+
+    /// Pages mapped, those without access included.
+    pub(crate) fn resident(&self) -> u64 {
+        self.resident
+    }
+
+    /// Enters `frame` at `va`, where nothing is mapped. (If something is, it stays, and the frame is
+    /// dropped.)
+    pub(crate) fn map(
+        &mut self,
+        va: UserAddr,
+        frame: FrameRef,
+        flags: PageFlags,
+    ) -> Result<(), OutOfMemory> {
+        let table = self.leaf_table(va.raw())?;
+        let entry = table.entry(va.raw(), 1);
+        debug_assert!(entry.load(Ordering::Relaxed) == 0, "{va} is mapped already");
+        if entry.load(Ordering::Relaxed) == 0 {
+            entry.store(frame.into_raw().raw() | flags.to_entry(), Ordering::Release);
+            populate(table, 1);
+            self.resident += 1;
+        }
+        Ok(())
+    }
+
+    /// What is mapped at `va`.
+    pub(crate) fn lookup(&self, va: UserAddr) -> Option<Mapped> {
+        let entry = self.find(va.raw())?.load(Ordering::Acquire);
+        if entry & OWNED == 0 {
+            return None;
+        }
+        let addr = PhysAddr::new(entry & ADDRESS);
+        frame::retain(addr);
+        // SAFETY: the handle just counted.
+        Some(Mapped {
+            frame: unsafe { FrameRef::from_raw(addr) },
+            flags: PageFlags::of_entry(entry),
+        })
+    }
+
+    /// Puts `frame` in the place of what is mapped at `va`; the old one goes to `gather`. Where
+    /// nothing is mapped, nothing happens and `frame` comes back.
+    pub(crate) fn replace(
+        &mut self,
+        va: UserAddr,
+        frame: FrameRef,
+        flags: PageFlags,
+        gather: &mut Gather,
+    ) -> Result<(), FrameRef> {
+        let entry = match self.find(va.raw()) {
+            Some(entry) if entry.load(Ordering::Relaxed) & OWNED != 0 => entry,
+            _ => return Err(frame),
+        };
+        let old = entry.swap(frame.into_raw().raw() | flags.to_entry(), Ordering::AcqRel);
+        gather.release(&self.root, va.raw(), old);
+        Ok(())
+    }
+
+    /// Sets the flags of the page at `va`, if one is mapped; the frame stays.
+    pub(crate) fn set_flags(&mut self, va: UserAddr, flags: PageFlags, gather: &mut Gather) {
+        let Some(entry) = self.find(va.raw()) else {
+            return;
+        };
+        let old = entry.load(Ordering::Relaxed);
+        if old & OWNED != 0 {
+            let new = old & ADDRESS | flags.to_entry();
+            entry.store(new, Ordering::Release);
+            gather.changed(&self.root, va.raw(), old, new);
+        }
+    }
+
+    /// The entry for `va`, if its table is there.
+    fn find(&self, va: u64) -> Option<&AtomicU64> {
+        if va >= TASK_SIZE {
+            return None;
+        }
+        let mut table = self.root.table();
+        for level in (2..=4).rev() {
+            let entry = table.entry(va, level).load(Ordering::Acquire);
+            if entry == 0 {
+                return None;
+            }
+            // SAFETY: tables are freed through `&mut self` only, and upper entries name tables.
+            table = unsafe { table::at(PHYSMAP, entry) };
+        }
+        Some(table.entry(va, 1))
+    }
+
+    /// The table that holds the entry for `va`, made if it isn't there.
+    fn leaf_table(&mut self, va: u64) -> Result<&'static Table, OutOfMemory> {
+        debug_assert!(va < TASK_SIZE, "{va:#x} isn't a program's");
+        let va = va & ((1 << 47) - 1);
+        let mut addr = self.root.addr();
+        for level in (2..=4).rev() {
+            // SAFETY: tables are freed through `&mut self` only; the reference is used up before.
+            let table: &'static Table = unsafe { table::at(PHYSMAP, addr) };
+            let entry = table.entry(va, level);
+            addr = match entry.load(Ordering::Acquire) {
+                0 => {
+                    let new = new_table()?;
+                    entry.store(new | table_bits(), Ordering::Release);
+                    populate(table, 1);
+                    new
+                }
+                present => present & ADDRESS,
+            };
+        }
+        // SAFETY: as above.
+        Ok(unsafe { table::at(PHYSMAP, addr) })
+    }
+}
+
+impl Drop for UserTables {
+    fn drop(&mut self) {
+        let mut gather = Gather::new();
+        self.unmap_range(UserAddr::NULL, UserAddr::new(TASK_SIZE), &mut gather);
+    }
+}
+
+/// An empty table, owned by the entry that will name it.
+fn new_table() -> Result<u64, OutOfMemory> {
+    let addr = FrameRef::alloc_zeroed()?.into_raw();
+    frame::population(addr).store(0, Ordering::Relaxed);
+    Ok(addr.raw())
+}
+
+/// The rights are those of the leaf alone.
+const fn table_bits() -> u64 {
+    Bits::PRESENT.bits() | Bits::WRITABLE.bits() | Bits::USER_ACCESSIBLE.bits()
+}
+
+/// The physical address of a table seen in the physmap.
+fn addr_of(table: &Table) -> PhysAddr {
+    PhysAddr::new(kiln_core::num::u64_of(core::ptr::from_ref(table).addr()) - PHYSMAP)
+}
+
+/// Counts `more` entries of `table` in use.
+fn populate(table: &Table, more: u32) {
+    frame::population(addr_of(table)).fetch_add(more, Ordering::Relaxed);
+}

@@ -1,0 +1,122 @@
+//! Frames on their way out, and what the TLBs must forget before they get there.
+
+use alloc::sync::Arc;
+use kiln_core::addr::PhysAddr;
+use x86_64::instructions::tlb;
+
+use super::{ADDRESS, Bits, PAGE, Root, frame};
+use crate::mm::frame::FrameRef;
+
+/// Frames collected before a flush comes of itself.
+const CAPACITY: usize = 62;
+/// Pages flushed one by one; above that, the whole TLB is.
+const FEW: u64 = 16;
+
+/// Collects frames that entries gave up. They are released when the TLB doesn't know them any more:
+/// at [`flush`](Self::flush), when the collection is full, or when it is dropped.
+pub(crate) struct Gather {
+    frames: [u32; CAPACITY],
+    len: usize,
+    /// Where entries were changed that a TLB may know, and in which address space.
+    stale: Option<(Arc<Root>, u64, u64)>,
+}
+
+impl Gather {
+    /// Nothing yet.
+    pub(crate) const fn new() -> Self {
+        Self {
+            frames: [0; CAPACITY],
+            len: 0,
+            stale: None,
+        }
+    }
+
+    /// The entry `old` of `va` was cleared or replaced: its frame is to be released.
+    pub(super) fn release(&mut self, root: &Arc<Root>, va: u64, old: u64) {
+        self.note(root, va, old);
+        self.push(PhysAddr::new(old & ADDRESS));
+    }
+
+    /// The entry of `va` was changed from `old` to `new` and keeps its frame.
+    pub(super) fn changed(&mut self, root: &Arc<Root>, va: u64, old: u64, new: u64) {
+        // More rights need no flush: the fault that a stale entry causes drops it from the TLB (Intel
+        // SDM volume 3, 4.10.4.3), and the handler finds that all is well.
+        const RIGHTS: u64 = Bits::PRESENT.bits() | Bits::WRITABLE.bits();
+        let fewer = old & RIGHTS & !new != 0;
+        let no_exec = !old & new & Bits::NO_EXECUTE.bits() != 0;
+        let cleared = old & !new & (Bits::DIRTY.bits() | Bits::ACCESSED.bits()) != 0;
+        if fewer || no_exec || cleared {
+            self.note(root, va, old);
+        }
+    }
+
+    /// The table `addr`, which covered `va`, was taken out of its parent.
+    pub(super) fn release_table(&mut self, root: &Arc<Root>, va: u64, addr: PhysAddr) {
+        // CPUs cache upper entries too; any INVLPG drops them, and so does the note.
+        self.note(root, va, Bits::PRESENT.bits() | Bits::ACCESSED.bits());
+        self.push(addr);
+    }
+
+    fn note(&mut self, root: &Arc<Root>, va: u64, old: u64) {
+        // Only what was present and used can be in a TLB.
+        const KNOWN: u64 = Bits::PRESENT.bits() | Bits::ACCESSED.bits();
+        if old & KNOWN != KNOWN {
+            return;
+        }
+        match &mut self.stale {
+            Some((known, start, end)) if Arc::ptr_eq(known, root) => {
+                *start = va.min(*start);
+                *end = (va + PAGE).max(*end);
+            }
+            _ => {
+                self.flush();
+                self.stale = Some((Arc::clone(root), va, va + PAGE));
+            }
+        }
+    }
+
+    fn push(&mut self, addr: PhysAddr) {
+        if self.len == CAPACITY {
+            self.flush();
+        }
+        if let Some(slot) = self.frames.get_mut(self.len) {
+            *slot = frame::number(addr);
+            self.len += 1;
+        }
+    }
+
+    /// Makes the TLBs forget and releases the frames.
+    pub(crate) fn flush(&mut self) {
+        if let Some((root, start, end)) = self.stale.take() {
+            // This CPU only, as long as there is no other: with more, a shootdown to those that
+            // have the root loaded, acknowledged before the frames go.
+            if root.is_loaded() {
+                flush_range(start, end);
+            }
+        }
+        for number in self.frames.iter().take(self.len) {
+            // SAFETY: each number pushed stands for one handle, and is taken out here once.
+            drop(unsafe { FrameRef::from_raw(frame::address(*number)) });
+        }
+        self.len = 0;
+    }
+}
+
+impl Drop for Gather {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+fn flush_range(start: u64, end: u64) {
+    if (end - start) / PAGE > FEW {
+        // A program's pages are never global, so this drops them all.
+        tlb::flush_all();
+        return;
+    }
+    let mut va = start;
+    while va < end {
+        tlb::flush(x86_64::VirtAddr::new_truncate(va));
+        va += PAGE;
+    }
+}
