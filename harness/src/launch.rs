@@ -130,7 +130,7 @@ fn machine(options: &Options) -> Result<Machine> {
         memory: options.memory,
         accel: options.accel,
         kernel,
-        initrd: root::image(options.root.as_deref())?,
+        initrd: Some(root::image(options.root.as_deref())?),
         append,
         drives,
         serial: options.verbose.then(PathBuf::new),
