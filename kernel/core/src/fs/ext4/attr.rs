@@ -30,6 +30,23 @@ pub struct Attr {
     pub flags: u32,
 }
 
+/// Attributes to be changed; what is `None` stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SetAttr {
+    /// Permissions: the lower 12 bits of `st_mode`.
+    pub permissions: Option<u16>,
+    pub uid: Option<u32>,
+    pub gid: Option<u32>,
+    pub atime: Option<Time>,
+    pub mtime: Option<Time>,
+    pub ctime: Option<Time>,
+    /// `FS_IOC_SETFLAGS`: of these only the flags that a user may change are taken.
+    pub flags: Option<u32>,
+}
+
+/// `EXT4_FL_USER_MODIFIABLE`, less the flags that change how contents are stored.
+const USER_FLAGS: u32 = 0x1 | 0x2 | 0x4 | 0x8 | 0x10 | 0x20 | 0x40 | 0x80 | 0x8000 | 0x1_0000;
+
 /// What `statfs` says of the file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Statfs {
@@ -73,6 +90,26 @@ impl<D: Device> Ext4<D> {
     /// [`super::Error::Stale`] when there's no such file, or the inode can't be read.
     pub fn attr(&mut self, ino: Ino) -> Result<Attr> {
         Ok(self.load(ino)?.attr())
+    }
+
+    /// Changes attributes of inode `ino`.
+    ///
+    /// # Errors
+    /// [`super::Error::Stale`] when there's no such file, or the inode can't be read.
+    pub fn set_attr(&mut self, ino: Ino, set: &SetAttr) -> Result<()> {
+        let mut inode = self.load(ino)?;
+        if let Some(permissions) = set.permissions {
+            inode.mode = inode.mode & 0xF000 | permissions & 0xFFF;
+        }
+        if let Some(flags) = set.flags {
+            inode.flags = inode.flags & !USER_FLAGS | flags & USER_FLAGS;
+        }
+        inode.uid = set.uid.unwrap_or(inode.uid);
+        inode.gid = set.gid.unwrap_or(inode.gid);
+        inode.atime = set.atime.unwrap_or(inode.atime);
+        inode.mtime = set.mtime.unwrap_or(inode.mtime);
+        inode.ctime = set.ctime.unwrap_or(inode.ctime);
+        self.transact(|fs| fs.store(&inode))
     }
 
     /// The numbers of the file system.

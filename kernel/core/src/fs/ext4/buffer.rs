@@ -8,7 +8,7 @@
 use super::bytes::part_mut;
 use super::device::Device;
 use super::error::{Error, Result};
-use crate::num::{u64_of, usize_of};
+use crate::num::u64_of;
 use alloc::vec::Vec;
 use core::ops::Range;
 use hashbrown::HashMap;
@@ -414,10 +414,6 @@ impl<D: Device> Cache<D> {
         self.dirty > self.capacity / 2
     }
 
-    pub(super) fn is_dirty(&self) -> bool {
-        self.dirty > 0
-    }
-
     /// Block and kind of every dirty buffer, in the order of the disk.
     pub(super) fn dirty_blocks(&self) -> Result<Vec<(u64, Kind)>> {
         let mut list = Vec::new();
@@ -487,20 +483,6 @@ impl<D: Device> Cache<D> {
         }
     }
 
-    /// Drops every clean buffer: the device changed beneath (the journal was replayed).
-    pub(super) fn drop_clean(&mut self) {
-        for slot in 0..self.slots.len() {
-            let Some(buffer) = self.slots.get(slot) else {
-                continue;
-            };
-            if !buffer.dirty && buffer.block != NOWHERE {
-                let block = buffer.block;
-                self.index.remove(&block);
-                self.vacate(slot);
-            }
-        }
-    }
-
     /// Reads `buffer` from the device, past the buffers: file contents.
     pub(super) fn read_raw(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         self.dev.read(offset, buffer).map_err(|_| Error::Io)
@@ -512,9 +494,5 @@ impl<D: Device> Cache<D> {
 
     pub(super) fn flush(&mut self) -> Result<()> {
         self.dev.flush().map_err(|_| Error::Io)
-    }
-
-    pub(super) fn size_in_blocks(&self) -> usize {
-        usize_of(self.dev.size() / u64_of(self.block_size))
     }
 }

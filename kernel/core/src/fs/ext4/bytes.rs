@@ -41,10 +41,6 @@ pub(super) fn get32(bytes: &[u8], at: usize) -> Result<u32> {
     array(bytes, at).map(u32::from_le_bytes)
 }
 
-pub(super) fn get64(bytes: &[u8], at: usize) -> Result<u64> {
-    array(bytes, at).map(u64::from_le_bytes)
-}
-
 pub(super) fn put8(bytes: &mut [u8], at: usize, value: u8) -> Result<()> {
     put(bytes, at, [value])
 }
@@ -57,25 +53,8 @@ pub(super) fn put32(bytes: &mut [u8], at: usize, value: u32) -> Result<()> {
     put(bytes, at, value.to_le_bytes())
 }
 
-pub(super) fn put64(bytes: &mut [u8], at: usize, value: u64) -> Result<()> {
-    put(bytes, at, value.to_le_bytes())
-}
-
 /// Copies `from` to the start of the bytes at `at`.
 pub(super) fn put_slice(bytes: &mut [u8], at: usize, from: &[u8]) -> Result<()> {
     part_mut(bytes, at..at.saturating_add(from.len()))?.copy_from_slice(from);
     Ok(())
-}
-
-/// Big-endian, as JBD2 writes its structures.
-pub(super) fn be16(bytes: &[u8], at: usize) -> Result<u16> {
-    array(bytes, at).map(u16::from_be_bytes)
-}
-
-pub(super) fn be32(bytes: &[u8], at: usize) -> Result<u32> {
-    array(bytes, at).map(u32::from_be_bytes)
-}
-
-pub(super) fn be64(bytes: &[u8], at: usize) -> Result<u64> {
-    array(bytes, at).map(u64::from_be_bytes)
 }

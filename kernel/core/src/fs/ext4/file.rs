@@ -1,12 +1,13 @@
 //! Contents of files and symlinks, for callers without a page cache.
 
 use super::buffer::Kind;
-use super::bytes::part;
+use super::bytes::{part, put_slice};
 use super::device::Device;
 use super::error::{Error, Result};
 use super::inode::{Ino, Inode};
-use super::map::State;
-use super::{Ext4, FileType};
+use super::map::{Allocated, Mapping, State};
+use super::superblock::RoCompat;
+use super::{Ext4, FileType, Time};
 use crate::num::{low32, u64_of, usize_of};
 use alloc::vec::Vec;
 
@@ -60,6 +61,179 @@ impl<D: Device> Ext4<D> {
         Ok(done)
     }
 
+    /// Writes `buffer` at byte `offset` of file `ino`, filling holes and growing the file; answers
+    /// how many bytes were written, which is all of them or, when the disk fills up, fewer.
+    ///
+    /// # Errors
+    /// When nothing could be written.
+    pub fn write(&mut self, ino: Ino, offset: u64, buffer: &[u8], now: Time) -> Result<usize> {
+        let inode = self.load_file(ino)?;
+        let end = offset
+            .checked_add(u64_of(buffer.len()))
+            .filter(|end| *end <= self.size_limit(&inode))
+            .ok_or(Error::TooBig)?;
+        let mut done = 0;
+        let mut failed = None;
+        while done < buffer.len() {
+            let rest = buffer.get(done..).ok_or(Error::Invalid)?;
+            match self.write_piece(ino, offset + u64_of(done), rest) {
+                Ok(length) => done += length,
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
+        }
+        if let Some(error) = failed.filter(|_| done == 0) {
+            return Err(error);
+        }
+        let end = end - u64_of(buffer.len() - done);
+        self.set_size(ino, end.max(inode.size), now)?;
+        Ok(done)
+    }
+
+    /// Writes what lies in one piece from `offset` on; at least a byte.
+    fn write_piece(&mut self, ino: Ino, offset: u64, buffer: &[u8]) -> Result<usize> {
+        let bits = self.sup.block_bits;
+        let size = self.sup.block_size;
+        let within = usize_of(offset & (u64_of(size) - 1));
+        let block = u32::try_from(offset >> bits).map_err(|_| Error::TooBig)?;
+        let blocks = (within + buffer.len()).div_ceil(size);
+        let most = low32(u64_of(blocks).min(u64::from(u32::MAX)));
+        let Allocated { mapping, new } = self.allocate(ino, block, most, true)?;
+        let start = mapping.start << bits;
+        let blank = new || mapping.state == State::Unwritten;
+        let whole = if within == 0 { buffer.len() / size } else { 0 };
+        let (length, blocks) = if whole > 0 {
+            let blocks = whole.min(usize_of(u64::from(mapping.length)));
+            let length = blocks * size;
+            self.cache.write_raw(start, part(buffer, 0..length)?)?;
+            (length, low32(u64_of(blocks)))
+        } else {
+            let length = buffer.len().min(size - within);
+            let mut scratch = if blank {
+                self.zero_block()?
+            } else {
+                self.read_block_raw(start)?
+            };
+            put_slice(&mut scratch, within, part(buffer, 0..length)?)?;
+            self.cache.write_raw(start, &scratch)?;
+            (length, 1)
+        };
+        self.zero_rest(&mapping, new, blocks)?;
+        if mapping.state == State::Unwritten {
+            self.mark_written(ino, block, blocks)?;
+        }
+        Ok(length)
+    }
+
+    /// Block maps know no unwritten blocks: what was allocated beyond the data is cleared.
+    fn zero_rest(&mut self, mapping: &Mapping, new: bool, written: u32) -> Result<()> {
+        if !new || mapping.state != State::Written {
+            return Ok(());
+        }
+        let zeros = self.zero_block()?;
+        for step in written..mapping.length {
+            let block = mapping.start + u64::from(step);
+            self.cache.write_raw(block << self.sup.block_bits, &zeros)?;
+        }
+        Ok(())
+    }
+
+    /// Sets the size of file `ino` without touching blocks, as after writing behind its end;
+    /// to make a file smaller, see [`Ext4::truncate`].
+    ///
+    /// # Errors
+    /// [`Error::TooBig`], or when the inode can't be read.
+    pub fn set_size(&mut self, ino: Ino, size: u64, now: Time) -> Result<()> {
+        let mut inode = self.load_file(ino)?;
+        if size > self.size_limit(&inode) {
+            return Err(Error::TooBig);
+        }
+        inode.size = size;
+        inode.mtime = now;
+        inode.ctime = now;
+        self.transact(|fs| {
+            fs.note_large_file(size);
+            fs.store(&inode)
+        })
+    }
+
+    /// Sizes beyond 2 GiB are a feature that the superblock names.
+    fn note_large_file(&mut self, size: u64) {
+        if size > 0x7FFF_FFFF {
+            self.sup.ro_compat.insert(RoCompat::LARGE_FILE);
+        }
+    }
+
+    /// Sets the size of file `ino` and frees the blocks behind it. The rest of the last block
+    /// isn't cleared: a page cache does that, or [`Ext4::truncate_data`].
+    ///
+    /// # Errors
+    /// [`Error::TooBig`], or when the disk can't be read.
+    pub fn truncate(&mut self, ino: Ino, size: u64, now: Time) -> Result<()> {
+        let inode = self.load_file(ino)?;
+        if size >= inode.size && self.block_limit(&inode)? <= size >> self.sup.block_bits {
+            return self.set_size(ino, size, now);
+        }
+        if size > self.size_limit(&inode) {
+            return Err(Error::TooBig);
+        }
+        self.transact(|fs| {
+            let mut inode = inode;
+            inode.size = size;
+            inode.mtime = now;
+            inode.ctime = now;
+            fs.note_large_file(size);
+            if inode.links > 0 {
+                fs.add_orphan(&mut inode)?;
+            }
+            fs.store(&inode)
+        })?;
+        self.end_truncation(ino, size)
+    }
+
+    /// Frees what lies behind `size` and takes the inode off the list of orphans.
+    pub(super) fn end_truncation(&mut self, ino: Ino, size: u64) -> Result<()> {
+        let inode = self.load_any(ino)?;
+        if self.has_blocks(&inode) {
+            let from = size.div_ceil(u64_of(self.sup.block_size));
+            let limit = self.block_limit(&inode)?;
+            self.free_range(ino, from, limit)?;
+        }
+        if inode.links == 0 {
+            return Ok(());
+        }
+        let mut inode = self.load_any(ino)?;
+        self.transact(|fs| {
+            fs.remove_orphan(&mut inode)?;
+            fs.store(&inode)
+        })
+    }
+
+    /// [`Ext4::truncate`] for callers without a page cache: clears the rest of the last block.
+    ///
+    /// # Errors
+    /// As [`Ext4::truncate`].
+    pub fn truncate_data(&mut self, ino: Ino, size: u64, now: Time) -> Result<()> {
+        let old = self.load_file(ino)?.size;
+        let block = u64_of(self.sup.block_size);
+        let rest = size.next_multiple_of(block) - size;
+        if size < old {
+            self.zero_data(ino, size, rest)?;
+        }
+        self.truncate(ino, size, now)
+    }
+
+    fn zero_block(&self) -> Result<Vec<u8>> {
+        let mut zeros = Vec::new();
+        zeros
+            .try_reserve_exact(self.sup.block_size)
+            .map_err(|_| Error::NoMemory)?;
+        zeros.resize(self.sup.block_size, 0);
+        Ok(zeros)
+    }
+
     pub(super) fn load_file(&mut self, ino: Ino) -> Result<Inode> {
         let inode = self.load(ino)?;
         match inode.kind() {
@@ -101,11 +275,7 @@ impl<D: Device> Ext4<D> {
 
     /// One block's contents from byte `start` of the device.
     pub(super) fn read_block_raw(&mut self, start: u64) -> Result<Vec<u8>> {
-        let mut scratch = Vec::new();
-        scratch
-            .try_reserve_exact(self.sup.block_size)
-            .map_err(|_| Error::NoMemory)?;
-        scratch.resize(self.sup.block_size, 0);
+        let mut scratch = self.zero_block()?;
         self.cache.read_raw(start, &mut scratch)?;
         Ok(scratch)
     }

@@ -98,7 +98,7 @@ fn rank(b: &[u8], frame: &Frame, hash: u32) -> Result<usize> {
 }
 
 impl Super {
-    fn max_levels(&self) -> usize {
+    pub(super) fn max_levels(&self) -> usize {
         if self.incompat.contains(Incompat::LARGEDIR) {
             3
         } else {

@@ -8,7 +8,7 @@ use super::device::Device;
 use super::error::{Error, Result};
 use super::inode::Inode;
 use super::map::{Mapping, State};
-use crate::num::usize_of32;
+use crate::num::{u64_of, usize_of32};
 
 pub(super) const DIRECT: u32 = 12;
 
@@ -51,6 +51,12 @@ impl Route {
             indices: [14, low(rest >> (2 * bits)), low(rest >> bits), low(rest)],
             levels: 3,
         })
+    }
+
+    /// The number of blocks that all fifteen pointers of an inode reach.
+    fn reach(bits: u32) -> u64 {
+        let per = 1u64 << bits;
+        u64::from(DIRECT) + per + per * per + per * per * per
     }
 
     pub(super) fn index(&self, level: usize) -> usize {
@@ -114,6 +120,40 @@ impl<D: Device> Ext4<D> {
             node = below;
         }
         self.map_pointers(inode, node, route.index(route.levels), most)
+    }
+
+    /// The block after the last that the file has a pointer to.
+    pub(super) fn indirect_limit(&mut self, inode: &Inode) -> Result<u64> {
+        let bits = self.pointer_bits();
+        let mut first = Route::reach(bits);
+        for index in (0..15usize).rev() {
+            let levels = u32::try_from(index.saturating_sub(11)).unwrap_or(0);
+            first -= 1u64 << (bits * levels);
+            let mut node = self.pointer(inode, 0, index)?;
+            if node == 0 {
+                continue;
+            }
+            let mut last = first;
+            for level in (0..levels).rev() {
+                let Some((index, below)) = self.last_pointer(inode, node)? else {
+                    break;
+                };
+                last += u64_of(index) << (bits * level);
+                node = below;
+            }
+            return Ok(last + 1);
+        }
+        Ok(0)
+    }
+
+    fn last_pointer(&mut self, inode: &Inode, node: u64) -> Result<Option<(usize, u64)>> {
+        for index in (0..1usize << self.pointer_bits()).rev() {
+            let below = self.pointer(inode, node, index)?;
+            if below != 0 {
+                return Ok(Some((index, below)));
+            }
+        }
+        Ok(None)
     }
 
     /// The run of pointers in one node that point to neighbours, or to nothing.

@@ -19,8 +19,6 @@ pub type Ino = u32;
 /// `EXT4_ROOT_INO`.
 pub const ROOT: Ino = 2;
 
-pub(super) const FLAG_IMMUTABLE: u32 = 0x10;
-pub(super) const FLAG_APPEND: u32 = 0x20;
 pub(super) const FLAG_INDEX: u32 = 0x1000;
 pub(super) const FLAG_HUGE_FILE: u32 = 0x4_0000;
 pub(super) const FLAG_EXTENTS: u32 = 0x8_0000;

@@ -1,4 +1,5 @@
-//! [`Mapping`]: where a file's blocks lie, whatever the format of its inode.
+//! [`Mapping`]: where a file's blocks lie, whatever the format of its inode; and giving it
+//! blocks, or taking them away.
 
 use super::device::Device;
 use super::error::{Error, Result};
@@ -25,18 +26,26 @@ pub struct Mapping {
     pub length: u32,
 }
 
+/// An allocated range, and whether it was a hole before: then what lies there is anybody's old
+/// data, and has to be written whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allocated {
+    pub mapping: Mapping,
+    pub new: bool,
+}
+
+/// Extents (or, for block maps, blocks) changed in one transaction.
+const BATCH: u32 = 256;
+const BATCH_BLOCKS: u64 = 8192;
+
 impl<D: Device> Ext4<D> {
     /// Where the blocks of file `ino` from `block` on lie: the first piece, at most `most` blocks.
     ///
     /// # Errors
     /// When the file isn't one with blocks, or its tree can't be read.
     pub fn map(&mut self, ino: Ino, block: u32, most: u32) -> Result<Mapping> {
-        let inode = self.load(ino)?;
-        match inode.kind() {
-            FileType::Regular => self.map_inode(&inode, block, most),
-            FileType::Directory => Err(Error::IsDirectory),
-            _ => Err(Error::Invalid),
-        }
+        let inode = self.load_file(ino)?;
+        self.map_inode(&inode, block, most)
     }
 
     pub(super) fn map_inode(&mut self, inode: &Inode, block: u32, most: u32) -> Result<Mapping> {
@@ -44,6 +53,132 @@ impl<D: Device> Ext4<D> {
             self.map_extents(inode, block, most.max(1))
         } else {
             self.map_indirect(inode, block, most.max(1))
+        }
+    }
+
+    /// Makes sure that blocks lie behind file `ino` from `block` on: the first piece of at most
+    /// `most` blocks, in as long a run as the disk has. What was a hole becomes written, or, if
+    /// `unwritten` (and the file has extents), allocated but still zeros to readers.
+    ///
+    /// The caller writes the data before the metadata is synced, and then sets the size.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`], [`Error::TooBig`], or when the tree can't be read.
+    pub fn allocate(
+        &mut self,
+        ino: Ino,
+        block: u32,
+        most: u32,
+        unwritten: bool,
+    ) -> Result<Allocated> {
+        let inode = self.load_file(ino)?;
+        let mapping = self.map_inode(&inode, block, most)?;
+        if mapping.state != State::Hole {
+            return Ok(Allocated {
+                mapping,
+                new: false,
+            });
+        }
+        self.transact(|fs| {
+            let mut inode = inode;
+            let mapping = fs.fill(&mut inode, block, mapping.length, unwritten)?;
+            fs.store(&inode)?;
+            Ok(Allocated { mapping, new: true })
+        })
+    }
+
+    /// Allocates the start of a hole of `length` blocks.
+    pub(super) fn fill(
+        &mut self,
+        inode: &mut Inode,
+        block: u32,
+        length: u32,
+        unwritten: bool,
+    ) -> Result<Mapping> {
+        if inode.has_extents() {
+            if block == u32::MAX {
+                return Err(Error::TooBig);
+            }
+            let length = length.min(u32::MAX - block);
+            let extent = self.fill_extent(inode, block, length, unwritten)?;
+            let state = if unwritten {
+                State::Unwritten
+            } else {
+                State::Written
+            };
+            return Ok(Mapping {
+                state,
+                start: extent.start,
+                length: extent.length,
+            });
+        }
+        let (start, length) = self.fill_indirect(inode, block, length)?;
+        Ok(Mapping {
+            state: State::Written,
+            start,
+            length,
+        })
+    }
+
+    /// Marks `length` blocks of file `ino` from `block` on as written, where they were allocated
+    /// unwritten: their data is on the disk.
+    ///
+    /// # Errors
+    /// When the tree can't be changed.
+    pub fn mark_written(&mut self, ino: Ino, block: u32, length: u32) -> Result<()> {
+        let mut inode = self.load_file(ino)?;
+        if !inode.has_extents() {
+            return Ok(());
+        }
+        let end = u64::from(block) + u64::from(length);
+        self.transact(|fs| {
+            fs.convert_extents(&mut inode, block, end)?;
+            fs.store(&inode)
+        })
+    }
+
+    /// Frees the blocks `from..to` of an inode in as many transactions as it takes.
+    pub(super) fn free_range(&mut self, ino: Ino, from: u64, to: u64) -> Result<()> {
+        let mut to = to;
+        while to > from {
+            let mut inode = self.load_any(ino)?;
+            to = self.transact(|fs| {
+                let stop = fs.free_some(&mut inode, from, to)?;
+                fs.store(&inode)?;
+                Ok(stop)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Frees blocks from the end of `from..to`; answers where it stopped.
+    pub(super) fn free_some(&mut self, inode: &mut Inode, from: u64, to: u64) -> Result<u64> {
+        if inode.has_extents() {
+            let Ok(from) = u32::try_from(from) else {
+                return Ok(from);
+            };
+            return self.cut_extents(inode, from, to.min(1 << 32), true, BATCH);
+        }
+        let start = from.max(to.saturating_sub(BATCH_BLOCKS));
+        self.cut_indirect(inode, start, to)?;
+        Ok(start)
+    }
+
+    /// A block behind the last that the inode has.
+    pub(super) fn block_limit(&mut self, inode: &Inode) -> Result<u64> {
+        if inode.has_extents() {
+            Ok(1 << 32)
+        } else {
+            self.indirect_limit(inode)
+        }
+    }
+
+    /// Whether the inode's `i_block` holds pointers or a tree.
+    pub(super) fn has_blocks(&self, inode: &Inode) -> bool {
+        match inode.kind() {
+            FileType::Regular | FileType::Directory => true,
+            FileType::Symlink => !inode.is_fast_symlink(&self.sup),
+            _ => false,
         }
     }
 }

@@ -6,47 +6,59 @@
 //! moves them itself; [`Ext4::read`] and [`Ext4::write`] do it for callers without one.
 //!
 //! From below: `device` (the disk), `buffer` (metadata blocks, undo), `seal` (checksums),
-//! `superblock`, `group`, `bitmap`, `alloc`/`ialloc` (space), `inode`, `extent`/`extent_edit`/
+//! `superblock`, `group`, `bitmap`, `balloc`/`ialloc` (space), `inode`, `extent`/`extent_edit`/
 //! `indirect`/`map` (a file's blocks), `dir`/`hash`/`htree` (names), `namei` (operations on
 //! names), `file` (contents), `attr`, `xattr`, `orphan`, `journal`, `mount`.
 //!
 //! Every change of metadata happens between `begin` and `commit` of a transaction; an operation
 //! that fails is rolled back whole. Layout: Linux, Documentation/filesystems/ext4.
 
-#![allow(dead_code, reason = "the write path follows")]
-
 mod attr;
+mod balloc;
 mod bitmap;
 mod buffer;
 mod bytes;
 mod csum;
 mod device;
 mod dir;
+mod dir_edit;
 mod error;
 mod extent;
+mod extent_edit;
+mod fallocate;
 mod file;
 mod group;
 mod hash;
 mod htree;
+mod htree_edit;
+mod ialloc;
 mod indirect;
+mod indirect_edit;
 mod inode;
 mod map;
 mod mount;
+mod namei;
 mod orphan;
+mod rename;
 mod seal;
 mod superblock;
 #[cfg(test)]
 mod tests;
+mod xattr;
 
-pub use attr::{Attr, Statfs};
+pub use attr::{Attr, SetAttr, Statfs};
 pub use csum::crc32c;
 pub use device::{Device, DeviceError};
 pub use dir::Entry;
 pub use error::{Error, Result};
 pub use inode::{Ino, ROOT};
-pub use map::{Mapping, State};
+pub use map::{Allocated, Mapping, State};
 pub use mount::Options;
+pub use namei::{NewFile, Unlinked};
+pub use rename::How;
+pub use xattr::SetMode;
 
+use alloc::vec::Vec;
 use buffer::Cache;
 use superblock::{Counters, Super};
 
@@ -129,8 +141,11 @@ pub struct Ext4<D> {
     /// The counters as they were when the running transaction began.
     before: Option<Counters>,
     /// Unlinked inodes that are still open, and inodes being truncated.
-    orphans: alloc::vec::Vec<Ino>,
-    /// Where the last search for a free inode or block ended, and a source of generations.
+    orphans: Vec<Ino>,
+    /// What the running transaction did to that list.
+    list_changes: Vec<orphan::ListChange>,
+    /// Whether the running operation may use the blocks kept for root.
+    privileged: bool,
     next_generation: u32,
 }
 
@@ -158,6 +173,7 @@ impl<D: Device> Ext4<D> {
             return Err(Error::Invalid);
         }
         self.before = Some(self.sup.counters);
+        self.list_changes.clear();
         self.cache.begin();
         Ok(())
     }
@@ -175,6 +191,7 @@ impl<D: Device> Ext4<D> {
         if let Some(before) = self.before.take() {
             self.sup.counters = before;
         }
+        self.undo_list();
         self.cache.abort();
     }
 }

@@ -52,11 +52,14 @@ impl<D: Device> Ext4<D> {
             writable: !options.read_only,
             before: None,
             orphans: Vec::new(),
+            list_changes: Vec::new(),
+            privileged: true,
             next_generation: seed | 1,
         };
         fs.load_dir(inode::ROOT)?;
         if fs.writable {
             fs.mark_mounted(options.now)?;
+            fs.finish_orphans(options.now)?;
         }
         Ok(fs)
     }

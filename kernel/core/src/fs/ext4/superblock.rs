@@ -17,8 +17,6 @@ const MAGIC: u16 = 0xEF53;
 const CHECKSUM_AT: usize = 0x3FC;
 /// `s_state`: cleanly unmounted.
 pub(super) const STATE_VALID: u16 = 1;
-/// `s_state`: errors were seen.
-pub(super) const STATE_ERROR: u16 = 2;
 
 bitflags! {
     /// Features that an implementation may ignore.
@@ -57,7 +55,6 @@ bitflags! {
         const DIR_NLINK = 0x20;
         const EXTRA_ISIZE = 0x40;
         const METADATA_CSUM = 0x400;
-        const ORPHAN_PRESENT = 0x10000;
     }
 }
 
@@ -100,8 +97,6 @@ pub(super) struct Super {
     pub(super) hash_unsigned: bool,
     pub(super) flex_bits: u32,
     pub(super) want_extra_isize: u16,
-    pub(super) journal_inode: u32,
-    pub(super) orphan_file: u32,
     pub(super) counters: Counters,
 }
 
@@ -171,8 +166,6 @@ impl Super {
             hash_unsigned: flags & 2 != 0,
             flex_bits: flex_bits(get8(b, 0x174)?, incompat)?,
             want_extra_isize: get16(b, 0x15E)?,
-            journal_inode: get32(b, 0xE0)?,
-            orphan_file: get32(b, 0x280)?,
             counters: Counters {
                 free_blocks: wide32(0x0C, 0x158)?,
                 free_inodes: get32(b, 0x10)?,

@@ -31,7 +31,7 @@ impl Device for Memory {
 
     fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<(), DeviceError> {
         assert!(
-            offset % 512 == 0 && buffer.len() % 512 == 0,
+            (offset | buffer.len() as u64).is_multiple_of(512),
             "unaligned read"
         );
         let start = offset as usize;
@@ -42,7 +42,7 @@ impl Device for Memory {
 
     fn write(&mut self, offset: u64, buffer: &[u8]) -> Result<(), DeviceError> {
         assert!(
-            offset % 512 == 0 && buffer.len() % 512 == 0,
+            (offset | buffer.len() as u64).is_multiple_of(512),
             "unaligned write"
         );
         if let Some(left) = &mut self.fails_after {

@@ -1,4 +1,7 @@
 //! Tests against e2fsprogs: images that mke2fs made, and images that e2fsck must call clean.
 
 mod image;
+mod model;
+mod random;
 mod read;
+mod write;
