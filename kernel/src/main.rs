@@ -13,11 +13,17 @@ mod drivers;
 mod mm;
 mod options;
 mod panic;
+mod sched;
+mod selftest;
 mod sync;
 
 use pvh::BootInfo;
 
+use arch::{StackTop, apic, irq};
+use kiln_core::addr::{PAGE_SIZE, PhysAddr};
+use mm::OutOfMemory;
 use mm::boot::BootMemory;
+use mm::mmio::Registers;
 use mm::stack::KernelStack;
 use sync::Once;
 
@@ -51,17 +57,38 @@ fn boot(start_info: u64) -> ! {
 }
 
 /// A stack for each exception that needs its own, and the one to go on with.
-fn guarded_stacks() -> Result<([KernelStack; 6], KernelStack), mm::OutOfMemory> {
-    let own = KernelStack::new;
+fn guarded_stacks() -> Result<([StackTop; 6], StackTop), OutOfMemory> {
+    let own = || KernelStack::new().map(KernelStack::leak);
     Ok(([own()?, own()?, own()?, own()?, own()?, own()?], own()?))
 }
 
 /// Phase two, on a guarded stack.
 extern "sysv64" fn main() -> ! {
+    if let Err(error) = clocks() {
+        panic::refuse(format_args!("can't boot: clocks: {error:?}"));
+    }
+    if let Err(error) = sched::init() {
+        panic::refuse(format_args!("can't boot: scheduler: {error:?}"));
+    }
     if let Some(fault) = options::get("fault") {
-        arch::provoke::provoke(fault);
+        arch::provoke::provoke(fault, mm::layout::PHYSMAP.wrapping_sub(mm::layout::IMAGE));
+    }
+    if let Some(test) = options::get("selftest") {
+        selftest::run(test);
     }
     arch::exit(arch::DebugExit::JobZero)
+}
+
+/// The timer, the clock and the interrupts of devices.
+fn clocks() -> Result<(), OutOfMemory> {
+    let map = |addr| Registers::map(PhysAddr::new(addr), PAGE_SIZE).map(|mapped| mapped.ptr());
+    irq::init(map(irq::IOAPIC_ADDR)?);
+    apic::init(if apic::has_msrs() {
+        None
+    } else {
+        Some(map(apic::LAPIC_ADDR)?)
+    });
+    arch::fpu::learn_mxcsr_bits()
 }
 
 /// One line, so that whoever looks at the serial line knows who is there.

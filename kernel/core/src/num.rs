@@ -41,6 +41,16 @@ pub const fn low32(value: u64) -> u32 {
     value as u32
 }
 
+/// The low 64 bits.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "keeping the low bits is the purpose"
+)]
+#[must_use]
+pub const fn low64(value: u128) -> u64 {
+    value as u64
+}
+
 /// Bits 32..64.
 #[must_use]
 pub const fn high32(value: u64) -> u32 {

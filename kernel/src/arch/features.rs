@@ -36,6 +36,8 @@ bitflags::bitflags! {
         const HYPERVISOR = 1 << 11;
         /// INVPCID.
         const INVPCID = 1 << 12;
+        /// The local APIC's registers as MSRs.
+        const X2APIC = 1 << 14;
         /// Enhanced `rep movsb`: announced by QEMU too, where it isn't fast.
         const ERMS = 1 << 13;
     }
@@ -85,6 +87,7 @@ fn detect() -> Features {
         (Features::INVPCID, b7, 10),
         (Features::SMAP, b7, 20),
         (Features::UMIP, c7, 2),
+        (Features::X2APIC, basic.ecx, 21),
         (Features::XSAVE, basic.ecx, 26),
         (Features::RDRAND, basic.ecx, 30),
         (Features::HYPERVISOR, basic.ecx, 31),

@@ -1,6 +1,6 @@
 //! The processor: everything that only makes sense on x86-64.
 //!
-//! The lowest room, with `mm`: ports, control registers, descriptor tables, traps, the way into
+//! The lowest room: ports, control registers, descriptor tables, traps, the way into
 //! and out of user mode, the APICs, the TSC. It knows nothing of memory management, threads or
 //! processes; what must reach them is passed down to it as function pointers ([`trap::on_fatal`],
 //! [`irq::register`]).
@@ -14,7 +14,9 @@
 //! | [`trap`] | exceptions and interrupts taken in the kernel |
 //! | [`user`] | `UserContext`, `run` and `Stop` |
 //! | [`exception_table`] | instructions that may fault, and where to go on |
+//! | [`fpu`] | the FPU state of programs |
 //! | [`switch`] | changing stacks |
+//! | [`apic`], [`irq`], [`time`] | the timer, interrupts of devices, the clock |
 //! | [`port`], [`exit`] | port I/O, and the debug exit that ends the VM |
 //! | [`provoke`] | faults on purpose, for the tests |
 #![allow(
@@ -22,27 +24,30 @@
     reason = "the processor is driven by instructions that Rust can't check; each block says why it holds"
 )]
 
+pub(crate) mod apic;
 pub(crate) mod cpu;
 pub(crate) mod entry;
 pub(crate) mod exception_table;
 pub(crate) mod exit;
 pub(crate) mod features;
+pub(crate) mod fpu;
+pub(crate) mod irq;
 pub(crate) mod port;
 pub(crate) mod provoke;
-mod switch;
+pub(crate) mod switch;
 pub(crate) mod tables;
+pub(crate) mod time;
 pub(crate) mod trap;
 pub(crate) mod user;
 
 pub(crate) use exit::{DebugExit, exit};
-
-use crate::mm::stack::KernelStack;
 
 /// Phase one, first step: the per-CPU block, GDT and IDT. From here on an exception is reported.
 pub(crate) fn init_traps() {
     unsafe extern "C" {
         static mut boot_stack_top: [u64; 0];
     }
+    time::init();
     let cpu = cpu::init_boot_cpu();
     // SAFETY: the last word of the boot stack (`linker.ld`), above everything that was pushed:
     // `boot.S` leaves it free. It tells IST entries, which run on this stack for now, whose it is.
@@ -56,23 +61,44 @@ pub(crate) fn init_traps() {
     tables::load_idt(false);
 }
 
+/// A stack by its upper end: aligned to 16, with a word above for its owner.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StackTop(u64);
+
+impl StackTop {
+    /// The end of a stack that is mapped for good and that nobody uses.
+    ///
+    /// # Safety
+    /// What the first line says.
+    pub(crate) unsafe fn new(top: u64) -> Self {
+        Self(top)
+    }
+}
+
 /// Phase one, last step: exceptions get their stacks, SYSCALL its entry, and the kernel goes on in
 /// `main` on `stack`. The boot stack isn't used any more.
 pub(crate) fn leave_boot_stack(
-    own: [KernelStack; tables::IST_VECTORS.len()],
-    stack: KernelStack,
+    own: [StackTop; tables::IST_VECTORS.len()],
+    stack: StackTop,
     main: extern "sysv64" fn() -> !,
 ) -> ! {
     let cpu = cpu::this_cpu();
-    for (index, mut stack) in own.into_iter().enumerate() {
-        stack.set_owner(core::ptr::from_ref(cpu).addr() as u64);
-        tables::set_ist(cpu, index, stack.top());
-        core::mem::forget(stack);
+    for (index, StackTop(top)) in own.into_iter().enumerate() {
+        let owner = core::ptr::with_exposed_provenance_mut::<u64>(top as usize + 8);
+        // SAFETY: the last word of the stack, above its top.
+        unsafe { owner.write(core::ptr::from_ref(cpu).addr() as u64) };
+        tables::set_ist(cpu, index, top);
     }
     tables::load_idt(true);
     user::init();
-    let top = stack.top();
-    core::mem::forget(stack);
+    fpu::init();
     // SAFETY: a fresh stack, kept for ever; its top is aligned to 16.
-    unsafe { switch::enter_stack(top, main) }
+    unsafe { switch::enter_stack(stack.0, main) }
+}
+
+/// Waits for an interrupt: call with interrupts off, after having looked for work; comes back with
+/// them on. An interrupt between the look and the wait isn't lost, because STI takes effect after
+/// the HLT has begun.
+pub(crate) fn idle() {
+    x86_64::instructions::interrupts::enable_and_hlt();
 }

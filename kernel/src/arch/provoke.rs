@@ -6,14 +6,15 @@ use core::arch::asm;
 use super::cpu::this_cpu;
 use super::tables::IST_NAMES;
 
-/// Provokes `name`; returns when there is no such fault.
-pub(crate) fn provoke(name: &[u8]) {
+/// Provokes `name`; returns when there is no such fault. `alias` is the distance from the image to
+/// its alias in the physmap.
+pub(crate) fn provoke(name: &[u8], alias: u64) {
     match name {
         b"stack" => drop(overflow(0)),
         b"panic" => provoke_panic(),
         b"unmapped" => read_unmapped(),
-        b"text" => write_text(),
-        b"text-alias" => write_text_alias(),
+        b"text" => write_text(0),
+        b"text-alias" => write_text(alias),
         b"nx" => execute_data(),
         b"user" => read_user(),
         _ => {}
@@ -47,18 +48,49 @@ fn raise(name: &[u8]) {
             b"br" => asm!("int 5"),
             b"ud" => asm!("ud2"),
             b"nm" => asm!("int 7"),
-            b"df" => asm!("push 0", "int 8"),
-            b"ts" => asm!("push 0", "int 10"),
-            b"np" => asm!("push 0", "int 11"),
-            b"ss" => asm!("push 0", "int 12"),
             b"gp" => asm!("mov rax, [{}]", in(reg) 0x8000_0000_0000_0000_u64, out("rax") _),
             b"pf" => asm!("mov rax, [{}]", in(reg) 0xFFFF_9000_0000_0000_u64, out("rax") _),
             b"mf" => asm!("int 16"),
-            b"ac" => asm!("push 0", "int 17"),
             b"mc" => asm!("int 18"),
             b"xm" => asm!("int 19"),
+            b"df" => double_fault(),
+            b"ts" => as_if(10),
+            b"np" => as_if(11),
+            b"ss" => as_if(12),
+            b"ac" => as_if(17),
             _ => {}
         }
+    }
+}
+
+/// A double fault: a page fault while a page fault is delivered.
+fn double_fault() {
+    super::tables::set_ist(this_cpu(), 1, 0xFFFF_9000_0000_0000);
+    raise(b"pf");
+}
+
+/// Enters the handler of a vector that pushes an error code, which `int n` doesn't, with a frame as
+/// the CPU would make it.
+fn as_if(vector: u8) {
+    // SAFETY: as in `raise`.
+    unsafe {
+        asm!(
+            "mov rcx, rsp",
+            "and rsp, -16",
+            "push {data}",
+            "push rcx",
+            "pushfq",
+            "push {code}",
+            "lea rcx, [rip + 2f]",
+            "push rcx",
+            "push 0",
+            "jmp rax",
+            "2: ud2",
+            data = const super::tables::KERNEL_DATA,
+            code = const super::tables::KERNEL_CODE,
+            in("rax") super::entry::stub_address(vector),
+            out("rcx") _,
+        );
     }
 }
 
@@ -94,16 +126,10 @@ fn read_unmapped() {
     unsafe { pointer.read_volatile() };
 }
 
-fn write_text() {
-    let pointer = provoke as *mut u8;
+fn write_text(distance: u64) {
+    let address = (provoke as *const () as u64).wrapping_add(distance);
+    let pointer = core::ptr::with_exposed_provenance_mut::<u8>(address as usize);
     // SAFETY: read-only: the fault is the purpose.
-    unsafe { pointer.write_volatile(0) };
-}
-
-fn write_text_alias() {
-    let address = provoke as *const () as u64 - crate::mm::layout::IMAGE;
-    let pointer = crate::mm::layout::physmap::<u8>(kiln_core::addr::PhysAddr::new(address));
-    // SAFETY: the physmap is read-only here: the fault is the purpose.
     unsafe { pointer.write_volatile(0) };
 }
 

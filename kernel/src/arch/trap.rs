@@ -4,7 +4,7 @@ use spin::Once;
 use x86_64::registers::control::Cr2;
 
 use super::tables::vector;
-use super::{entry, exception_table};
+use super::{entry, exception_table, irq};
 
 /// The registers of interrupted kernel code, in the order in which `entry.S` pushes them.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ pub(super) fn fatal(fault: &Fatal) -> ! {
 pub(super) extern "sysv64" fn from_kernel(frame: &mut Frame) {
     let vector = kiln_core::num::low8(frame.vector);
     if vector >= vector::FIRST_INTERRUPT {
-        return;
+        return irq::dispatch(vector);
     }
     let cr2 = Cr2::read_raw();
     if vector == vector::DB && entry::is_first_instruction(frame.rip) {

@@ -7,7 +7,7 @@ use x86_64::registers::model_specific::{LStar, SFMask, Star};
 use x86_64::registers::rflags::RFlags;
 
 use super::tables::{self, vector};
-use super::{entry, trap};
+use super::{entry, irq, trap};
 
 /// The registers of a program, as it left them or as it shall find them.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +40,19 @@ pub(crate) struct UserContext {
     pub(super) vector: u64,
     pub(super) error: u64,
     pub(super) fault_address: u64,
+}
+
+impl UserContext {
+    /// A program's start: at `rip` with its stack at `rsp`, everything else zero.
+    pub(crate) fn new(rip: u64, rsp: u64) -> Self {
+        Self {
+            rip,
+            rsp,
+            rflags: 0x202,
+            orig_rax: u64::MAX,
+            ..Self::default()
+        }
+    }
 }
 
 /// The flags that a program may have when it is entered: the arithmetic ones, TF, DF, NT, RF, AC
@@ -110,7 +123,10 @@ pub(crate) fn run(context: &mut UserContext) -> Stop {
 fn trapped(context: &UserContext) -> Stop {
     let vector = kiln_core::num::low8(context.vector);
     let addr = match vector {
-        vector::FIRST_INTERRUPT.. => return Stop::Interrupt,
+        vector::FIRST_INTERRUPT.. => {
+            irq::dispatch(vector);
+            return Stop::Interrupt;
+        }
         // These are about the machine, not about the program.
         vector::NMI | vector::DF | vector::MC => trap::fatal(&trap::Fatal {
             vector,

@@ -22,15 +22,7 @@ const HOT: usize = 64;
 /// Order of the blocks that refill it.
 const REFILL_ORDER: u8 = 4;
 
-/// There is no free frame.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct OutOfMemory;
-
-impl From<OutOfMemory> for kiln_core::errno::Errno {
-    fn from(_: OutOfMemory) -> Self {
-        Self::ENOMEM
-    }
-}
+pub(crate) use kiln_core::frames::OutOfMemory;
 
 /// What is remembered of a frame, in virtual memory at [`RECORDS`].
 #[repr(C)]

@@ -97,19 +97,25 @@ pub(crate) struct Mapped {
 }
 
 /// A PML4: what CR3 is loaded with. It outlives its [`UserTables`] as long as a thread or a CPU
-/// holds on to it; its lower half is empty then.
-#[derive(Debug)]
-pub(crate) struct Root {
-    frame: FrameRef,
+/// holds on to it; its lower half is empty then. Cloning makes another hold on the same one.
+#[derive(Clone, Debug)]
+pub(crate) struct Root(Arc<FrameRef>);
+
+impl PartialEq for Root {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
+impl Eq for Root {}
+
 impl Root {
-    fn new() -> Result<Arc<Self>, OutOfMemory> {
-        let _charge = kmem::charge(size_of::<Self>() + 16)?;
+    fn new() -> Result<Self, OutOfMemory> {
+        let _charge = kmem::charge(size_of::<FrameRef>() + 2 * size_of::<usize>())?;
         let frame = FrameRef::alloc_zeroed()?;
         frame::population(frame.addr()).store(0, Ordering::Relaxed);
-        let root = Self { frame };
-        // SAFETY: the kernel's root is never freed; the new one is ours.
+        let root = Self(Arc::new(frame));
+        // SAFETY: the kernel's root is never freed.
         let model = unsafe { table::at(PHYSMAP, kernel::root()) };
         for index in ENTRIES / 2..ENTRIES {
             let entry = model.at(index).load(Ordering::Relaxed);
@@ -117,11 +123,11 @@ impl Root {
                 root.table().at(index).store(entry, Ordering::Relaxed);
             }
         }
-        Ok(Arc::new(root))
+        Ok(root)
     }
 
     fn addr(&self) -> u64 {
-        self.frame.addr().raw()
+        self.0.addr().raw()
     }
 
     fn table(&self) -> &Table {
@@ -133,19 +139,18 @@ impl Root {
     pub(crate) fn is_loaded(&self) -> bool {
         Cr3::read_raw().0.start_address().as_u64() == self.addr()
     }
+
+    /// Loads it on this CPU, which holds on to it until it loads another.
+    pub(crate) fn load(&self) {
+        if !self.is_loaded() {
+            write_cr3(self.addr());
+            keep(Some(self.clone()));
+        }
+    }
 }
 
 /// The root that each CPU has loaded, kept alive by this. `None`: the kernel's own.
-static LOADED: [SpinLock<Option<Arc<Root>>>; MAX_CPUS] = [const { SpinLock::new(None) }; MAX_CPUS];
-
-/// Loads `root` on this CPU, unless it is loaded already.
-pub(crate) fn load(root: &Arc<Root>) {
-    if root.is_loaded() {
-        return;
-    }
-    write_cr3(root.addr());
-    keep(Some(Arc::clone(root)));
-}
+static LOADED: [SpinLock<Option<Root>>; MAX_CPUS] = [const { SpinLock::new(None) }; MAX_CPUS];
 
 /// Loads the kernel's own root, which has no program's half.
 pub(crate) fn load_kernel() {
@@ -153,7 +158,7 @@ pub(crate) fn load_kernel() {
     keep(None);
 }
 
-fn keep(root: Option<Arc<Root>>) {
+fn keep(root: Option<Root>) {
     let slot = LOADED.get(kiln_core::num::usize_of32(this_cpu().id()));
     let old = slot.map(|slot| core::mem::replace(&mut *slot.lock(), root));
     // Freed, if this was the last hold, after the lock.
@@ -169,7 +174,7 @@ fn write_cr3(root: u64) {
 /// The page tables of a program's half. Dropping them frees what they map.
 #[derive(Debug)]
 pub(crate) struct UserTables {
-    root: Arc<Root>,
+    root: Root,
     /// Pages mapped.
     resident: u64,
 }
@@ -184,7 +189,7 @@ impl UserTables {
     }
 
     /// What the scheduler loads.
-    pub(crate) fn root(&self) -> &Arc<Root> {
+    pub(crate) fn root(&self) -> &Root {
         &self.root
     }
 

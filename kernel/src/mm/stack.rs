@@ -6,11 +6,12 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use kiln_core::addr::{PAGE_SIZE, VirtAddr};
-use kiln_core::num::{low32, u64_of, usize_of, usize_of32};
+use kiln_core::num::{low32, u64_of, usize_of32};
 
 use super::frame::{FrameRef, OutOfMemory};
 use super::kernel;
 use super::layout::{STACK_SIZE, STACK_SLOT, STACK_SLOTS, STACKS};
+use crate::arch::StackTop;
 
 const PAGE: u64 = PAGE_SIZE as u64;
 
@@ -59,11 +60,12 @@ impl KernelStack {
         self.slot
     }
 
-    /// Writes the owner's word.
-    pub(crate) fn set_owner(&mut self, word: u64) {
-        let at = core::ptr::with_exposed_provenance_mut::<u64>(usize_of(self.end() - 8));
-        // SAFETY: the last word of the stack, which is mapped and above `top`.
-        unsafe { at.write(word) };
+    /// Keeps it mapped for good.
+    pub(crate) fn leak(self) -> StackTop {
+        let top = self.top();
+        core::mem::forget(self);
+        // SAFETY: mapped, never to be dropped, and nobody has used it.
+        unsafe { StackTop::new(top) }
     }
 }
 

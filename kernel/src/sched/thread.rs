@@ -105,7 +105,7 @@ impl Thread {
         };
         let stack_pointer = stack
             .as_ref()
-            .map_or(0, |stack| switch::prepare(stack, start));
+            .map_or(0, |stack| switch::prepare(stack.top(), start));
         let thread = Arc::new(Self {
             name: SpinLock::new(name_bytes(name)),
             state: AtomicU8::new(RUNNING),

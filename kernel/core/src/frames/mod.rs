@@ -8,6 +8,18 @@
 mod buddy;
 mod ranges;
 
+use crate::errno::Errno;
+
+/// There is no free memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OutOfMemory;
+
+impl From<OutOfMemory> for Errno {
+    fn from(_: OutOfMemory) -> Self {
+        Self::ENOMEM
+    }
+}
+
 pub use buddy::{BadFree, Buddy, Record, Records, State};
 pub use ranges::{Ranges, TooManyRanges};
 

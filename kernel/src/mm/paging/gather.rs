@@ -1,6 +1,5 @@
 //! Frames on their way out, and what the TLBs must forget before they get there.
 
-use alloc::sync::Arc;
 use kiln_core::addr::PhysAddr;
 use x86_64::instructions::tlb;
 
@@ -18,7 +17,7 @@ pub(crate) struct Gather {
     frames: [u32; CAPACITY],
     len: usize,
     /// Where entries were changed that a TLB may know, and in which address space.
-    stale: Option<(Arc<Root>, u64, u64)>,
+    stale: Option<(Root, u64, u64)>,
 }
 
 impl Gather {
@@ -32,13 +31,13 @@ impl Gather {
     }
 
     /// The entry `old` of `va` was cleared or replaced: its frame is to be released.
-    pub(super) fn release(&mut self, root: &Arc<Root>, va: u64, old: u64) {
+    pub(super) fn release(&mut self, root: &Root, va: u64, old: u64) {
         self.note(root, va, old);
         self.push(PhysAddr::new(old & ADDRESS));
     }
 
     /// The entry of `va` was changed from `old` to `new` and keeps its frame.
-    pub(super) fn changed(&mut self, root: &Arc<Root>, va: u64, old: u64, new: u64) {
+    pub(super) fn changed(&mut self, root: &Root, va: u64, old: u64, new: u64) {
         // More rights need no flush: the fault that a stale entry causes drops it from the TLB (Intel
         // SDM volume 3, 4.10.4.3), and the handler finds that all is well.
         const RIGHTS: u64 = Bits::PRESENT.bits() | Bits::WRITABLE.bits();
@@ -51,26 +50,26 @@ impl Gather {
     }
 
     /// The table `addr`, which covered `va`, was taken out of its parent.
-    pub(super) fn release_table(&mut self, root: &Arc<Root>, va: u64, addr: PhysAddr) {
+    pub(super) fn release_table(&mut self, root: &Root, va: u64, addr: PhysAddr) {
         // CPUs cache upper entries too; any INVLPG drops them, and so does the note.
         self.note(root, va, Bits::PRESENT.bits() | Bits::ACCESSED.bits());
         self.push(addr);
     }
 
-    fn note(&mut self, root: &Arc<Root>, va: u64, old: u64) {
+    fn note(&mut self, root: &Root, va: u64, old: u64) {
         // Only what was present and used can be in a TLB.
         const KNOWN: u64 = Bits::PRESENT.bits() | Bits::ACCESSED.bits();
         if old & KNOWN != KNOWN {
             return;
         }
         match &mut self.stale {
-            Some((known, start, end)) if Arc::ptr_eq(known, root) => {
+            Some((known, start, end)) if known == root => {
                 *start = va.min(*start);
                 *end = (va + PAGE).max(*end);
             }
             _ => {
                 self.flush();
-                self.stale = Some((Arc::clone(root), va, va + PAGE));
+                self.stale = Some((root.clone(), va, va + PAGE));
             }
         }
     }

@@ -1,0 +1,145 @@
+//! The local APIC: its timer, one shot at a time, and the end of interrupts.
+//!
+//! Through MSRs (x2APIC) where the CPU has them, else through memory. Each access leaves the guest.
+
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use spin::Once;
+use x86_64::registers::model_specific::{ApicBase, ApicBaseFlags, Msr};
+
+use super::features::{Features, features};
+use super::time;
+
+/// Where its registers are in physical memory, unless they are MSRs.
+pub(crate) const LAPIC_ADDR: u64 = 0xFEE0_0000;
+/// Interrupts that were gone when they were to be delivered come here, and need no end.
+pub(super) const SPURIOUS_VECTOR: u8 = 0xFF;
+/// The timer's.
+pub(super) const TIMER_VECTOR: u8 = 0xE0;
+/// QEMU's and KVM's timer counts at this rate.
+pub(super) const TIMER_HZ: u64 = 1_000_000_000;
+
+// Registers, by their offset in memory (Intel SDM volume 3, table 11-1).
+const EOI: u32 = 0x0B0;
+const SPURIOUS: u32 = 0x0F0;
+const LVT_TIMER: u32 = 0x320;
+const INITIAL_COUNT: u32 = 0x380;
+const CURRENT_COUNT: u32 = 0x390;
+const DIVIDE: u32 = 0x3E0;
+/// Divide by one.
+const DIVIDE_1: u32 = 0b1011;
+const ENABLE: u32 = 1 << 8;
+
+static REGISTERS: Once<Registers> = Once::new();
+static ON_TIMER: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+/// It counts, so stopping it is worth an access.
+static RUNNING: AtomicBool = AtomicBool::new(false);
+
+enum Registers {
+    Memory(NonNull<u8>),
+    Msrs,
+}
+
+// SAFETY: each CPU finds its own APIC behind the same address.
+unsafe impl Send for Registers {}
+// SAFETY: as above.
+unsafe impl Sync for Registers {}
+
+fn msr(register: u32) -> Msr {
+    Msr::new(0x800 + (register >> 4))
+}
+
+fn write(register: u32, value: u32) {
+    match REGISTERS.get() {
+        // SAFETY: the mapping that `init` was given; registers are 32 bits wide.
+        Some(Registers::Memory(base)) => unsafe {
+            base.add(kiln_core::num::usize_of32(register))
+                .cast::<u32>()
+                .write_volatile(value);
+        },
+        // SAFETY: x2APIC mode is on; the registers written are those above.
+        Some(Registers::Msrs) => unsafe { msr(register).write(u64::from(value)) },
+        None => {}
+    }
+}
+
+fn read(register: u32) -> u32 {
+    match REGISTERS.get() {
+        // SAFETY: as in `write`.
+        Some(Registers::Memory(base)) => unsafe {
+            base.add(kiln_core::num::usize_of32(register))
+                .cast::<u32>()
+                .read_volatile()
+        },
+        // SAFETY: as in `write`.
+        Some(Registers::Msrs) => kiln_core::num::low32(unsafe { msr(register).read() }),
+        None => 0,
+    }
+}
+
+/// Whether the registers are MSRs, so that nothing needs to be mapped.
+pub(crate) fn has_msrs() -> bool {
+    features().contains(Features::X2APIC)
+}
+
+/// Switches the APIC on, and measures the TSC against its timer. `registers` is where
+/// [`LAPIC_ADDR`] is mapped; not needed if [`has_msrs`].
+pub(crate) fn init(registers: Option<NonNull<u8>>) {
+    let Some(registers) = registers else {
+        let (frame, flags) = ApicBase::read();
+        let x2apic = ApicBaseFlags::LAPIC_ENABLE | ApicBaseFlags::X2APIC_ENABLE;
+        // SAFETY: CPUID has x2APIC; the base stays.
+        unsafe { ApicBase::write(frame, flags | x2apic) };
+        REGISTERS.call_once(|| Registers::Msrs);
+        return start();
+    };
+    REGISTERS.call_once(|| Registers::Memory(registers));
+    start();
+}
+
+fn start() {
+    write(SPURIOUS, ENABLE | u32::from(SPURIOUS_VECTOR));
+    write(DIVIDE, DIVIDE_1);
+    write(LVT_TIMER, u32::from(TIMER_VECTOR));
+    time::calibrate(
+        || write(INITIAL_COUNT, u32::MAX),
+        || u32::MAX - read(CURRENT_COUNT),
+    );
+    // Left running, it would come in four seconds.
+    write(INITIAL_COUNT, 0);
+}
+
+/// Says who is called when the timer has run down: with interrupts off, after the timer has stopped.
+pub(crate) fn on_timer(handler: fn()) {
+    ON_TIMER.store(handler as *mut (), Ordering::Release);
+}
+
+/// Starts the timer so that it runs down at `deadline` (of [`time::now_ns`]), or up to four seconds
+/// after now if that is later. A timer already started is replaced.
+pub(crate) fn arm_timer(deadline: u64) {
+    let left = deadline.saturating_sub(time::now_ns()).max(1);
+    let count = u32::try_from(left.saturating_mul(TIMER_HZ) / 1_000_000_000).unwrap_or(u32::MAX);
+    RUNNING.store(true, Ordering::Relaxed);
+    write(INITIAL_COUNT, count.max(1));
+}
+
+/// Stops the timer.
+pub(crate) fn disarm() {
+    if RUNNING.swap(false, Ordering::Relaxed) {
+        write(INITIAL_COUNT, 0);
+    }
+}
+
+pub(super) fn timer_fired() {
+    RUNNING.store(false, Ordering::Relaxed);
+    let handler = ON_TIMER.load(Ordering::Acquire);
+    if !handler.is_null() {
+        // SAFETY: only `on_timer` stores here, and it stores such functions.
+        let handler = unsafe { core::mem::transmute::<*mut (), fn()>(handler) };
+        handler();
+    }
+}
+
+pub(super) fn end_of_interrupt() {
+    write(EOI, 0);
+}

@@ -1,0 +1,92 @@
+//! Time since boot, from the TSC.
+//!
+//! There is no other clock on microvm. The TSC's rate comes from CPUID where that knows it; else it
+//! is measured once against the local APIC's timer, whose rate is known, in at most 200 µs.
+
+use core::arch::x86_64::{__cpuid, _rdtsc};
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use super::apic::TIMER_HZ;
+
+/// Cycles that the measurement waits: 200 µs at 1 GHz, and less at more.
+const MEASURED_CYCLES: u64 = 200_000;
+const NS_PER_S: u64 = 1_000_000_000;
+/// Rates that are taken for a mistake when they lie outside: 100 MHz to 20 GHz.
+const PLAUSIBLE: core::ops::RangeInclusive<u64> = 100_000_000..=20_000_000_000;
+
+/// The TSC at boot.
+static START: AtomicU64 = AtomicU64::new(0);
+/// Nanoseconds for each cycle, times 2^32. Until it is known, as if the TSC ran at 1 GHz.
+static SCALE: AtomicU64 = AtomicU64::new(1 << 32);
+
+/// Takes now as the start of time: early, so that the boot's own time counts.
+pub(super) fn init() {
+    START.store(cycles(), Ordering::Relaxed);
+}
+
+/// The TSC.
+#[inline]
+pub(crate) fn cycles() -> u64 {
+    // SAFETY: every CPU with long mode has it, and CR4.TSD only matters in user mode.
+    unsafe { _rdtsc() }
+}
+
+/// Nanoseconds that `cycles` take.
+#[inline]
+pub(crate) fn cycles_to_ns(cycles: u64) -> u64 {
+    let product = u128::from(cycles) * u128::from(SCALE.load(Ordering::Relaxed));
+    kiln_core::num::low64(product >> 32)
+}
+
+/// Nanoseconds since boot. Never goes back on one CPU.
+#[inline]
+pub(crate) fn now_ns() -> u64 {
+    cycles_to_ns(cycles().saturating_sub(START.load(Ordering::Relaxed)))
+}
+
+/// Finds the TSC's rate; `start` starts the APIC's timer and `elapsed` reads its ticks since.
+pub(super) fn calibrate(start: impl FnOnce(), elapsed: impl Fn() -> u32) {
+    let hz = told().unwrap_or_else(|| measure(start, elapsed));
+    let hz = if PLAUSIBLE.contains(&hz) {
+        hz
+    } else {
+        NS_PER_S
+    };
+    let scale = (u128::from(NS_PER_S) << 32) / u128::from(hz);
+    SCALE.store(kiln_core::num::low64(scale), Ordering::Relaxed);
+}
+
+/// The rate as CPUID tells it: leaf 0x15 (crystal clock), or the hypervisor's leaf 0x4000_0010.
+fn told() -> Option<u64> {
+    if __cpuid(0).eax >= 0x15 {
+        let leaf = __cpuid(0x15);
+        let (denominator, numerator, crystal) = (leaf.eax, leaf.ebx, leaf.ecx);
+        if denominator != 0 && numerator != 0 && crystal != 0 {
+            return Some(u64::from(crystal) * u64::from(numerator) / u64::from(denominator));
+        }
+    }
+    let hypervisor = super::features::features().contains(super::features::Features::HYPERVISOR);
+    let max = if hypervisor {
+        __cpuid(0x4000_0000).eax
+    } else {
+        0
+    };
+    if (0x4000_0010..0x4001_0000).contains(&max) {
+        let khz = u64::from(__cpuid(0x4000_0010).eax);
+        return (khz != 0).then_some(khz * 1000);
+    }
+    None
+}
+
+/// Two reads of the timer, apart by as many cycles as fit 200 µs: polling it would leave the guest
+/// each time.
+fn measure(start: impl FnOnce(), elapsed: impl Fn() -> u32) -> u64 {
+    start();
+    let (ticks, from) = (elapsed(), cycles());
+    while cycles() - from < MEASURED_CYCLES {
+        core::hint::spin_loop();
+    }
+    let (ticks, to) = (elapsed().saturating_sub(ticks), cycles());
+    let ticks = u64::from(ticks.max(1));
+    kiln_core::num::low64(u128::from(to - from) * u128::from(TIMER_HZ) / u128::from(ticks))
+}

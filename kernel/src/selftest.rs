@@ -1,0 +1,181 @@
+//! Tests of the lowest rooms in the machine itself: `selftest=NAME` on the kernel's command line.
+//! A failed one is a kernel panic.
+#![expect(clippy::panic, reason = "that is how a test fails")]
+
+use alloc::vec::Vec;
+use kiln_core::addr::{PAGE_SIZE, UserAddr};
+
+use crate::arch::user::{self, Stop, UserContext};
+use crate::mm::frame::{self, FrameRef};
+use crate::mm::paging::{Gather, PageFlags, UserTables};
+use crate::mm::user as copies;
+
+/// Runs the test of this name.
+pub(crate) fn run(name: &[u8]) {
+    match name {
+        b"user" => enters_user_mode(),
+        b"memory" => all_memory_comes_back(),
+        b"copies" => copies_stop_at_the_fault(),
+        _ => panic!("no such test"),
+    }
+}
+
+/// A page of code at 0x1000 and one of data at 0x2000.
+fn space(code: &[u8]) -> UserTables {
+    let made = || {
+        let mut tables = UserTables::new()?;
+        let text = FrameRef::alloc_zeroed()?;
+        text.write(0, code);
+        tables.map(UserAddr::new(0x1000), text, PageFlags::EXEC)?;
+        tables.map(
+            UserAddr::new(0x2000),
+            FrameRef::alloc_zeroed()?,
+            PageFlags::WRITE,
+        )?;
+        Ok::<_, crate::mm::OutOfMemory>(tables)
+    };
+    let Ok(tables) = made() else {
+        panic!("no memory")
+    };
+    tables.root().load();
+    tables
+}
+
+fn enters_user_mode() {
+    // mov rax, 39; syscall; mov [0x2000], rax; syscall; int3; mov [0], rax
+    const CODE: &[u8] = &[
+        0x48, 0xC7, 0xC0, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x89, 0x04, 0x25, 0x00, 0x20, 0, 0, 0x0F,
+        0x05, 0xCC, 0x48, 0x89, 0x04, 0x25, 0, 0, 0, 0,
+    ];
+    let tables = space(CODE);
+    let mut context = UserContext::new(0x1000, 0x3000);
+    context.rbx = 0x1234_5678_9ABC_DEF0;
+    context.fs_base = 0x7000;
+    context.gs_base = 0x8000;
+    assert_eq!(user::run(&mut context), Stop::Syscall);
+    assert_eq!(
+        (context.orig_rax, context.rip, context.rbx),
+        (39, 0x1009, 0x1234_5678_9ABC_DEF0)
+    );
+    context.rax = 0x42;
+    assert_eq!(user::run(&mut context), Stop::Syscall);
+    let mut word = [0; 8];
+    assert_eq!(copies::copy_in(&mut word, UserAddr::new(0x2000)), Ok(()));
+    assert_eq!(u64::from_le_bytes(word), 0x42);
+    assert_eq!((context.fs_base, context.gs_base), (0x7000, 0x8000));
+    let Stop::Fault(fault) = user::run(&mut context) else {
+        panic!("no fault")
+    };
+    assert_eq!(fault.vector, 3);
+    let Stop::Fault(fault) = user::run(&mut context) else {
+        panic!("no fault")
+    };
+    assert_eq!((fault.vector, fault.addr, fault.error_code), (14, 0, 6));
+    context.rip = 0x8000_0000_0000_0000;
+    let Stop::Fault(fault) = user::run(&mut context) else {
+        panic!("no fault")
+    };
+    assert_eq!(fault.vector, 13);
+    context.gs_base = 0x8000_0000_0000_0000;
+    assert!(matches!(user::run(&mut context), Stop::Fault(fault) if fault.vector == 13));
+    drop(tables);
+}
+
+fn all_memory_comes_back() {
+    let before = frame::stats().free;
+    let mut frames = Vec::new();
+    // The vector's own memory stays with the heap, so room for all frames is made first.
+    assert!(frames.try_reserve_exact(before).is_ok() || before > 500_000);
+    let before = frame::stats().free;
+    for _ in 0..frames.capacity() {
+        match FrameRef::alloc() {
+            Ok(frame) => frames.push(frame),
+            Err(_) => break,
+        }
+    }
+    let got = frames.len();
+    assert!(FrameRef::alloc().is_err() || got == frames.capacity());
+    drop(frames);
+    let after = frame::stats().free;
+    // What is missing is the records of the sections taken into use.
+    assert!(before - after <= before / 128 + 8, "{before} {after}");
+    assert!(got >= after, "{got} {after}");
+}
+
+fn copies_stop_at_the_fault() {
+    let mut tables = space(&[]);
+    let at = UserAddr::new(0x2FF0);
+    let fault = copies::copy_out(at, &[7; 40]);
+    assert!(
+        fault.is_err_and(|fault| fault.done == 16 && fault.addr.raw() == 0x3000 && fault.write)
+    );
+    let fault = copies::copy_out(UserAddr::new(0x2FFD), &[9; 40]);
+    assert!(fault.is_err_and(|fault| fault.done == 3));
+    assert!(
+        copies::copy_out(UserAddr::new(0x1000), b"x").is_err(),
+        "read-only text"
+    );
+    assert!(copies::copy_out(UserAddr::new(0xFFFF_8000_0000_0000), b"x").is_err());
+    assert!(copies::zero_out(UserAddr::new(0x2FFD), 40).is_err_and(|fault| fault.done == 3));
+    assert_eq!(
+        copies::copy_out(UserAddr::new(0x2001), b"a string of some length\0rest"),
+        Ok(())
+    );
+    let mut text = [0; 64];
+    assert_eq!(
+        copies::copy_str_in(&mut text, UserAddr::new(0x2001)),
+        Ok(copies::Copied::Whole(24))
+    );
+    assert!(text.starts_with(b"a string of some length\0"));
+    assert_eq!(copies::copy_out(UserAddr::new(0x2FF8), b"no end!!"), Ok(()));
+    let fault = copies::copy_str_in(&mut text, UserAddr::new(0x2FF8));
+    assert!(fault.is_err_and(|fault| fault.done == 8 && fault.addr.raw() == 0x3000));
+    assert_eq!(
+        copies::compare_exchange_u32(UserAddr::new(0x2004), 1, 2).map(|old| old != 1),
+        Ok(true)
+    );
+    assert!(copies::load_u32(UserAddr::new(0x2005)).is_err());
+    let mut gather = Gather::new();
+    let (start, end) = (UserAddr::NULL, UserAddr::new(0x10000));
+    tables.protect_range(
+        start,
+        end,
+        PageFlags::empty(),
+        PageFlags::WRITE,
+        &mut gather,
+    );
+    gather.flush();
+    assert!(
+        copies::copy_out(UserAddr::new(0x2000), b"x").is_err(),
+        "no longer writable"
+    );
+    let mut child = match UserTables::new() {
+        Ok(child) => child,
+        Err(_) => panic!("no memory"),
+    };
+    assert!(
+        tables
+            .fork_range(&mut child, start, end, true, &mut gather)
+            .is_ok()
+    );
+    assert!(
+        child
+            .lookup(UserAddr::new(0x2000))
+            .is_some_and(|page| page.frame.count() == 3)
+    );
+    tables.unmap_range(start, end, &mut gather);
+    assert!(
+        child
+            .lookup(UserAddr::new(0x2000))
+            .is_some_and(|page| page.frame.count() == 3)
+    );
+    gather.flush();
+    assert!(
+        child
+            .lookup(UserAddr::new(0x2000))
+            .is_some_and(|page| page.frame.count() == 2)
+    );
+    assert!(copies::copy_in(&mut [0; 1], UserAddr::new(0x2000)).is_err());
+    assert_eq!((tables.resident(), child.resident()), (0, 2));
+    assert!(PAGE_SIZE == 4096);
+}
