@@ -68,15 +68,24 @@ kiln_debian_kernel() {
     kiln_say "rustup has no target $KILN_TARGET here: building the kernel with Debian's compiler"
     kiln_packages /usr/share/doc/rustc-web:rustc-web /usr/share/doc/cargo-web:cargo-web \
         /usr/share/doc/rust-web-src:rust-web-src /usr/share/doc/lld-22:lld-22 || return 1
-    (cd "$KILN_HOME" && RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 \
+    RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 \
         CARGO_UNSTABLE_BUILD_STD=core,alloc,compiler_builtins \
         CARGO_UNSTABLE_BUILD_STD_FEATURES=compiler-builtins-mem \
-        /usr/bin/cargo build -q --locked --release -p kiln --target "$KILN_TARGET") </dev/null >&2
+        kiln_cargo /usr/bin/cargo build --locked --release -p kiln --target "$KILN_TARGET"
+}
+
+# Runs cargo in the project; what it says is shown only when it fails.
+kiln_cargo() {
+    local log status
+    log=$(cd "$KILN_HOME" && "$@" </dev/null 2>&1)
+    status=$?
+    ((status == 0)) || printf '%s\n' "$log" >&2
+    return "$status"
 }
 
 kiln_build_kernel() {
     if kiln_target; then
-        (cd "$KILN_HOME" && cargo build -q --locked --release -p kiln --target "$KILN_TARGET") </dev/null >&2
+        kiln_cargo cargo build --locked --release -p kiln --target "$KILN_TARGET"
     else
         kiln_debian_kernel
     fi
@@ -87,18 +96,18 @@ kiln_build() {
     local kernel=$KILN_HOME/target/$KILN_TARGET/release/kiln
     kiln_fresh "$launcher" "$kernel" && return 0
     if ! type -P cargo >/dev/null; then
-        [[ -x $HOME/.cargo/bin/cargo ]] && PATH=$HOME/.cargo/bin:$PATH || {
+        if [[ ! -x $HOME/.cargo/bin/cargo ]]; then
             kiln_say "Rust is missing: install it from https://rustup.rs"
             return 1
-        }
+        fi
+        PATH=$HOME/.cargo/bin:$PATH
     fi
     kiln_packages cc:gcc /usr/include/stdio.h:libc6-dev || return 1
-    kiln_say "building"
-    (cd "$KILN_HOME" && cargo build -q --locked --release -p kiln-harness --bins) </dev/null >&2 &&
-        kiln_build_kernel || {
+    kiln_say "building the launcher and the kernel (a minute or two the first time)"
+    if ! kiln_cargo cargo build --locked --release -p kiln-harness --bin kiln-run || ! kiln_build_kernel; then
         kiln_say "the build failed"
         return 1
-    }
+    fi
     # cargo leaves a result alone that hasn't changed; its age is how the next run knows.
     touch -c "$launcher" "$kernel"
 }

@@ -10,11 +10,12 @@ use std::process::{Child, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow, bail};
-use kiln_core::job::{Disk, Spec};
+use kiln_core::job::Spec;
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
+use crate::disks::{Disks, Image, JobDisk};
 use crate::options::Options;
 use crate::outcome::{Outcome, TIMED_OUT, judge};
 use crate::pump::{Ended, Killed, Parts, Pump};
@@ -36,8 +37,9 @@ fn attempt(options: &Options) -> Result<Outcome> {
     if options.tty && !terminal::present() {
         bail!("-t needs a terminal as standard input");
     }
-    let machine = machine(options)?;
-    let spec = spec(options)?;
+    let disks = Disks::make(options)?;
+    let machine = machine(options, &disks)?;
+    let spec = spec(options, &disks)?;
     if options.dry_run {
         print_command(&machine);
         return Ok(Outcome::done());
@@ -58,7 +60,12 @@ fn attempt(options: &Options) -> Result<Outcome> {
     let ended = Pump::new(parts)?.run()?;
     let debug = contents(ends.record)?;
     let said = contents(ends.said)?;
-    Ok(verdict(&ended, &debug, &String::from_utf8_lossy(&said)))
+    let mut outcome = verdict(&ended, &debug, &String::from_utf8_lossy(&said));
+    match disks.deliver() {
+        Ok(warnings) => outcome.warnings.extend(warnings),
+        Err(error) => outcome.fail(format!("{error:#}")),
+    }
+    Ok(outcome)
 }
 
 fn refuse_what_comes_later(options: &Options) -> Result<()> {
@@ -103,7 +110,7 @@ fn verdict(ended: &Ended, debug: &[u8], said: &str) -> Outcome {
     outcome
 }
 
-fn machine(options: &Options) -> Result<Machine> {
+fn machine(options: &Options, disks: &Disks) -> Result<Machine> {
     let kernel = match &options.kernel {
         Some(kernel) => kernel.clone(),
         None => root::project().join("target/x86_64-unknown-none/release/kiln"),
@@ -114,16 +121,15 @@ fn machine(options: &Options) -> Result<Machine> {
         append = format!("verbose {append}").trim_end().to_owned();
     }
     let mut drives = Vec::new();
-    for disk in &options.disks {
-        readable(&disk.file).context("--disk")?;
+    for JobDisk { image, disk } in &disks.all {
         drives.push(Drive {
-            file: disk.file.clone(),
+            file: match image {
+                Image::Named(path) => path.clone(),
+                Image::Scratch(file) => inherited(file)?,
+            },
             read_only: disk.read_only,
-            scratch: false,
+            scratch: matches!(image, Image::Scratch(_)),
         });
-    }
-    if drives.len() > qemu::MAX_DISKS {
-        bail!("{} disks are more than {}", drives.len(), qemu::MAX_DISKS);
     }
     let words = options.qemu_args.as_deref().unwrap_or_default();
     Ok(Machine {
@@ -146,11 +152,10 @@ fn readable(path: &Path) -> Result<()> {
     }
 }
 
-fn spec(options: &Options) -> Result<Spec> {
+fn spec(options: &Options, disks: &Disks) -> Result<Spec> {
     let mut seed = [0; 32];
     rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-    let disks = options.disks.iter().zip(qemu::FIRST_DISK_SLOT..);
     Ok(Spec {
         args: options
             .job
@@ -165,14 +170,7 @@ fn spec(options: &Options) -> Result<Spec> {
         seed,
         time: u64::try_from(now.as_nanos())?,
         console: Some(qemu::CHANNEL_SLOT),
-        disks: disks
-            .map(|(disk, slot)| Disk {
-                slot,
-                fs_type: disk.mountpoint.as_ref().map_or("", |_| "auto").to_owned(),
-                read_only: disk.read_only,
-                mountpoint: disk.mountpoint.clone().unwrap_or_default(),
-            })
-            .collect(),
+        disks: disks.all.iter().map(|disk| disk.disk.clone()).collect(),
         timeout_ms: options
             .timeout
             .map_or(Ok(0), |limit| u64::try_from(limit.as_millis()))?,

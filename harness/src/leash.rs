@@ -1,11 +1,11 @@
-//! QEMU on a leash: it dies with the launcher, however the launcher ends.
+//! QEMU and other helpers on a leash: they die with the launcher, however the launcher ends.
 //!
 //! `PR_SET_PDEATHSIG` has to be set between fork and exec, which safe Rust doesn't offer. So the
 //! launcher starts itself anew with [`WORD`] as the first argument; that process sets the signal
 //! and becomes the program ([`hold`]). Its process group is its own, so that a Ctrl-C at the
 //! terminal reaches the launcher only.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -17,7 +17,7 @@ pub const WORD: &str = "--leash";
 
 /// A command that runs `program` on a leash held by the calling thread.
 #[must_use]
-pub fn command(program: &str) -> Command {
+pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("/proc/self/exe");
     command
         .arg(WORD)

@@ -1,15 +1,19 @@
 //! The host side of Kiln: everything behind `run.sh`.
 //!
 //! A run goes through the files in this order: `options` (what the caller wants), `root` (the
-//! image to boot from; `tree`, `recipe` and `erofs_write` make one, `cache` keeps it), `qemu` (the machine as a command line), `launch` (starts it; `leash` makes
-//! it end with the launcher), `pump` with `streams`, `signals` and `terminal` (while it runs),
-//! `outcome` (what its end means), `report` (the JSON for `--report`).
+//! image to boot from; `tree`, `recipe` and `erofs_write` make one, `cache` keeps it), `disks`
+//! (`/in`, `/out`, `--disk`), `qemu` (the machine as a command line), `launch` (starts it; `leash`
+//! makes it end with the launcher), `pump` with `streams`, `signals` and `terminal` (while it
+//! runs), `outcome` (what its end means), `ext4` (brings `/out` home), `report` (the JSON for
+//! `--report`).
 //!
 //! Beside it: `bench` (Kiln and Linux side by side) and `syscalls` (the page made from the table).
 
 pub mod bench;
 pub mod cache;
+pub mod disks;
 pub mod erofs_write;
+pub mod ext4;
 pub mod launch;
 pub mod leash;
 pub mod options;

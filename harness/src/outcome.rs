@@ -21,6 +21,8 @@ pub struct Outcome {
     pub status: u8,
     /// The line on standard error that goes with a status that isn't the job's own.
     pub message: Option<String>,
+    /// More such lines, about what isn't worth a failure.
+    pub warnings: Vec<String>,
     /// The kernel's record, or as much as is known without one.
     pub record: Map<String, Value>,
 }
@@ -50,6 +52,7 @@ impl Outcome {
         Self {
             status,
             message: Some(reason),
+            warnings: vec![],
             record,
         }
     }
@@ -94,12 +97,14 @@ pub fn judge(debug: &[u8], exit: ExitStatus) -> Outcome {
             Ok((status, message)) => Outcome {
                 status,
                 message,
+                warnings: vec![],
                 record,
             },
             Err(why) => {
                 let mut outcome = Outcome {
                     status: FAILED,
                     message: None,
+                    warnings: vec![],
                     record,
                 };
                 outcome.fail(why);

@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         }
         Err(NoRun::Bad(why)) => (Outcome::failed(why), options::report_of(&args)),
     };
+    outcome.warnings.iter().for_each(|line| say(line));
     if let Some(message) = &outcome.message {
         say(message);
     }
