@@ -364,6 +364,11 @@ impl<P> PageMap<P> {
         self.any(range, |chunk| chunk.writeback | chunk.dirty)
     }
 
+    /// Whether any page of the range is loading or under write-back.
+    pub fn any_busy(&self, range: Range<u64>) -> bool {
+        self.any(range, |chunk| chunk.writeback | chunk.loading)
+    }
+
     fn any(&self, range: Range<u64>, bits: impl Fn(&Chunk<P>) -> u16) -> bool {
         if range.is_empty() {
             return false;

@@ -217,6 +217,11 @@ impl UserTables {
         Ok(())
     }
 
+    /// Whether something is mapped at `va`.
+    pub(crate) fn is_mapped(&self, va: UserAddr) -> bool {
+        self.find(va.raw()).is_some_and(|entry| entry.load(Ordering::Relaxed) & OWNED != 0)
+    }
+
     /// What is mapped at `va`.
     pub(crate) fn lookup(&self, va: UserAddr) -> Option<Mapped> {
         let entry = self.find(va.raw())?.load(Ordering::Acquire);

@@ -1,0 +1,178 @@
+//! What lies behind an area: nothing, or a file's pages.
+//!
+//! [`MappedFile`] is the link between a space and a [`Mapping`]: as long as one lives, the mapping
+//! knows the space and can unmap or write-protect its pages there.
+
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+
+use kiln_core::errno::Errno;
+use kiln_core::vma::{Area, Backing};
+
+use super::mapping::Mapping;
+use super::space::AddressSpace;
+use crate::mm::kmem;
+
+/// An area of a program's memory.
+pub(super) type VmArea = Area<Object>;
+
+/// How `/proc/PID/maps` names a mapped file; holding it keeps the file open.
+pub(crate) trait MapName: Send + Sync {
+    /// Device (as `st_dev`) and inode number.
+    fn identity(&self) -> (u64, u64);
+    /// Appends the path.
+    fn path(&self, out: &mut Vec<u8>);
+}
+
+/// A file as a program may map it; what `mmap` of an open file answers.
+#[derive(Clone)]
+pub(crate) struct FileMapping {
+    /// Its pages; `None` for a file that is mapped as fresh memory, as `/dev/zero` is.
+    pub(crate) mapping: Option<Arc<Mapping>>,
+    /// Its name in `/proc/PID/maps`.
+    pub(crate) name: Option<Arc<dyn MapName>>,
+    /// It was opened for reading.
+    pub(crate) readable: bool,
+    /// It was opened for writing: a shared mapping may be made writable.
+    pub(crate) writable: bool,
+    /// It lies on a file system mounted `noexec`.
+    pub(crate) no_exec: bool,
+}
+
+/// What lies behind an area.
+#[derive(Clone)]
+pub(crate) enum Object {
+    /// Fresh memory, private to the space (or to it and its forks, until one writes).
+    Anonymous,
+    /// A file from a byte offset on, a multiple of the page size.
+    File {
+        /// The file.
+        file: Arc<MappedFile>,
+        /// Where in it the area begins.
+        offset: u64,
+    },
+}
+
+impl Object {
+    /// The file's pages behind an area.
+    pub(super) fn mapping(&self) -> Option<(&Arc<Mapping>, u64)> {
+        match self {
+            Self::Anonymous => None,
+            Self::File { file, offset } => Some((&file.mapping, *offset)),
+        }
+    }
+}
+
+impl Backing for Object {
+    fn advanced(&self, bytes: u64) -> Self {
+        match self {
+            Self::Anonymous => Self::Anonymous,
+            Self::File { file, offset } => Self::File {
+                file: file.clone(),
+                offset: offset + bytes,
+            },
+        }
+    }
+
+    fn continues(&self, bytes: u64, next: &Self) -> bool {
+        match (self, next) {
+            (Self::Anonymous, Self::Anonymous) => true,
+            (
+                Self::File { file, offset },
+                Self::File {
+                    file: next_file,
+                    offset: next_offset,
+                },
+            ) => offset + bytes == *next_offset && file.is_same(next_file),
+            _ => false,
+        }
+    }
+}
+
+/// A file mapped into one space, by one call or one program image.
+pub(crate) struct MappedFile {
+    pub(super) mapping: Arc<Mapping>,
+    pub(super) name: Option<Arc<dyn MapName>>,
+    /// The mapping's note of the space.
+    registration: u64,
+    /// Whether the note says that the space may write to the file's pages.
+    shared: bool,
+}
+
+impl MappedFile {
+    /// Tells the mapping that the space maps it.
+    pub(super) fn new(
+        space: &Arc<AddressSpace>,
+        mapping: Arc<Mapping>,
+        name: Option<Arc<dyn MapName>>,
+        shared: bool,
+    ) -> Result<Arc<Self>, Errno> {
+        let _charge = kmem::charge(size_of::<Self>() + 2 * size_of::<usize>())?;
+        let registration = mapping.register(Arc::downgrade(space), shared)?;
+        Ok(Arc::new(Self {
+            mapping,
+            name,
+            registration,
+            shared,
+        }))
+    }
+
+    /// The same file mapped into a child.
+    pub(super) fn for_child(&self, child: &Arc<AddressSpace>) -> Result<Arc<Self>, Errno> {
+        Self::new(child, self.mapping.clone(), self.name.clone(), self.shared)
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.mapping, &other.mapping)
+            && match (&self.name, &other.name) {
+                (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+                (a, b) => a.is_none() && b.is_none(),
+            }
+    }
+}
+
+impl Drop for MappedFile {
+    fn drop(&mut self) {
+        self.mapping.unregister(self.registration, self.shared);
+    }
+}
+
+/// The spaces that map a file, in the order they came.
+#[derive(Default)]
+pub(super) struct Mappers {
+    list: Vec<(u64, Weak<AddressSpace>)>,
+    last: u64,
+}
+
+impl Mappers {
+    pub(super) const fn new() -> Self {
+        Self {
+            list: Vec::new(),
+            last: 0,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Adds a space; its registration, never 0.
+    pub(super) fn add(&mut self, space: Weak<AddressSpace>) -> Result<u64, Errno> {
+        self.list.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        self.last += 1;
+        self.list.push((self.last, space));
+        Ok(self.last)
+    }
+
+    pub(super) fn remove(&mut self, registration: u64) -> Option<Weak<AddressSpace>> {
+        let at = self.list.binary_search_by_key(&registration, |(id, _)| *id);
+        at.ok().map(|at| self.list.remove(at).1)
+    }
+
+    /// The next space after the given registration.
+    pub(super) fn next(&self, after: u64) -> Option<(u64, Arc<AddressSpace>)> {
+        let at = self.list.partition_point(|(id, _)| *id <= after);
+        let mut rest = self.list.get(at..).unwrap_or_default().iter();
+        rest.find_map(|(id, space)| Some((*id, space.upgrade()?)))
+    }
+}

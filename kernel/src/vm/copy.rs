@@ -1,0 +1,276 @@
+//! Bytes and values to and from a program's memory.
+//!
+//! The copying itself is `mm::user`'s; a fault comes back from it with the address, is resolved
+//! here, and the copy goes on where it stopped. All of this works on the space that is loaded, the
+//! running thread's own.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use kiln_core::addr::UserAddr;
+use kiln_core::errno::Errno;
+use kiln_core::num::u64_of;
+
+use super::fault::{Access, rest_of_page};
+use super::space::AddressSpace;
+use crate::mm::frame::FrameRef;
+use crate::mm::user::{self, CopyFault};
+
+/// A value that lies in memory as its bytes, little-endian, without padding that matters.
+pub(crate) trait Plain: Sized {
+    /// Bytes it takes.
+    const SIZE: usize;
+    /// Writes it to exactly [`Plain::SIZE`] bytes.
+    fn store(&self, out: &mut [u8]);
+    /// Reads it from exactly [`Plain::SIZE`] bytes.
+    fn load(bytes: &[u8]) -> Self;
+}
+
+macro_rules! plain_integers {
+    ($($int:ty)*) => {$(
+        impl Plain for $int {
+            const SIZE: usize = size_of::<$int>();
+            fn store(&self, out: &mut [u8]) {
+                for (to, from) in out.iter_mut().zip(self.to_le_bytes()) {
+                    *to = from;
+                }
+            }
+            fn load(bytes: &[u8]) -> Self {
+                let mut raw = [0; size_of::<$int>()];
+                for (to, from) in raw.iter_mut().zip(bytes) {
+                    *to = *from;
+                }
+                Self::from_le_bytes(raw)
+            }
+        }
+    )*};
+}
+
+plain_integers!(u8 i8 u16 i16 u32 i32 u64 i64 usize isize);
+
+impl Plain for UserAddr {
+    const SIZE: usize = 8;
+    fn store(&self, out: &mut [u8]) {
+        self.raw().store(out);
+    }
+    fn load(bytes: &[u8]) -> Self {
+        Self::new(u64::load(bytes))
+    }
+}
+
+impl<T: Plain + Copy + Default, const N: usize> Plain for [T; N] {
+    const SIZE: usize = N * T::SIZE;
+    fn store(&self, out: &mut [u8]) {
+        for (value, part) in self.iter().zip(out.chunks_exact_mut(T::SIZE)) {
+            value.store(part);
+        }
+    }
+    fn load(bytes: &[u8]) -> Self {
+        let mut values = [T::default(); N];
+        for (value, part) in values.iter_mut().zip(bytes.chunks_exact(T::SIZE)) {
+            *value = T::load(part);
+        }
+        values
+    }
+}
+
+/// Largest [`Plain`] value that goes through the stack.
+const VALUE_MAX: usize = 512;
+
+impl AddressSpace {
+    /// Repeats `attempt`, which starts at the byte it is given, until all `len` bytes are copied
+    /// or a fault can't be resolved; the bytes copied.
+    pub(super) fn with_faults(
+        self: &Arc<Self>,
+        len: usize,
+        mut attempt: impl FnMut(usize) -> Result<(), CopyFault>,
+    ) -> usize {
+        let mut done = 0;
+        while let Err(fault) = attempt(done) {
+            done = (done + fault.done).min(len);
+            let access = if fault.write {
+                Access::Write
+            } else {
+                Access::Read
+            };
+            if self.fault(fault.addr, access).is_err() {
+                return done;
+            }
+        }
+        len
+    }
+
+    /// Copies from the program as far as its memory goes; the bytes copied.
+    pub(crate) fn copy_in_some(self: &Arc<Self>, dst: &mut [u8], src: UserAddr) -> usize {
+        self.with_faults(dst.len(), |done| {
+            let rest = dst.get_mut(done..).unwrap_or_default();
+            user::copy_in(rest, advance(src, done))
+        })
+    }
+
+    /// Copies to the program as far as its memory goes; the bytes copied.
+    pub(crate) fn copy_out_some(self: &Arc<Self>, dst: UserAddr, src: &[u8]) -> usize {
+        self.with_faults(src.len(), |done| {
+            user::copy_out(advance(dst, done), src.get(done..).unwrap_or_default())
+        })
+    }
+
+    /// Copies from the program.
+    ///
+    /// # Errors
+    /// `EFAULT`.
+    pub(crate) fn copy_in(self: &Arc<Self>, dst: &mut [u8], src: UserAddr) -> Result<(), Errno> {
+        whole(self.copy_in_some(dst, src), dst.len())
+    }
+
+    /// Copies to the program.
+    ///
+    /// # Errors
+    /// `EFAULT`.
+    pub(crate) fn copy_out(self: &Arc<Self>, dst: UserAddr, src: &[u8]) -> Result<(), Errno> {
+        whole(self.copy_out_some(dst, src), src.len())
+    }
+
+    /// Zeroes the program's memory.
+    ///
+    /// # Errors
+    /// `EFAULT`.
+    pub(crate) fn zero_out(self: &Arc<Self>, dst: UserAddr, len: usize) -> Result<(), Errno> {
+        whole(self.zero_out_some(dst, len), len)
+    }
+
+    pub(super) fn zero_out_some(self: &Arc<Self>, dst: UserAddr, len: usize) -> usize {
+        self.with_faults(len, |done| user::zero_out(advance(dst, done), len - done))
+    }
+
+    pub(super) fn frame_to_user(
+        self: &Arc<Self>,
+        frame: &FrameRef,
+        offset: usize,
+        dst: UserAddr,
+        len: usize,
+    ) -> usize {
+        self.with_faults(len, |done| {
+            user::frame_to_user(frame, offset + done, advance(dst, done), len - done)
+        })
+    }
+
+    pub(super) fn user_to_frame(
+        self: &Arc<Self>,
+        src: UserAddr,
+        frame: &FrameRef,
+        offset: usize,
+        len: usize,
+    ) -> usize {
+        self.with_faults(len, |done| {
+            user::user_to_frame(advance(src, done), frame, offset + done, len - done)
+        })
+    }
+
+    /// Reads a value.
+    ///
+    /// # Errors
+    /// `EFAULT`.
+    pub(crate) fn read_val<T: Plain>(self: &Arc<Self>, src: UserAddr) -> Result<T, Errno> {
+        const { assert!(T::SIZE <= VALUE_MAX) };
+        let mut buffer = [0; VALUE_MAX];
+        let bytes = buffer.get_mut(..T::SIZE).unwrap_or_default();
+        self.copy_in(bytes, src)?;
+        Ok(T::load(bytes))
+    }
+
+    /// Writes a value.
+    ///
+    /// # Errors
+    /// `EFAULT`.
+    pub(crate) fn write_val<T: Plain>(
+        self: &Arc<Self>,
+        dst: UserAddr,
+        value: &T,
+    ) -> Result<(), Errno> {
+        const { assert!(T::SIZE <= VALUE_MAX) };
+        let mut buffer = [0; VALUE_MAX];
+        let bytes = buffer.get_mut(..T::SIZE).unwrap_or_default();
+        value.store(bytes);
+        self.copy_out(dst, bytes)
+    }
+
+    /// Reads a 32-bit word in one access, as futexes need it.
+    ///
+    /// # Errors
+    /// `EFAULT`.
+    pub(crate) fn load_u32(self: &Arc<Self>, src: UserAddr) -> Result<u32, Errno> {
+        let mut value = 0;
+        let done = self.with_faults(4, |_| {
+            value = user::load_u32(src)?;
+            Ok(())
+        });
+        whole(done, 4).map(|()| value)
+    }
+
+    /// Replaces a 32-bit word when it is `old`, in one access; what it was.
+    ///
+    /// # Errors
+    /// `EFAULT`.
+    pub(crate) fn compare_exchange_u32(
+        self: &Arc<Self>,
+        at: UserAddr,
+        old: u32,
+        new: u32,
+    ) -> Result<u32, Errno> {
+        let mut was = 0;
+        let done = self.with_faults(4, |_| {
+            was = user::compare_exchange_u32(at, old, new)?;
+            Ok(())
+        });
+        whole(done, 4).map(|()| was)
+    }
+
+    /// Reads a NUL-terminated string of at most `max` bytes, without its NUL.
+    ///
+    /// # Errors
+    /// `EFAULT`; `ENAMETOOLONG` when no NUL came within `max` bytes and one more; `ENOMEM`.
+    pub(crate) fn copy_str(self: &Arc<Self>, src: UserAddr, max: usize) -> Result<Vec<u8>, Errno> {
+        let mut out = Vec::new();
+        loop {
+            let at = advance(src, out.len());
+            // Never past the page the string may end in.
+            let room = (max + 1 - out.len()).min(rest_of_page(at)).min(256);
+            if room == 0 {
+                return Err(Errno::ENAMETOOLONG);
+            }
+            let mut buffer = [0; 256];
+            let part = buffer.get_mut(..room).unwrap_or_default();
+            self.copy_in(part, at)?;
+            let end = part.iter().position(|byte| *byte == 0);
+            let bytes = part.get(..end.unwrap_or(room)).unwrap_or_default();
+            out.try_reserve(bytes.len()).map_err(|_| Errno::ENOMEM)?;
+            out.extend_from_slice(bytes);
+            if end.is_some() {
+                return Ok(out);
+            }
+        }
+    }
+
+    /// A path argument: a string of fewer than 4096 bytes.
+    ///
+    /// # Errors
+    /// As [`AddressSpace::copy_str`].
+    pub(crate) fn copy_path(self: &Arc<Self>, src: UserAddr) -> Result<Vec<u8>, Errno> {
+        self.copy_str(src, 4095)
+    }
+}
+
+/// The address `bytes` further on; one that can't be reached when that wraps.
+pub(super) fn advance(addr: UserAddr, bytes: usize) -> UserAddr {
+    addr.checked_add(u64_of(bytes))
+        .unwrap_or(UserAddr::new(u64::MAX))
+}
+
+fn whole(done: usize, len: usize) -> Result<(), Errno> {
+    if done == len {
+        Ok(())
+    } else {
+        Err(Errno::EFAULT)
+    }
+}

@@ -1,0 +1,433 @@
+//! The fault handler: gives a program the page it touched, or says why not.
+//!
+//! Private memory gets a frame of its own: zeros, or a copy of the file's page at the first write.
+//! A read of a file's page maps the page itself, and those around it that are in memory already.
+//! A write to a shared file page tells the mapping first, so that it is written back.
+
+use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
+
+use kiln_core::addr::{PAGE_SIZE, UserAddr};
+use kiln_core::errno::Errno;
+use kiln_core::num::{u64_of, usize_of};
+use kiln_core::vma::{AreaFlags, Prot};
+
+use super::area::{Object, VmArea};
+use super::mapping::{Mapping, Unmappable};
+use super::reclaim::{alloc_frame, alloc_zeroed_frame, make_room};
+use super::space::{AddressSpace, Areas, PAGE, STACK_GAP};
+use crate::mm::frame::{FrameRef, OutOfMemory};
+use crate::mm::paging::{Gather, PageFlags};
+
+/// What the program tried to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Access {
+    /// A load.
+    Read,
+    /// A store.
+    Write,
+    /// An instruction fetch.
+    Exec,
+}
+
+/// Why it couldn't.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum FaultError {
+    /// Nothing is mapped there: SIGSEGV, `SEGV_MAPERR`.
+    Maperr,
+    /// The area forbids it: SIGSEGV, `SEGV_ACCERR`.
+    Accerr,
+    /// Past the end of the mapped file, or it can't be read: SIGBUS, `BUS_ADRERR`.
+    BusAdrerr,
+    /// No memory: the killer's turn.
+    Oom,
+}
+
+impl From<Errno> for FaultError {
+    fn from(error: Errno) -> Self {
+        if error == Errno::ENOMEM {
+            Self::Oom
+        } else {
+            Self::BusAdrerr
+        }
+    }
+}
+
+impl From<OutOfMemory> for FaultError {
+    fn from(_: OutOfMemory) -> Self {
+        Self::Oom
+    }
+}
+
+/// Pages mapped around a fault in a file, aligned (`fault_around_bytes`).
+const AROUND: u64 = 16 * PAGE;
+
+/// How one attempt at a fault ended.
+enum Attempt {
+    Done,
+    /// Something changed meanwhile, or memory for tables had to be made.
+    Again,
+}
+
+impl AddressSpace {
+    /// Resolves a fault at `addr`. May sleep.
+    ///
+    /// # Errors
+    /// [`FaultError`].
+    pub(crate) fn fault(
+        self: &Arc<Self>,
+        addr: UserAddr,
+        access: Access,
+    ) -> Result<(), FaultError> {
+        let addr = addr.raw();
+        let page = addr & !(PAGE - 1);
+        loop {
+            let areas = self.read_areas();
+            let Some(area) = areas.map.first_ending_above(addr) else {
+                return Err(FaultError::Maperr);
+            };
+            if area.start > addr {
+                let grows = area.flags.contains(AreaFlags::GROWS_DOWN);
+                drop(areas);
+                if !grows {
+                    return Err(FaultError::Maperr);
+                }
+                self.grow_stack(addr)?;
+                continue;
+            }
+            check(area, access)?;
+            let outcome = self.resolve(area, page, access == Access::Write);
+            // A dirty page counts only now: write-back may take other spaces' locks.
+            let throttle = matches!(outcome, Ok(Attempt::Done)) && shared_write(area, access);
+            let mapping = throttle.then(|| area.backing.mapping().map(|(m, _)| m.clone()));
+            drop(areas);
+            if let Attempt::Done = outcome? {
+                if let Some(mapping) = mapping.flatten() {
+                    mapping.throttle();
+                }
+                self.minor_faults.fetch_add(1, Ordering::Relaxed);
+                return Ok(());
+            }
+        }
+    }
+
+    /// Makes the page at `page` accessible as the area allows.
+    fn resolve(&self, area: &VmArea, page: u64, write: bool) -> Result<Attempt, FaultError> {
+        match &area.backing {
+            Object::Anonymous => self.resolve_anonymous(area, page, write),
+            Object::File { file, offset } => {
+                let index = (offset + (page - area.start)) / PAGE;
+                if area.is_shared() {
+                    self.resolve_shared(area, page, &file.mapping, index, write)
+                } else if write {
+                    self.resolve_private_write(area, page, &file.mapping, index)
+                } else {
+                    self.resolve_file_read(area, page, &file.mapping, index)
+                }
+            }
+        }
+    }
+
+    fn resolve_anonymous(
+        &self,
+        area: &VmArea,
+        page: u64,
+        write: bool,
+    ) -> Result<Attempt, FaultError> {
+        let flags = page_flags(area.prot, true);
+        // Absent in nearly all cases: have the frame ready before the lock is taken.
+        let frame = alloc_zeroed_frame()?;
+        let mut tables = self.tables.lock();
+        if !tables.is_mapped(UserAddr::new(page)) {
+            let mapped = tables.map(UserAddr::new(page), frame, flags);
+            drop(tables);
+            return or_make_room(mapped);
+        }
+        drop(tables);
+        drop(frame);
+        if write {
+            return self.own_page(area, page);
+        }
+        Ok(Attempt::Done)
+    }
+
+    /// Makes a page that is mapped read-only in a private, writable area writable: as it is when
+    /// nobody else has it, else as a copy.
+    fn own_page(&self, area: &VmArea, page: u64) -> Result<Attempt, FaultError> {
+        let va = UserAddr::new(page);
+        let flags = page_flags(area.prot, true);
+        let mut gather = Gather::new();
+        let mut tables = self.tables.lock();
+        let Some(mapped) = tables.lookup(va) else {
+            return Ok(Attempt::Again);
+        };
+        if mapped.flags.contains(PageFlags::WRITE) {
+            return Ok(Attempt::Done);
+        }
+        // One owner is the table entry, the other is `mapped` itself.
+        if mapped.frame.count() == 2 {
+            tables.set_flags(va, mapped.flags | flags, &mut gather);
+            return Ok(Attempt::Done);
+        }
+        drop(tables);
+        let copy = alloc_frame()?;
+        copy.copy_from(&mapped.frame);
+        let mut tables = self.tables.lock();
+        match tables.lookup(va) {
+            Some(now) if now.frame.addr() == mapped.frame.addr() => {
+                let replaced = tables.replace(va, copy, flags, &mut gather);
+                drop(tables);
+                // What is mapped under the lock can be replaced under it.
+                Ok(if replaced.is_ok() {
+                    Attempt::Done
+                } else {
+                    Attempt::Again
+                })
+            }
+            _ => Ok(Attempt::Again),
+        }
+    }
+
+    fn resolve_private_write(
+        &self,
+        area: &VmArea,
+        page: u64,
+        mapping: &Mapping,
+        index: u64,
+    ) -> Result<Attempt, FaultError> {
+        let va = UserAddr::new(page);
+        if self.tables.lock().is_mapped(va) {
+            return self.own_page(area, page);
+        }
+        let source = self.file_page(mapping, index)?;
+        let copy = alloc_frame()?;
+        copy.copy_from(&source);
+        let mut tables = self.tables.lock();
+        if tables.is_mapped(va) {
+            return Ok(Attempt::Again);
+        }
+        let mapped = tables.map(va, copy, page_flags(area.prot, true));
+        drop(tables);
+        or_make_room(mapped)
+    }
+
+    fn resolve_file_read(
+        &self,
+        area: &VmArea,
+        page: u64,
+        mapping: &Mapping,
+        index: u64,
+    ) -> Result<Attempt, FaultError> {
+        let flags = page_flags(area.prot, false);
+        match self.map_around(area, page, mapping, index, flags) {
+            Ok(()) => Ok(Attempt::Done),
+            Err(Unmappable::NoMemory) => or_make_room(Err(OutOfMemory)),
+            Err(Unmappable::Absent) => {
+                self.file_page(mapping, index)?;
+                Ok(Attempt::Again)
+            }
+        }
+    }
+
+    /// Maps the page and those of its window that are in memory and not mapped yet.
+    fn map_around(
+        &self,
+        area: &VmArea,
+        page: u64,
+        mapping: &Mapping,
+        index: u64,
+        flags: PageFlags,
+    ) -> Result<(), Unmappable> {
+        let window = page & !(AROUND - 1);
+        let start = window.max(area.start);
+        let end = (window + AROUND).min(area.end);
+        let base = index - (page - start) / PAGE;
+        let last = base + (end - start) / PAGE;
+        let mut tables = self.tables.lock();
+        mapping.for_mappable(base..last, index, &mut |at, frame| {
+            let va = UserAddr::new(start + (at - base) * PAGE);
+            if tables.is_mapped(va) {
+                return Ok(());
+            }
+            tables.map(va, frame.clone(), flags)
+        })
+    }
+
+    fn resolve_shared(
+        &self,
+        area: &VmArea,
+        page: u64,
+        mapping: &Mapping,
+        index: u64,
+        write: bool,
+    ) -> Result<Attempt, FaultError> {
+        // Nothing behind the mapping: nothing to write back, so no need to see the first write.
+        let track = mapping.has_source();
+        if !write {
+            let writable = !track && area.prot.contains(Prot::WRITE);
+            let flags = page_flags(area.prot, writable);
+            match self.map_around(area, page, mapping, index, flags) {
+                Ok(()) => return Ok(Attempt::Done),
+                Err(Unmappable::NoMemory) => return or_make_room(Err(OutOfMemory)),
+                Err(Unmappable::Absent) => {}
+            }
+            self.file_page(mapping, index)?;
+            return Ok(Attempt::Again);
+        }
+        let frame = self.file_page(mapping, index)?;
+        if track {
+            mapping.reserve(index)?;
+        }
+        self.map_shared_writable(area, page, mapping, index, frame)
+    }
+
+    fn map_shared_writable(
+        &self,
+        area: &VmArea,
+        page: u64,
+        mapping: &Mapping,
+        index: u64,
+        frame: FrameRef,
+    ) -> Result<Attempt, FaultError> {
+        let va = UserAddr::new(page);
+        let mut gather = Gather::new();
+        let mut tables = self.tables.lock();
+        // Under the tables' lock: write-back, which cleans and then write-protects, comes
+        // either before both or after both.
+        if !mapping.mark_dirty(index, &frame) {
+            return Ok(Attempt::Again);
+        }
+        let flags = page_flags(area.prot, true);
+        let mapped = match tables.replace(va, frame, flags, &mut gather) {
+            Ok(()) => Ok(()),
+            Err(frame) => tables.map(va, frame, flags),
+        };
+        drop(tables);
+        or_make_room(mapped)
+    }
+
+    /// The file's page, read if it has to be.
+    fn file_page(&self, mapping: &Mapping, index: u64) -> Result<FrameRef, FaultError> {
+        if let Some(frame) = mapping.cached(index) {
+            return Ok(frame);
+        }
+        if mapping.has_source() {
+            self.major_faults.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(mapping.page(index)?)
+    }
+
+    /// Extends the area above `addr`, which grows down, to it.
+    fn grow_stack(&self, addr: u64) -> Result<(), FaultError> {
+        let mut areas = self.write_areas();
+        let Some(area) = areas.map.first_ending_above(addr) else {
+            return Err(FaultError::Maperr);
+        };
+        if area.start <= addr {
+            return Ok(());
+        }
+        let (start, end, prot) = (area.start, area.end, area.prot);
+        if !area.flags.contains(AreaFlags::GROWS_DOWN) {
+            return Err(FaultError::Maperr);
+        }
+        let new_start = addr & !(PAGE - 1);
+        let limits = self.limits();
+        let grown = areas.map.total_bytes() + (start - new_start);
+        if end - new_start > limits.stack || grown > limits.address_space {
+            return Err(FaultError::Maperr);
+        }
+        if !has_gap(&areas, new_start) || new_start < super::space::MIN_ADDR {
+            return Err(FaultError::Maperr);
+        }
+        if prot.is_empty() || !areas.map.grow_down(start, new_start) {
+            return Err(FaultError::Maperr);
+        }
+        self.note_peak(&areas);
+        Ok(())
+    }
+
+    /// Makes all pages of a range present, as `MAP_POPULATE` and `mlock` do; stops silently at
+    /// the first that can't be.
+    pub(super) fn populate(
+        self: &Arc<Self>,
+        start: u64,
+        end: u64,
+        write: bool,
+    ) -> Result<(), FaultError> {
+        let mut page = start;
+        while page < end {
+            let writable = write && {
+                let areas = self.read_areas();
+                let area = areas.map.find(page).ok_or(FaultError::Maperr)?;
+                // Shared pages aren't made dirty before the program writes.
+                area.prot.contains(Prot::WRITE) && !area.is_shared()
+            };
+            let access = if writable {
+                Access::Write
+            } else {
+                Access::Read
+            };
+            self.fault(UserAddr::new(page), access)?;
+            page += PAGE;
+        }
+        Ok(())
+    }
+}
+
+/// Whether the area allows the access. As on x86, what can be written or executed can be read.
+fn check(area: &VmArea, access: Access) -> Result<(), FaultError> {
+    let allowed = match access {
+        Access::Read => !area.prot.is_empty(),
+        Access::Write => area.prot.contains(Prot::WRITE),
+        Access::Exec => area.prot.contains(Prot::EXEC),
+    };
+    if allowed {
+        Ok(())
+    } else {
+        Err(FaultError::Accerr)
+    }
+}
+
+fn shared_write(area: &VmArea, access: Access) -> bool {
+    access == Access::Write && area.is_shared()
+}
+
+/// Whether nothing but another growing area lies within the guard gap below `new_start`.
+fn has_gap(areas: &Areas, new_start: u64) -> bool {
+    let below = areas.map.last_ending_below(new_start);
+    below.is_none_or(|area| {
+        area.prot.is_empty()
+            || area.flags.contains(AreaFlags::GROWS_DOWN)
+            || new_start - area.end >= STACK_GAP
+    })
+}
+
+/// The bits of a table entry for a page of an area; `writable`: writes need no fault of their own.
+pub(super) fn page_flags(prot: Prot, writable: bool) -> PageFlags {
+    let mut flags = PageFlags::empty();
+    flags.set(PageFlags::WRITE, writable && prot.contains(Prot::WRITE));
+    flags.set(PageFlags::EXEC, prot.contains(Prot::EXEC));
+    flags
+}
+
+/// Tables ran out of frames under the spin lock: make room without it, and try again.
+fn or_make_room(mapped: Result<(), OutOfMemory>) -> Result<Attempt, FaultError> {
+    match mapped {
+        Ok(()) => Ok(Attempt::Done),
+        Err(OutOfMemory) => {
+            make_room()?;
+            Ok(Attempt::Again)
+        }
+    }
+}
+
+/// Bytes from an address to the end of its page.
+pub(super) fn rest_of_page(addr: UserAddr) -> usize {
+    PAGE_SIZE - addr.page_offset()
+}
+
+/// Pages that a range of bytes touches.
+pub(super) fn touched(addr: UserAddr, len: usize) -> usize {
+    let last = addr.raw().saturating_add(u64_of(len.max(1)) - 1);
+    usize_of(last / PAGE - addr.raw() / PAGE) + 1
+}

@@ -1,0 +1,42 @@
+//! Virtual memory: address spaces, faults, and the page cache.
+//!
+//! - [`AddressSpace`] (`space`): the areas of a process under a sleeping lock and its page tables
+//!   under a spin lock. `map`, `remap`, `advise` change it, `fault` fills it, `copy` and [`iter`]
+//!   move bytes in and out of it, `maps` describes it.
+//! - [`Mapping`] (`mapping`): the pages of one file, read ahead, written back (`writeback`) and
+//!   given up (`reclaim`). A filesystem supplies a [`PageSource`].
+//! - [`loader`]: builds the address space of a new program.
+//!
+//! Lock order: a space's areas, then a space's tables, then a mapping's pages; the last two are
+//! spin locks and never held across a wait, a copy from or to a program, or a charge. A mapping's
+//! pages are removed from its index before they are unmapped, and mapped only while they are seen
+//! in it, so that no page stays mapped after its truncation.
+//!
+//! Anonymous memory has no object behind it: its pages belong to the page tables alone, and a
+//! frame that only one table entry owns may be written to.
+
+mod advise;
+mod area;
+mod copy;
+mod fault;
+mod fork;
+pub(crate) mod iter;
+pub(crate) mod loader;
+mod lock;
+mod map;
+mod mapping;
+mod maps;
+mod readahead;
+pub(crate) mod reclaim;
+mod remap;
+mod space;
+pub(crate) mod writeback;
+
+pub(crate) use area::{FileMapping, MapName};
+pub(crate) use copy::Plain;
+pub(crate) use fault::{Access, FaultError};
+pub(crate) use iter::{IoDst, IoSrc, IoVec};
+pub(crate) use map::MapRequest;
+pub(crate) use mapping::{Mapping, PageSource};
+pub(crate) use reclaim::{alloc_frame, alloc_zeroed_frame};
+pub(crate) use space::{AddressSpace, MemoryLimits, ProgramInfo};

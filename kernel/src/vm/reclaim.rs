@@ -1,0 +1,153 @@
+//! Frames when they run short: clean pages of files are given up.
+//!
+//! A clock's hand moves over the mappings that have a source, chunk of pages by chunk. Whoever
+//! allocates through [`alloc_frame`] moves it, early enough that those who allocate without it
+//! (page tables, the heap) seldom find memory at its end.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::{Arc, Weak};
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use super::mapping::Mapping;
+use super::writeback;
+use crate::mm::frame::{self, FrameRef, OutOfMemory};
+use crate::mm::kmem;
+use crate::sync::SpinLock;
+
+/// What an entry of the clock takes.
+const ENTRY_BYTES: usize = 64;
+/// Frames given up at once.
+const BATCH: usize = 64;
+/// Chunks looked at under one lock.
+const STRIDE: usize = 16;
+/// Allocations between two looks at how much is free.
+const CHECK_EVERY: usize = 32;
+/// Turns of the hand before it gives in: a hot page lives through one.
+const TURNS: usize = 3;
+/// How often an allocation waits for write-back before memory counts as full.
+const PATIENCE: usize = 50;
+
+struct Clock {
+    files: BTreeMap<u64, Weak<Mapping>>,
+    file: u64,
+    page: u64,
+}
+
+static CLOCK: SpinLock<Clock> = SpinLock::new(Clock {
+    files: BTreeMap::new(),
+    file: 0,
+    page: 0,
+});
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+/// A frame with whatever was in it, at the cost of cached pages if need be. May sleep.
+///
+/// # Errors
+/// [`OutOfMemory`] when nothing can be given up any more.
+pub(crate) fn alloc_frame() -> Result<FrameRef, OutOfMemory> {
+    if ALLOCATIONS
+        .fetch_add(1, Ordering::Relaxed)
+        .is_multiple_of(CHECK_EVERY)
+    {
+        keep_reserve();
+    }
+    loop {
+        match FrameRef::alloc() {
+            Ok(frame) => return Ok(frame),
+            Err(OutOfMemory) => make_room()?,
+        }
+    }
+}
+
+/// As [`alloc_frame`], zeroed.
+///
+/// # Errors
+/// As there.
+pub(crate) fn alloc_zeroed_frame() -> Result<FrameRef, OutOfMemory> {
+    let frame = alloc_frame()?;
+    frame.zero(0, kiln_core::addr::PAGE_SIZE);
+    Ok(frame)
+}
+
+/// Gives cached pages up when little memory is free.
+fn keep_reserve() {
+    let stats = frame::stats();
+    if stats.free < (stats.total / 64).max(CHECK_EVERY * 2) {
+        reclaim(BATCH);
+    }
+}
+
+/// Frees a few frames, waiting for write-back when there is nothing clean.
+///
+/// # Errors
+/// [`OutOfMemory`] when nothing can be given up any more.
+pub(super) fn make_room() -> Result<(), OutOfMemory> {
+    for _ in 0..PATIENCE {
+        if reclaim(BATCH) > 0 || frame::stats().free > 0 {
+            return Ok(());
+        }
+        if !writeback::wait_for_progress() {
+            break;
+        }
+    }
+    Err(OutOfMemory)
+}
+
+/// Moves the clock's hand until `target` frames are free or it has gone round; those freed.
+pub(crate) fn reclaim(target: usize) -> usize {
+    let mut freed = 0;
+    let mut turns = 0;
+    while freed < target && turns < TURNS {
+        let Some((id, file, page)) = under_hand() else {
+            turns += 1;
+            continue;
+        };
+        let next = file.and_then(|file| file.evict(page, STRIDE, &mut freed));
+        let mut clock = CLOCK.lock();
+        // Somebody else may have moved it meanwhile; that does no harm.
+        (clock.file, clock.page) = match next {
+            Some(page) => (id, page),
+            None => (id + 1, 0),
+        };
+    }
+    freed
+}
+
+/// What the hand points at; `None`, and it is at the start again, when it went past the end.
+fn under_hand() -> Option<(u64, Option<Arc<Mapping>>, u64)> {
+    let mut clock = CLOCK.lock();
+    let (from, page) = (clock.file, clock.page);
+    let found = clock.files.range(from..).next();
+    let found = found.map(|(id, file)| (*id, file.upgrade()));
+    match found {
+        Some((id, file)) => Some((id, file, if id == from { page } else { 0 })),
+        None => {
+            (clock.file, clock.page) = (0, 0);
+            None
+        }
+    }
+}
+
+/// Enters a mapping, which is about to have pages that can be given up.
+pub(super) fn register(mapping: &Mapping) {
+    if !mapping.has_source() || mapping.is_reclaimable() {
+        return;
+    }
+    // Without an entry its pages just stay until it goes.
+    if kmem::charge(ENTRY_BYTES).is_ok() {
+        let old = CLOCK
+            .lock()
+            .files
+            .insert(mapping.id(), mapping.me().clone());
+        drop(old);
+        mapping.set_reclaimable();
+    }
+}
+
+/// Forgets a mapping that goes.
+pub(super) fn unregister(mapping: &Mapping) {
+    if mapping.is_reclaimable() {
+        let old = CLOCK.lock().files.remove(&mapping.id());
+        drop(old);
+    }
+}

@@ -1,0 +1,240 @@
+//! Write-back: dirty pages go to their files' sources, in the background and on demand.
+//!
+//! A mapping with dirty pages is held by a list, so that it lives until it is clean. A kernel
+//! thread, started by the first dirty page, writes when many pages are dirty or old. A writer who
+//! makes too many dirty writes some of its own file's itself.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ops::Range;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use kiln_core::errno::Errno;
+
+use super::mapping::Mapping;
+use super::space::PAGE;
+use crate::arch::time;
+use crate::mm::{frame, kmem};
+use crate::sched::{self, Mode, Thread, WaitQueue};
+use crate::sync::{Once, SpinLock};
+
+/// Most pages written by one call of a source.
+const BATCH: u64 = 128;
+/// What an entry of the list takes.
+const ENTRY_BYTES: usize = 64;
+/// How long a page stays dirty before the thread writes it, in nanoseconds.
+const INTERVAL: u64 = 5_000_000_000;
+/// How long an allocation waits for a page to become clean, in nanoseconds.
+const PROGRESS: u64 = 100_000_000;
+
+/// Dirty pages of all files.
+static DIRTY: AtomicUsize = AtomicUsize::new(0);
+/// Mappings with dirty pages.
+static FILES: SpinLock<BTreeMap<u64, Arc<Mapping>>> = SpinLock::new(BTreeMap::new());
+/// The thread sleeps here.
+static WORK: WaitQueue = WaitQueue::new();
+/// Those who need clean pages sleep here.
+static PROGRESSED: WaitQueue = WaitQueue::new();
+/// The thread, once it runs.
+static FLUSHER: Once<Arc<Thread>> = Once::new();
+static STARTED: AtomicBool = AtomicBool::new(false);
+/// The thread shall write now.
+static WANTED: AtomicBool = AtomicBool::new(false);
+
+/// Dirty pages of all files together.
+pub(crate) fn dirty_pages() -> usize {
+    DIRTY.load(Ordering::Relaxed)
+}
+
+/// A page of the mapping became dirty; `first`: it has no other.
+pub(super) fn page_dirtied(mapping: &Mapping, first: bool) {
+    DIRTY.fetch_add(1, Ordering::Relaxed);
+    if first {
+        mapping.enlist();
+    }
+}
+
+pub(super) fn pages_cleaned(count: usize) {
+    DIRTY.fetch_sub(count, Ordering::Relaxed);
+    if count > 0 {
+        PROGRESSED.wake_all();
+    }
+}
+
+/// Asks the thread to write, and waits a little for its progress; false when nothing is dirty, or
+/// when it is the thread itself that asks.
+pub(super) fn wait_for_progress() -> bool {
+    let before = dirty_pages();
+    if before == 0 || is_flusher() {
+        return false;
+    }
+    wake();
+    let deadline = time::now_ns() + PROGRESS;
+    let fewer = || (dirty_pages() < before).then_some(());
+    let _ = PROGRESSED.wait(Mode::Uninterruptible, Some(deadline), fewer);
+    true
+}
+
+/// Pages that may be dirty before the thread starts, and before writers do it themselves.
+fn thresholds() -> (usize, usize) {
+    let total = frame::stats().total;
+    (total / 16, total / 6)
+}
+
+impl Mapping {
+    /// Writes dirty pages of the range and waits until they, and those on their way already, are
+    /// written.
+    ///
+    /// # Errors
+    /// The first error since somebody was told.
+    pub(crate) fn sync(&self, first: u64, count: u64) -> Result<(), Errno> {
+        let range = first..first.saturating_add(count);
+        self.write_back(range.clone(), usize::MAX)?;
+        self.wait_written(range)
+    }
+
+    /// As [`Mapping::sync`] for the whole file.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn sync_all(&self) -> Result<(), Errno> {
+        self.sync(0, u64::MAX)
+    }
+
+    /// Writes dirty pages of the range, `limit` at most; those written.
+    pub(super) fn write_back(&self, range: Range<u64>, limit: usize) -> Result<usize, Errno> {
+        let Some(source) = self.source().cloned() else {
+            return Ok(0);
+        };
+        let mut frames = Vec::new();
+        frames
+            .try_reserve_exact(kiln_core::num::usize_of(BATCH))
+            .map_err(|_| Errno::ENOMEM)?;
+        let mut next = range.start;
+        let mut written = 0;
+        while written < limit {
+            frames.clear();
+            let Some(first) = self.begin_write(next..range.end, BATCH, &mut frames) else {
+                break;
+            };
+            let count = frames.len();
+            next = first + count as u64;
+            // The content must stand still, or at least become dirty again, while it is written.
+            self.write_protect(&(first..next));
+            let result = source.write_pages(first, &frames);
+            self.end_write(first, count, result);
+            written += count;
+        }
+        Ok(written)
+    }
+
+    /// Holds a writer up when too much is dirty. No lock is held but perhaps the inode's.
+    pub(super) fn throttle(&self) {
+        let dirty = dirty_pages();
+        if dirty < 64 || !self.has_source() {
+            return;
+        }
+        let (background, limit) = thresholds();
+        if dirty > background {
+            wake();
+        }
+        if dirty > limit {
+            let _ = self.write_back(0..u64::MAX, 4 * kiln_core::num::usize_of(BATCH));
+        }
+    }
+}
+
+impl Mapping {
+    /// Enters the mapping into the list of those with dirty pages.
+    fn enlist(&self) {
+        let Some(this) = self.me().upgrade() else {
+            return;
+        };
+        if kmem::charge(ENTRY_BYTES).is_err() {
+            // Its owner's sync still writes it; only the thread doesn't know it.
+            return;
+        }
+        let old = FILES.lock().insert(this.id(), this);
+        drop(old);
+        if !STARTED.swap(true, Ordering::AcqRel) {
+            start();
+        }
+    }
+}
+
+fn start() {
+    let spawned = sched::spawn(b"flush", Box::new(run));
+    if spawned.is_err() {
+        STARTED.store(false, Ordering::Release);
+    }
+}
+
+fn is_flusher() -> bool {
+    FLUSHER
+        .get()
+        .is_some_and(|thread| Arc::ptr_eq(thread, &sched::current()))
+}
+
+fn wake() {
+    WANTED.store(true, Ordering::Release);
+    WORK.wake_one();
+}
+
+/// The thread: every few seconds, and when asked to, writes everything.
+fn run() {
+    FLUSHER.call_once(sched::current);
+    loop {
+        let due = time::now_ns() + INTERVAL;
+        let asked = || WANTED.swap(false, Ordering::AcqRel).then_some(());
+        let _ = WORK.wait(Mode::Uninterruptible, Some(due), asked);
+        for_each_file(|file| {
+            let _ = file.write_back(0..u64::MAX, usize::MAX);
+        });
+    }
+}
+
+/// Calls `each` for every mapping with dirty pages, and forgets those that have none any more.
+fn for_each_file(mut each: impl FnMut(&Arc<Mapping>)) {
+    let mut last = 0;
+    loop {
+        let next = FILES
+            .lock()
+            .range(last + 1..)
+            .next()
+            .map(|(id, file)| (*id, file.clone()));
+        let Some((id, file)) = next else { return };
+        last = id;
+        each(&file);
+        let mut files = FILES.lock();
+        let gone = if file.dirty_pages() == 0 {
+            files.remove(&id)
+        } else {
+            None
+        };
+        drop(files);
+        // Perhaps the last handle of a file that was deleted: with no lock held.
+        drop(gone);
+    }
+}
+
+/// Writes everything that is dirty and waits until it is written.
+///
+/// # Errors
+/// The first error of any file; all are tried.
+pub(crate) fn sync_everything() -> Result<(), Errno> {
+    let mut result = Ok(());
+    for_each_file(|file| {
+        let synced = file.sync_all();
+        if result.is_ok() {
+            result = synced;
+        }
+    });
+    result
+}
+
+/// Bytes as `/proc/meminfo` shows them.
+pub(crate) fn dirty_bytes() -> u64 {
+    dirty_pages() as u64 * PAGE
+}
