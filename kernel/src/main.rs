@@ -53,7 +53,10 @@ fn boot(start_info: u64) -> ! {
         panic::refuse(format_args!("can't boot: memory: {error:?}"));
     }
     match guarded_stacks() {
-        Ok((own, stack)) => arch::leave_boot_stack(own, stack, main),
+        Ok((own, stack)) => {
+            panic::list_stacks();
+            arch::leave_boot_stack(own, stack, main)
+        }
         Err(error) => panic::refuse(format_args!("can't boot: stacks: {error:?}")),
     }
 }

@@ -11,7 +11,7 @@ use crate::arch::trap::Fatal;
 use crate::arch::{self, DebugExit};
 use crate::drivers::{debugcon, serial};
 use crate::mm::kernel::stack_word;
-use crate::mm::stack::{self, Place};
+use crate::mm::stack::{self, Bounds, Place};
 use crate::sync::SpinLock;
 
 /// Frames in a backtrace.
@@ -130,6 +130,19 @@ impl fmt::Display for Described<'_> {
             "{name} ({mnemonic}) in {mode}, error code {:#x}",
             fault.error
         )
+    }
+}
+
+/// Says on the serial line where each of the first stacks and its guards are.
+pub(crate) fn list_stacks() {
+    for slot in (0..=BOOT_SLOT).filter(|_| serial::enabled()) {
+        let Bounds { guard, bottom, end } = Bounds::of(slot);
+        let above = Bounds::of(slot + 1).bottom;
+        let _ = writeln!(
+            serial::Serial,
+            "kiln: {}: {bottom:#x}..{end:#x}, guards {guard:#x}..{bottom:#x} and {end:#x}..{above:#x}",
+            StackName(slot)
+        );
     }
 }
 

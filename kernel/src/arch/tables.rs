@@ -18,7 +18,7 @@ use super::entry;
 pub(super) const KERNEL_CODE: u16 = 0x10;
 /// Kernel data.
 pub(super) const KERNEL_DATA: u16 = 0x18;
-/// 32-bit user code: the base of SYSRET's selectors. No program runs on it.
+/// 32-bit user code: the base of SYSRET's selectors. There is no descriptor behind it.
 pub(super) const USER_CODE_32: u16 = 0x23;
 /// User data.
 pub(super) const USER_DATA: u16 = 0x2B;
@@ -80,7 +80,9 @@ impl GdtCell {
             0x00CF_9B00_0000_FFFF, // 0x08 kernel code, 32 bits (unused; Linux has it here)
             0x00AF_9B00_0000_FFFF, // 0x10 kernel code
             0x00CF_9300_0000_FFFF, // 0x18 kernel data
-            0x00CF_FB00_0000_FFFF, // 0x20 user code, 32 bits
+            // 0x20 would be 32-bit user code. SYSRET only computes with the selector; without a
+            // descriptor no program gets into compatibility mode, for which there are no entries.
+            0,
             0x00CF_F300_0000_FFFF, // 0x28 user data
             0x00AF_FB00_0000_FFFF, // 0x30 user code
             0,

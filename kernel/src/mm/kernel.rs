@@ -99,6 +99,16 @@ pub(crate) fn is_mapped(va: u64) -> bool {
     unsafe { table::find(PHYSMAP, root(), va) }.is_some()
 }
 
+/// The words of the page at `va`, if one is mapped there. Whoever owns it may write them meanwhile.
+pub(super) fn page_words<'a>(va: u64) -> Option<&'a [AtomicU64; 512]> {
+    if !is_mapped(va) {
+        return None;
+    }
+    let page = core::ptr::with_exposed_provenance(kiln_core::num::usize_of(va & !0xFFF));
+    // SAFETY: mapped just now, and the callers look at stacks that aren't unmapped meanwhile.
+    Some(unsafe { &*page })
+}
+
 /// The word at `va`, for backtraces: `None` unless it lies in a mapped page of a kernel stack or of
 /// the image.
 pub(crate) fn stack_word(va: u64) -> Option<u64> {

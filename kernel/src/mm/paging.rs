@@ -112,7 +112,7 @@ impl Eq for Root {}
 impl Root {
     fn new() -> Result<Self, OutOfMemory> {
         let _charge = kmem::charge(size_of::<FrameRef>() + 2 * size_of::<usize>())?;
-        let frame = FrameRef::alloc_zeroed()?;
+        let frame = kmem::with_reclaim(FrameRef::alloc_zeroed)?;
         frame::population(frame.addr()).store(0, Ordering::Relaxed);
         let root = Self(Arc::new(frame));
         // SAFETY: the kernel's root is never freed.
@@ -318,7 +318,7 @@ impl Drop for UserTables {
 
 /// An empty table, owned by the entry that will name it.
 fn new_table() -> Result<u64, OutOfMemory> {
-    let addr = FrameRef::alloc_zeroed()?.into_raw();
+    let addr = kmem::with_reclaim(FrameRef::alloc_zeroed)?.into_raw();
     frame::population(addr).store(0, Ordering::Relaxed);
     Ok(addr.raw())
 }

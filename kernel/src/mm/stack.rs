@@ -9,8 +9,8 @@ use kiln_core::addr::{PAGE_SIZE, VirtAddr};
 use kiln_core::num::{low32, u64_of, usize_of32};
 
 use super::frame::{FrameRef, OutOfMemory};
-use super::kernel;
 use super::layout::{STACK_SIZE, STACK_SLOT, STACK_SLOTS, STACKS};
+use super::{kernel, kmem};
 use crate::arch::StackTop;
 
 const PAGE: u64 = PAGE_SIZE as u64;
@@ -30,6 +30,10 @@ pub(crate) struct KernelStack {
 impl KernelStack {
     /// Maps a new stack, filled with zeroes.
     pub(crate) fn new() -> Result<Self, OutOfMemory> {
+        kmem::with_reclaim(Self::try_new)
+    }
+
+    fn try_new() -> Result<Self, OutOfMemory> {
         let slot = take_slot().ok_or(OutOfMemory)?;
         let stack = Self { slot };
         for page in 0..STACK_SIZE / PAGE {
@@ -43,16 +47,12 @@ impl KernelStack {
 
     /// Its lowest address.
     pub(crate) fn bottom(&self) -> u64 {
-        self.end() - STACK_SIZE
+        Bounds::of(self.slot).bottom
     }
 
     /// Where the stack pointer starts: below the owner's word, aligned to 16.
     pub(crate) fn top(&self) -> u64 {
-        self.end() - 16
-    }
-
-    fn end(&self) -> u64 {
-        STACKS + (u64::from(self.slot) + 1) * STACK_SLOT
+        Bounds::of(self.slot).end - 16
     }
 
     /// Number of its slot.
@@ -71,6 +71,10 @@ impl KernelStack {
 
 impl Drop for KernelStack {
     fn drop(&mut self) {
+        HIGH_WATER.fetch_max(
+            depth(self.slot, HIGH_WATER.load(Ordering::Relaxed)),
+            Ordering::Relaxed,
+        );
         for page in 0..STACK_SIZE / PAGE {
             drop(kernel::unmap_frame(VirtAddr::new(
                 self.bottom() + page * PAGE,
@@ -81,6 +85,67 @@ impl Drop for KernelStack {
             word.fetch_and(!(1 << bit), Ordering::Release);
         }
         HINT.fetch_min(self.slot, Ordering::Relaxed);
+    }
+}
+
+/// The deepest use of a stack that has been dropped, in bytes.
+static HIGH_WATER: AtomicU64 = AtomicU64::new(0);
+
+/// How much of any stack has ever been used, in bytes (to the next 64).
+pub(crate) fn high_water() -> u64 {
+    let live = (0..STACK_SLOTS).filter(|slot| is_used(*slot));
+    let dropped = HIGH_WATER.load(Ordering::Relaxed);
+    live.fold(dropped, |deepest, slot| depth(slot, deepest).max(deepest))
+}
+
+fn is_used(slot: u32) -> bool {
+    let word = USED.get(usize_of32(slot / 64));
+    word.is_some_and(|word| word.load(Ordering::Acquire) >> (slot % 64) & 1 != 0)
+}
+
+/// How much of a stack has ever been used, if more than `known`; else 0. Stacks start as zeroes, so
+/// the lowest word that isn't zero tells; one in eight is looked at.
+fn depth(slot: u32, known: u64) -> u64 {
+    let bounds = Bounds::of(slot);
+    for page in (bounds.bottom..bounds.end).step_by(PAGE_SIZE) {
+        let Some(words) = kernel::page_words(page) else {
+            continue;
+        };
+        let used = words
+            .iter()
+            .step_by(8)
+            .position(|word| word.load(Ordering::Relaxed) != 0);
+        if let Some(index) = used {
+            let depth = bounds.end - page - u64_of(index) * 64;
+            return if depth > known { depth } else { 0 };
+        }
+        if bounds.end - page - PAGE <= known {
+            break;
+        }
+    }
+    0
+}
+
+/// Where a slot's stack is. The guards are below `bottom` and, being the next slot's, above `end`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Start of the guard below.
+    pub(crate) guard: u64,
+    /// The stack's lowest address.
+    pub(crate) bottom: u64,
+    /// One past its highest.
+    pub(crate) end: u64,
+}
+
+impl Bounds {
+    /// Of the stack in `slot`.
+    pub(crate) const fn of(slot: u32) -> Self {
+        let guard = STACKS + slot as u64 * STACK_SLOT;
+        Self {
+            guard,
+            bottom: guard + (STACK_SLOT - STACK_SIZE),
+            end: guard + STACK_SLOT,
+        }
     }
 }
 
