@@ -158,11 +158,15 @@ impl Pool {
     fn take_section(&mut self) -> Option<()> {
         let (mut start, end) = self.fresh.take_section(u64::from(SECTION_FRAMES) * PAGE)?;
         let mut take = || {
-            let addr = start;
-            if addr + PAGE > end {
-                return None;
-            }
-            start += PAGE;
+            // A frame from elsewhere leaves the section whole.
+            let addr = match self.buddy.alloc(&Table, 0) {
+                Some(pfn) => address(pfn).raw(),
+                None if start + PAGE <= end => {
+                    start += PAGE;
+                    start - PAGE
+                }
+                None => return None,
+            };
             zero_page(PhysAddr::new(addr));
             Some(addr)
         };

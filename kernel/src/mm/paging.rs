@@ -219,7 +219,8 @@ impl UserTables {
 
     /// Whether something is mapped at `va`.
     pub(crate) fn is_mapped(&self, va: UserAddr) -> bool {
-        self.find(va.raw()).is_some_and(|entry| entry.load(Ordering::Relaxed) & OWNED != 0)
+        self.find(va.raw())
+            .is_some_and(|entry| entry.load(Ordering::Relaxed) & OWNED != 0)
     }
 
     /// What is mapped at `va`.
