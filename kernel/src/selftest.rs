@@ -17,6 +17,7 @@ use crate::sched;
 pub(crate) fn run(name: &[u8]) {
     match name {
         b"user" => enters_user_mode(),
+        b"sched" => crate::sched::selftest::run(),
         b"memory" => all_memory_comes_back(),
         b"timer" => the_timer_comes(),
         b"fpu" => fpu_states_are_kept_apart(),

@@ -14,6 +14,9 @@ pub const PID_MAX: u32 = 32_768;
 /// Numbers below this are given out once only, as on Linux (`RESERVED_PIDS`).
 const RESERVED: u32 = 300;
 
+/// The process that takes orphans. Nobody waits for children there.
+const FIRST: u32 = 1;
+
 struct Node<P> {
     process: P,
     parent: u32,
@@ -91,6 +94,15 @@ impl<P: Clone, T: Clone> ProcessTree<P, T> {
     fn free_number(&self) -> Option<u32> {
         let after = (self.last + 1..PID_MAX).find(|number| !self.is_used(*number));
         after.or_else(|| (RESERVED..=self.last).find(|number| !self.is_used(*number)))
+    }
+
+    /// Enters the first process, with number 1.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn add_first(&mut self, process: P) -> Result<(), Errno> {
+        self.last = FIRST;
+        self.add_process(FIRST, 0, process)
     }
 
     /// Enters a process, as a child of `parent` in its group and session; the first of all
@@ -238,27 +250,69 @@ impl<P: Clone, T: Clone> ProcessTree<P, T> {
         }
     }
 
-    /// Hands the children of `pid` over to `reaper`, which has `reserved` room for them, and
-    /// tells of each.
+    /// Hands the children of `pid` over to `reaper`, or to the first process, which keeps no list
+    /// of its children, and tells of each.
     pub fn hand_over_children(&mut self, pid: u32, reaper: u32, mut tell: impl FnMut(&P)) {
         let Some(node) = self.nodes.get_mut(&pid) else {
             return;
         };
         let children = core::mem::take(&mut node.children);
+        let mut reaper = reaper;
+        if let Some(node) = self.nodes.get_mut(&reaper).filter(|_| reaper != FIRST) {
+            match node.children.try_reserve(children.len()) {
+                Ok(()) => node.children.extend_from_slice(&children),
+                Err(_) => reaper = FIRST,
+            }
+        }
         for child in &children {
             if let Some(node) = self.nodes.get_mut(child) {
                 node.parent = reaper;
                 tell(&node.process);
             }
         }
-        if let Some(node) = self.nodes.get_mut(&reaper) {
-            if node.children.is_empty() {
-                node.children = children;
-            } else {
-                // One vector of numbers, no larger than the one just given up.
-                node.children.extend(children);
+    }
+
+    /// The process that orphans of `pid` go to: the nearest ancestor that asked for them, by
+    /// `is_subreaper`, else the first process.
+    #[must_use]
+    pub fn reaper_of(&self, pid: u32, is_subreaper: impl Fn(&P) -> bool) -> u32 {
+        let mut at = self.nodes.get(&pid).map_or(0, |node| node.parent);
+        while let Some(node) = self.nodes.get(&at) {
+            if is_subreaper(&node.process) && !node.is_zombie {
+                return at;
+            }
+            at = node.parent;
+        }
+        FIRST
+    }
+
+    /// The groups that become orphaned when `pid` ends: its own, and those of its children in
+    /// other groups of the session (POSIX, exit(3)).
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn orphaned_by(&self, pid: u32) -> Result<Vec<u32>, Errno> {
+        let mut orphaned = Vec::new();
+        let Some(node) = self.nodes.get(&pid) else {
+            return Ok(orphaned);
+        };
+        let own_parent = self.nodes.get(&node.parent);
+        let held_own = node.parent > FIRST
+            && own_parent
+                .is_some_and(|parent| parent.group != node.group && parent.session == node.session);
+        let own = held_own.then_some(node.group);
+        let held = self
+            .children(pid)
+            .filter_map(|(child, _)| self.nodes.get(&child))
+            .filter(|child| child.group != node.group && child.session == node.session)
+            .map(|child| child.group);
+        for group in own.into_iter().chain(held) {
+            if !orphaned.contains(&group) && self.is_orphaned(group, Some(pid)) {
+                orphaned.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+                orphaned.push(group);
             }
         }
+        Ok(orphaned)
     }
 
     /// setpgid(2), by `caller`.
@@ -319,7 +373,8 @@ impl<P: Clone, T: Clone> ProcessTree<P, T> {
             node.group == group
                 && Some(*pid) != leaving
                 && !node.is_zombie
-                && node.parent > 1
+                && node.parent > FIRST
+                && Some(node.parent) != leaving
                 && self
                     .nodes
                     .get(&node.parent)
@@ -439,11 +494,12 @@ mod tests {
             tree.is_orphaned(2, None),
             "the session leader's parent is outside"
         );
+        assert_eq!(tree.orphaned_by(job), Ok(std::vec![job]));
+        assert_eq!(tree.orphaned_by(2), Ok(std::vec![job]));
+        assert_eq!(tree.reaper_of(child, |pid| *pid == 2), 2);
+        assert_eq!(tree.reaper_of(child, |_| false), 1);
         reap(&mut tree, job);
         assert!(tree.is_orphaned(job, None));
-        assert_eq!(
-            tree.children(1).map(|(pid, _)| pid).collect::<Vec<_>>(),
-            [2, child]
-        );
+        assert_eq!(tree.standing(child).map(|at| at.parent), Some(1));
     }
 }

@@ -14,14 +14,13 @@ use x86_64::instructions::interrupts;
 
 use super::thread::{NOTIFIED, PARKED, RUNNING, Thread};
 use super::timer;
+use crate::arch::cpu::MAX_CPUS;
 use crate::arch::{self, apic, switch, time};
 use crate::mm::OutOfMemory;
-use crate::mm::paging::{self, Root};
+use crate::mm::paging;
 use crate::mm::stack::KernelStack;
 use crate::sync::{IrqLock, SpinLock};
 
-/// CPUs that there is room for.
-const MAX_CPUS: usize = 8;
 /// Free kernel stacks kept for the next threads.
 const KEPT_STACKS: usize = 8;
 /// No timer interrupt is to come.
@@ -35,8 +34,6 @@ struct Cpu {
     previous: SpinLock<Option<Arc<Thread>>>,
     /// Its stack pointer.
     previous_stack: AtomicU64,
-    /// The address space loaded, kept alive by this token.
-    root: SpinLock<Option<Root>>,
     idling: AtomicBool,
     idle_ns: AtomicU64,
     /// A thread woke that should run at once.
@@ -70,7 +67,6 @@ impl Cpu {
             current: SpinLock::new(None),
             previous: SpinLock::new(None),
             previous_stack: AtomicU64::new(0),
-            root: SpinLock::new(None),
             idling: AtomicBool::new(false),
             idle_ns: AtomicU64::new(0),
             preempt: AtomicBool::new(false),
@@ -354,7 +350,7 @@ fn switch_to(cpu: &'static Cpu, next: Arc<Thread>, others: bool) {
     if let Some(fpu) = current.as_ref().and_then(|thread| thread.fpu.as_ref()) {
         fpu.lock().save();
     }
-    load(cpu, &next);
+    load(&next);
     let stack_pointer = next.stack_pointer.load(Ordering::Relaxed);
     let previous = current.replace(next);
     drop(current);
@@ -364,16 +360,12 @@ fn switch_to(cpu: &'static Cpu, next: Arc<Thread>, others: bool) {
 }
 
 /// Loads what user mode needs of a thread: FPU state and address space.
-fn load(cpu: &Cpu, next: &Thread) {
+fn load(next: &Thread) {
     if let Some(fpu) = &next.fpu {
         fpu.lock().restore();
     }
     if let Some(root) = next.root.lock().as_ref() {
-        let mut loaded = cpu.root.lock();
-        if loaded.as_ref() != Some(root) {
-            root.load();
-            *loaded = Some(root.clone());
-        }
+        root.load();
     }
 }
 
@@ -401,12 +393,10 @@ pub(super) fn root_changed(thread: &Arc<Thread>) {
         return;
     }
     let new = thread.root.lock().clone();
-    match &new {
+    match new {
         Some(root) => root.load(),
         None => paging::load_kernel(),
     }
-    let old = core::mem::replace(&mut *cpu.root.lock(), new);
-    drop(old);
 }
 
 /// Makes the timer interrupt come at `deadline` at the latest.

@@ -16,6 +16,7 @@
 mod cpu;
 mod lock;
 mod poll;
+pub(crate) mod selftest;
 mod thread;
 mod timer;
 mod wait;

@@ -193,11 +193,11 @@ impl Thread {
         drop(old);
     }
 
-    /// The state of the FPU, for the running thread: saved into memory first. `change` may alter
+    /// The state of the FPU, for the running thread: saved into memory first, whole. `change` may alter
     /// it; then it is loaded again when `change` says so.
     pub(crate) fn with_fpu<R>(&self, change: impl FnOnce(&mut FpuState) -> (R, bool)) -> Option<R> {
         let mut fpu = self.fpu.as_ref()?.lock();
-        fpu.save();
+        fpu.save_whole();
         let (result, changed) = change(&mut fpu);
         if changed {
             fpu.restore();

@@ -306,6 +306,26 @@ pub fn marked_xstate(
     })
 }
 
+/// Drops from an XSAVE area the components that the program didn't say are in it: they start
+/// afresh. (`XSTATE_BV` is the first word of the header, behind FXSAVE's part.)
+pub fn keep_features(area: &mut [u8], features: u64) {
+    let held = u64::from_le_bytes(read(area, FXSAVE_SIZE));
+    write(area, FXSAVE_SIZE, &(held & features).to_le_bytes());
+}
+
+/// The unmasked exceptions in a FXSAVE area: SSE's from MXCSR, or x87's from its status and control
+/// words. Bits 0..=5: invalid, denormal, division by zero, overflow, underflow, precision.
+#[must_use]
+pub fn fpu_exceptions(area: &[u8], sse: bool) -> u32 {
+    if sse {
+        let mxcsr = u32::from_le_bytes(read(area, 24));
+        mxcsr & !(mxcsr >> 7) & 0x3f
+    } else {
+        let (control, status) = (read(area, 0), read(area, 2));
+        u32::from(u16::from_le_bytes(status) & !u16::from_le_bytes(control)) & 0x3f
+    }
+}
+
 /// A marked XSAVE area in a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Xstate {

@@ -1,0 +1,211 @@
+//! Ending tasks and processes.
+//!
+//! Whoever ends something only says so ([`start_group_exit`], [`end_thread`]); the task itself
+//! comes to [`end_task`] by way of [`super::work`] and gives up what it holds. The last thread of a
+//! process makes it a zombie, until its parent has waited for it ([`reap`]).
+
+use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
+
+use kiln_core::addr::UserAddr;
+use kiln_core::num::low8;
+use kiln_core::signal::{SigInfo, Signal};
+use kiln_core::wait_status::{ExitStatus, WaitStatus};
+
+use super::group::{Group, Process, Stop};
+use super::signal::{notify_parent, parent_reaps_by_itself, send, send_to_group, settle_stop};
+use super::table;
+use super::task::Task;
+use super::{futex, usage};
+use crate::arch::time;
+use crate::sched::NOTIFY_KILL;
+
+/// Makes every thread of a process end. The first status counts.
+pub(super) fn start_group_exit(group: &mut Group, status: ExitStatus) {
+    if group.exit.is_some() {
+        return;
+    }
+    group.exit = Some(status);
+    group.stop = Stop::Running;
+    for task in &group.tasks {
+        if let Some(thread) = task.thread() {
+            thread.notify(NOTIFY_KILL);
+        }
+    }
+}
+
+/// exit_group(2): the process ends with the low 8 bits of `code`.
+pub(crate) fn end_process(task: &Arc<Task>, code: i32) {
+    let code = low8(u64::from(code.cast_unsigned()));
+    start_group_exit(&mut task.process().group.lock(), ExitStatus::Exited(code));
+}
+
+/// exit(2): the calling thread ends, the process when it is the last one.
+pub(crate) fn end_thread(task: &Arc<Task>, code: i32) {
+    if task.tid() == task.pid() {
+        task.process().group.lock().first_code = low8(u64::from(code.cast_unsigned()));
+    }
+    ask_to_end(task);
+}
+
+/// Makes one task end.
+pub(super) fn ask_to_end(task: &Task) {
+    task.must_exit.store(true, Ordering::Relaxed);
+    if let Some(thread) = task.thread() {
+        thread.notify(NOTIFY_KILL);
+    }
+}
+
+/// Ends the running task: gives up what it holds and tells those who care. It runs no program
+/// after this.
+pub(super) fn end_task(task: &Arc<Task>) {
+    futex::release_robust_list(task);
+    release_memory(task, true);
+    let shared = task.replace_shared(core::mem::take);
+    drop(shared);
+    leave_group(task);
+}
+
+/// What is due when a task leaves an address space, at its end or by exec: waking joiners and the
+/// vfork parent.
+pub(super) fn release_memory(task: &Arc<Task>, unload: bool) {
+    let word = task.clear_child_tid.swap(0, Ordering::Relaxed);
+    if word != 0
+        && let Ok(space) = task.space()
+        // One count is the task's, one is ours: with no more, nobody could see the word.
+        && Arc::strong_count(&space) > 2
+    {
+        let word = UserAddr::new(word);
+        if space.copy_out(word, &0u32.to_le_bytes()).is_ok() {
+            futex::wake_word(&space, word, 1);
+        }
+    }
+    if unload && let Some(thread) = task.thread() {
+        thread.set_root(None);
+    }
+    let waiting = task.vfork.lock().take();
+    if let Some(waiting) = waiting {
+        waiting.complete();
+    }
+}
+
+/// Takes the task out of its process; the last one ends the process.
+fn leave_group(task: &Arc<Task>) {
+    let process = task.process();
+    if let Some(thread) = task.thread() {
+        thread.account_system(time::now_ns());
+    }
+    process.ended_threads.lock().add(&usage::of_task(task));
+    let mut group = process.group.lock();
+    group.tasks.retain(|other| !Arc::ptr_eq(other, task));
+    let last = group.tasks.is_empty();
+    let stopped = settle_stop(&mut group);
+    let status = group.exit.unwrap_or(ExitStatus::Exited(group.first_code));
+    drop(group);
+    if let Some(signal) = stopped {
+        notify_parent(process, WaitStatus::Stopped(signal));
+    }
+    if last {
+        become_zombie(process, status);
+    } else if task.tid() != process.pid() {
+        table::tree().lock().remove_thread(task.tid());
+    }
+    process.thread_events.wake_all();
+}
+
+/// A process has no threads left.
+fn become_zombie(process: &Arc<Process>, status: ExitStatus) {
+    let pid = process.pid();
+    process.timers.clear();
+    process.set_exe(None);
+    hand_over_children(pid);
+    let mut tree = table::tree().lock();
+    tree.mark_zombie(pid);
+    let parent = tree
+        .standing(pid)
+        .and_then(|standing| tree.process(standing.parent));
+    drop(tree);
+    process.set_ended(status);
+    let unwanted = process.exit_signal() == Some(Signal::CHLD)
+        && parent.as_ref().is_none_or(|parent| parent_reaps_by_itself(parent));
+    notify_parent(process, WaitStatus::Ended(status));
+    if unwanted {
+        reap(process, parent.as_ref());
+    }
+}
+
+/// Gives a process's children to their next ancestor who wants orphans, or to PID 1, and lets
+/// stopped groups go on that nobody else could continue.
+fn hand_over_children(pid: u32) {
+    let mut tree = table::tree().lock();
+    let reaper = tree.reaper_of(pid, |process| {
+        process.is_subreaper.load(Ordering::Relaxed) && process.thread_count() > 0
+    });
+    // Without memory no group is told; its members are stopped, not lost.
+    let orphaned = tree.orphaned_by(pid).unwrap_or_default();
+    let mut first_zombie = None;
+    let mut told = alloc::vec::Vec::new();
+    tree.hand_over_children(pid, reaper, |child| {
+        if child.ended().is_some() {
+            // The new parent's SIGCHLD or, for PID 1, reaping at once.
+            if told.try_reserve(1).is_ok() {
+                told.push(Arc::clone(child));
+            } else {
+                first_zombie.get_or_insert(Arc::clone(child));
+            }
+        } else {
+            tell_of_parents_death(child);
+        }
+    });
+    let parent = tree.process(reaper);
+    drop(tree);
+    for child in told.iter().chain(first_zombie.iter()) {
+        if parent.as_ref().is_none_or(|parent| parent_reaps_by_itself(parent)) {
+            reap(child, None);
+        } else if let Some(status) = child.ended() {
+            notify_parent(child, WaitStatus::Ended(status));
+        }
+    }
+    for group in orphaned {
+        continue_orphaned(group);
+    }
+}
+
+/// `PR_SET_PDEATHSIG`.
+fn tell_of_parents_death(child: &Arc<Process>) {
+    let Some(task) = child.first_task() else {
+        return;
+    };
+    let number = task.parent_death_signal.load(Ordering::Relaxed);
+    if let Some(signal) = Signal::new(number) {
+        // The kernel's own signals are never refused.
+        let _ = send(child, SigInfo::kernel(signal));
+    }
+}
+
+fn continue_orphaned(group: u32) {
+    let members = table::members(group).unwrap_or_default();
+    let any_stopped = members
+        .iter()
+        .any(|process| matches!(process.group.lock().stop, Stop::Stopped(_)));
+    if any_stopped {
+        send_to_group(group, Signal::HUP);
+        send_to_group(group, Signal::CONT);
+    }
+}
+
+/// Takes a zombie out of the table. `parent` gets what it used.
+pub(super) fn reap(process: &Arc<Process>, parent: Option<&Arc<Process>>) {
+    let mut tree = table::tree().lock();
+    let thread = tree.remove_thread(process.pid());
+    let removed = tree.remove_process(process.pid());
+    drop(tree);
+    if let Some(parent) = parent
+        && removed.is_some()
+    {
+        let mut used = *process.ended_threads.lock();
+        used.add(&process.children.lock());
+        parent.children.lock().add(&used);
+    }
+    drop(thread);
+}

@@ -1,0 +1,100 @@
+//! Exceptions of a program: page faults are served, the rest become signals
+//! (Intel SDM volume 3, chapter 6; signal(7)).
+
+use alloc::sync::Arc;
+
+use kiln_core::abi;
+use kiln_core::addr::UserAddr;
+use kiln_core::signal::{SigInfo, Signal, frame};
+
+use super::signal::force;
+use super::task::Task;
+use crate::arch::user::{Fault, UserContext};
+use crate::vm::{Access, FaultError};
+
+/// Page-fault error code: the access was a write.
+const WRITE: u64 = 1 << 1;
+/// Page-fault error code: the access was an instruction fetch.
+const FETCH: u64 = 1 << 4;
+/// DR6: a single step.
+const SINGLE_STEP: u64 = 1 << 14;
+/// The vector of page faults.
+const PAGE_FAULT: u8 = 14;
+
+/// Serves an exception that the program raised: fills a page, or sends the task a signal.
+pub(crate) fn on_fault(task: &Arc<Task>, regs: &UserContext, fault: Fault) {
+    let info = if fault.vector == PAGE_FAULT {
+        match page_fault(task, fault) {
+            Some(info) => info,
+            None => return,
+        }
+    } else {
+        other(task, regs, fault)
+    };
+    let told = [fault.error_code, u64::from(fault.vector), info_addr(fault)];
+    task.signals.lock().last_fault = told;
+    force(task, info);
+}
+
+/// CR2 as the handler's context shows it.
+fn info_addr(fault: Fault) -> u64 {
+    if fault.vector == PAGE_FAULT { fault.addr } else { 0 }
+}
+
+fn page_fault(task: &Arc<Task>, fault: Fault) -> Option<SigInfo> {
+    let access = if fault.error_code & FETCH != 0 {
+        Access::Exec
+    } else if fault.error_code & WRITE != 0 {
+        Access::Write
+    } else {
+        Access::Read
+    };
+    let addr = UserAddr::new(fault.addr);
+    let Ok(space) = task.space() else {
+        return Some(SigInfo::kernel(Signal::KILL));
+    };
+    match space.fault(addr, access) {
+        Ok(()) => None,
+        Err(FaultError::Maperr) => Some(SigInfo::fault(Signal::SEGV, abi::SEGV_MAPERR, addr)),
+        Err(FaultError::Accerr) => Some(SigInfo::fault(Signal::SEGV, abi::SEGV_ACCERR, addr)),
+        Err(FaultError::BusAdrerr) => Some(SigInfo::fault(Signal::BUS, abi::BUS_ADRERR, addr)),
+        Err(_) => Some(SigInfo::kernel(Signal::KILL)),
+    }
+}
+
+fn other(task: &Arc<Task>, regs: &UserContext, fault: Fault) -> SigInfo {
+    let at = UserAddr::new(regs.rip);
+    match fault.vector {
+        0 => SigInfo::fault(Signal::FPE, abi::FPE_INTDIV, at),
+        1 if fault.addr & SINGLE_STEP != 0 => SigInfo::fault(Signal::TRAP, abi::TRAP_TRACE, at),
+        1 => SigInfo::fault(Signal::TRAP, abi::TRAP_HWBKPT, at),
+        3 => SigInfo::kernel(Signal::TRAP),
+        6 => SigInfo::fault(Signal::ILL, abi::ILL_ILLOPN, at),
+        11 | 12 => SigInfo::kernel(Signal::BUS),
+        16 | 19 => SigInfo::fault(Signal::FPE, fpe_code(task, fault.vector), at),
+        17 => SigInfo::fault(Signal::BUS, abi::BUS_ADRALN, UserAddr::NULL),
+        _ => SigInfo::kernel(Signal::SEGV),
+    }
+}
+
+/// Which floating-point exception it was: the unmasked ones in x87's status (vector 16) or in
+/// MXCSR (vector 19).
+fn fpe_code(task: &Arc<Task>, vector: u8) -> u32 {
+    let bits = task.thread().and_then(|thread| {
+        thread.with_fpu(|state| (frame::fpu_exceptions(state.bytes(), vector == 19), false))
+    });
+    let bits = bits.unwrap_or(0);
+    if bits & 1 != 0 {
+        abi::FPE_FLTINV
+    } else if bits & 4 != 0 {
+        abi::FPE_FLTDIV
+    } else if bits & 8 != 0 {
+        abi::FPE_FLTOVF
+    } else if bits & (2 | 16) != 0 {
+        abi::FPE_FLTUND
+    } else if bits & 32 != 0 {
+        abi::FPE_FLTRES
+    } else {
+        abi::FPE_FLTUNK
+    }
+}

@@ -1,0 +1,213 @@
+//! [`Process`]: threads that share a process id, the signals sent to all of them, limits, timers
+//! and what their parent learns of them.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+
+use kiln_core::errno::Errno;
+use kiln_core::rlimit::Rlimits;
+use kiln_core::signal::{Pending, SigActions, Signal};
+use kiln_core::wait_status::{ExitStatus, WaitStatus};
+
+use super::task::Task;
+use super::timers::ProcessTimers;
+use super::usage::Usage;
+use crate::fs;
+use crate::mm::kmem;
+use crate::sched::{Mode, WaitQueue};
+use crate::sync::{Once, SpinLock};
+
+/// What every signal does, shared by the threads of a process and perhaps by other processes
+/// (`CLONE_SIGHAND`).
+pub(crate) type SharedActions = Arc<SpinLock<SigActions>>;
+
+/// A process.
+pub(crate) struct Process {
+    /// Set once, when the process enters the table.
+    pid: AtomicU32,
+    pub(super) group: SpinLock<Group>,
+    limits: SpinLock<Rlimits>,
+    /// Signal its parent gets when it ends; 0: none.
+    pub(super) exit_signal: AtomicU8,
+    /// Children changed state.
+    pub(super) child_events: WaitQueue,
+    /// Threads ended.
+    pub(super) thread_events: WaitQueue,
+    /// How it ended; set once.
+    ended: Once<ExitStatus>,
+    end_event: WaitQueue,
+    /// What its ended threads used.
+    pub(super) ended_threads: SpinLock<Usage>,
+    /// What its reaped children used.
+    pub(super) children: SpinLock<Usage>,
+    pub(super) timers: ProcessTimers,
+    exe: SpinLock<Option<fs::Path>>,
+    /// It may be inspected by its own user (`PR_SET_DUMPABLE`): 0, 1 or 2.
+    pub(crate) dumpable: AtomicU8,
+    /// Orphans among its descendants become its children (`PR_SET_CHILD_SUBREAPER`).
+    pub(crate) is_subreaper: AtomicBool,
+    /// The parent's real user id when a state change is told, and for /proc.
+    pub(super) uid: AtomicU32,
+    /// Nanoseconds after boot.
+    pub(crate) started: u64,
+    /// oom_score_adj, biased by 1000.
+    pub(crate) oom_adjustment: AtomicU32,
+    /// Commands registered with membarrier(2).
+    pub(crate) membarrier: AtomicU64,
+    /// The kernel's own first process.
+    is_init: bool,
+}
+
+/// The part of a process that its lock protects.
+#[derive(Default)]
+pub(crate) struct Group {
+    /// Threads that haven't ended, the first one first.
+    pub(super) tasks: Vec<Arc<Task>>,
+    /// Signals for the process as a whole.
+    pub(super) pending: Pending,
+    pub(super) actions: SharedActions,
+    /// The whole process is to end so.
+    pub(super) exit: Option<ExitStatus>,
+    /// What the first thread gave to exit(2): the status when every thread ends by itself.
+    pub(super) first_code: u8,
+    pub(super) stop: Stop,
+    /// A change of state that nobody has waited for.
+    pub(super) event: Option<WaitStatus>,
+}
+
+/// Whether a process is stopped.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(super) enum Stop {
+    /// It runs.
+    #[default]
+    Running,
+    /// Its threads are to stop; so many have.
+    Stopping(Signal, usize),
+    /// All have.
+    Stopped(Signal),
+}
+
+impl Process {
+    pub(super) fn new(
+        pid: u32,
+        limits: Rlimits,
+        actions: SharedActions,
+    ) -> Result<Arc<Self>, Errno> {
+        let _charge = kmem::charge(size_of::<Self>() + 16)?;
+        Ok(Arc::new(Self {
+            pid: AtomicU32::new(pid),
+            group: SpinLock::new(Group {
+                actions,
+                ..Group::default()
+            }),
+            limits: SpinLock::new(limits),
+            exit_signal: AtomicU8::new(Signal::CHLD.number()),
+            child_events: WaitQueue::new(),
+            thread_events: WaitQueue::new(),
+            ended: Once::new(),
+            end_event: WaitQueue::new(),
+            ended_threads: SpinLock::new(Usage::default()),
+            children: SpinLock::new(Usage::default()),
+            timers: ProcessTimers::default(),
+            exe: SpinLock::new(None),
+            dumpable: AtomicU8::new(1),
+            is_subreaper: AtomicBool::new(false),
+            uid: AtomicU32::new(0),
+            started: crate::arch::time::now_ns(),
+            oom_adjustment: AtomicU32::new(1000),
+            membarrier: AtomicU64::new(0),
+            is_init: pid == 1,
+        }))
+    }
+
+    /// Its number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_pid(&self, pid: u32) {
+        self.pid.store(pid, Ordering::Relaxed);
+    }
+
+    /// Whether it is the kernel's own first process, which nothing touches.
+    pub(crate) fn is_init(&self) -> bool {
+        self.is_init
+    }
+
+    /// Its first thread, or the first that is left; `None` when all have ended.
+    pub(crate) fn first_task(&self) -> Option<Arc<Task>> {
+        self.group.lock().tasks.first().cloned()
+    }
+
+    /// Its threads.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub(crate) fn tasks(&self) -> Result<Vec<Arc<Task>>, Errno> {
+        let mut tasks = Vec::new();
+        let group = self.group.lock();
+        tasks
+            .try_reserve(group.tasks.len())
+            .map_err(|_| Errno::ENOMEM)?;
+        tasks.extend(group.tasks.iter().cloned());
+        Ok(tasks)
+    }
+
+    /// How many threads it has.
+    pub(crate) fn thread_count(&self) -> usize {
+        self.group.lock().tasks.len()
+    }
+
+    /// Its limits, a copy.
+    pub(crate) fn limits(&self) -> Rlimits {
+        *self.limits.lock()
+    }
+
+    /// The soft limit of a resource (`RLIMIT_*`).
+    pub(crate) fn limit(&self, resource: u32) -> u64 {
+        self.limits.lock().soft(resource)
+    }
+
+    /// Works on its limits.
+    pub(crate) fn with_limits<R>(&self, change: impl FnOnce(&mut Rlimits) -> R) -> R {
+        change(&mut self.limits.lock())
+    }
+
+    /// The program's file.
+    pub(crate) fn exe(&self) -> Option<fs::Path> {
+        self.exe.lock().clone()
+    }
+
+    pub(super) fn set_exe(&self, exe: Option<fs::Path>) {
+        let old = core::mem::replace(&mut *self.exe.lock(), exe);
+        drop(old);
+    }
+
+    /// How it ended, once its last thread has.
+    pub(crate) fn ended(&self) -> Option<ExitStatus> {
+        self.ended.get().copied()
+    }
+
+    pub(super) fn set_ended(&self, status: ExitStatus) {
+        self.ended.call_once(|| status);
+        self.end_event.wake_all();
+    }
+
+    /// Sleeps until it has ended, or until `deadline` (in nanoseconds).
+    pub(crate) fn wait_ended(&self, deadline: Option<u64>) -> Option<ExitStatus> {
+        self.end_event
+            .wait(Mode::Uninterruptible, deadline, || self.ended())
+            .ok()
+    }
+
+    /// The table of what every signal does.
+    pub(super) fn actions(&self) -> SharedActions {
+        Arc::clone(&self.group.lock().actions)
+    }
+
+    /// Signal its parent gets when it ends.
+    pub(super) fn exit_signal(&self) -> Option<Signal> {
+        Signal::new(u32::from(self.exit_signal.load(Ordering::Relaxed)))
+    }
+}

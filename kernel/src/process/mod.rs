@@ -1,0 +1,45 @@
+//! Processes: what runs programs on top of threads, address spaces and files.
+//!
+//! A [`Task`] is a thread of a program, a [`Process`] the group of threads that share a process id
+//! ([`group`]); [`table`] knows all of them and who is whose parent.
+//!
+//! | module | |
+//! | --- | --- |
+//! | [`task`], [`group`], [`table`] | the objects |
+//! | [`clone`] | fork, vfork, clone: making tasks |
+//! | [`exec`] | running another program |
+//! | [`exit`], [`wait`] | ending, and learning of it |
+//! | [`signal`] | sending signals, and [`work`], which delivers them |
+//! | [`fault`] | exceptions of a program |
+//! | [`futex`] | sleeping on a word of memory |
+//! | [`timers`] | alarms and interval timers |
+//! | [`usage`] | processor time and the rest of rusage |
+//! | [`start`] | PID 1, and the job |
+//! | [`proc`] | what /proc tells of a process |
+//!
+//! A task never ends in the middle of a call: whoever wants it to end says so, and it ends in
+//! [`work`], with nothing but its main loop on its stack.
+//!
+//! Lock order: the table, a process's group, a task's signals. All three are spin locks.
+
+pub(crate) mod clone;
+pub(crate) mod exec;
+pub(crate) mod exit;
+pub(crate) mod fault;
+pub(crate) mod futex;
+pub(crate) mod group;
+pub(crate) mod proc;
+pub(crate) mod rseq;
+pub(crate) mod signal;
+pub(crate) mod start;
+pub(crate) mod table;
+pub(crate) mod task;
+pub(crate) mod timers;
+pub(crate) mod usage;
+pub(crate) mod wait;
+
+pub(crate) use fault::on_fault;
+pub(crate) use group::Process;
+pub(crate) use signal::work;
+pub(crate) use start::{init, spawn_job};
+pub(crate) use task::{Restart, Task, current};

@@ -1,0 +1,285 @@
+//! Sending signals: to a process, to one thread, to a group, to the parent; and who may.
+
+use alloc::sync::Arc;
+
+use kiln_core::abi;
+use kiln_core::errno::Errno;
+use kiln_core::num::usize_of;
+use kiln_core::signal::info::ChildChange;
+use kiln_core::signal::{DefaultAction, Disposition, SigInfo, SigSet, Signal};
+use kiln_core::time::ticks;
+use kiln_core::wait_status::WaitStatus;
+
+use super::super::exit;
+use super::super::group::{Group, Process};
+use super::super::table;
+use super::super::task::Task;
+use super::super::usage;
+use super::{fatal_status, stop};
+use crate::sched::NOTIFY_SIGNAL;
+
+/// Sends a signal to a process: any thread that doesn't block it will take it.
+///
+/// # Errors
+/// `EAGAIN` when a real-time signal with a story finds the queue full.
+pub(crate) fn send(process: &Arc<Process>, info: SigInfo) -> Result<(), Errno> {
+    post(process, None, info)
+}
+
+/// Sends a signal to one thread.
+///
+/// # Errors
+/// `EAGAIN` as [`send`].
+pub(crate) fn send_to_task(task: &Arc<Task>, info: SigInfo) -> Result<(), Errno> {
+    post(task.process(), Some(task), info)
+}
+
+fn post(process: &Arc<Process>, target: Option<&Arc<Task>>, info: SigInfo) -> Result<(), Errno> {
+    if process.is_init() {
+        return Ok(());
+    }
+    let mut group = process.group.lock();
+    if group.exit.is_some() || group.tasks.is_empty() {
+        return Ok(());
+    }
+    let continued = prepare(process, &mut group, info.signal);
+    let result = enqueue(process, &mut group, target, info);
+    drop(group);
+    if continued {
+        notify_parent(process, WaitStatus::Continued);
+    }
+    result
+}
+
+/// A stop signal takes back pending SIGCONTs, and a SIGCONT pending stops; it also lets the
+/// process go on. Answers whether it was stopped.
+fn prepare(process: &Process, group: &mut Group, signal: Signal) -> bool {
+    if SigSet::STOPPING.contains(signal) {
+        discard(group, SigSet::of(&[Signal::CONT]));
+    } else if signal == Signal::CONT {
+        discard(group, SigSet::STOPPING);
+        return stop::resume(process, group);
+    }
+    false
+}
+
+fn discard(group: &mut Group, signals: SigSet) {
+    group.pending.discard(signals);
+    for task in &group.tasks {
+        task.signals.lock().pending.discard(signals);
+    }
+}
+
+fn enqueue(
+    process: &Arc<Process>,
+    group: &mut Group,
+    target: Option<&Arc<Task>>,
+    info: SigInfo,
+) -> Result<(), Errno> {
+    let signal = info.signal;
+    let limit = usize_of(process.limit(abi::RLIMIT_SIGPENDING));
+    let actions = Arc::clone(&group.actions);
+    let ignored = actions.lock().is_ignored(signal);
+    let sample = target.or_else(|| group.tasks.first());
+    if ignored && sample.is_some_and(|task| !task.blocked().contains(signal)) {
+        return Ok(());
+    }
+    match target {
+        Some(task) => task.signals.lock().pending.push(info, limit)?,
+        None => group.pending.push(info, limit)?,
+    }
+    let Some(taker) = taker(group, target, signal) else {
+        return Ok(());
+    };
+    if signal == Signal::KILL || kills(&actions.lock().get(signal), signal) {
+        exit::start_group_exit(group, fatal_status(process, signal));
+    } else if let Some(thread) = taker.thread() {
+        thread.notify(NOTIFY_SIGNAL);
+    }
+    Ok(())
+}
+
+/// Whether the signal's delivery can only end the process, so that it may begin to at once.
+fn kills(action: &kiln_core::signal::SigAction, signal: Signal) -> bool {
+    action.disposition == Disposition::Default
+        && signal.default_action() == DefaultAction::Terminate
+}
+
+/// The thread that is to take the signal: the target, else the first one, else any.
+fn taker(group: &Group, target: Option<&Arc<Task>>, signal: Signal) -> Option<Arc<Task>> {
+    let wants = |task: &&Arc<Task>| {
+        let signals = task.signals.lock();
+        !signals.blocked.contains(signal)
+            || signals.awaited.contains(signal)
+            || signal == Signal::KILL
+    };
+    match target {
+        Some(task) => Some(task).filter(wants).cloned(),
+        None => group.tasks.iter().find(wants).cloned(),
+    }
+}
+
+/// Sends a signal that the thread's own instruction caused and that it can't put off: a blocked or
+/// ignored one gets its default action.
+pub(crate) fn force(task: &Arc<Task>, info: SigInfo) {
+    let signal = info.signal;
+    let process = task.process();
+    let mut group = process.group.lock();
+    let actions = Arc::clone(&group.actions);
+    let mut signals = task.signals.lock();
+    let ignored = actions.lock().get(signal).disposition == Disposition::Ignore;
+    if ignored || signals.blocked.contains(signal) {
+        actions.lock().reset(signal);
+        signals.blocked = signals.blocked.without(signal);
+    }
+    let queued = signals.pending.push(info, usize::MAX);
+    drop(signals);
+    if queued.is_err() {
+        let status = fatal_status(process, signal);
+        exit::start_group_exit(&mut group, status);
+    } else if let Some(thread) = task.thread() {
+        thread.notify(NOTIFY_SIGNAL);
+    }
+}
+
+/// Whether the task may send this signal to the process.
+pub(crate) fn may_signal(sender: &Task, process: &Arc<Process>, signal: Option<Signal>) -> bool {
+    if Arc::ptr_eq(sender.process(), process) {
+        return true;
+    }
+    if process.is_init() {
+        return false;
+    }
+    let allowed = process
+        .first_task()
+        .is_none_or(|task| sender.creds().may_signal(&task.creds()));
+    allowed || (signal == Some(Signal::CONT) && same_session(sender.pid(), process.pid()))
+}
+
+fn same_session(a: u32, b: u32) -> bool {
+    let session = |pid| table::standing(pid).map(|standing| standing.session);
+    session(a) == session(b)
+}
+
+/// kill(2): `signal` is `None` for a mere check.
+///
+/// # Errors
+/// `ESRCH`, `EPERM`.
+pub(crate) fn kill(sender: &Arc<Task>, pid: i32, signal: Option<Signal>) -> Result<(), Errno> {
+    let uid = sender.creds().uids.real;
+    let send_one = |process: &Arc<Process>| {
+        if !may_signal(sender, process, signal) {
+            return Err(Errno::EPERM);
+        }
+        let Some(signal) = signal else { return Ok(()) };
+        let code = abi::SI_USER.cast_signed();
+        send(process, SigInfo::user(signal, code, sender.pid(), uid))
+    };
+    if let Ok(pid @ 1..) = u32::try_from(pid) {
+        return send_one(&table::process_of(pid).ok_or(Errno::ESRCH)?);
+    }
+    let targets = match pid {
+        0 => {
+            let own = table::standing(sender.pid()).ok_or(Errno::ESRCH)?.group;
+            table::members(own)?
+        }
+        -1 => table::select(|pid, _| pid != 1 && pid != sender.pid())?,
+        _ => table::members(pid.unsigned_abs())?,
+    };
+    // One that could be sent to is enough.
+    let mut result = Err(Errno::ESRCH);
+    for process in &targets {
+        match send_one(process) {
+            Ok(()) => result = Ok(()),
+            Err(errno) if result.is_err() => result = Err(errno),
+            Err(_) => {}
+        }
+    }
+    result
+}
+
+/// Sends a signal of the kernel's own to every member of a process group (a terminal's Ctrl-C).
+pub(crate) fn send_to_group(group: u32, signal: Signal) {
+    for process in table::members(group).unwrap_or_default() {
+        // The kernel's own signals are never refused.
+        let _ = send(&process, SigInfo::kernel(signal));
+    }
+}
+
+/// SIGKILL for every process: the job is over.
+pub(crate) fn kill_everyone() {
+    let everyone = table::select(|_, process| !process.is_init());
+    for process in everyone.unwrap_or_default() {
+        let _ = send(&process, SigInfo::kernel(Signal::KILL));
+    }
+}
+
+/// rt_sigqueueinfo(2) and rt_tgsigqueueinfo(2): a signal with a story the program wrote.
+///
+/// # Errors
+/// `EPERM` for a story that only the kernel may tell, `EAGAIN`.
+pub(crate) fn queue_info(
+    sender: &Arc<Task>,
+    process: &Arc<Process>,
+    target: Option<&Arc<Task>>,
+    info: SigInfo,
+) -> Result<(), Errno> {
+    let pretends = info.code >= 0 || info.code == abi::SI_TKILL;
+    if pretends && !Arc::ptr_eq(sender.process(), process) {
+        return Err(Errno::EPERM);
+    }
+    if !may_signal(sender, process, Some(info.signal)) {
+        return Err(Errno::EPERM);
+    }
+    post(process, target, info)
+}
+
+/// Tells the parent that a process changed state: wakes its waits and sends SIGCHLD.
+pub(crate) fn notify_parent(process: &Arc<Process>, status: WaitStatus) {
+    let tree = table::tree().lock();
+    let parent = tree
+        .standing(process.pid())
+        .and_then(|standing| tree.process(standing.parent));
+    drop(tree);
+    let Some(parent) = parent else { return };
+    let signal = match status {
+        WaitStatus::Ended(_) => process.exit_signal(),
+        _ => Some(Signal::CHLD),
+    };
+    if let Some(signal) = signal
+        && wants_to_know(&parent, signal, status)
+    {
+        let _ = send(&parent, child_info(process, signal, status));
+    }
+    parent.child_events.wake_all();
+}
+
+fn wants_to_know(parent: &Process, signal: Signal, status: WaitStatus) -> bool {
+    let action = parent.actions().lock().get(signal);
+    let of_stops = !matches!(status, WaitStatus::Ended(_));
+    !(of_stops && action.has(abi::SA_NOCLDSTOP))
+}
+
+/// Whether the parent doesn't want its children to wait for it as zombies.
+pub(in crate::process) fn parent_reaps_by_itself(parent: &Process) -> bool {
+    let action = parent.actions().lock().get(Signal::CHLD);
+    parent.is_init()
+        || action.disposition == Disposition::Ignore
+        || action.has(abi::SA_NOCLDWAIT)
+}
+
+fn child_info(process: &Arc<Process>, signal: Signal, status: WaitStatus) -> SigInfo {
+    let (code, value) = status.code_and_status();
+    let used = usage::of_process(process);
+    SigInfo::child(
+        signal,
+        ChildChange {
+            code,
+            pid: process.pid(),
+            uid: process.uid.load(core::sync::atomic::Ordering::Relaxed),
+            status: value,
+            user_ticks: ticks(used.user_ns).cast_signed(),
+            system_ticks: ticks(used.system_ns).cast_signed(),
+        },
+    )
+}

@@ -1,0 +1,312 @@
+//! [`Task`]: a thread of a program, with what it shares with others or has for itself.
+
+use alloc::boxed::Box;
+use alloc::sync::{Arc, Weak};
+use core::any::Any;
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use kiln_core::addr::UserAddr;
+use kiln_core::cred::Credentials;
+use kiln_core::errno::Errno;
+use kiln_core::signal::frame::AltStack;
+use kiln_core::signal::{Pending, SigSet};
+
+use super::futex;
+use super::group::Process;
+use super::rseq::Rseq;
+use crate::fs::{FdTable, FsContext};
+use crate::mm::kmem;
+use crate::sched::{self, NOTIFY_KILL, NOTIFY_SIGNAL, Thread, WaitQueue};
+use crate::sync::{Once, SpinLock};
+use crate::vm::AddressSpace;
+
+/// A thread of a program.
+pub(crate) struct Task {
+    tid: AtomicU32,
+    process: Arc<Process>,
+    thread: Once<Arc<Thread>>,
+    shared: SpinLock<Shared>,
+    creds: SpinLock<Arc<Credentials>>,
+    pub(super) signals: SpinLock<TaskSignals>,
+    /// Word to clear and wake when the task ends (`CLONE_CHILD_CLEARTID`, set_tid_address(2)).
+    pub(super) clear_child_tid: AtomicU64,
+    /// Head of the list of robust futexes.
+    pub(super) robust_list: AtomicU64,
+    /// The task is to end although its process lives on: another thread runs exec.
+    pub(super) must_exit: AtomicBool,
+    /// Who waits for this task to run exec or end: its vfork parent.
+    pub(super) vfork: SpinLock<Option<Arc<Completion>>>,
+    restart: SpinLock<Restart>,
+    pub(super) futex: Arc<futex::Waiter>,
+    pub(super) rseq: SpinLock<Rseq>,
+    no_new_privileges: AtomicBool,
+    /// Signal to get when the parent ends (`PR_SET_PDEATHSIG`); 0: none.
+    pub(super) parent_death_signal: AtomicU32,
+    /// Nanoseconds that a timer may be late (`PR_SET_TIMERSLACK`); kept, not used.
+    pub(super) timer_slack: AtomicU64,
+    /// `personality(2)`.
+    pub(super) personality: AtomicU32,
+    pub(super) started: u64,
+}
+
+/// What tasks share with each other; empty once the task has ended.
+#[derive(Clone, Default)]
+pub(super) struct Shared {
+    pub(super) space: Option<Arc<AddressSpace>>,
+    pub(super) files: Option<Arc<FdTable>>,
+    pub(super) fs: Option<Arc<FsContext>>,
+}
+
+/// A task's own part in signals.
+#[derive(Default)]
+pub(super) struct TaskSignals {
+    pub(super) blocked: SigSet,
+    /// The mask to go back to after a call that changed it for its duration.
+    pub(super) saved_mask: Option<SigSet>,
+    /// Signals that sigtimedwait(2) waits for: they count as not blocked for the sender.
+    pub(super) awaited: SigSet,
+    pub(super) pending: Pending,
+    pub(super) alt_stack: AltStack,
+    /// Error code, vector and address of the last fault, for the handler's context.
+    pub(super) last_fault: [u64; 3],
+}
+
+/// How restart_syscall(2) goes on with an interrupted call.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(crate) enum Restart {
+    /// Nothing to go on with.
+    #[default]
+    None,
+    /// nanosleep(2): until when, of which clock, and where the rest goes.
+    Nanosleep {
+        /// The clock's number.
+        clock: i32,
+        /// Nanoseconds of `arch::time::now_ns`.
+        deadline: u64,
+        /// A timespec of the program's, or null.
+        remaining: UserAddr,
+    },
+    /// futex(2) with a relative timeout.
+    Futex {
+        /// The word.
+        addr: UserAddr,
+        /// The value it must hold.
+        value: u32,
+        /// The bits to be woken by.
+        bitset: u32,
+        /// The word isn't shared with another address space.
+        private: bool,
+        /// Nanoseconds of `arch::time::now_ns`.
+        deadline: u64,
+    },
+    /// poll(2).
+    Poll {
+        /// The array.
+        fds: UserAddr,
+        /// Its length.
+        count: u32,
+        /// Nanoseconds of `arch::time::now_ns`.
+        deadline: u64,
+    },
+}
+
+/// Something that happens once, and who waits for it.
+#[derive(Default)]
+pub(crate) struct Completion {
+    done: AtomicBool,
+    pub(super) queue: WaitQueue,
+}
+
+impl Completion {
+    /// It has happened.
+    pub(super) fn complete(&self) {
+        self.done.store(true, Ordering::Release);
+        self.queue.wake_all();
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.done.load(Ordering::Acquire)
+    }
+}
+
+/// What a new task starts with.
+pub(super) struct TaskParts {
+    pub(super) shared: Shared,
+    pub(super) creds: Arc<Credentials>,
+    pub(super) signals: TaskSignals,
+    pub(super) no_new_privileges: bool,
+    pub(super) personality: u32,
+    pub(super) timer_slack: u64,
+}
+
+impl Task {
+    pub(super) fn new(
+        tid: u32,
+        process: Arc<Process>,
+        parts: TaskParts,
+    ) -> Result<Arc<Self>, Errno> {
+        let _charge = kmem::charge(size_of::<Self>() + size_of::<futex::Waiter>() + 64)?;
+        Ok(Arc::new(Self {
+            tid: AtomicU32::new(tid),
+            process,
+            thread: Once::new(),
+            shared: SpinLock::new(parts.shared),
+            creds: SpinLock::new(parts.creds),
+            signals: SpinLock::new(parts.signals),
+            clear_child_tid: AtomicU64::new(0),
+            robust_list: AtomicU64::new(0),
+            must_exit: AtomicBool::new(false),
+            vfork: SpinLock::new(None),
+            restart: SpinLock::new(Restart::None),
+            futex: Arc::new(futex::Waiter::default()),
+            rseq: SpinLock::new(Rseq::default()),
+            no_new_privileges: AtomicBool::new(parts.no_new_privileges),
+            parent_death_signal: AtomicU32::new(0),
+            timer_slack: AtomicU64::new(parts.timer_slack),
+            personality: AtomicU32::new(parts.personality),
+            started: crate::arch::time::now_ns(),
+        }))
+    }
+
+    /// Gives the task its thread, which it has from before it first runs.
+    pub(super) fn set_thread(self: &Arc<Self>, thread: Arc<Thread>) {
+        let owner: Weak<Self> = Arc::downgrade(self);
+        thread.set_owner(owner);
+        self.thread.call_once(|| thread);
+    }
+
+    /// Its number (gettid(2)).
+    pub(crate) fn tid(&self) -> u32 {
+        self.tid.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_tid(&self, tid: u32) {
+        self.tid.store(tid, Ordering::Relaxed);
+    }
+
+    /// The process it belongs to.
+    pub(crate) fn process(&self) -> &Arc<Process> {
+        &self.process
+    }
+
+    /// Its process's number (getpid(2)).
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Its thread; `None` only while it is being made.
+    pub(crate) fn thread(&self) -> Option<&Arc<Thread>> {
+        self.thread.get()
+    }
+
+    /// Its address space.
+    ///
+    /// # Errors
+    /// `ESRCH` once the task has ended; also for the three that follow.
+    pub(crate) fn space(&self) -> Result<Arc<AddressSpace>, Errno> {
+        self.shared.lock().space.clone().ok_or(Errno::ESRCH)
+    }
+
+    /// Its open files.
+    pub(crate) fn files(&self) -> Result<Arc<FdTable>, Errno> {
+        self.shared.lock().files.clone().ok_or(Errno::ESRCH)
+    }
+
+    /// Its root, working directory and umask.
+    pub(crate) fn fs(&self) -> Result<Arc<FsContext>, Errno> {
+        self.shared.lock().fs.clone().ok_or(Errno::ESRCH)
+    }
+
+    /// Everything it shares.
+    pub(super) fn shared(&self) -> Shared {
+        self.shared.lock().clone()
+    }
+
+    /// Puts other shared things in place and gives the old ones back, for dropping outside.
+    pub(super) fn replace_shared(&self, change: impl FnOnce(&mut Shared) -> Shared) -> Shared {
+        change(&mut self.shared.lock())
+    }
+
+    /// Who it is.
+    pub(crate) fn creds(&self) -> Arc<Credentials> {
+        Arc::clone(&self.creds.lock())
+    }
+
+    /// Changes who it is: `change` works on a copy, which counts when it succeeds.
+    ///
+    /// # Errors
+    /// Those of `change`, and `ENOMEM`.
+    pub(crate) fn change_creds<R>(
+        &self,
+        change: impl FnOnce(&mut Credentials) -> Result<R, Errno>,
+    ) -> Result<R, Errno> {
+        let mut creds = self.creds().try_clone()?;
+        let result = change(&mut creds)?;
+        self.set_creds(creds)?;
+        Ok(result)
+    }
+
+    pub(super) fn set_creds(&self, creds: Credentials) -> Result<(), Errno> {
+        let _charge = kmem::charge(size_of::<Credentials>() + 16)?;
+        let creds = Arc::new(creds);
+        let old = core::mem::replace(&mut *self.creds.lock(), creds);
+        drop(old);
+        Ok(())
+    }
+
+    /// Its name (`comm`), NUL-padded.
+    pub(crate) fn comm(&self) -> [u8; 16] {
+        self.thread().map_or([0; 16], |thread| thread.name())
+    }
+
+    /// Whether [`super::work`] has something to do before user mode goes on.
+    pub(crate) fn has_work(&self) -> bool {
+        self.thread()
+            .is_some_and(|thread| thread.is_notified(NOTIFY_KILL | NOTIFY_SIGNAL))
+    }
+
+    /// Says how restart_syscall(2) goes on; the call then answers `ERESTART_RESTARTBLOCK`.
+    pub(crate) fn set_restart(&self, restart: Restart) {
+        *self.restart.lock() = restart;
+    }
+
+    /// Takes what was said.
+    pub(crate) fn take_restart(&self) -> Restart {
+        core::mem::take(&mut self.restart.lock())
+    }
+
+    /// Whether exec gives no more rights (`PR_SET_NO_NEW_PRIVS`).
+    pub(crate) fn has_no_new_privileges(&self) -> bool {
+        self.no_new_privileges.load(Ordering::Relaxed)
+    }
+
+    /// From now on exec gives no more rights.
+    pub(crate) fn set_no_new_privileges(&self) {
+        self.no_new_privileges.store(true, Ordering::Relaxed);
+    }
+
+    /// The signals it blocks.
+    pub(crate) fn blocked(&self) -> SigSet {
+        self.signals.lock().blocked
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        // What a task shares goes at its end; this is for one that never ran.
+        let shared = core::mem::take(&mut *self.shared.lock());
+        drop(shared);
+    }
+}
+
+/// The task whose thread is running; `None` in threads of the kernel alone.
+pub(crate) fn current() -> Option<Arc<Task>> {
+    let owner: Arc<dyn Any + Send + Sync> = sched::current().owner()?;
+    owner.downcast().ok()
+}
+
+/// A boxed value, when there is memory for it.
+pub(super) fn boxed<T>(value: T) -> Result<Box<T>, Errno> {
+    let _charge = kmem::charge(size_of::<T>())?;
+    Ok(Box::new(value))
+}

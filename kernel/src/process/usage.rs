@@ -1,0 +1,124 @@
+//! Processor time and the rest of `struct rusage`, of a thread, a process and its children.
+
+use alloc::sync::Arc;
+
+use kiln_core::time::Timeval;
+
+use super::group::Process;
+use super::task::Task;
+
+/// What a thread, or several, have used.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Usage {
+    /// Nanoseconds in user mode.
+    pub(crate) user_ns: u64,
+    /// Nanoseconds in the kernel.
+    pub(crate) system_ns: u64,
+    /// Faults served without reading.
+    pub(crate) minor_faults: u64,
+    /// Faults that read from a disk.
+    pub(crate) major_faults: u64,
+    /// Times it gave up the CPU by itself.
+    pub(crate) voluntary: u64,
+    /// Times it had to.
+    pub(crate) involuntary: u64,
+    /// Largest resident set, in KiB.
+    pub(crate) max_resident_kib: u64,
+}
+
+/// Bytes of `struct rusage`.
+pub(crate) const RUSAGE_SIZE: usize = 144;
+
+impl Usage {
+    /// Adds another's; of resident sets the larger counts.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.user_ns += other.user_ns;
+        self.system_ns += other.system_ns;
+        self.minor_faults += other.minor_faults;
+        self.major_faults += other.major_faults;
+        self.voluntary += other.voluntary;
+        self.involuntary += other.involuntary;
+        self.max_resident_kib = self.max_resident_kib.max(other.max_resident_kib);
+    }
+
+    /// User and system time together.
+    pub(crate) fn total_ns(&self) -> u64 {
+        self.user_ns + self.system_ns
+    }
+
+    /// As `struct rusage` (bits/types/struct_rusage.h).
+    pub(crate) fn encode(&self) -> [u8; RUSAGE_SIZE] {
+        let user = Timeval::from_ns(self.user_ns);
+        let system = Timeval::from_ns(self.system_ns);
+        let words = [
+            user.sec.cast_unsigned(),
+            user.usec.cast_unsigned(),
+            system.sec.cast_unsigned(),
+            system.usec.cast_unsigned(),
+            self.max_resident_kib,
+            0, // ru_ixrss
+            0, // ru_idrss
+            0, // ru_isrss
+            self.minor_faults,
+            self.major_faults,
+            0, // ru_nswap
+            0, // ru_inblock
+            0, // ru_oublock
+            0, // ru_msgsnd
+            0, // ru_msgrcv
+            0, // ru_nsignals
+            self.voluntary,
+            self.involuntary,
+        ];
+        let mut bytes = [0; RUSAGE_SIZE];
+        for (to, word) in bytes.chunks_exact_mut(8).zip(words) {
+            to.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+}
+
+/// What one thread has used.
+pub(crate) fn of_task(task: &Task) -> Usage {
+    let Some(thread) = task.thread() else {
+        return Usage::default();
+    };
+    let (user_ns, system_ns) = thread.cpu_times();
+    let (voluntary, involuntary) = thread.switches();
+    Usage {
+        user_ns,
+        system_ns,
+        voluntary,
+        involuntary,
+        ..Usage::default()
+    }
+}
+
+/// What a process has used: its threads, living and ended. Memory is counted by address space.
+pub(crate) fn of_process(process: &Arc<Process>) -> Usage {
+    let mut usage = *process.ended_threads.lock();
+    let group = process.group.lock();
+    for task in &group.tasks {
+        usage.add(&of_task(task));
+    }
+    let space = group.tasks.first().and_then(|task| task.space().ok());
+    drop(group);
+    if let Some(space) = space {
+        let (minor, major) = space.fault_counts();
+        usage.minor_faults += minor;
+        usage.major_faults += major;
+        usage.max_resident_kib = usage
+            .max_resident_kib
+            .max(kiln_core::num::u64_of(space.resident_pages()) * 4);
+    }
+    usage
+}
+
+/// Processor time of a process, in nanoseconds.
+pub(crate) fn cpu_ns(process: &Process) -> u64 {
+    let mut total = process.ended_threads.lock().total_ns();
+    for task in &process.group.lock().tasks {
+        total += of_task(task).total_ns();
+    }
+    total
+}

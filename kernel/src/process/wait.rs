@@ -1,0 +1,141 @@
+//! Waiting for children: wait4(2) and waitid(2).
+
+use alloc::sync::Arc;
+
+use kiln_core::abi;
+use kiln_core::errno::Errno;
+use kiln_core::signal::Signal;
+use kiln_core::wait_status::WaitStatus;
+
+use super::group::Process;
+use super::task::Task;
+use super::usage::{self, Usage};
+use super::{exit, table};
+use crate::sched::Mode;
+
+/// Which children count.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Which {
+    /// Every child.
+    Any,
+    /// The one with this number.
+    Process(u32),
+    /// Those in this group.
+    Group(u32),
+}
+
+/// A child's change of state.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Event {
+    /// The child's number.
+    pub(crate) pid: u32,
+    /// Its real user id.
+    pub(crate) uid: u32,
+    /// What happened.
+    pub(crate) status: WaitStatus,
+    /// What it and the children it waited for have used.
+    pub(crate) usage: Usage,
+}
+
+/// Stopped children count too (`WUNTRACED` of wait4 is the same bit).
+const WSTOPPED: u32 = 2;
+/// Continued children count too.
+const WCONTINUED: u32 = 8;
+/// The child stays waitable.
+const WNOWAIT: u32 = 0x0100_0000;
+/// The bits that wait4 knows.
+pub(crate) const WAIT4_OPTIONS: u32 = abi::WNOHANG
+    | WSTOPPED
+    | WCONTINUED
+    | abi::__WNOTHREAD
+    | abi::__WCLONE
+    | abi::__WALL;
+/// The bits that waitid knows.
+pub(crate) const WAITID_OPTIONS: u32 = WAIT4_OPTIONS | abi::WEXITED | WNOWAIT;
+
+/// Waits for a child's change of state. `None`: there are children but no news, with `WNOHANG`.
+///
+/// # Errors
+/// `ECHILD` when no child counts, `ERESTARTSYS` when a signal came.
+pub(crate) fn wait(
+    task: &Arc<Task>,
+    which: Which,
+    options: u32,
+) -> Result<Option<Event>, Errno> {
+    let process = task.process();
+    let look = || match look(process, which, options) {
+        Ok(None) if options & abi::WNOHANG == 0 => None,
+        found => Some(found),
+    };
+    process
+        .child_events
+        .wait(Mode::Interruptible, None, look)
+        .map_err(|_| Errno::ERESTARTSYS)?
+}
+
+/// Looks for news once.
+fn look(process: &Arc<Process>, which: Which, options: u32) -> Result<Option<Event>, Errno> {
+    let tree = table::tree().lock();
+    let mut any = false;
+    let mut found = None;
+    for (pid, child) in tree.children(process.pid()) {
+        let counts = match which {
+            Which::Any => true,
+            Which::Process(wanted) => pid == wanted,
+            Which::Group(group) => tree.standing(pid).is_some_and(|at| at.group == group),
+        };
+        if !counts || !is_eligible(child, options) {
+            continue;
+        }
+        any = true;
+        if let Some(status) = news(child, options) {
+            found = Some((Arc::clone(child), status));
+            break;
+        }
+    }
+    drop(tree);
+    match found {
+        Some((child, status)) => Ok(Some(take(process, &child, status, options))),
+        None if any => Ok(None),
+        None => Err(Errno::ECHILD),
+    }
+}
+
+/// `__WCLONE` asks for children that send another signal than SIGCHLD at their end; `__WALL` for
+/// all.
+fn is_eligible(child: &Process, options: u32) -> bool {
+    let is_clone = child.exit_signal() != Some(Signal::CHLD);
+    options & abi::__WALL != 0 || is_clone == (options & abi::__WCLONE != 0)
+}
+
+fn news(child: &Process, options: u32) -> Option<WaitStatus> {
+    if let Some(status) = child.ended() {
+        let asked = options & abi::WEXITED != 0;
+        return asked.then_some(WaitStatus::Ended(status));
+    }
+    let mut group = child.group.lock();
+    let status = group.event?;
+    let asked = match status {
+        WaitStatus::Stopped(_) => options & WSTOPPED != 0,
+        WaitStatus::Continued => options & WCONTINUED != 0,
+        WaitStatus::Ended(_) => false,
+    };
+    if asked && options & WNOWAIT == 0 {
+        group.event = None;
+    }
+    asked.then_some(status)
+}
+
+fn take(process: &Arc<Process>, child: &Arc<Process>, status: WaitStatus, options: u32) -> Event {
+    let mut used = usage::of_process(child);
+    used.add(&child.children.lock());
+    if matches!(status, WaitStatus::Ended(_)) && options & WNOWAIT == 0 {
+        exit::reap(child, Some(process));
+    }
+    Event {
+        pid: child.pid(),
+        uid: child.uid.load(core::sync::atomic::Ordering::Relaxed),
+        status,
+        usage: used,
+    }
+}
