@@ -5,6 +5,7 @@
 
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
+use kiln_core::num::low32;
 
 use crate::arch::tables::IST_NAMES;
 use crate::arch::trap::Fatal;
@@ -17,7 +18,7 @@ use crate::sync::SpinLock;
 /// Frames in a backtrace.
 const DEPTH: usize = 32;
 /// Slot of the stack on which the kernel goes on after boot.
-const BOOT_SLOT: u32 = IST_NAMES.len() as u32;
+const BOOT_SLOT: u32 = low32(IST_NAMES.len() as u64);
 
 /// A line under construction; what doesn't fit is cut off.
 struct Line {

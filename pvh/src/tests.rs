@@ -150,7 +150,7 @@ fn refuses_each_broken_field() {
     );
     refused(|ram| ram.put32(INFO + 48, 0), Error::NoMemory);
     refused(
-        |ram| ram.put(CMDLINE, &[b'x'; 0x800]),
+        |ram| ram.put(CMDLINE, &vec![b'x'; 0x800]),
         Error::LongCommandLine,
     );
 }

@@ -73,5 +73,5 @@ pub(super) fn stub_address(vector: u8) -> u64 {
 pub(super) fn is_first_instruction(rip: u64) -> bool {
     let stubs = (&raw const trap_stubs).addr() as u64..(&raw const trap_stubs_end).addr() as u64;
     let syscall = syscall_entry as *const () as u64;
-    rip == syscall || (stubs.contains(&rip) && rip % 16 == 0)
+    rip == syscall || (stubs.contains(&rip) && rip.is_multiple_of(16))
 }

@@ -2,6 +2,7 @@
 //! tests see the report. Reached only through `fault=NAME` on the kernel's command line.
 
 use core::arch::asm;
+use kiln_core::num::usize_of;
 
 use super::cpu::this_cpu;
 use super::tables::IST_NAMES;
@@ -128,7 +129,7 @@ fn read_unmapped() {
 
 fn write_text(distance: u64) {
     let address = (provoke as *const () as u64).wrapping_add(distance);
-    let pointer = core::ptr::with_exposed_provenance_mut::<u8>(address as usize);
+    let pointer = core::ptr::with_exposed_provenance_mut::<u8>(usize_of(address));
     // SAFETY: read-only: the fault is the purpose.
     unsafe { pointer.write_volatile(0) };
 }

@@ -2,6 +2,7 @@
 
 use core::arch::naked_asm;
 use core::sync::atomic::AtomicU64;
+use kiln_core::num::usize_of;
 
 /// Goes on in `main` on the stack that ends at `top`, for good.
 ///
@@ -29,7 +30,7 @@ pub(crate) fn prepare(top: u64, entry: fn() -> !) -> u64 {
         0, // the return address of `start`, which doesn't return
     ];
     let at = top - size_of_val(&frame) as u64;
-    let pointer = core::ptr::with_exposed_provenance_mut::<[u64; 8]>(at as usize);
+    let pointer = core::ptr::with_exposed_provenance_mut::<[u64; 8]>(usize_of(at));
     // SAFETY: the highest words of a stack that nothing runs on yet.
     unsafe { pointer.write(frame) };
     at
@@ -40,6 +41,7 @@ extern "sysv64" fn start() -> ! {
     naked_asm!("mov rdi, r15", "jmp {}", sym call)
 }
 
+#[expect(improper_ctypes_definitions, reason = "a function pointer is one word in any ABI here")]
 extern "sysv64" fn call(entry: fn() -> !) -> ! {
     entry()
 }

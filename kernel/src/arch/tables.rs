@@ -5,6 +5,7 @@
 
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
+use kiln_core::num::low16;
 use x86_64::VirtAddr;
 use x86_64::instructions::tables::{lgdt, lidt, load_tss};
 use x86_64::registers::segmentation::{CS, DS, ES, SS, Segment, SegmentSelector};
@@ -110,7 +111,7 @@ pub(super) fn load_gdt(cpu: &'static PerCpu) {
     unsafe {
         let [.., low, high] = &mut *gdt;
         [*low, *high] = tss_descriptor(base);
-        let limit = const { (size_of::<[u64; GDT_LEN]>() - 1) as u16 };
+        let limit = const { low16(size_of::<[u64; GDT_LEN]>() as u64 - 1) };
         lgdt(&DescriptorTablePointer {
             limit,
             base: VirtAddr::from_ptr(gdt),
@@ -184,7 +185,7 @@ pub(super) fn load_idt(ist: bool) {
         };
         *gate = Gate::new(entry::stub_address(vector), ist, dpl);
     }
-    let limit = const { (size_of::<[Gate; 256]>() - 1) as u16 };
+    let limit = const { low16(size_of::<[Gate; 256]>() as u64 - 1) };
     let pointer = DescriptorTablePointer {
         limit,
         base: VirtAddr::from_ptr(IDT.0.get()),

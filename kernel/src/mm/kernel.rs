@@ -115,7 +115,7 @@ pub(crate) fn stack_word(va: u64) -> Option<u64> {
     use super::layout::{IMAGE, STACK_SLOT, STACK_SLOTS, STACKS};
     let stacks = STACKS..STACKS + STACK_SLOT * u64::from(STACK_SLOTS);
     let image = IMAGE..IMAGE + u64_of(super::boot::image_len());
-    if va % 8 != 0 || !(stacks.contains(&va) || image.contains(&va)) || !is_mapped(va) {
+    if !va.is_multiple_of(8) || !(stacks.contains(&va) || image.contains(&va)) || !is_mapped(va) {
         return None;
     }
     let word = core::ptr::with_exposed_provenance::<u64>(kiln_core::num::usize_of(va));

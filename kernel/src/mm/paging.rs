@@ -232,10 +232,8 @@ impl UserTables {
         let addr = PhysAddr::new(entry & ADDRESS);
         frame::retain(addr);
         // SAFETY: the handle just counted.
-        Some(Mapped {
-            frame: unsafe { FrameRef::from_raw(addr) },
-            flags: PageFlags::of_entry(entry),
-        })
+        let frame = unsafe { FrameRef::from_raw(addr) };
+        Some(Mapped { frame, flags: PageFlags::of_entry(entry) })
     }
 
     /// Puts `frame` in the place of what is mapped at `va`; the old one goes to `gather`. Where

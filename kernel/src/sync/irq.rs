@@ -10,8 +10,6 @@ use super::RawSpinLock;
 /// For data that interrupt handlers touch too: interrupts are off while it is held, and get back to
 /// what they were.
 pub(crate) type IrqLock<T> = lock_api::Mutex<RawIrqLock, T>;
-/// What holding an [`IrqLock`] looks like.
-pub(crate) type IrqLockGuard<'a, T> = lock_api::MutexGuard<'a, RawIrqLock, T>;
 
 /// A spin lock and the interrupt flag to go back to.
 pub(crate) struct RawIrqLock {
@@ -23,10 +21,6 @@ pub(crate) struct RawIrqLock {
 // SAFETY: exclusion is the inner lock's. `were_on` is only touched by the holder, between taking
 // and releasing it.
 unsafe impl RawMutex for RawIrqLock {
-    #[expect(
-        clippy::declare_interior_mutable_const,
-        reason = "how lock_api initialises locks"
-    )]
     const INIT: Self = Self {
         lock: RawSpinLock::INIT,
         were_on: AtomicBool::new(false),

@@ -8,7 +8,7 @@
 
 mod irq;
 
-pub(crate) use irq::{IrqLock, IrqLockGuard, RawIrqLock};
+pub(crate) use irq::IrqLock;
 pub(crate) use spin::Once;
 
 /// The raw spin lock under both.
