@@ -1,7 +1,7 @@
 //! Kiln's kernel: the boot, told as one list of calls.
 //!
 //! Rooms, from the top: `main` → `job` → `syscall` → `process` → `fs` + `vm` → `drivers` → `sched` →
-//! `sync` → `mm` → `arch`. A room may use those below it, and everything may use `kiln-core`.
+//! `mm` → `sync` → `arch`. A room may use those below it, and everything may use `kiln-core`.
 #![no_std]
 #![no_main]
 #![deny(unsafe_code)]
