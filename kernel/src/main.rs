@@ -69,6 +69,7 @@ fn guarded_stacks() -> Result<([StackTop; 6], StackTop), OutOfMemory> {
 
 /// Phase two, on a guarded stack.
 extern "sysv64" fn main() -> ! {
+    mm::boot::release_boot_stack();
     if let Err(error) = clocks() {
         panic::refuse(format_args!("can't boot: clocks: {error:?}"));
     }

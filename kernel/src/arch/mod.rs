@@ -84,7 +84,8 @@ pub(crate) fn leave_boot_stack(
 ) -> ! {
     let cpu = cpu::this_cpu();
     for (index, StackTop(top)) in own.into_iter().enumerate() {
-        let owner = core::ptr::with_exposed_provenance_mut::<u64>(kiln_core::num::usize_of(top + 8));
+        let owner =
+            core::ptr::with_exposed_provenance_mut::<u64>(kiln_core::num::usize_of(top + 8));
         // SAFETY: the last word of the stack, above its top.
         unsafe { owner.write(core::ptr::from_ref(cpu).addr() as u64) };
         tables::set_ist(cpu, index, top);

@@ -41,7 +41,10 @@ extern "sysv64" fn start() -> ! {
     naked_asm!("mov rdi, r15", "jmp {}", sym call)
 }
 
-#[expect(improper_ctypes_definitions, reason = "a function pointer is one word in any ABI here")]
+#[expect(
+    improper_ctypes_definitions,
+    reason = "a function pointer is one word in any ABI here"
+)]
 extern "sysv64" fn call(entry: fn() -> !) -> ! {
     entry()
 }

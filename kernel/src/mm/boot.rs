@@ -9,7 +9,7 @@ use kiln_core::num::{align_down, align_up, u64_of, usize_of};
 use pvh::{BOOT_MAPPED, BootInfo, KERNEL_VMA, PhysMemory, PhysRange};
 use x86_64::structures::paging::PhysFrame;
 
-use super::layout::{IMAGE, MMIO, PHYSMAP, PHYSMAP_SIZE, RECORDS, STACKS, physmap};
+use super::layout::{IMAGE, PHYSMAP, PHYSMAP_SIZE, REGIONS, physmap};
 use super::table::{self, Bits, Mapping};
 use crate::arch::features::{Features, features};
 
@@ -162,11 +162,21 @@ fn build_tables(info: &BootInfo, free: &mut FreeRanges) -> Option<u64> {
         map(PHYSMAP + start, start, end, level, write)?;
     }
     // The other regions' PML4 entries, so that address spaces can share them for good.
-    for region in [RECORDS, MMIO, STACKS] {
+    for region in REGIONS {
         // SAFETY: as for `map`.
         unsafe { table::make(KERNEL_VMA, root, region, 3, &mut take) }?;
     }
     Some(root)
+}
+
+/// Gives back the boot stack. In phase two: nothing runs on it any more.
+pub(crate) fn release_boot_stack() {
+    unsafe extern "C" {
+        static boot_stack_bottom: [u8; 0];
+        static boot_stack_top: [u8; 0];
+    }
+    let start = (&raw const boot_stack_bottom).addr() as u64 - IMAGE;
+    super::frame::add(start, (&raw const boot_stack_top).addr() as u64 - IMAGE);
 }
 
 /// Bytes from the start of the image's address range to its end.

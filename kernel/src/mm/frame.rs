@@ -81,11 +81,43 @@ impl Records for Table {
     }
 }
 
+/// A short stack of free frames.
+struct Stack {
+    frames: [Pfn; HOT],
+    len: usize,
+}
+
+impl Stack {
+    const fn new() -> Self {
+        Self {
+            frames: [0; HOT],
+            len: 0,
+        }
+    }
+
+    fn pop(&mut self) -> Option<Pfn> {
+        let last = self.len.checked_sub(1)?;
+        self.len = last;
+        self.frames.get(last).copied()
+    }
+
+    /// Whether there was room.
+    fn push(&mut self, pfn: Pfn) -> bool {
+        let Some(slot) = self.frames.get_mut(self.len) else {
+            return false;
+        };
+        *slot = pfn;
+        self.len += 1;
+        true
+    }
+}
+
 /// All free memory.
 struct Pool {
     /// Single frames, to be had and given back in a few instructions.
-    hot: [Pfn; HOT],
-    hot_len: usize,
+    hot: Stack,
+    /// The same, of frames known to be all zeroes: page tables come back that way.
+    zeroed: Stack,
     buddy: Buddy,
     /// What isn't in use yet.
     fresh: FreeRanges,
@@ -94,8 +126,8 @@ struct Pool {
 }
 
 static POOL: SpinLock<Pool> = SpinLock::new(Pool {
-    hot: [0; HOT],
-    hot_len: 0,
+    hot: Stack::new(),
+    zeroed: Stack::new(),
     buddy: Buddy::new(),
     fresh: FreeRanges::new(),
     total: 0,
@@ -112,11 +144,10 @@ impl Pool {
     }
 
     fn alloc_one(&mut self) -> Option<Pfn> {
-        if self.hot_len == 0 {
-            self.refill()?;
+        if self.hot.len == 0 {
+            self.refill();
         }
-        self.hot_len -= 1;
-        self.hot.get(self.hot_len).copied()
+        self.hot.pop().or_else(|| self.zeroed.pop())
     }
 
     fn refill(&mut self) -> Option<()> {
@@ -127,25 +158,20 @@ impl Pool {
         self.buddy.split(&Table, pfn, order).ok()?;
         // Backwards, so that they go out in rising order.
         for frame in (pfn..pfn + (1 << order)).rev() {
-            *self.hot.get_mut(self.hot_len)? = frame;
-            self.hot_len += 1;
+            self.hot.push(frame);
         }
         Some(())
     }
 
     /// Gives a single frame back. A double free is found when the frame leaves the fast list.
     fn free_one(&mut self, pfn: Pfn) {
-        if self.hot_len == HOT {
-            for slot in HOT / 2..HOT {
-                let spare = self.hot.get(slot).copied().unwrap_or(0);
+        if self.hot.len == HOT {
+            for _ in 0..HOT / 2 {
+                let spare = self.hot.pop().unwrap_or(0);
                 self.free_block(spare, 0);
             }
-            self.hot_len = HOT / 2;
         }
-        if let Some(slot) = self.hot.get_mut(self.hot_len) {
-            *slot = pfn;
-            self.hot_len += 1;
-        }
+        self.hot.push(pfn);
     }
 
     fn free_block(&mut self, pfn: Pfn, order: u8) {
@@ -181,7 +207,7 @@ impl Pool {
 
     fn free_frames(&self) -> usize {
         let fresh = usize_of(self.fresh.total() >> PAGE_SHIFT);
-        self.hot_len + usize_of32(self.buddy.free_frames()) + fresh
+        self.hot.len + self.zeroed.len + usize_of32(self.buddy.free_frames()) + fresh
     }
 }
 
@@ -207,6 +233,15 @@ fn zero_page(addr: PhysAddr) {
     let at = physmap::<u64>(addr).expose_provenance();
     // SAFETY: called for frames that nobody else uses yet; the physmap shows all memory.
     unsafe { copy::raw_zero(u64_of(at), PAGE_SIZE) };
+}
+
+/// Adds memory that was in use until now: the boot's own.
+pub(super) fn add(start: u64, end: u64) {
+    let mut pool = POOL.lock();
+    // Too many ranges: then it stays unused.
+    if pool.fresh.add(start, end).is_ok() {
+        pool.total += usize_of((end - start) >> PAGE_SHIFT);
+    }
 }
 
 /// Takes over what `boot` found free, and where the modules are.
@@ -290,6 +325,11 @@ impl FrameRef {
 
     /// A frame of zeroes.
     pub(crate) fn alloc_zeroed() -> Result<Self, OutOfMemory> {
+        let zeroed = POOL.lock().zeroed.pop();
+        if let Some(pfn) = zeroed {
+            record(pfn).count.store(1, Ordering::Relaxed);
+            return Ok(Self(pfn));
+        }
         let frame = Self::alloc()?;
         zero_page(frame.addr());
         Ok(frame)
@@ -367,6 +407,18 @@ impl FrameRef {
     /// How many handles there are, mappings included; 1 means that this is the only one.
     pub(crate) fn count(&self) -> u32 {
         record(self.0).count.load(Ordering::Acquire)
+    }
+
+    /// Gives up the last handle of a frame that is all zeroes.
+    ///
+    /// # Safety
+    /// It is, and nobody else has a handle.
+    pub(super) unsafe fn free_zeroed(self) {
+        let mut pool = POOL.lock();
+        if pool.zeroed.push(self.0) {
+            core::mem::forget(self);
+        }
+        drop(pool);
     }
 
     /// Turns the handle into an address, for a page-table entry to hold.

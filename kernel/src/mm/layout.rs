@@ -32,6 +32,9 @@ pub(crate) const STACK_SLOTS: u32 = 32768;
 /// What the image's virtual addresses are above its physical ones.
 pub(crate) const IMAGE: u64 = pvh::KERNEL_VMA;
 
+/// An address in each region with a PML4 entry of its own (the stacks' is the image's too).
+pub(crate) const REGIONS: [u64; 4] = [PHYSMAP, RECORDS, MMIO, STACKS];
+
 /// Where the physmap has `addr`.
 pub(crate) fn physmap<T>(addr: PhysAddr) -> *mut T {
     core::ptr::with_exposed_provenance_mut(kiln_core::num::usize_of(PHYSMAP + addr.raw()))

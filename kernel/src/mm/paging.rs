@@ -16,8 +16,8 @@ use x86_64::structures::paging::PhysFrame;
 
 use super::frame::{self, FrameRef, OutOfMemory};
 use super::layout::PHYSMAP;
-use super::table::{self, ADDRESS, Bits, ENTRIES, Table};
-use super::{kernel, kmem};
+use super::table::{self, ADDRESS, Bits, Table};
+use super::{kernel, kmem, layout};
 use crate::arch::cpu::{MAX_CPUS, this_cpu};
 use crate::sync::SpinLock;
 
@@ -117,11 +117,11 @@ impl Root {
         let root = Self(Arc::new(frame));
         // SAFETY: the kernel's root is never freed.
         let model = unsafe { table::at(PHYSMAP, kernel::root()) };
-        for index in ENTRIES / 2..ENTRIES {
-            let entry = model.at(index).load(Ordering::Relaxed);
-            if entry != 0 {
-                root.table().at(index).store(entry, Ordering::Relaxed);
-            }
+        for region in layout::REGIONS {
+            let entry = model.entry(region, 4).load(Ordering::Relaxed);
+            root.table()
+                .entry(region, 4)
+                .store(entry, Ordering::Relaxed);
         }
         Ok(root)
     }
@@ -233,7 +233,10 @@ impl UserTables {
         frame::retain(addr);
         // SAFETY: the handle just counted.
         let frame = unsafe { FrameRef::from_raw(addr) };
-        Some(Mapped { frame, flags: PageFlags::of_entry(entry) })
+        Some(Mapped {
+            frame,
+            flags: PageFlags::of_entry(entry),
+        })
     }
 
     /// Puts `frame` in the place of what is mapped at `va`; the old one goes to `gather`. Where
@@ -310,6 +313,11 @@ impl UserTables {
 
 impl Drop for UserTables {
     fn drop(&mut self) {
+        // Nobody uses them any more; if this CPU just happens to have them loaded, one change of CR3
+        // is less than a flush for every few frames.
+        if self.root.is_loaded() {
+            load_kernel();
+        }
         let mut gather = Gather::new();
         self.unmap_range(UserAddr::NULL, UserAddr::new(TASK_SIZE), &mut gather);
     }

@@ -6,6 +6,8 @@ use x86_64::instructions::tlb;
 use super::{ADDRESS, Bits, PAGE, Root, frame};
 use crate::mm::frame::FrameRef;
 
+/// Marks the number of a frame that is an empty table. Numbers end far below: see `PHYSMAP_SIZE`.
+const TABLE: u32 = 1 << 31;
 /// Frames collected before a flush comes of itself.
 const CAPACITY: usize = 62;
 /// Pages flushed one by one; above that, the whole TLB is.
@@ -49,11 +51,11 @@ impl Gather {
         }
     }
 
-    /// The table `addr`, which covered `va`, was taken out of its parent.
+    /// The table `addr`, empty now, which covered `va`, was taken out of its parent.
     pub(super) fn release_table(&mut self, root: &Root, va: u64, addr: PhysAddr) {
         // CPUs cache upper entries too; any INVLPG drops them, and so does the note.
         self.note(root, va, Bits::PRESENT.bits() | Bits::ACCESSED.bits());
-        self.push(addr);
+        self.push_number(frame::number(addr) | TABLE);
     }
 
     fn note(&mut self, root: &Root, va: u64, old: u64) {
@@ -75,11 +77,15 @@ impl Gather {
     }
 
     fn push(&mut self, addr: PhysAddr) {
+        self.push_number(frame::number(addr));
+    }
+
+    fn push_number(&mut self, number: u32) {
         if self.len == CAPACITY {
             self.flush();
         }
         if let Some(slot) = self.frames.get_mut(self.len) {
-            *slot = frame::number(addr);
+            *slot = number;
             self.len += 1;
         }
     }
@@ -94,8 +100,15 @@ impl Gather {
             }
         }
         for number in self.frames.iter().take(self.len) {
-            // SAFETY: each number pushed stands for one handle, and is taken out here once.
-            drop(unsafe { FrameRef::from_raw(frame::address(*number)) });
+            let addr = frame::address(*number & !TABLE);
+            // SAFETY: each number pushed stands for one handle, and is taken out here once. Tables
+            // are released when their last entry has been cleared, and have one handle.
+            unsafe {
+                match *number & TABLE {
+                    0 => drop(FrameRef::from_raw(addr)),
+                    _ => FrameRef::from_raw(addr).free_zeroed(),
+                }
+            }
         }
         self.len = 0;
     }
