@@ -27,8 +27,9 @@ pub(crate) trait MapName: Send + Sync {
 /// A file as a program may map it; what `mmap` of an open file answers.
 #[derive(Clone)]
 pub(crate) struct FileMapping {
-    /// Its pages; `None` for a file that is mapped as fresh memory, as `/dev/zero` is.
-    pub(crate) mapping: Option<Arc<Mapping>>,
+    /// Its pages; `None` for a file that is mapped as fresh memory, as `/dev/zero` is; the error
+    /// of a file that can't be mapped, which comes after those of the request itself.
+    pub(crate) mapping: Result<Option<Arc<Mapping>>, Errno>,
     /// Its name in `/proc/PID/maps`.
     pub(crate) name: Option<Arc<dyn MapName>>,
     /// It was opened for reading.

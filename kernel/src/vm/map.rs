@@ -148,7 +148,7 @@ impl AddressSpace {
         let shared = flags.contains(AreaFlags::SHARED);
         let (mapping, name, offset) = match &request.file {
             Some(FileMapping {
-                mapping: Some(mapping),
+                mapping: Ok(Some(mapping)),
                 name,
                 ..
             }) => (mapping.clone(), name.clone(), request.offset),
@@ -493,6 +493,7 @@ fn area_flags(request: &MapRequest) -> Result<AreaFlags, Errno> {
         }
         flags -= AreaFlags::MAY_EXEC;
     }
+    file.mapping.as_ref().map_err(|error| *error)?;
     if grows {
         return Err(Errno::EINVAL);
     }

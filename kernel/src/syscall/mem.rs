@@ -1,0 +1,168 @@
+//! Memory: `mmap` and its kin, the heap, advice, locks on memory.
+//!
+//! The work is `vm`'s; here arguments are taken apart as Linux does (`mm/mmap.c`, `mm/mlock.c`).
+
+use alloc::sync::Arc;
+
+use kiln_core::abi;
+use kiln_core::addr::{PAGE_SIZE, UserAddr};
+use kiln_core::errno::Errno;
+use kiln_core::num::{low32, u64_of};
+use kiln_core::vma::Prot;
+
+use super::{Call, SysResult};
+use crate::fs::file::{File, MapSource};
+use crate::vm::{FileMapping, MapRequest};
+
+const PAGE: u64 = u64_of(PAGE_SIZE);
+
+pub(super) fn mmap(
+    call: &mut Call<'_>,
+    addr: u64,
+    len: u64,
+    prot: u64,
+    flags: u64,
+    fd: i32,
+    offset: u64,
+) -> SysResult {
+    if !offset.is_multiple_of(PAGE) {
+        return Err(Errno::EINVAL);
+    }
+    let flags = low32(flags);
+    let huge = flags & abi::MAP_HUGETLB != 0;
+    let file = if flags & abi::MAP_ANONYMOUS != 0 {
+        // There are no huge pages in reserve, ever.
+        if huge {
+            return Err(Errno::ENOMEM);
+        }
+        None
+    } else {
+        let file = call.task.files()?.get(fd)?;
+        if file.is_path() {
+            return Err(Errno::EBADF);
+        }
+        if huge {
+            return Err(Errno::EINVAL);
+        }
+        Some(file_mapping(file))
+    };
+    let request = MapRequest {
+        addr,
+        len,
+        prot: Prot::from_bits_truncate(low32(prot)),
+        flags,
+        file,
+        offset,
+        low: call.task.creds().has(abi::CAP_SYS_RAWIO),
+    };
+    Ok(call.task.space()?.mmap(request)?.raw())
+}
+
+fn file_mapping(file: Arc<File>) -> FileMapping {
+    let mapping = file.ops.mapping(&file).map(|source| match source {
+        MapSource::File(mapping) => Some(mapping),
+        MapSource::Zeros => None,
+    });
+    FileMapping {
+        mapping,
+        readable: file.readable(),
+        writable: file.writable(),
+        no_exec: file.path.is_no_exec(),
+        name: Some(file),
+    }
+}
+
+pub(super) fn munmap(call: &mut Call<'_>, addr: u64, len: u64) -> SysResult {
+    call.task.space()?.munmap(addr, len).map(|()| 0)
+}
+
+pub(super) fn mprotect(call: &mut Call<'_>, addr: u64, len: u64, prot: u64) -> SysResult {
+    protect(call, addr, len, prot)
+}
+
+fn protect(call: &Call<'_>, addr: u64, len: u64, prot: u64) -> SysResult {
+    // Bits that no u32 holds are as unknown as the others.
+    let prot = u32::try_from(prot).unwrap_or(u32::MAX & !PROT_GROWS);
+    call.task.space()?.mprotect(addr, len, prot).map(|()| 0)
+}
+
+const PROT_GROWS: u32 = abi::PROT_GROWSDOWN | abi::PROT_GROWSUP;
+
+pub(super) fn brk(call: &mut Call<'_>, addr: u64) -> SysResult {
+    Ok(call.task.space()?.brk(addr))
+}
+
+pub(super) fn mremap(
+    call: &mut Call<'_>,
+    addr: u64,
+    old_len: u64,
+    new_len: u64,
+    flags: u64,
+    new_addr: u64,
+) -> SysResult {
+    let flags = u32::try_from(flags).map_err(|_| Errno::EINVAL)?;
+    let space = call.task.space()?;
+    let moved = space.mremap(addr, old_len, new_len, flags, new_addr)?;
+    Ok(moved.raw())
+}
+
+pub(super) fn msync(call: &mut Call<'_>, addr: u64, len: u64, flags: u32) -> SysResult {
+    call.task.space()?.msync(addr, len, flags).map(|()| 0)
+}
+
+pub(super) fn mincore(call: &mut Call<'_>, addr: u64, len: u64, vector: UserAddr) -> SysResult {
+    call.task.space()?.mincore(addr, len, vector).map(|()| 0)
+}
+
+pub(super) fn madvise(call: &mut Call<'_>, addr: u64, len: u64, advice: u32) -> SysResult {
+    call.task.space()?.madvise(addr, len, advice).map(|()| 0)
+}
+
+pub(super) fn mlock(call: &mut Call<'_>, addr: u64, len: u64) -> SysResult {
+    call.task.space()?.mlock(addr, len, false).map(|()| 0)
+}
+
+pub(super) fn mlock2(call: &mut Call<'_>, addr: u64, len: u64, flags: u32) -> SysResult {
+    if flags & !abi::MLOCK_ONFAULT != 0 {
+        return Err(Errno::EINVAL);
+    }
+    call.task.space()?.mlock(addr, len, flags != 0).map(|()| 0)
+}
+
+pub(super) fn munlock(call: &mut Call<'_>, addr: u64, len: u64) -> SysResult {
+    call.task.space()?.munlock(addr, len).map(|()| 0)
+}
+
+pub(super) fn mlockall(call: &mut Call<'_>, flags: u32) -> SysResult {
+    call.task.space()?.mlockall(flags).map(|()| 0)
+}
+
+pub(super) fn munlockall(call: &mut Call<'_>) -> SysResult {
+    call.task.space()?.munlockall().map(|()| 0)
+}
+
+/// Protection keys: this kernel doesn't switch them on, so there is only the default one.
+pub(super) fn pkey_mprotect(
+    call: &mut Call<'_>,
+    addr: u64,
+    len: u64,
+    prot: u64,
+    key: i32,
+) -> SysResult {
+    if key != -1 && key != 0 {
+        return Err(Errno::EINVAL);
+    }
+    protect(call, addr, len, prot)
+}
+
+pub(super) fn pkey_alloc(_: &mut Call<'_>, flags: u64, rights: u64) -> SysResult {
+    const RIGHTS: u64 = 3;
+    if flags != 0 || rights & !RIGHTS != 0 {
+        return Err(Errno::EINVAL);
+    }
+    Err(Errno::ENOSPC)
+}
+
+pub(super) fn pkey_free(_: &mut Call<'_>, _key: i32) -> SysResult {
+    Err(Errno::EINVAL)
+}
