@@ -13,6 +13,8 @@ use crate::mm::paging::{Gather, PageFlags, UserTables};
 use crate::mm::user as copies;
 use crate::sched;
 
+mod vm;
+
 /// Runs the test of this name.
 pub(crate) fn run(name: &[u8]) {
     match name {
@@ -22,6 +24,8 @@ pub(crate) fn run(name: &[u8]) {
         b"timer" => the_timer_comes(),
         b"fpu" => fpu_states_are_kept_apart(),
         b"copies" => copies_stop_at_the_fault(),
+        b"vm" => vm::spaces(),
+        b"reclaim" => vm::reclaim(),
         _ => panic!("no such test"),
     }
 }

@@ -92,7 +92,9 @@ impl Mapping {
     pub(crate) fn sync(&self, first: u64, count: u64) -> Result<(), Errno> {
         let range = first..first.saturating_add(count);
         self.write_back(range.clone(), usize::MAX)?;
-        self.wait_written(range)
+        let result = self.wait_written(range);
+        delist(self);
+        result
     }
 
     /// As [`Mapping::sync`] for the whole file.
@@ -207,16 +209,22 @@ fn for_each_file(mut each: impl FnMut(&Arc<Mapping>)) {
         let Some((id, file)) = next else { return };
         last = id;
         each(&file);
-        let mut files = FILES.lock();
-        let gone = if file.dirty_pages() == 0 {
-            files.remove(&id)
-        } else {
-            None
-        };
-        drop(files);
-        // Perhaps the last handle of a file that was deleted: with no lock held.
-        drop(gone);
+        delist(&file);
     }
+}
+
+/// Forgets a mapping that has no dirty page any more.
+fn delist(file: &Mapping) {
+    let mut files = FILES.lock();
+    // A page that becomes dirty after this look enters the mapping again.
+    let gone = if file.dirty_pages() == 0 {
+        files.remove(&file.id())
+    } else {
+        None
+    };
+    drop(files);
+    // Perhaps the last handle of a file that was deleted: with no lock held.
+    drop(gone);
 }
 
 /// Writes everything that is dirty and waits until it is written.
