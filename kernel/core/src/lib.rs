@@ -37,6 +37,7 @@ pub mod signal;
 pub mod strace;
 pub mod time;
 pub mod timers;
+pub mod tty;
 pub mod virtqueue;
 pub mod vma;
 pub mod wait_status;
