@@ -13,6 +13,7 @@ use crate::mm::paging::{Gather, PageFlags, UserTables};
 use crate::mm::user as copies;
 use crate::sched;
 
+mod drivers;
 mod vm;
 
 /// Runs the test of this name.
@@ -26,6 +27,8 @@ pub(crate) fn run(name: &[u8]) {
         b"copies" => copies_stop_at_the_fault(),
         b"vm" => vm::spaces(),
         b"reclaim" => vm::reclaim(),
+        b"echo" => drivers::echo(),
+        b"disks" => drivers::disks(),
         _ => panic!("no such test"),
     }
 }

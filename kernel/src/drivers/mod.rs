@@ -9,7 +9,37 @@
 //! | [`channel`] | the job's standard streams, to and from the launcher |
 //! | [`dma`] | memory shared with devices: the one file with `unsafe` |
 
+#[allow(dead_code, reason = "its users are on their way")]
+pub(crate) mod block;
+#[allow(dead_code, unused_imports, reason = "its users are on their way")]
+pub(crate) mod channel;
 pub(crate) mod debugcon;
 mod dma;
 pub(crate) mod fw_cfg;
 pub(crate) mod serial;
+pub(crate) mod virtio;
+
+use kiln_core::errno::Errno;
+
+use crate::sched::{Mode, WaitQueue, Wake};
+
+/// Sleeps until `condition` gives a value.
+fn wait_until<T>(queue: &WaitQueue, mut condition: impl FnMut() -> Option<T>) -> T {
+    loop {
+        if let Ok(value) = queue.wait(Mode::Uninterruptible, None, &mut condition) {
+            return value;
+        }
+    }
+}
+
+/// Sleeps until `condition` gives a value or a signal comes; then the call is to be restarted.
+fn wait_interruptibly<T>(
+    queue: &WaitQueue,
+    condition: impl FnMut() -> Option<T>,
+) -> Result<T, Errno> {
+    let result = queue.wait(Mode::Interruptible, None, condition);
+    result.map_err(|wake| match wake {
+        Wake::Signal => Errno::ERESTARTSYS,
+        Wake::Timeout => Errno::EAGAIN,
+    })
+}

@@ -72,7 +72,6 @@ static LOST: AtomicU64 = AtomicU64::new(0);
 /// Opens the channel on the console in `slot`. `stdin`: the caller's input is attached.
 pub(crate) fn init(slot: u8, stdin: bool) -> Result<(), ProbeError> {
     let port = Port::probe(slot)?;
-    let gsi = port.gsi();
     let queue = || Arc::new(WaitQueue::new());
     let state = State {
         port,
@@ -91,8 +90,7 @@ pub(crate) fn init(slot: u8, stdin: bool) -> Result<(), ProbeError> {
         reader: Mutex::new(Chunk::default()),
     });
     CHANNEL.call_once(|| Arc::clone(&channel));
-    virtio::on_interrupt(slot, gsi, channel);
-    Ok(())
+    virtio::on_interrupt(slot, channel)
 }
 
 /// What a pass over the device found out, for wake-ups after the lock is open.

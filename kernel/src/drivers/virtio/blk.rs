@@ -2,7 +2,7 @@
 //!
 //! A request's header and status lie in a page of the driver's own, one slot each ([`Slots`]); the
 //! data goes straight from and to the callers' frames. The calling thread sleeps; the interrupt
-//! handler takes finished chains back and wakes. Before there are threads, the caller spins.
+//! handler takes finished chains back and wakes.
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -133,7 +133,6 @@ impl VirtioBlk {
             .map_err(|_| no_memory)?;
         slot_of.resize(QUEUE_SIZE.into(), 0);
         device.start();
-        let gsi = device.gsi();
         let slots = Slots::default();
         let state = State {
             device,
@@ -153,7 +152,7 @@ impl VirtioBlk {
             finished: Arc::new(WaitQueue::new()),
             counters: Counters::default(),
         });
-        super::on_interrupt(slot, gsi, Arc::clone(&disk) as Arc<dyn Interrupt>);
+        super::on_interrupt(slot, Arc::clone(&disk) as Arc<dyn Interrupt>)?;
         Ok(disk)
     }
 

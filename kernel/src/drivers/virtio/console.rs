@@ -162,11 +162,6 @@ impl Port {
         Ok(port)
     }
 
-    /// Its interrupt line.
-    pub(crate) fn gsi(&self) -> u32 {
-        self.device.gsi()
-    }
-
     /// Takes note of an interrupt.
     pub(crate) fn acknowledge(&mut self) {
         self.device.acknowledge();

@@ -135,11 +135,6 @@ impl Device {
     fn acknowledge(&mut self) {
         self.transport.ack_interrupt();
     }
-
-    /// Its interrupt line.
-    fn gsi(&self) -> u32 {
-        FIRST_GSI + u32::from(self.slot)
-    }
 }
 
 /// A device that interrupts.
@@ -153,26 +148,17 @@ pub(super) trait Interrupt: Send + Sync {
 static OWNERS: [Once<Arc<dyn Interrupt>>; SLOTS as usize] = [const { Once::new() }; SLOTS as usize];
 
 /// Lets `owner` know of `slot`'s interrupts from now on.
-pub(super) fn on_interrupt(slot: u8, gsi: u32, owner: Arc<dyn Interrupt>) {
-    const HANDLERS: [fn(); SLOTS as usize] = [
-        handle::<0>,
-        handle::<1>,
-        handle::<2>,
-        handle::<3>,
-        handle::<4>,
-        handle::<5>,
-        handle::<6>,
-        handle::<7>,
-    ];
-    let slot = usize::from(slot);
-    if let (Some(place), Some(handler)) = (OWNERS.get(slot), HANDLERS.get(slot)) {
+pub(super) fn on_interrupt(slot: u8, owner: Arc<dyn Interrupt>) -> Result<(), ProbeError> {
+    if let Some(place) = OWNERS.get(usize::from(slot)) {
         place.call_once(|| owner);
-        irq::register(gsi, *handler);
     }
+    irq::register(FIRST_GSI + u32::from(slot), interrupted)
+        .map_err(|_| ProbeError::Refused(slot, "it has no interrupt line"))
 }
 
-fn handle<const SLOT: usize>() {
-    if let Some(owner) = OWNERS.get(SLOT).and_then(Once::get) {
+fn interrupted(gsi: u32) {
+    let slot = kiln_core::num::usize_of32(gsi.wrapping_sub(FIRST_GSI));
+    if let Some(owner) = OWNERS.get(slot).and_then(Once::get) {
         owner.interrupt();
     }
 }
