@@ -3,7 +3,7 @@
 //! [`MappedFile`] is the link between a space and a [`Mapping`]: as long as one lives, the mapping
 //! knows the space and can unmap or write-protect its pages there.
 
-use alloc::sync::{Arc, Weak};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use kiln_core::errno::Errno;
@@ -135,45 +135,5 @@ impl MappedFile {
 impl Drop for MappedFile {
     fn drop(&mut self) {
         self.mapping.unregister(self.registration, self.shared);
-    }
-}
-
-/// The spaces that map a file, in the order they came.
-#[derive(Default)]
-pub(super) struct Mappers {
-    list: Vec<(u64, Weak<AddressSpace>)>,
-    last: u64,
-}
-
-impl Mappers {
-    pub(super) const fn new() -> Self {
-        Self {
-            list: Vec::new(),
-            last: 0,
-        }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.list.is_empty()
-    }
-
-    /// Adds a space; its registration, never 0.
-    pub(super) fn add(&mut self, space: Weak<AddressSpace>) -> Result<u64, Errno> {
-        self.list.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        self.last += 1;
-        self.list.push((self.last, space));
-        Ok(self.last)
-    }
-
-    pub(super) fn remove(&mut self, registration: u64) -> Option<Weak<AddressSpace>> {
-        let at = self.list.binary_search_by_key(&registration, |(id, _)| *id);
-        at.ok().map(|at| self.list.remove(at).1)
-    }
-
-    /// The next space after the given registration.
-    pub(super) fn next(&self, after: u64) -> Option<(u64, Arc<AddressSpace>)> {
-        let at = self.list.partition_point(|(id, _)| *id <= after);
-        let mut rest = self.list.get(at..).unwrap_or_default().iter();
-        rest.find_map(|(id, space)| Some((*id, space.upgrade()?)))
     }
 }

@@ -1,5 +1,4 @@
-//! `mmap`, `munmap`, `mprotect` and `brk`, with Linux's checks in Linux's order (`mm/mmap.c`,
-//! `mm/mprotect.c`).
+//! `mmap` and `munmap`, with Linux's checks in Linux's order (`mm/mmap.c`).
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -8,14 +7,14 @@ use core::ops::Range;
 use kiln_core::abi;
 use kiln_core::addr::{TASK_SIZE, UserAddr};
 use kiln_core::errno::Errno;
-use kiln_core::vma::{AreaFlags, Gap, Prot, whole_pages};
+use kiln_core::vma::{AreaFlags, Prot, whole_pages};
 
 use super::area::{FileMapping, MappedFile, Object, VmArea};
-use super::fault::page_flags;
 use super::mapping::Mapping;
-use super::space::{AddressSpace, Areas, MIN_ADDR, PAGE, STACK_GAP, errno};
+use super::place::place;
+use super::space::{AddressSpace, Areas, PAGE, errno};
 use crate::mm::frame;
-use crate::mm::paging::{Gather, PageFlags};
+use crate::mm::paging::Gather;
 
 /// What `mmap` is asked for.
 pub(crate) struct MapRequest {
@@ -257,148 +256,6 @@ impl AddressSpace {
         self.tables.lock().unmap_range(start, end, &mut gather);
         Ok(())
     }
-
-    /// Changes what a range may be used for.
-    ///
-    /// # Errors
-    /// As `mprotect(2)`; areas before the one at fault are changed.
-    pub(crate) fn mprotect(&self, addr: u64, len: u64, prot: u32) -> Result<(), Errno> {
-        let (grows, prot) = protection(prot)?;
-        if !addr.is_multiple_of(PAGE) {
-            return Err(Errno::EINVAL);
-        }
-        if len == 0 {
-            return Ok(());
-        }
-        let len = whole_pages(len).ok_or(Errno::ENOMEM)?;
-        let end = addr.checked_add(len).ok_or(Errno::ENOMEM)?;
-        let prot = prot.ok_or(Errno::EINVAL)?;
-        let mut areas = self.write_areas();
-        let mut range = addr..end;
-        let first = areas.map.first_ending_above(addr).ok_or(Errno::ENOMEM)?;
-        if grows {
-            if !first.flags.contains(AreaFlags::GROWS_DOWN) {
-                return Err(Errno::EINVAL);
-            }
-            range.start = first.start;
-        }
-        let (end, result) = changeable(&areas, &range, prot);
-        range.end = end;
-        if !range.is_empty() {
-            areas
-                .map
-                .update(&range, |area| area.prot = prot)
-                .map_err(errno)?;
-            self.protect_pages(&areas, &range);
-        }
-        result
-    }
-
-    /// Makes the table entries of the range follow the rights of its areas.
-    fn protect_pages(&self, areas: &Areas, range: &Range<u64>) {
-        let mut gather = Gather::new();
-        let mut tables = self.tables.lock();
-        for area in areas.map.overlapping(range) {
-            let part = area.part(range);
-            // Private memory that isn't shared with a child or a file may be written at once;
-            // any other page is asked for by a fault.
-            let at_once = matches!(area.backing, Object::Anonymous);
-            let mut set = page_flags(area.prot, at_once);
-            let mut clear = (PageFlags::WRITE | PageFlags::EXEC | PageFlags::NO_ACCESS) - set;
-            if area.prot.is_empty() {
-                set |= PageFlags::NO_ACCESS;
-                clear -= PageFlags::NO_ACCESS;
-            }
-            let (start, end) = (UserAddr::new(part.start), UserAddr::new(part.end));
-            tables.protect_range(start, end, set, clear, &mut gather);
-        }
-    }
-
-    /// Moves the end of the heap; where it is afterwards, moved or not.
-    pub(crate) fn brk(self: &Arc<Self>, addr: u64) -> u64 {
-        let mut removed = Removed::default();
-        let mut areas = self.write_areas();
-        let old = areas.brk;
-        if addr < areas.brk_start || self.move_brk(&mut areas, addr, &mut removed).is_err() {
-            return old;
-        }
-        areas.brk = addr;
-        let lock = areas.lock_future && !areas.lock_on_fault;
-        drop(areas);
-        if lock && addr > old {
-            let _ = self.populate(old & !(PAGE - 1), addr, true);
-        }
-        addr
-    }
-
-    fn move_brk(
-        self: &Arc<Self>,
-        areas: &mut Areas,
-        addr: u64,
-        removed: &mut Removed,
-    ) -> Result<(), Errno> {
-        let limits = self.limits();
-        let program_data = self.info().data;
-        let data = (addr - areas.brk_start).saturating_add(program_data.1 - program_data.0);
-        if limits.data != u64::MAX && data > limits.data {
-            return Err(Errno::ENOMEM);
-        }
-        let old_end = whole_pages(areas.brk).unwrap_or(0);
-        let new_end = whole_pages(addr)
-            .filter(|end| *end <= TASK_SIZE)
-            .ok_or(Errno::ENOMEM)?;
-        if new_end <= old_end {
-            return self.unmap_locked(areas, &(new_end..old_end), removed);
-        }
-        let range = old_end..new_end;
-        let next = areas.map.first_ending_above(old_end);
-        let ceiling = next.map_or(TASK_SIZE, |area| {
-            let gap = if area.flags.contains(AreaFlags::GROWS_DOWN) {
-                STACK_GAP
-            } else {
-                0
-            };
-            area.start.saturating_sub(gap)
-        });
-        if new_end + PAGE > ceiling {
-            return Err(Errno::ENOMEM);
-        }
-        self.map_anonymous(areas, range, Prot::READ | Prot::WRITE)
-    }
-
-    /// Adds fresh private memory at a free place.
-    pub(super) fn map_anonymous(
-        &self,
-        areas: &mut Areas,
-        range: Range<u64>,
-        prot: Prot,
-    ) -> Result<(), Errno> {
-        let mut flags = AreaFlags::MAY_WRITE | AreaFlags::MAY_EXEC;
-        self.check_limits(areas, &range, prot, flags)?;
-        if areas.lock_future {
-            let bytes = (areas.locked_pages * PAGE).saturating_add(range.end - range.start);
-            if bytes > self.limits().locked {
-                return Err(Errno::EAGAIN);
-            }
-            flags |= AreaFlags::LOCKED;
-            flags.set(AreaFlags::LOCK_ON_FAULT, areas.lock_on_fault);
-        }
-        let locked = flags.contains(AreaFlags::LOCKED);
-        let pages = (range.end - range.start) / PAGE;
-        let area = VmArea {
-            start: range.start,
-            end: range.end,
-            prot,
-            flags,
-            backing: Object::Anonymous,
-        };
-        areas.map.insert(area).map_err(errno)?;
-        if locked {
-            areas.locked_pages += pages;
-        }
-        self.note_peak(areas);
-        Ok(())
-    }
 }
 
 /// Bytes that count for `RLIMIT_DATA`: private, writable, no stack.
@@ -419,40 +276,6 @@ fn unmap_range(addr: u64, len: u64) -> Result<Range<u64>, Errno> {
     }
     let len = whole_pages(len).ok_or(Errno::EINVAL)?;
     Ok(addr..addr + len)
-}
-
-/// Whether an area that grows down is meant as a whole, and the rights; `None` for unknown bits.
-fn protection(prot: u32) -> Result<(bool, Option<Prot>), Errno> {
-    let grows = prot & (abi::PROT_GROWSDOWN | abi::PROT_GROWSUP);
-    if grows == abi::PROT_GROWSDOWN | abi::PROT_GROWSUP {
-        return Err(Errno::EINVAL);
-    }
-    if grows & abi::PROT_GROWSUP != 0 {
-        return Err(Errno::EINVAL);
-    }
-    // PROT_SEM means nothing on x86 and is allowed.
-    let known = Prot::from_bits(prot & !(grows | abi::PROT_SEM));
-    Ok((grows != 0, known))
-}
-
-/// How far from its start the range can be changed to `prot`, and why not further.
-fn changeable(areas: &Areas, range: &Range<u64>, prot: Prot) -> (u64, Result<(), Errno>) {
-    let mut next = range.start;
-    for area in areas.map.overlapping(range) {
-        if area.start > next {
-            return (next, Err(Errno::ENOMEM));
-        }
-        let denied = (prot.contains(Prot::WRITE) && !area.flags.contains(AreaFlags::MAY_WRITE))
-            || (prot.contains(Prot::EXEC) && !area.flags.contains(AreaFlags::MAY_EXEC));
-        if denied {
-            return (next, Err(Errno::EACCES));
-        }
-        next = area.end.min(range.end);
-    }
-    if next < range.end {
-        return (next, Err(Errno::ENOMEM));
-    }
-    (next, Ok(()))
 }
 
 /// The flags of the area to be, and whether the file allows it.
@@ -498,68 +321,4 @@ fn area_flags(request: &MapRequest) -> Result<AreaFlags, Errno> {
         return Err(Errno::EINVAL);
     }
     Ok(flags)
-}
-
-/// Where the new mapping goes.
-fn place(areas: &Areas, request: &MapRequest, len: u64) -> Result<u64, Errno> {
-    if len > TASK_SIZE {
-        return Err(Errno::ENOMEM);
-    }
-    if request.flags & abi::MAP_FIXED != 0 {
-        if request.addr > TASK_SIZE - len {
-            return Err(Errno::ENOMEM);
-        }
-        if !request.addr.is_multiple_of(PAGE) {
-            return Err(Errno::EINVAL);
-        }
-        if request.addr < MIN_ADDR && !request.low {
-            return Err(Errno::EPERM);
-        }
-        return Ok(request.addr);
-    }
-    let only_low = request.flags & abi::MAP_32BIT != 0;
-    if request.addr != 0
-        && let Some(start) = hinted(areas, request.addr, len, only_low)
-    {
-        return Ok(start);
-    }
-    find_gap(areas, len, PAGE, only_low).ok_or(Errno::ENOMEM)
-}
-
-/// The hint, in whole pages, when there is room.
-fn hinted(areas: &Areas, hint: u64, len: u64, only_low: bool) -> Option<u64> {
-    let start = whole_pages(hint)?.max(MIN_ADDR);
-    let limit = if only_low { LOW_END } else { TASK_SIZE };
-    let gap = Gap {
-        len,
-        within: start..start.checked_add(len).filter(|end| *end <= limit)?,
-        guard: STACK_GAP,
-        align: PAGE,
-    };
-    areas.map.gap_bottom_up(&gap)
-}
-
-/// Where `MAP_32BIT` begins and ends (`arch/x86/kernel/sys_x86_64.c`).
-const LOW_START: u64 = 0x4000_0000;
-const LOW_END: u64 = 0x8000_0000;
-
-/// The highest gap below the top for mappings, or the lowest above it when there is none.
-pub(super) fn find_gap(areas: &Areas, len: u64, align: u64, only_low: bool) -> Option<u64> {
-    let within = |within| Gap {
-        len,
-        within,
-        guard: STACK_GAP,
-        align,
-    };
-    if only_low {
-        return areas.map.gap_bottom_up(&within(LOW_START..LOW_END));
-    }
-    areas
-        .map
-        .gap_top_down(&within(MIN_ADDR..areas.mmap_top))
-        .or_else(|| {
-            areas
-                .map
-                .gap_bottom_up(&within((TASK_SIZE / 3) & !(PAGE - 1)..TASK_SIZE))
-        })
 }

@@ -8,26 +8,28 @@
 
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use kiln_core::addr::{PAGE_SIZE, UserAddr};
 use kiln_core::errno::Errno;
 use kiln_core::num::usize_of;
 use kiln_core::pagemap::{CHUNK_BYTES, PageMap, State};
-use kiln_core::vma::AreaMap;
 
-use super::area::{Mappers, Object};
-use super::iter::{IoDst, IoSrc};
 use super::readahead::Readahead;
 use super::reclaim::{self, alloc_frame, alloc_zeroed_frame};
-use super::space::{AddressSpace, PAGE};
+use super::space::PAGE;
 use super::writeback;
-use crate::mm::frame::{FrameRef, OutOfMemory};
+use crate::mm::frame::FrameRef;
 use crate::mm::kmem;
-use crate::mm::paging::{Gather, PageFlags};
 use crate::sched::{Mode, WaitQueue};
 use crate::sync::SpinLock;
+
+mod dirty;
+mod io;
+mod mappers;
+mod shrink;
+
+use mappers::Mappers;
+pub(super) use mappers::Unmappable;
 
 /// Where a file's pages come from and go to.
 ///
@@ -55,14 +57,6 @@ pub(crate) trait PageSource: Send + Sync {
         let _ = (first, count);
         Ok(())
     }
-}
-
-/// Why a page can't be mapped at the moment.
-pub(super) enum Unmappable {
-    /// It isn't in memory.
-    Absent,
-    /// The tables have no room for it.
-    NoMemory,
 }
 
 /// What the pages' lock guards.
@@ -166,8 +160,6 @@ impl Mapping {
     fn page_count(&self) -> u64 {
         self.size().div_ceil(PAGE)
     }
-
-    // ---- single pages ----
 
     /// The page, if it is in memory and ready.
     pub(crate) fn cached(&self, index: u64) -> Option<FrameRef> {
@@ -321,51 +313,6 @@ impl Mapping {
         self.changed.wake_all();
     }
 
-    // ---- reading and writing ----
-
-    /// Copies from the file, up to its end; the bytes copied.
-    ///
-    /// # Errors
-    /// `EFAULT` or the source's error when not a byte was copied.
-    pub(crate) fn read(&self, pos: u64, dst: &mut IoDst<'_>) -> Result<usize, Errno> {
-        let mut done = 0;
-        loop {
-            let at = pos.saturating_add(done);
-            let left = self.size().saturating_sub(at);
-            let offset = usize_of(at % PAGE);
-            let len = (PAGE_SIZE - offset)
-                .min(usize_of(left))
-                .min(dst.remaining());
-            if len == 0 {
-                return Ok(usize_of(done));
-            }
-            let copied = match self.read_part(at / PAGE, offset, len, dst) {
-                Ok(copied) => copied,
-                Err(_) if done > 0 => return Ok(usize_of(done)),
-                Err(error) => return Err(error),
-            };
-            done += copied as u64;
-            if copied < len {
-                return Ok(usize_of(done));
-            }
-        }
-    }
-
-    fn read_part(
-        &self,
-        index: u64,
-        offset: usize,
-        len: usize,
-        dst: &mut IoDst<'_>,
-    ) -> Result<usize, Errno> {
-        let frame = match self.cached(index) {
-            Some(frame) => frame,
-            None if self.source.is_none() && !self.is_present(index) => return dst.put_zeros(len),
-            None => self.page_for(index, dst.remaining().div_ceil(PAGE_SIZE) as u64)?,
-        };
-        dst.put_frame(&frame, offset, len)
-    }
-
     fn is_present(&self, index: u64) -> bool {
         self.inner.lock().pages.get(index).is_some()
     }
@@ -376,416 +323,9 @@ impl Mapping {
         matches!(inner.pages.get(index), Some((_, State::Ready)))
     }
 
-    /// Reads pages that will be asked for, as far as that goes.
-    pub(crate) fn read_ahead(&self, first: u64, count: u64) {
-        let Some(source) = &self.source else { return };
-        let end = first.saturating_add(count).min(self.page_count());
-        let mut index = first;
-        while index < end {
-            if self.is_present(index) {
-                index += 1;
-            } else if self.load(source.as_ref(), index, end - index).is_err() {
-                return;
-            }
-        }
-    }
-
-    /// Copies into the file at `pos`, whose length grows with the bytes; the bytes copied. The
-    /// caller holds the inode's lock.
-    ///
-    /// # Errors
-    /// `EFAULT`, `ENOMEM`, `ENOSPC` or the source's error when not a byte was copied.
-    pub(crate) fn write(&self, pos: u64, src: &mut IoSrc<'_>) -> Result<usize, Errno> {
-        let size = self.size();
-        if pos > size && !size.is_multiple_of(PAGE) && self.is_mapped() {
-            // A program may have written past the end through its mapping.
-            self.zero_tail(size)?;
-        }
-        let mut done = 0;
-        while src.remaining() > 0 {
-            let at = pos.saturating_add(done);
-            let offset = usize_of(at % PAGE);
-            let len = (PAGE_SIZE - offset).min(src.remaining());
-            let copied = match self.write_part(at / PAGE, offset, len, src) {
-                Ok(copied) => copied,
-                Err(_) if done > 0 => break,
-                Err(error) => return Err(error),
-            };
-            done += copied as u64;
-            self.size
-                .fetch_max(pos.saturating_add(done), Ordering::AcqRel);
-            if copied < len {
-                break;
-            }
-        }
-        self.throttle();
-        Ok(usize_of(done))
-    }
-
-    fn write_part(
-        &self,
-        index: u64,
-        offset: usize,
-        len: usize,
-        src: &mut IoSrc<'_>,
-    ) -> Result<usize, Errno> {
-        let (cached, clean) = {
-            let mut inner = self.inner.lock();
-            let clean = !inner.pages.is_dirty(index);
-            match inner.pages.touch(index) {
-                Some((frame, State::Ready)) => (Some(frame.clone()), clean),
-                _ => (None, clean),
-            }
-        };
-        if clean {
-            self.reserve(index)?;
-        }
-        if let Some(frame) = cached {
-            return self.write_to_page(index, &frame, offset, len, src);
-        }
-        let inside = self.source.is_some() && index < self.page_count();
-        if self.is_present(index) || (inside && len < PAGE_SIZE) {
-            let frame = self.page_for(index, 1)?;
-            return self.write_to_page(index, &frame, offset, len, src);
-        }
-        self.write_new_page(index, offset, len, src, inside)
-    }
-
-    fn write_to_page(
-        &self,
-        index: u64,
-        frame: &FrameRef,
-        offset: usize,
-        len: usize,
-        src: &mut IoSrc<'_>,
-    ) -> Result<usize, Errno> {
-        let copied = src.take_into_frame(frame, offset, len)?;
-        // After the copy, so that no write-back can have taken the page in between as clean.
-        self.mark_dirty(index, frame);
-        Ok(copied)
-    }
-
-    /// Fills a fresh page and enters it. `inside`: the file has something there that the page
-    /// replaces as a whole.
-    fn write_new_page(
-        &self,
-        index: u64,
-        offset: usize,
-        len: usize,
-        src: &mut IoSrc<'_>,
-        inside: bool,
-    ) -> Result<usize, Errno> {
-        let whole = len == PAGE_SIZE;
-        let frame = if whole {
-            alloc_frame()?
-        } else {
-            alloc_zeroed_frame()?
-        };
-        let copied = src.take_into_frame(&frame, offset, len)?;
-        if copied < len && inside {
-            // The rest is what the file has.
-            let page = self.page_for(index, 1)?;
-            copy_part(&page, &frame, offset, copied);
-            self.mark_dirty(index, &page);
-            return Ok(copied);
-        }
-        if whole {
-            frame.zero(copied, len - copied);
-        }
-        match self.insert(index, frame.clone()) {
-            Ok(()) => {
-                reclaim::register(self);
-                self.mark_dirty(index, &frame);
-            }
-            Err(Errno::EEXIST) => {
-                let page = self.page_for(index, 1)?;
-                copy_part(&page, &frame, offset, copied);
-                self.mark_dirty(index, &page);
-            }
-            Err(error) => return Err(error),
-        }
-        Ok(copied)
-    }
-
-    // ---- dirty pages ----
-
-    /// Asks the source for a place for a page about to become dirty.
-    pub(super) fn reserve(&self, index: u64) -> Result<(), Errno> {
-        match &self.source {
-            Some(source) => source.reserve(index, 1),
-            None => Ok(()),
-        }
-    }
-
-    /// Marks the page as dirty if it is still this frame; whether it is.
-    pub(super) fn mark_dirty(&self, index: u64, frame: &FrameRef) -> bool {
-        let mut inner = self.inner.lock();
-        let same = inner
-            .pages
-            .get(index)
-            .is_some_and(|(page, _)| page.addr() == frame.addr());
-        if same && self.source.is_some() && inner.pages.set_dirty(index) {
-            let first = inner.pages.dirty() == 1;
-            drop(inner);
-            writeback::page_dirtied(self, first);
-        }
-        same
-    }
-
-    /// Takes up to `max` dirty pages that follow each other, which are under write-back then.
-    pub(super) fn begin_write(
-        &self,
-        range: Range<u64>,
-        max: u64,
-        frames: &mut Vec<FrameRef>,
-    ) -> Option<u64> {
-        let mut inner = self.inner.lock();
-        let run = inner.pages.next_dirty(range, max)?;
-        for index in run.clone() {
-            if let Some(frame) = inner.pages.begin_writeback(index) {
-                frames.push(frame.clone());
-            }
-        }
-        drop(inner);
-        writeback::pages_cleaned(frames.len());
-        Some(run.start)
-    }
-
-    /// Ends what [`Mapping::begin_write`] began.
-    pub(super) fn end_write(&self, first: u64, count: usize, result: Result<(), Errno>) {
-        let mut inner = self.inner.lock();
-        for (index, _) in (first..).zip(0..count) {
-            inner.pages.finish_writeback(index);
-        }
-        if let Err(error) = result {
-            inner.error.get_or_insert(error);
-        }
-        drop(inner);
-        self.changed.wake_all();
-    }
-
-    /// Waits until no page of the range is under write-back, and takes the error, if any came.
-    pub(super) fn wait_written(&self, range: Range<u64>) -> Result<(), Errno> {
-        let written = || {
-            let inner = self.inner.lock();
-            (!inner.pages.any_writeback(range.clone())).then_some(())
-        };
-        let _ = self.changed.wait(Mode::Uninterruptible, None, written);
-        self.inner.lock().error.take().map_or(Ok(()), Err)
-    }
-
     pub(super) fn source(&self) -> Option<&Arc<dyn PageSource>> {
         self.source.as_ref()
     }
-
-    // ---- giving pages up ----
-
-    /// Sets the file's length. Pages past it are gone, from programs' memory too; the rest of the
-    /// last one reads as zeros. The caller holds the inode's lock and changes what the source
-    /// keeps afterwards. May sleep.
-    ///
-    /// # Errors
-    /// `ENOMEM` or the source's error when the last page can't be read.
-    pub(crate) fn truncate(&self, size: u64) -> Result<(), Errno> {
-        let old = self.size();
-        let edge = old.min(size);
-        if !edge.is_multiple_of(PAGE) && edge < old.max(size) {
-            self.zero_tail(edge)?;
-        }
-        self.set_size(size);
-        if size < old {
-            self.remove_pages(size.div_ceil(PAGE)..u64::MAX);
-        }
-        Ok(())
-    }
-
-    /// Drops the pages of the range, dirty or not, and unmaps them: after a hole was punched.
-    pub(crate) fn discard(&self, first: u64, count: u64) {
-        self.remove_pages(first..first.saturating_add(count));
-    }
-
-    /// Drops the clean pages of the range that no program maps; dirty ones stay.
-    pub(crate) fn invalidate(&self, first: u64, count: u64) {
-        let mut next = first;
-        let end = first.saturating_add(count);
-        loop {
-            let mut inner = self.inner.lock();
-            let Some(index) = inner.pages.next_present(next).filter(|at| *at < end) else {
-                return;
-            };
-            let idle = inner
-                .pages
-                .get(index)
-                .is_some_and(|(frame, _)| frame.count() == 1);
-            let clean = !inner.pages.any_unwritten(index..index + 1);
-            if idle && clean && self.source.is_some() {
-                inner.pages.remove(index);
-            }
-            drop(inner);
-            next = index + 1;
-        }
-    }
-
-    /// Zeroes the bytes of the page from `edge` to its end, which lies in the file's old or new
-    /// last page.
-    fn zero_tail(&self, edge: u64) -> Result<(), Errno> {
-        let index = edge / PAGE;
-        let has_bytes =
-            self.is_present(index) || (self.source.is_some() && index < self.page_count());
-        if !has_bytes {
-            return Ok(());
-        }
-        let frame = self.page_for(index, 1)?;
-        let offset = usize_of(edge % PAGE);
-        self.reserve(index)?;
-        frame.zero(offset, PAGE_SIZE - offset);
-        self.mark_dirty(index, &frame);
-        Ok(())
-    }
-
-    fn remove_pages(&self, range: Range<u64>) {
-        loop {
-            let mut inner = self.inner.lock();
-            let dirty = inner.pages.dirty();
-            let clear = inner.pages.remove_range(range.clone(), drop);
-            let cleaned = dirty - inner.pages.dirty();
-            drop(inner);
-            writeback::pages_cleaned(cleaned);
-            self.unmap(&range);
-            if clear {
-                return;
-            }
-            let idle = || {
-                let inner = self.inner.lock();
-                let busy = inner.pages.any_busy(range.clone());
-                (!busy).then_some(())
-            };
-            let _ = self.changed.wait(Mode::Uninterruptible, None, idle);
-        }
-    }
-
-    /// Gives up idle pages from the chunk of `hand` on: see [`PageMap::evict`].
-    pub(super) fn evict(&self, hand: u64, chunks: usize, freed: &mut usize) -> Option<u64> {
-        let idle = |frame: &FrameRef| frame.count() == 1;
-        let mut inner = self.inner.lock();
-        inner.pages.evict(hand, chunks, idle, |frame| {
-            *freed += 1;
-            drop(frame);
-        })
-    }
-
-    // ---- who maps it ----
-
-    pub(super) fn register(&self, space: Weak<AddressSpace>, shared: bool) -> Result<u64, Errno> {
-        let registration = self.mappers.lock().add(space)?;
-        self.shared_mappers
-            .fetch_add(usize::from(shared), Ordering::AcqRel);
-        Ok(registration)
-    }
-
-    pub(super) fn unregister(&self, registration: u64, shared: bool) {
-        let space = self.mappers.lock().remove(registration);
-        self.shared_mappers
-            .fetch_sub(usize::from(shared), Ordering::AcqRel);
-        drop(space);
-    }
-
-    /// Maps the ready pages of the range through `map`, all under the pages' lock, so that none is
-    /// removed meanwhile. `wanted` must be among them.
-    pub(super) fn for_mappable(
-        &self,
-        range: Range<u64>,
-        wanted: u64,
-        map: &mut dyn FnMut(u64, &FrameRef) -> Result<(), OutOfMemory>,
-    ) -> Result<(), Unmappable> {
-        let end = range.end.min(self.page_count());
-        let mut outcome = Err(Unmappable::Absent);
-        let mut inner = self.inner.lock();
-        inner.pages.touch(wanted);
-        inner.pages.for_ready(range.start..end, |index, frame| {
-            match map(index, frame) {
-                Ok(()) if index == wanted => outcome = Ok(()),
-                Ok(()) => {}
-                Err(OutOfMemory) if outcome.is_err() => {
-                    outcome = Err(Unmappable::NoMemory);
-                    return false;
-                }
-                Err(OutOfMemory) => return false,
-            }
-            true
-        });
-        outcome
-    }
-
-    /// Removes the range's pages, and private copies of them, from programs' memory.
-    fn unmap(&self, range: &Range<u64>) {
-        self.for_mapped(range, false, |space, start, end| {
-            let mut gather = Gather::new();
-            space.tables.lock().unmap_range(start, end, &mut gather);
-        });
-    }
-
-    /// Makes programs fault at their next write to the range's pages.
-    pub(super) fn write_protect(&self, range: &Range<u64>) {
-        if self.shared_mappers.load(Ordering::Acquire) == 0 {
-            return;
-        }
-        self.for_mapped(range, true, |space, start, end| {
-            let (set, clear) = (PageFlags::empty(), PageFlags::WRITE);
-            let mut gather = Gather::new();
-            space
-                .tables
-                .lock()
-                .protect_range(start, end, set, clear, &mut gather);
-        });
-    }
-
-    /// Calls `apply` for every range of addresses at which a space maps pages of the range.
-    fn for_mapped(
-        &self,
-        range: &Range<u64>,
-        only_shared: bool,
-        apply: impl Fn(&AddressSpace, UserAddr, UserAddr),
-    ) {
-        let mut last = 0;
-        loop {
-            let next = self.mappers.lock().next(last);
-            let Some((registration, space)) = next else {
-                return;
-            };
-            last = registration;
-            let areas = space.read_areas();
-            self.for_ranges(&areas.map, range, only_shared, |start, end| {
-                apply(&space, UserAddr::new(start), UserAddr::new(end));
-            });
-        }
-    }
-
-    fn for_ranges(
-        &self,
-        map: &AreaMap<Object>,
-        range: &Range<u64>,
-        only_shared: bool,
-        mut apply: impl FnMut(u64, u64),
-    ) {
-        for area in map.iter() {
-            let Some((mapping, offset)) = area.backing.mapping() else {
-                continue;
-            };
-            if !core::ptr::eq(Arc::as_ptr(mapping), self) || (only_shared && !area.is_shared()) {
-                continue;
-            }
-            let first = offset / PAGE;
-            let from = range.start.max(first);
-            let to = range.end.min(first + area.size() / PAGE);
-            if from < to {
-                let at = |index: u64| area.start + (index - first) * PAGE;
-                apply(at(from), at(to));
-            }
-        }
-    }
-
-    // ---- holes ----
 
     /// The first byte at or after `pos` that isn't in a hole, for a mapping without a source.
     pub(crate) fn seek_data(&self, pos: u64) -> Option<u64> {
@@ -801,20 +341,6 @@ impl Mapping {
         let inner = self.inner.lock();
         let page = inner.pages.next_missing(pos / PAGE);
         pos.max(page * PAGE).min(self.size())
-    }
-}
-
-/// Copies a part of a frame to the same place in another.
-fn copy_part(to: &FrameRef, from: &FrameRef, offset: usize, len: usize) {
-    let mut buffer = [0u8; 256];
-    let mut done = 0;
-    while let Some(part) = buffer
-        .get_mut(..(len - done).min(256))
-        .filter(|p| !p.is_empty())
-    {
-        from.read(offset + done, part);
-        to.write(offset + done, part);
-        done += part.len();
     }
 }
 

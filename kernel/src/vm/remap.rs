@@ -9,7 +9,8 @@ use kiln_core::errno::Errno;
 use kiln_core::vma::{AreaFlags, Backing, whole_pages};
 
 use super::area::VmArea;
-use super::map::{Removed, find_gap};
+use super::map::Removed;
+use super::place::find_gap;
 use super::reclaim::make_room;
 use super::space::{AddressSpace, Areas, MIN_ADDR, PAGE, errno};
 use crate::mm::paging::Gather;

@@ -1,0 +1,179 @@
+//! Who maps a file: the spaces, and their pages seen from the file.
+
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::ops::Range;
+use core::sync::atomic::Ordering;
+
+use kiln_core::addr::UserAddr;
+use kiln_core::errno::Errno;
+use kiln_core::vma::AreaMap;
+
+use super::super::area::Object;
+use super::super::space::{AddressSpace, PAGE};
+use super::Mapping;
+use crate::mm::frame::{FrameRef, OutOfMemory};
+use crate::mm::paging::{Gather, PageFlags};
+
+/// Why a page can't be mapped at the moment.
+pub(in crate::vm) enum Unmappable {
+    /// It isn't in memory.
+    Absent,
+    /// The tables have no room for it.
+    NoMemory,
+}
+
+/// The spaces that map a file, in the order they came.
+#[derive(Default)]
+pub(super) struct Mappers {
+    list: Vec<(u64, Weak<AddressSpace>)>,
+    last: u64,
+}
+
+impl Mappers {
+    pub(super) const fn new() -> Self {
+        Self {
+            list: Vec::new(),
+            last: 0,
+        }
+    }
+
+    pub(in crate::vm) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Adds a space; its registration, never 0.
+    pub(in crate::vm) fn add(&mut self, space: Weak<AddressSpace>) -> Result<u64, Errno> {
+        self.list.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        self.last += 1;
+        self.list.push((self.last, space));
+        Ok(self.last)
+    }
+
+    pub(in crate::vm) fn remove(&mut self, registration: u64) -> Option<Weak<AddressSpace>> {
+        let at = self.list.binary_search_by_key(&registration, |(id, _)| *id);
+        at.ok().map(|at| self.list.remove(at).1)
+    }
+
+    /// The next space after the given registration.
+    pub(in crate::vm) fn next(&self, after: u64) -> Option<(u64, Arc<AddressSpace>)> {
+        let at = self.list.partition_point(|(id, _)| *id <= after);
+        let mut rest = self.list.get(at..).unwrap_or_default().iter();
+        rest.find_map(|(id, space)| Some((*id, space.upgrade()?)))
+    }
+}
+
+impl Mapping {
+    pub(in crate::vm) fn register(
+        &self,
+        space: Weak<AddressSpace>,
+        shared: bool,
+    ) -> Result<u64, Errno> {
+        let registration = self.mappers.lock().add(space)?;
+        self.shared_mappers
+            .fetch_add(usize::from(shared), Ordering::AcqRel);
+        Ok(registration)
+    }
+
+    pub(in crate::vm) fn unregister(&self, registration: u64, shared: bool) {
+        let space = self.mappers.lock().remove(registration);
+        self.shared_mappers
+            .fetch_sub(usize::from(shared), Ordering::AcqRel);
+        drop(space);
+    }
+
+    /// Maps the ready pages of the range through `map`, all under the pages' lock, so that none is
+    /// removed meanwhile. `wanted` must be among them.
+    pub(in crate::vm) fn for_mappable(
+        &self,
+        range: Range<u64>,
+        wanted: u64,
+        map: &mut dyn FnMut(u64, &FrameRef) -> Result<(), OutOfMemory>,
+    ) -> Result<(), Unmappable> {
+        let end = range.end.min(self.page_count());
+        let mut outcome = Err(Unmappable::Absent);
+        let mut inner = self.inner.lock();
+        inner.pages.touch(wanted);
+        inner.pages.for_ready(range.start..end, |index, frame| {
+            match map(index, frame) {
+                Ok(()) if index == wanted => outcome = Ok(()),
+                Ok(()) => {}
+                Err(OutOfMemory) if outcome.is_err() => {
+                    outcome = Err(Unmappable::NoMemory);
+                    return false;
+                }
+                Err(OutOfMemory) => return false,
+            }
+            true
+        });
+        outcome
+    }
+
+    /// Removes the range's pages, and private copies of them, from programs' memory.
+    pub(super) fn unmap(&self, range: &Range<u64>) {
+        self.for_mapped(range, false, |space, start, end| {
+            let mut gather = Gather::new();
+            space.tables.lock().unmap_range(start, end, &mut gather);
+        });
+    }
+
+    /// Makes programs fault at their next write to the range's pages.
+    pub(in crate::vm) fn write_protect(&self, range: &Range<u64>) {
+        if self.shared_mappers.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        self.for_mapped(range, true, |space, start, end| {
+            let (set, clear) = (PageFlags::empty(), PageFlags::WRITE);
+            let mut gather = Gather::new();
+            space
+                .tables
+                .lock()
+                .protect_range(start, end, set, clear, &mut gather);
+        });
+    }
+
+    /// Calls `apply` for every range of addresses at which a space maps pages of the range.
+    pub(super) fn for_mapped(
+        &self,
+        range: &Range<u64>,
+        only_shared: bool,
+        apply: impl Fn(&AddressSpace, UserAddr, UserAddr),
+    ) {
+        let mut last = 0;
+        loop {
+            let next = self.mappers.lock().next(last);
+            let Some((registration, space)) = next else {
+                return;
+            };
+            last = registration;
+            let areas = space.read_areas();
+            self.for_ranges(&areas.map, range, only_shared, |start, end| {
+                apply(&space, UserAddr::new(start), UserAddr::new(end));
+            });
+        }
+    }
+
+    pub(super) fn for_ranges(
+        &self,
+        map: &AreaMap<Object>,
+        range: &Range<u64>,
+        only_shared: bool,
+        mut apply: impl FnMut(u64, u64),
+    ) {
+        for area in map.iter() {
+            let Some((mapping, offset)) = area.backing.mapping() else {
+                continue;
+            };
+            if !core::ptr::eq(Arc::as_ptr(mapping), self) || (only_shared && !area.is_shared()) {
+                continue;
+            }
+            let first = offset / PAGE;
+            let from = range.start.max(first);
+            let to = range.end.min(first + area.size() / PAGE);
+            if from < to {
+                let at = |index: u64| area.start + (index - first) * PAGE;
+                apply(at(from), at(to));
+            }
+        }
+    }
+}
