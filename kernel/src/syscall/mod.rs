@@ -17,6 +17,7 @@ use crate::arch::user::UserContext;
 use crate::process::Task;
 
 pub(crate) mod count;
+mod mem;
 mod thread;
 pub(crate) mod trace;
 
