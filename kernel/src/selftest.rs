@@ -22,6 +22,7 @@ pub(crate) fn run(name: &[u8]) {
         b"user" => enters_user_mode(),
         b"sched" => crate::sched::selftest::run(),
         b"memory" => all_memory_comes_back(),
+        b"bench" => bench(),
         b"timer" => the_timer_comes(),
         b"fpu" => fpu_states_are_kept_apart(),
         b"copies" => copies_stop_at_the_fault(),
@@ -91,6 +92,56 @@ fn enters_user_mode() {
     assert_eq!(fault.vector, 13);
     context.gs_base = 0x8000_0000_0000_0000;
     assert!(matches!(user::run(&mut context), Stop::Fault(fault) if fault.vector == 13));
+    drop(tables);
+}
+
+fn bench() {
+    use crate::drivers::serial::Serial;
+    use core::fmt::Write;
+    fn time(name: &str, mut what: impl FnMut()) {
+        what();
+        let start = time::cycles();
+        for _ in 0..1000 {
+            what();
+        }
+        let cycles = (time::cycles() - start) / 1000;
+        let _ = writeln!(Serial, "{name}: {cycles}");
+    }
+    time("nothing", || ());
+    time("box 64", || {
+        drop(core::hint::black_box(alloc::boxed::Box::new([0u8; 64])))
+    });
+    time("box 8", || {
+        drop(core::hint::black_box(alloc::boxed::Box::new(7u64)))
+    });
+    let mut kept = Vec::new();
+    time("box 200 kept", || {
+        kept.push(alloc::boxed::Box::new([0u8; 200]))
+    });
+    time("box 200 dropped", || drop(kept.pop()));
+    time("frame", || drop(FrameRef::alloc()));
+    time("zeroed frame", || drop(FrameRef::alloc_zeroed()));
+    time("charge", || drop(crate::mm::kmem::charge(100)));
+    time("now", || drop(core::hint::black_box(time::now_ns())));
+    time("tables", || drop(UserTables::new()));
+    let tables = space(&[0x0F, 0x05, 0xEB, 0xFC]);
+    let mut context = UserContext::new(0x1000, 0x3000);
+    time("syscall", || {
+        user::run(&mut context);
+    });
+    time("copy out 64", || {
+        drop(copies::copy_out(UserAddr::new(0x2000), &[0; 64]))
+    });
+    time("copy out 1", || {
+        drop(copies::copy_out(UserAddr::new(0x2000), &[0; 1]))
+    });
+    time("tables+map", || drop(space(&[0x0F, 0x05, 0xEB, 0xFC])));
+    tables.root().load();
+    context.rip = 0x5000;
+    time("fault", || {
+        user::run(&mut context);
+    });
+    time("stack", || drop(crate::mm::stack::KernelStack::new()));
     drop(tables);
 }
 

@@ -459,11 +459,40 @@ impl core::fmt::Debug for FrameRef {
     }
 }
 
-/// The count of `addr`'s frame, for page tables: how many entries of the table are in use.
-///
-/// A frame in use has no neighbours in a free list, so the link's place is free for this.
-pub(super) fn population<'a>(addr: PhysAddr) -> &'a AtomicU32 {
-    &record(pfn_of(addr)).next
+/// What is remembered of a page table, in its frame's record: a frame in use has no neighbours in a
+/// free list, so their place is free for this.
+pub(super) struct TableRecord<'a> {
+    /// Entries in use.
+    pub(super) population: &'a AtomicU32,
+    /// A bit for each 16 entries, set if any of them is, or was, in use.
+    pub(super) groups: &'a AtomicU32,
+}
+
+/// What is remembered of the page table at `addr`.
+pub(super) fn table_record<'a>(addr: PhysAddr) -> TableRecord<'a> {
+    let record = record(pfn_of(addr));
+    TableRecord {
+        population: &record.next,
+        groups: &record.prev,
+    }
+}
+
+/// The parts of a frame's record that a slab uses: it has one handle, which nobody counts, and is in
+/// no free list.
+pub(super) struct SlabRecord<'a> {
+    pub(super) state: &'a AtomicU32,
+    pub(super) prev: &'a AtomicU32,
+    pub(super) next: &'a AtomicU32,
+}
+
+/// The record of the slab in frame `pfn`. Set `state` to 1 before the handle is used again.
+pub(super) fn slab_record<'a>(pfn: Pfn) -> SlabRecord<'a> {
+    let record = record(pfn);
+    SlabRecord {
+        state: &record.count,
+        prev: &record.prev,
+        next: &record.next,
+    }
 }
 
 /// One handle more of the frame at `addr`, which somebody holds one of.

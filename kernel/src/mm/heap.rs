@@ -1,9 +1,10 @@
-//! The kernel heap: `talc` over blocks of frames, which it takes as it grows and keeps.
+//! The kernel heap: small objects in [slabs](super::slab), the rest by `talc` over blocks of frames,
+//! which it takes as it grows and keeps.
 //!
-//! A reserve of blocks is set aside for growth when the frame allocator has none left, so that what
+//! A reserve of frames is set aside for growth when the frame allocator has none left, so that what
 //! was [charged](super::kmem) can be allocated without fail.
 
-use core::alloc::Layout;
+use core::alloc::{GlobalAlloc, Layout};
 use core::sync::atomic::{AtomicBool, Ordering};
 use kiln_core::addr::{PAGE_SHIFT, PAGE_SIZE, PhysAddr};
 use kiln_core::frames::MAX_ORDER;
@@ -12,20 +13,82 @@ use talc::base::Talc;
 use talc::base::binning::Binning;
 use talc::source::Source;
 
-use super::frame::{self, OutOfMemory};
+use super::frame::{self, FrameRef, OutOfMemory};
 use super::layout::physmap;
+use super::slab::{Slabs, class_of};
 use crate::sync::{RawSpinLock, SpinLock};
 
-/// The heap grows by this if it can: 64 KiB.
+/// `talc`'s part grows by this if it can: 64 KiB.
 const GROWTH_ORDER: u8 = 4;
-/// Bytes of the reserve.
-const RESERVE: usize = 128 << 10;
-/// Blocks of the reserve at most: all of them single frames.
-const BLOCKS: usize = RESERVE / PAGE_SIZE;
+/// Frames of the reserve: 128 KiB.
+const RESERVE: usize = 32;
 
-/// Where the heap gets memory from.
+/// The global allocator.
+struct Heap {
+    small: SpinLock<Slabs>,
+    large: talc::TalcLock<RawSpinLock, Frames>,
+}
+
+#[global_allocator]
+static HEAP: Heap = Heap {
+    small: SpinLock::new(Slabs::new()),
+    large: talc::TalcLock::new(Frames),
+};
+
+// SAFETY: both parts give out memory that nobody else has, as large and as aligned as the layout
+// says, and which part an object came from follows from its layout alone.
+unsafe impl GlobalAlloc for Heap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        match class_of(layout) {
+            Some(class) => {
+                let object = self.small.lock().alloc(class, grow_slabs);
+                object.unwrap_or(core::ptr::null_mut())
+            }
+            // SAFETY: the layout is the caller's, of a size that isn't zero.
+            None => unsafe { self.large.alloc(layout) },
+        }
+    }
+
+    unsafe fn dealloc(&self, object: *mut u8, layout: Layout) {
+        match class_of(layout) {
+            Some(class) => {
+                // SAFETY: allocated above with the same layout, as the caller promises.
+                let empty = unsafe { self.small.lock().free(class, object) };
+                drop(empty);
+            }
+            // SAFETY: as above.
+            None => unsafe { self.large.dealloc(object, layout) },
+        }
+    }
+
+    unsafe fn realloc(&self, object: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        let Ok(wanted) = Layout::from_size_align(size, layout.align()) else {
+            return core::ptr::null_mut();
+        };
+        match (class_of(layout), class_of(wanted)) {
+            (Some(old), Some(new)) if old == new => object,
+            // SAFETY: allocated there, and the caller's promises.
+            (None, None) => unsafe { self.large.realloc(object, layout, size) },
+            // SAFETY: a new object, a copy of what fits both, the old one given back.
+            _ => unsafe {
+                let moved = self.alloc(wanted);
+                if !moved.is_null() {
+                    moved.copy_from_nonoverlapping(object, layout.size().min(size));
+                    self.dealloc(object, layout);
+                }
+                moved
+            },
+        }
+    }
+}
+
+fn grow_slabs() -> Result<FrameRef, OutOfMemory> {
+    FrameRef::alloc().or_else(|OutOfMemory| SPARE.lock().take())
+}
+
+/// Where `talc` gets memory from.
 #[derive(Debug)]
-pub(crate) struct Frames;
+struct Frames;
 
 // SAFETY: takes frames from the frame allocator and the reserve, which neither allocate from the
 // heap nor log.
@@ -34,16 +97,9 @@ unsafe impl Source for Frames {
         let needed = order_for(layout).ok_or(())?;
         let (block, order) = grow(needed).map_err(|OutOfMemory| ())?;
         // SAFETY: the block is ours for good, mapped and writable in the physmap.
-        unsafe { talc.claim(physmap(block), bytes_of(order)) };
+        unsafe { talc.claim(physmap(block), PAGE_SIZE << order) };
         Ok(())
     }
-}
-
-#[global_allocator]
-static HEAP: talc::TalcLock<RawSpinLock, Frames> = talc::TalcLock::new(Frames);
-
-const fn bytes_of(order: u8) -> usize {
-    PAGE_SIZE << order
 }
 
 /// The smallest block in which `layout` finds room beside the heap's own words.
@@ -57,64 +113,50 @@ fn order_for(layout: Layout) -> Option<u8> {
     (order <= MAX_ORDER && bytes >> PAGE_SHIFT <= 1 << MAX_ORDER).then_some(order)
 }
 
-/// A block of the order wanted, or of the one needed, or of the reserve.
+/// A block of the order wanted, or of the one needed, or a frame of the reserve.
 fn grow(needed: u8) -> Result<(PhysAddr, u8), OutOfMemory> {
     for order in (needed..=GROWTH_ORDER.max(needed)).rev() {
         if let Ok(block) = frame::alloc_block(order) {
             return Ok((block, order));
         }
     }
-    SPARE.lock().take(needed).ok_or(OutOfMemory)
+    match needed {
+        0 => SPARE.lock().take().map(|frame| (frame.into_raw(), 0)),
+        _ => Err(OutOfMemory),
+    }
 }
 
-/// Blocks set aside.
-struct Spare {
-    blocks: [(PhysAddr, u8); BLOCKS],
-    len: usize,
-    bytes: usize,
-}
+/// Frames set aside.
+struct Spare([Option<FrameRef>; RESERVE]);
 
-static SPARE: SpinLock<Spare> = SpinLock::new(Spare {
-    blocks: [(PhysAddr::new(0), 0); BLOCKS],
-    len: 0,
-    bytes: 0,
-});
+static SPARE: SpinLock<Spare> = SpinLock::new(Spare([const { None }; RESERVE]));
 /// Whether nothing has been taken from it since it was filled.
 static FULL: AtomicBool = AtomicBool::new(false);
 
 impl Spare {
-    fn take(&mut self, needed: u8) -> Option<(PhysAddr, u8)> {
-        let blocks = self.blocks.get(..self.len)?;
-        let index = blocks.iter().rposition(|(_, order)| *order >= needed)?;
+    fn take(&mut self) -> Result<FrameRef, OutOfMemory> {
         FULL.store(false, Ordering::Relaxed);
-        let taken = *blocks.get(index)?;
-        self.len -= 1;
-        self.blocks.swap(index, self.len);
-        self.bytes -= bytes_of(taken.1);
-        Some(taken)
+        self.0.iter_mut().find_map(Option::take).ok_or(OutOfMemory)
     }
 
     fn fill(&mut self) -> Result<(), OutOfMemory> {
-        while self.bytes < RESERVE {
-            let found = (0..=GROWTH_ORDER)
-                .rev()
-                .find_map(|order| Some((frame::alloc_block(order).ok()?, order)));
-            let slot = self.blocks.get_mut(self.len);
-            let (Some(block), Some(slot)) = (found, slot) else {
-                return Err(OutOfMemory);
-            };
-            *slot = block;
-            self.len += 1;
-            self.bytes += bytes_of(block.1);
+        for slot in self.0.iter_mut().filter(|slot| slot.is_none()) {
+            *slot = Some(FrameRef::alloc()?);
         }
         FULL.store(true, Ordering::Relaxed);
         Ok(())
     }
 }
 
-/// Makes sure that the reserve is whole.
+/// Whether the reserve is whole.
+#[inline]
+pub(super) fn reserve_is_whole() -> bool {
+    FULL.load(Ordering::Relaxed)
+}
+
+/// Makes it whole.
 pub(super) fn fill_reserve() -> Result<(), OutOfMemory> {
-    if FULL.load(Ordering::Relaxed) {
+    if reserve_is_whole() {
         Ok(())
     } else {
         SPARE.lock().fill()

@@ -21,7 +21,16 @@ const COVERED: usize = 2048;
 pub(crate) struct Charge(());
 
 /// Makes sure that allocations of `bytes` in total, made next by this thread, succeed.
+#[inline]
 pub(crate) fn charge(bytes: usize) -> Result<Charge, OutOfMemory> {
+    if bytes <= COVERED && heap::reserve_is_whole() && COUNTDOWN.load(Ordering::Relaxed) == 0 {
+        return Ok(Charge(()));
+    }
+    charge_slowly(bytes)
+}
+
+#[cold]
+fn charge_slowly(bytes: usize) -> Result<Charge, OutOfMemory> {
     if fails_on_purpose() {
         return Err(OutOfMemory);
     }

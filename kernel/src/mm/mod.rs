@@ -26,6 +26,7 @@ pub(crate) mod kmem;
 pub(crate) mod layout;
 pub(crate) mod mmio;
 pub(crate) mod paging;
+mod slab;
 pub(crate) mod stack;
 pub(crate) mod table;
 pub(crate) mod user;

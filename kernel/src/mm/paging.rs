@@ -113,7 +113,7 @@ impl Root {
     fn new() -> Result<Self, OutOfMemory> {
         let _charge = kmem::charge(size_of::<FrameRef>() + 2 * size_of::<usize>())?;
         let frame = kmem::with_reclaim(FrameRef::alloc_zeroed)?;
-        frame::population(frame.addr()).store(0, Ordering::Relaxed);
+        clear_record(frame.addr());
         let root = Self(Arc::new(frame));
         // SAFETY: the kernel's root is never freed.
         let model = unsafe { table::at(PHYSMAP, kernel::root()) };
@@ -211,7 +211,7 @@ impl UserTables {
         debug_assert!(entry.load(Ordering::Relaxed) == 0, "{va} is mapped already");
         if entry.load(Ordering::Relaxed) == 0 {
             entry.store(frame.into_raw().raw() | flags.to_entry(), Ordering::Release);
-            populate(table, 1);
+            populate(table, group(va.raw(), 1), 1);
             self.resident += 1;
         }
         Ok(())
@@ -300,7 +300,7 @@ impl UserTables {
                 0 => {
                     let new = new_table()?;
                     entry.store(new | table_bits(), Ordering::Release);
-                    populate(table, 1);
+                    populate(table, group(va, level), 1);
                     new
                 }
                 present => present & ADDRESS,
@@ -326,7 +326,7 @@ impl Drop for UserTables {
 /// An empty table, owned by the entry that will name it.
 fn new_table() -> Result<u64, OutOfMemory> {
     let addr = kmem::with_reclaim(FrameRef::alloc_zeroed)?.into_raw();
-    frame::population(addr).store(0, Ordering::Relaxed);
+    clear_record(addr);
     Ok(addr.raw())
 }
 
@@ -340,7 +340,25 @@ fn addr_of(table: &Table) -> PhysAddr {
     PhysAddr::new(kiln_core::num::u64_of(core::ptr::from_ref(table).addr()) - PHYSMAP)
 }
 
-/// Counts `more` entries of `table` in use.
-fn populate(table: &Table, more: u32) {
-    frame::population(addr_of(table)).fetch_add(more, Ordering::Relaxed);
+fn clear_record(addr: PhysAddr) {
+    let record = frame::table_record(addr);
+    record.population.store(0, Ordering::Relaxed);
+    record.groups.store(0, Ordering::Relaxed);
+}
+
+/// Counts `more` entries of `table` in use, all of them among `groups` (a bit for each 16).
+fn populate(table: &Table, groups: u32, more: u32) {
+    // Tables are changed by one CPU at a time, so no read-modify-write has to be atomic.
+    let record = frame::table_record(addr_of(table));
+    let population = record.population.load(Ordering::Relaxed) + more;
+    record.population.store(population, Ordering::Relaxed);
+    record.groups.store(
+        record.groups.load(Ordering::Relaxed) | groups,
+        Ordering::Relaxed,
+    );
+}
+
+/// The bit of the 16 entries among which `va`'s is in a table of `level`.
+fn group(va: u64, level: u32) -> u32 {
+    1 << ((va >> (12 + 9 * (level - 1) + 4)) % 32)
 }

@@ -26,22 +26,22 @@ impl UserTables {
     /// The first leaf table at or after `va` and before `end`.
     fn next_part(&self, mut va: u64, end: u64) -> Option<Part> {
         'next: while va < end {
-            let mut addr = self.root.addr();
+            let mut addr = PhysAddr::new(self.root.addr());
             for level in (2..=4).rev() {
-                // SAFETY: tables are freed through `&mut self`, by `depopulate`, when no part of them is
-                // in use any more.
-                let table: &'static Table = unsafe { table::at(PHYSMAP, addr) };
-                addr = table.entry(va, level).load(Ordering::Acquire) & ADDRESS;
-                if addr == 0 {
-                    let span = PAGE << (9 * (level - 1));
-                    va = (va & !(span - 1)) + span;
+                // SAFETY: tables are freed through `&mut self`, by `depopulate`, when no part of them
+                // is in use any more.
+                let table: &'static Table = unsafe { table::at(PHYSMAP, addr.raw()) };
+                let entry = table.entry(va, level).load(Ordering::Acquire) & ADDRESS;
+                if entry == 0 {
+                    va = skip(table, va, level);
                     continue 'next;
                 }
+                addr = PhysAddr::new(entry);
             }
             let first = usize_of(va / PAGE) % ENTRIES;
             let pages = usize_of((end - va).div_ceil(PAGE));
             // SAFETY: as above.
-            let table = unsafe { table::at(PHYSMAP, addr) };
+            let table = unsafe { table::at(PHYSMAP, addr.raw()) };
             return Some(Part {
                 table,
                 va,
@@ -57,6 +57,8 @@ impl UserTables {
         let (mut at, end) = bounds(start, end);
         while let Some(part) = self.next_part(at, end) {
             let mut removed = 0;
+            let population = frame::table_record(addr_of(part.table)).population;
+            let population = population.load(Ordering::Relaxed);
             for index in part.first..part.end {
                 let entry = part.table.at(index);
                 if entry.load(Ordering::Relaxed) == 0 {
@@ -66,6 +68,9 @@ impl UserTables {
                 let va = part.va + u64_of(index - part.first) * PAGE;
                 gather.release(&self.root, va, old);
                 removed += 1;
+                if removed == population {
+                    break;
+                }
             }
             self.resident -= u64::from(removed);
             self.depopulate(part.table, part.va, removed, gather);
@@ -78,7 +83,7 @@ impl UserTables {
         let mut addr = addr_of(leaf);
         let mut gone = removed;
         for level in 2..=4 {
-            let population = frame::population(addr);
+            let population = frame::table_record(addr).population;
             let left = population.load(Ordering::Relaxed) - gone;
             population.store(left, Ordering::Relaxed);
             if left != 0 {
@@ -175,6 +180,9 @@ impl UserTables {
         let (mut at, end) = bounds(start, end);
         while let Some(part) = self.next_part(at, end) {
             let into = child.leaf_table(part.va)?;
+            let groups = frame::table_record(addr_of(part.table))
+                .groups
+                .load(Ordering::Relaxed);
             let mut added = 0;
             for index in part.first..part.end {
                 let entry = part.table.at(index);
@@ -196,7 +204,7 @@ impl UserTables {
                 into.at(index).store(value & !used, Ordering::Relaxed);
                 added += 1;
             }
-            populate(into, added);
+            populate(into, groups, added);
             child.resident += u64::from(added);
             at = part.va + u64_of(part.end - part.first) * PAGE;
         }
@@ -209,6 +217,29 @@ impl PageFlags {
     fn hardware(self) -> u64 {
         self.to_entry() & (Bits::DIRTY.bits() | Bits::ACCESSED.bits())
     }
+}
+
+/// Where the first entry after `va`'s begins that may be in use, in a table of `level` in which
+/// `va`'s isn't; or where the table ends.
+fn skip(table: &Table, va: u64, level: u32) -> u64 {
+    let shift = 12 + 9 * (level - 1);
+    let groups = frame::table_record(addr_of(table))
+        .groups
+        .load(Ordering::Relaxed);
+    let mut index = usize_of(va >> shift) % ENTRIES + 1;
+    while index < ENTRIES {
+        if groups >> (index / 16) == 0 {
+            index = ENTRIES;
+        } else if groups >> (index / 16) & 1 == 0 {
+            index = (index / 16 + 1) * 16;
+        } else if table.at(index).load(Ordering::Relaxed) == 0 {
+            index += 1;
+        } else {
+            break;
+        }
+    }
+    let span = u64_of(ENTRIES) << shift;
+    (va & !(span - 1)) + (u64_of(index) << shift)
 }
 
 /// The range in whole pages, cut to a program's half.
