@@ -30,6 +30,7 @@ pub mod num;
 pub mod pagemap;
 pub mod path;
 pub mod proctree;
+pub mod random;
 pub mod report;
 pub mod rlimit;
 pub mod runqueue;

@@ -4,7 +4,10 @@
 //! Skipped, with a word about it, where the host gives no pseudoterminal.
 #![allow(
     clippy::cast_possible_truncation,
-    reason = "lengths of small test data"
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::large_stack_arrays,
+    reason = "a test may panic, and its data is small"
 )]
 
 use std::os::fd::OwnedFd;

@@ -7,6 +7,7 @@
 //! | [`virtio`] | disks and the channel's console, over MMIO |
 //! | [`block`] | what a disk can do, and the disks there are |
 //! | [`channel`] | the job's standard streams, to and from the launcher |
+//! | [`random`] | random bytes |
 //! | [`dma`] | memory shared with devices: the one file with `unsafe` |
 
 #[allow(dead_code, reason = "its users are on their way")]
@@ -16,6 +17,8 @@ pub(crate) mod channel;
 pub(crate) mod debugcon;
 mod dma;
 pub(crate) mod fw_cfg;
+#[allow(dead_code, reason = "its users are on their way")]
+pub(crate) mod random;
 pub(crate) mod serial;
 pub(crate) mod virtio;
 

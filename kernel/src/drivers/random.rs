@@ -1,0 +1,31 @@
+//! The system's random bytes: [`kiln_core::random`] under a lock, keyed by the launcher's seed and
+//! what the processor adds.
+
+use kiln_core::random::Pool;
+use x86_64::instructions::random::RdRand;
+
+use crate::arch::time;
+use crate::sync::SpinLock;
+
+static POOL: SpinLock<Pool> = SpinLock::new(Pool::new());
+
+/// Keys the generator: with the job's seed, the processor's generator and the time.
+pub(crate) fn seed(seed: &[u8; 32]) {
+    mix(seed);
+    mix(&time::cycles().to_le_bytes());
+    if let Some(word) = RdRand::new().and_then(RdRand::get_u64) {
+        mix(&word.to_le_bytes());
+    }
+}
+
+/// Mixes in bytes that may hold entropy, such as those written to `/dev/random`.
+pub(crate) fn mix(entropy: &[u8]) {
+    POOL.lock().mix(entropy);
+}
+
+/// Fills `out` with random bytes.
+pub(crate) fn fill(out: &mut [u8]) {
+    // The lock covers the making of a key only.
+    let mut stream = POOL.lock().stream();
+    stream.fill(out);
+}
