@@ -21,7 +21,7 @@ use crate::outcome::{Outcome, TIMED_OUT, judge};
 use crate::pump::{Ended, Killed, Parts, Pump};
 use crate::qemu::{self, Drive, Machine, Wires};
 use crate::signals::Signals;
-use crate::{leash, root, terminal};
+use crate::{leash, root, symbols, terminal};
 
 /// The environment a job starts with; `--env` adds to it.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -48,19 +48,21 @@ fn attempt(options: &Options) -> Result<Outcome> {
     let mut wiring = Wiring::new(options.verbose)?;
     wiring.job.write_all(&spec.encode())?;
     let _raw = options.tty.then(terminal::Raw::enter).transpose()?;
+    let kernel = machine.kernel.clone();
     let (qemu, ends) = start(machine, wiring)?;
     let parts = Parts {
         qemu,
         channel: ends.channel,
         serial: ends.serial,
+        voice: ends.voice,
         signals,
         timeout: options.timeout,
         tty: options.tty,
     };
     let ended = Pump::new(parts)?.run()?;
     let debug = contents(ends.record)?;
-    let said = contents(ends.said)?;
-    let mut outcome = verdict(&ended, &debug, &String::from_utf8_lossy(&said));
+    let mut outcome = verdict(&ended, &debug);
+    outcome.details = symbols::backtrace(&outcome.record, &kernel);
     match disks.deliver() {
         Ok(warnings) => outcome.warnings.extend(warnings),
         Err(error) => outcome.fail(format!("{error:#}")),
@@ -82,7 +84,7 @@ fn refuse_what_comes_later(options: &Options) -> Result<()> {
 }
 
 /// The verdict, with what only the launcher knows.
-fn verdict(ended: &Ended, debug: &[u8], said: &str) -> Outcome {
+fn verdict(ended: &Ended, debug: &[u8]) -> Outcome {
     let mut outcome = match ended.killed {
         Some(Killed::Timeout) => Outcome::without_record(
             TIMED_OUT,
@@ -95,12 +97,16 @@ fn verdict(ended: &Ended, debug: &[u8], said: &str) -> Outcome {
             Outcome::without_record(status, "killed", reason)
         }
         Some(Killed::Malformed) => Outcome::failed("the guest broke the channel's format"),
+        Some(Killed::Stuck) => {
+            return Outcome::failed("KVM can't run the guest on this machine; try --accel tcg");
+        }
         None => judge(debug, ended.exit),
     };
     if let Some((stream, errno)) = ended.lost {
         let name = if stream == 1 { "output" } else { "error" };
         outcome.fail(format!("standard {name}: {errno}"));
     }
+    let said = String::from_utf8_lossy(&ended.said);
     if outcome.status == crate::outcome::FAILED
         && let Some(line) = said.lines().rfind(|line| !line.trim().is_empty())
     {
@@ -221,7 +227,7 @@ struct Wiring {
     qemu_channel: OwnedFd,
     job: File,
     record: File,
-    said: File,
+    voice: (OwnedFd, OwnedFd),
     serial: Option<(OwnedFd, OwnedFd)>,
 }
 
@@ -229,7 +235,7 @@ struct Wiring {
 struct Ends {
     channel: OwnedFd,
     record: File,
-    said: File,
+    voice: OwnedFd,
     serial: Option<OwnedFd>,
 }
 
@@ -251,7 +257,7 @@ impl Wiring {
             qemu_channel,
             job: memory("kiln-job")?,
             record: memory("kiln-record")?,
-            said: memory("kiln-qemu")?,
+            voice: pipe()?,
             serial: serial.then(pipe).transpose()?,
         })
     }
@@ -280,14 +286,14 @@ fn start(mut machine: Machine, wiring: Wiring) -> Result<(Child, Ends)> {
     let qemu = leash::command(qemu::PROGRAM)
         .args(qemu::arguments(&machine, &wires))
         .stdin(Stdio::null())
-        .stdout(wiring.said.try_clone()?)
-        .stderr(wiring.said.try_clone()?)
+        .stdout(wiring.voice.1.try_clone()?)
+        .stderr(wiring.voice.1)
         .spawn()
         .context("QEMU can't be started")?;
     let ends = Ends {
         channel: wiring.channel,
         record: wiring.record,
-        said: wiring.said,
+        voice: wiring.voice.0,
         serial: wiring.serial.map(|(read_end, _)| read_end),
     };
     Ok((qemu, ends))

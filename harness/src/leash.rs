@@ -14,16 +14,25 @@ use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_sig
 
 /// The first argument that makes the launcher a leash.
 pub const WORD: &str = "--leash";
+/// The launcher's file name.
+const LAUNCHER: &str = "kiln-run";
 
-/// A command that runs `program` on a leash held by the calling thread.
+/// A command that runs `program` on a leash held by the calling thread. Only the launcher can hold
+/// one; in other programs (tests) the command is an ordinary one.
 #[must_use]
 pub fn command(program: impl AsRef<OsStr>) -> Command {
-    let mut command = Command::new("/proc/self/exe");
-    command
-        .arg(WORD)
-        .arg(getpid().as_raw_nonzero().to_string())
-        .arg(program)
-        .process_group(0);
+    let launcher = std::env::current_exe().is_ok_and(|exe| exe.ends_with(LAUNCHER));
+    let mut command = if launcher {
+        let mut command = Command::new("/proc/self/exe");
+        command
+            .arg(WORD)
+            .arg(getpid().as_raw_nonzero().to_string())
+            .arg(program);
+        command
+    } else {
+        Command::new(program)
+    };
+    command.process_group(0);
     command
 }
 

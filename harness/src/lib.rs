@@ -4,7 +4,8 @@
 //! image to boot from; `tree`, `recipe` and `erofs_write` make one, `cache` keeps it), `disks`
 //! (`/in`, `/out`, `--disk`), `qemu` (the machine as a command line), `launch` (starts it; `leash`
 //! makes it end with the launcher), `pump` with `streams`, `signals` and `terminal` (while it
-//! runs), `outcome` (what its end means), `ext4` (brings `/out` home), `report` (the JSON for
+//! runs), `outcome` (what its end means; `symbols` for a
+//! panic's backtrace), `ext4` (brings `/out` home), `report` (the JSON for
 //! `--report`).
 //!
 //! Beside it: `bench` (Kiln and Linux side by side) and `syscalls` (the page made from the table).
@@ -25,6 +26,7 @@ pub mod report;
 pub mod root;
 pub mod signals;
 pub mod streams;
+pub mod symbols;
 pub mod syscalls;
 pub mod terminal;
 pub mod tree;

@@ -125,7 +125,7 @@ pub enum Accel {
     Tcg,
     /// The host's own virtualisation.
     Kvm,
-    /// KVM where `/dev/kvm` can be opened, else TCG.
+    /// KVM where the CPU virtualises and `/dev/kvm` can be opened, else TCG.
     Auto,
 }
 

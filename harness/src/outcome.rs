@@ -23,6 +23,8 @@ pub struct Outcome {
     pub message: Option<String>,
     /// More such lines, about what isn't worth a failure.
     pub warnings: Vec<String>,
+    /// What goes with the message: a panic's backtrace.
+    pub details: Vec<String>,
     /// The kernel's record, or as much as is known without one.
     pub record: Map<String, Value>,
 }
@@ -53,6 +55,7 @@ impl Outcome {
             status,
             message: Some(reason),
             warnings: vec![],
+            details: vec![],
             record,
         }
     }
@@ -98,6 +101,7 @@ pub fn judge(debug: &[u8], exit: ExitStatus) -> Outcome {
                 status,
                 message,
                 warnings: vec![],
+                details: vec![],
                 record,
             },
             Err(why) => {
@@ -105,6 +109,7 @@ pub fn judge(debug: &[u8], exit: ExitStatus) -> Outcome {
                     status: FAILED,
                     message: None,
                     warnings: vec![],
+                    details: vec![],
                     record,
                 };
                 outcome.fail(why);
@@ -127,8 +132,13 @@ fn verdict(record: &Map<String, Value>, exit: ExitStatus) -> Result<(u8, Option<
     let name = record.get("status").and_then(Value::as_str).unwrap_or("");
     let ending = Ending::from_name(name)
         .ok_or_else(|| format!("the kernel's status record says '{name}'"))?;
-    let code = small(record, "code")?;
-    let signal = small(record, "signal")?;
+    // A kernel in trouble tells no more than it must.
+    let needed = ending.exit_value(0) != Ending::Panic.exit_value(0);
+    let number = |key| match record.get(key) {
+        None if !needed => Ok(0),
+        _ => small(record, key),
+    };
+    let (code, signal) = (number("code")?, number("signal")?);
     let expected = i32::from(ending.exit_value(code)) * 2 + 1;
     if exit.code() != Some(expected) {
         return Err(format!(
@@ -208,6 +218,15 @@ mod tests {
             assert_eq!(outcome.status, status, "{ending:?}");
             assert!(outcome.message.unwrap().ends_with(": why"));
         }
+    }
+
+    #[test]
+    fn a_panic_needs_no_code() {
+        let line = b"{\"kiln\":1,\"status\":\"panic\",\"reason\":\"why\"}\n";
+        let outcome = judge(line, exit(39));
+        assert_eq!(outcome.message.unwrap(), "the kernel failed: why");
+        let line = b"{\"kiln\":1,\"status\":\"exited\",\"signal\":0}\n";
+        assert_eq!(judge(line, exit(33)).status, FAILED);
     }
 
     #[test]

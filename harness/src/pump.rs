@@ -26,6 +26,9 @@ const TIMEOUT_GRACE: Duration = Duration::from_secs(5);
 /// How long undelivered output may keep the launcher once QEMU was killed.
 const DELIVERY_GRACE: Duration = Duration::from_secs(1);
 
+/// How much of what QEMU says is kept, bytes.
+const MOST_SAID: usize = 64 * 1024;
+
 /// Why the launcher killed QEMU.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Killed {
@@ -35,6 +38,8 @@ pub enum Killed {
     Signal(Signal),
     /// The guest broke the channel's format.
     Malformed,
+    /// QEMU gave the guest up, but doesn't end by itself.
+    Stuck,
 }
 
 /// How the run went.
@@ -48,6 +53,8 @@ pub struct Ended {
     pub signal: Option<Signal>,
     /// An output of the caller that failed, otherwise than by its reader going away.
     pub lost: Option<(u8, Errno)>,
+    /// What QEMU itself had to say.
+    pub said: Vec<u8>,
 }
 
 /// A running VM and the caller's streams.
@@ -57,6 +64,9 @@ pub struct Pump {
     channel: OwnedFd,
     /// Kernel messages from the serial port.
     serial: Option<OwnedFd>,
+    /// QEMU's standard error, and what came over it.
+    voice: OwnedFd,
+    said: Vec<u8>,
     signals: Signals,
     mailbox: Mailbox,
     outputs: Outputs,
@@ -80,8 +90,10 @@ pub struct Parts {
     pub qemu: Child,
     /// The launcher's end of the channel.
     pub channel: OwnedFd,
-    /// The serial port's output.
+    /// The serial port's output; reading it doesn't block.
     pub serial: Option<OwnedFd>,
+    /// QEMU's standard error; reading it doesn't block.
+    pub voice: OwnedFd,
     /// Blocked since before any thread was started.
     pub signals: Signals,
     /// From QEMU's start.
@@ -110,6 +122,8 @@ impl Pump {
             qemu: parts.qemu,
             channel: parts.channel,
             serial: parts.serial,
+            voice: parts.voice,
+            said: Vec::new(),
             signals: parts.signals,
             outbox: Outbox::default(),
             decoder: Decoder::default(),
@@ -136,6 +150,7 @@ impl Pump {
             self.take_signals();
             self.take_frames();
             self.take_serial();
+            self.take_voice();
             self.watch_readers();
             self.keep_time();
             if !self.outbox.is_empty() && self.outbox.flush(self.channel.as_fd()).is_err() {
@@ -155,6 +170,7 @@ impl Pump {
                     killed: self.killed,
                     signal: self.signal,
                     lost: self.lost,
+                    said: self.said,
                 });
             }
         }
@@ -168,6 +184,8 @@ impl Pump {
         ];
         if self.exit.is_none() {
             fds.push(PollFd::new(&self.pidfd, PollFlags::IN));
+            // Without its writer an end of a pipe is always ready: QEMU's end takes both away.
+            fds.push(PollFd::new(&self.voice, PollFlags::IN));
             if let Some(serial) = &self.serial {
                 fds.push(PollFd::new(serial, PollFlags::IN));
             }
@@ -339,9 +357,24 @@ impl Pump {
         }
     }
 
+    /// QEMU reports a guest that KVM can't run, pauses it, and waits for orders.
+    fn take_voice(&mut self) {
+        let mut buffer = [0; 1024];
+        while let Ok(count @ 1..) = rustix::io::read(&self.voice, &mut buffer) {
+            if self.said.len() < MOST_SAID {
+                self.said.extend(buffer.get(..count).unwrap_or_default());
+            }
+            let text = String::from_utf8_lossy(&self.said);
+            if text.contains("KVM internal error") || text.contains("kvm run failed") {
+                self.kill(Killed::Stuck);
+            }
+        }
+    }
+
     /// Takes what is left after QEMU has ended.
     fn drain(&mut self) {
         self.take_frames();
+        self.take_voice();
         self.take_serial();
         self.channel_open = false;
         self.kill_at = None;

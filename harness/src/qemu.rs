@@ -171,18 +171,25 @@ fn accelerators(wanted: Accel) -> &'static [&'static str] {
     match wanted {
         Accel::Tcg => &["tcg"],
         Accel::Kvm => &["kvm"],
-        Accel::Auto => {
-            let kvm = std::fs::OpenOptions::new()
-                .read(true)
-                .write(true)
-                .open("/dev/kvm");
-            if kvm.is_ok() {
-                &["kvm", "tcg"]
-            } else {
-                &["tcg"]
-            }
-        }
+        Accel::Auto if kvm_is_usable() => &["kvm", "tcg"],
+        Accel::Auto => &["tcg"],
     }
+}
+
+/// Some machines have a `/dev/kvm` without the CPU's virtualisation behind it; what they emulate
+/// isn't enough for a kernel.
+fn kvm_is_usable() -> bool {
+    let device = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/kvm");
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let flags = cpu.lines().find(|line| line.starts_with("flags"));
+    let virtualises = flags.is_some_and(|line| {
+        line.split_whitespace()
+            .any(|flag| flag == "vmx" || flag == "svm")
+    });
+    device.is_ok() && virtualises
 }
 
 /// A command line that a shell would read back as these words.

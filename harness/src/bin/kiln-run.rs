@@ -32,6 +32,7 @@ fn main() -> ExitCode {
     if let Some(message) = &outcome.message {
         say(message);
     }
+    outcome.details.iter().for_each(|line| say(line));
     ExitCode::from(reported(outcome, file.as_deref(), start))
 }
 
