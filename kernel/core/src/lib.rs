@@ -34,6 +34,7 @@ pub mod random;
 pub mod report;
 pub mod rlimit;
 pub mod runqueue;
+pub mod script;
 pub mod signal;
 pub mod strace;
 pub mod time;

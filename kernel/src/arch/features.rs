@@ -54,11 +54,21 @@ pub(crate) fn features() -> Features {
     Features::from_bits_truncate(FEATURES.load(Ordering::Relaxed))
 }
 
+/// CPUID leaf 1's EDX.
+static BASIC_EDX: AtomicU32 = AtomicU32::new(0);
+
+/// What programs learn of the CPU: `AT_HWCAP`, which is CPUID leaf 1's EDX, and `AT_HWCAP2`, whose
+/// bit 1 stands for FSGSBASE (asm/hwcap2.h).
+pub(crate) fn capabilities() -> [u64; 2] {
+    [u64::from(BASIC_EDX.load(Ordering::Relaxed)), 2]
+}
+
 /// Asks CPUID. Leaf numbers and bits: Intel SDM volume 2, CPUID.
 fn detect() -> Features {
     let max = __cpuid(0).eax;
     let max_extended = __cpuid(0x8000_0000).eax;
     let basic = __cpuid(1);
+    BASIC_EDX.store(basic.edx, Ordering::Relaxed);
     let seven = if max >= 7 {
         __cpuid_count(7, 0)
     } else {

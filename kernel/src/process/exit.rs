@@ -19,6 +19,7 @@ use super::task::Task;
 use super::{futex, usage};
 use crate::arch::time;
 use crate::sched::NOTIFY_KILL;
+use crate::vm::AddressSpace;
 
 /// Makes every thread of a process end. The first status counts.
 pub(super) fn start_group_exit(group: &mut Group, status: ExitStatus) {
@@ -60,19 +61,23 @@ pub(super) fn ask_to_end(task: &Task) {
 /// after this.
 pub(super) fn end_task(task: &Arc<Task>) {
     futex::release_robust_list(task);
-    release_memory(task, true);
-    let shared = task.replace_shared(core::mem::take);
+    clear_child_tid(task);
+    if let Some(thread) = task.thread() {
+        thread.set_root(None);
+    }
+    let mut shared = task.replace_shared(core::mem::take);
+    release_memory_of(task, shared.space.take());
     drop(shared);
     leave_group(task);
 }
 
-/// What is due when a task leaves an address space, at its end or by exec: waking joiners and the
-/// vfork parent.
-pub(super) fn release_memory(task: &Arc<Task>, unload: bool) {
+/// Clears the word that joiners wait for and wakes one, when anybody else could see it. The memory
+/// must still be loaded.
+pub(super) fn clear_child_tid(task: &Arc<Task>) {
     let word = task.clear_child_tid.swap(0, Ordering::Relaxed);
     if word != 0
         && let Ok(space) = task.space()
-        // One count is the task's, one is ours: with no more, nobody could see the word.
+        // One count is the task's, one is ours.
         && Arc::strong_count(&space) > 2
     {
         let word = UserAddr::new(word);
@@ -80,8 +85,18 @@ pub(super) fn release_memory(task: &Arc<Task>, unload: bool) {
             futex::wake_word(&space, word, 1);
         }
     }
-    if unload && let Some(thread) = task.thread() {
-        thread.set_root(None);
+}
+
+/// The task has left this memory, at its end or by exec: its faults are counted, and the vfork
+/// parent goes on.
+pub(super) fn release_memory_of(task: &Arc<Task>, space: Option<Arc<AddressSpace>>) {
+    if let Some(space) = space {
+        // Whoever else uses it counts it.
+        if Arc::strong_count(&space) == 1 {
+            let used = usage::of_space(&space);
+            task.process().ended_threads.lock().add(&used);
+        }
+        drop(space);
     }
     let waiting = task.vfork.lock().take();
     if let Some(waiting) = waiting {
@@ -118,6 +133,7 @@ fn become_zombie(process: &Arc<Process>, status: ExitStatus) {
     let pid = process.pid();
     process.timers.clear();
     process.set_exe(None);
+    usage::count_ended(&process.ended_threads.lock());
     hand_over_children(pid);
     let mut tree = table::tree().lock();
     tree.mark_zombie(pid);

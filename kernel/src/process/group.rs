@@ -10,10 +10,10 @@ use kiln_core::rlimit::Rlimits;
 use kiln_core::signal::{Pending, SigActions, Signal};
 use kiln_core::wait_status::{ExitStatus, WaitStatus};
 
+use super::exe::Executable;
 use super::task::Task;
 use super::timers::ProcessTimers;
 use super::usage::Usage;
-use crate::fs;
 use crate::mm::kmem;
 use crate::sched::{Mode, WaitQueue};
 use crate::sync::{Once, SpinLock};
@@ -42,7 +42,7 @@ pub(crate) struct Process {
     /// What its reaped children used.
     pub(super) children: SpinLock<Usage>,
     pub(super) timers: ProcessTimers,
-    exe: SpinLock<Option<fs::Path>>,
+    exe: SpinLock<Option<Arc<Executable>>>,
     /// It may be inspected by its own user (`PR_SET_DUMPABLE`): 0, 1 or 2.
     pub(crate) dumpable: AtomicU8,
     /// Orphans among its descendants become its children (`PR_SET_CHILD_SUBREAPER`).
@@ -175,11 +175,11 @@ impl Process {
     }
 
     /// The program's file.
-    pub(crate) fn exe(&self) -> Option<fs::Path> {
+    pub(crate) fn exe(&self) -> Option<Arc<Executable>> {
         self.exe.lock().clone()
     }
 
-    pub(super) fn set_exe(&self, exe: Option<fs::Path>) {
+    pub(super) fn set_exe(&self, exe: Option<Arc<Executable>>) {
         let old = core::mem::replace(&mut *self.exe.lock(), exe);
         drop(old);
     }

@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | [`task`], [`group`], [`table`] | the objects |
 //! | [`clone`] | fork, vfork, clone: making tasks |
-//! | [`exec`] | running another program |
+//! | [`exec`], [`exe`] | running another program; its file |
 //! | [`exit`], [`wait`] | ending, and learning of it |
 //! | [`signal`] | sending signals, and [`work`], which delivers them |
 //! | [`fault`] | exceptions of a program |
@@ -15,7 +15,7 @@
 //! | [`timers`] | alarms and interval timers |
 //! | [`usage`] | processor time and the rest of rusage |
 //! | [`start`] | PID 1, and the job |
-//! | [`proc`] | what /proc tells of a process |
+//! | [`rseq`] | restartable sequences |
 //!
 //! A task never ends in the middle of a call: whoever wants it to end says so, and it ends in
 //! [`work`], with nothing but its main loop on its stack.
@@ -23,12 +23,12 @@
 //! Lock order: the table, a process's group, a task's signals. All three are spin locks.
 
 pub(crate) mod clone;
+pub(crate) mod exe;
 pub(crate) mod exec;
 pub(crate) mod exit;
 pub(crate) mod fault;
 pub(crate) mod futex;
 pub(crate) mod group;
-pub(crate) mod proc;
 pub(crate) mod rseq;
 pub(crate) mod signal;
 pub(crate) mod start;

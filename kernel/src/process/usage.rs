@@ -6,6 +6,8 @@ use kiln_core::time::Timeval;
 
 use super::group::Process;
 use super::task::Task;
+use crate::sync::SpinLock;
+use crate::vm::AddressSpace;
 
 /// What a thread, or several, have used.
 #[derive(Clone, Copy, Default, Debug)]
@@ -30,6 +32,17 @@ pub(crate) struct Usage {
 pub(crate) const RUSAGE_SIZE: usize = 144;
 
 impl Usage {
+    /// Nothing.
+    const NONE: Self = Self {
+        user_ns: 0,
+        system_ns: 0,
+        minor_faults: 0,
+        major_faults: 0,
+        voluntary: 0,
+        involuntary: 0,
+        max_resident_kib: 0,
+    };
+
     /// Adds another's; of resident sets the larger counts.
     pub(crate) fn add(&mut self, other: &Self) {
         self.user_ns += other.user_ns;
@@ -104,14 +117,42 @@ pub(crate) fn of_process(process: &Arc<Process>) -> Usage {
     let space = group.tasks.first().and_then(|task| task.space().ok());
     drop(group);
     if let Some(space) = space {
-        let (minor, major) = space.fault_counts();
-        usage.minor_faults += minor;
-        usage.major_faults += major;
-        usage.max_resident_kib = usage
-            .max_resident_kib
-            .max(kiln_core::num::u64_of(space.resident_pages()) * 4);
+        usage.add(&of_space(&space));
     }
     usage
+}
+
+/// What is counted by address space.
+pub(super) fn of_space(space: &AddressSpace) -> Usage {
+    let (minor_faults, major_faults) = space.fault_counts();
+    Usage {
+        minor_faults,
+        major_faults,
+        max_resident_kib: space.resident_pages() * 4,
+        ..Usage::default()
+    }
+}
+
+/// What every process that has ended used, and every thread.
+static TOTALS: SpinLock<Usage> = SpinLock::new(Usage::NONE);
+
+/// A process has ended that used this.
+pub(super) fn count_ended(usage: &Usage) {
+    TOTALS.lock().add(usage);
+}
+
+/// What all processes that have ended used.
+pub(crate) fn totals() -> Usage {
+    *TOTALS.lock()
+}
+
+/// Processor time of a process in user mode, in nanoseconds.
+pub(crate) fn user_ns(process: &Process) -> u64 {
+    let mut total = process.ended_threads.lock().user_ns;
+    for task in &process.group.lock().tasks {
+        total += of_task(task).user_ns;
+    }
+    total
 }
 
 /// Processor time of a process, in nanoseconds.

@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use kiln_core::addr::{PAGE_SIZE, TASK_SIZE};
+use kiln_core::addr::{PAGE_SIZE, TASK_SIZE, UserAddr};
 use kiln_core::errno::Errno;
 use kiln_core::num::{u64_of, usize_of};
 use kiln_core::vma::{AreaMap, MapError};
@@ -200,6 +200,18 @@ impl AddressSpace {
     pub(crate) fn fault_counts(&self) -> (u64, u64) {
         let load = |counter: &AtomicUsize| u64_of(counter.load(Ordering::Relaxed));
         (load(&self.minor_faults), load(&self.major_faults))
+    }
+
+    /// What identifies a byte of a shared mapping wherever it is mapped: the address of the file's
+    /// pages in the kernel, and the place in the file. `None` for private memory.
+    pub(crate) fn shared_place(&self, addr: UserAddr) -> Option<(usize, u64)> {
+        let areas = self.read_areas();
+        let area = areas.map.find(addr.raw()).filter(|area| area.is_shared())?;
+        let (mapping, offset) = area.backing.mapping()?;
+        Some((
+            Arc::as_ptr(mapping).addr(),
+            offset + (addr.raw() - area.start),
+        ))
     }
 
     pub(super) fn read_areas(&self) -> RwLockReadGuard<'_, Areas> {

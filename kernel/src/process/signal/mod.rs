@@ -51,7 +51,6 @@ enum Next {
 /// Does what must be done before the task goes on in user mode: ends it, stops it, or makes it run
 /// handlers. `Break` when the task has ended: the caller's loop returns, and nothing else follows.
 pub(crate) fn work(task: &Arc<Task>, regs: &mut UserContext) -> ControlFlow<()> {
-    rseq::before_user_mode(task, regs);
     loop {
         match next(task) {
             Next::Resume => {
@@ -68,6 +67,7 @@ pub(crate) fn work(task: &Arc<Task>, regs: &mut UserContext) -> ControlFlow<()> 
             Next::Handle(info, action) => {
                 let info = timers::dequeued(task.process(), info);
                 restart_for_handler(regs, &action);
+                rseq::before_handler(task, regs);
                 if deliver::enter_handler(task, regs, &info, &action).is_err() {
                     deliver::frame_failed(task, info.signal);
                 }

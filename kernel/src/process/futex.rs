@@ -1,0 +1,421 @@
+//! futex(2): sleeping on a word of a program's memory.
+//!
+//! Sleepers are in buckets by the word's identity ([`Key`]): the address space and address, or for
+//! shared mappings the file and place. The word is read and the sleeper entered under the bucket's
+//! lock, so no wake-up comes between; when the word's page isn't there, the lock is given up,
+//! the page brought, and all of it done again.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use kiln_core::abi;
+use kiln_core::addr::UserAddr;
+use kiln_core::errno::Errno;
+use kiln_core::futex::WakeOp;
+use kiln_core::num::{u64_of, usize_of};
+
+use super::task::Task;
+use crate::mm::user;
+use crate::sched::{Deadline, Mode, WaitQueue, Wake};
+use crate::sync::SpinLock;
+use crate::vm::AddressSpace;
+
+/// Which word it is, wherever it is mapped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Key {
+    /// Address of the kernel's object: an address space, or a file's pages.
+    object: usize,
+    /// Address or file offset.
+    at: u64,
+}
+
+impl Key {
+    fn of(space: &Arc<AddressSpace>, addr: UserAddr, private: bool) -> Result<Self, Errno> {
+        if !addr.is_aligned(4) {
+            return Err(Errno::EINVAL);
+        }
+        if !addr.range_is_user(4) {
+            return Err(Errno::EFAULT);
+        }
+        if !private && let Some((object, at)) = space.shared_place(addr) {
+            return Ok(Self { object, at });
+        }
+        Ok(Self {
+            object: Arc::as_ptr(space).addr(),
+            at: addr.raw(),
+        })
+    }
+
+    fn bucket_number(&self) -> usize {
+        let mixed = (u64_of(self.object) >> 4) ^ (self.at >> 2);
+        usize_of(mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) % BUCKETS
+    }
+}
+
+const BUCKETS: usize = 64;
+
+type Bucket = SpinLock<Vec<Arc<Waiter>>>;
+
+static TABLE: [Bucket; BUCKETS] = [const { SpinLock::new(Vec::new()) }; BUCKETS];
+
+#[expect(clippy::indexing_slicing, reason = "the number is a remainder")]
+fn bucket(number: usize) -> &'static Bucket {
+    &TABLE[number % BUCKETS]
+}
+
+/// A task's place among the sleepers. Each task sleeps on one word at most.
+#[derive(Default)]
+pub(super) struct Waiter {
+    place: SpinLock<Option<(Key, u32)>>,
+    woken: AtomicBool,
+    queue: WaitQueue,
+}
+
+impl Waiter {
+    /// Whether it sleeps on this word with any of these bits.
+    fn matches(&self, key: Key, bits: u32) -> bool {
+        self.place
+            .lock()
+            .is_some_and(|(own, own_bits)| own == key && own_bits & bits != 0)
+    }
+
+    fn wake(&self) {
+        *self.place.lock() = None;
+        self.woken.store(true, Ordering::Release);
+        self.queue.wake_all();
+    }
+}
+
+/// A word in the caller's memory.
+#[derive(Clone, Copy)]
+pub(crate) struct Word<'a> {
+    /// The caller's memory.
+    pub(crate) space: &'a Arc<AddressSpace>,
+    /// Where the word is.
+    pub(crate) addr: UserAddr,
+    /// No other address space uses it.
+    pub(crate) private: bool,
+}
+
+impl Word<'_> {
+    fn key(&self) -> Result<Key, Errno> {
+        Key::of(self.space, self.addr, self.private)
+    }
+
+    /// Brings the word's page, for writing if `write`.
+    fn bring(&self, write: bool) -> Result<(), Errno> {
+        if write {
+            // Changes nothing, wherever the value isn't the expected one.
+            let old = self.space.load_u32(self.addr)?;
+            self.space.compare_exchange_u32(self.addr, old, old)?;
+        } else {
+            self.space.load_u32(self.addr)?;
+        }
+        Ok(())
+    }
+}
+
+/// Sleeps until woken by one of `bits`, as long as the word holds `value`.
+///
+/// # Errors
+/// `EAGAIN` when it doesn't, `ETIMEDOUT`, `ERESTARTSYS`, `EINVAL`, `EFAULT`, `ENOMEM`.
+pub(crate) fn wait(
+    task: &Arc<Task>,
+    word: Word<'_>,
+    value: u32,
+    bits: u32,
+    deadline: Deadline,
+) -> Result<(), Errno> {
+    if bits == 0 {
+        return Err(Errno::EINVAL);
+    }
+    let key = word.key()?;
+    let waiter = &task.futex;
+    loop {
+        let mut sleepers = bucket(key.bucket_number()).lock();
+        let Ok(now) = user::load_u32(word.addr) else {
+            drop(sleepers);
+            word.bring(false)?;
+            continue;
+        };
+        if now != value {
+            return Err(Errno::EAGAIN);
+        }
+        sleepers.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        waiter.woken.store(false, Ordering::Relaxed);
+        *waiter.place.lock() = Some((key, bits));
+        sleepers.push(Arc::clone(waiter));
+        break;
+    }
+    let woken = || waiter.woken.load(Ordering::Acquire).then_some(());
+    let slept = waiter.queue.wait(Mode::Interruptible, deadline, woken);
+    let Err(wake) = slept else { return Ok(()) };
+    if !leave(waiter) {
+        return Ok(());
+    }
+    Err(match wake {
+        Wake::Timeout => Errno::ETIMEDOUT,
+        Wake::Signal => Errno::ERESTARTSYS,
+    })
+}
+
+/// Takes a sleeper out of its bucket, which a requeue may have changed. Answers whether nobody had
+/// woken it.
+fn leave(waiter: &Arc<Waiter>) -> bool {
+    loop {
+        let Some((key, _)) = *waiter.place.lock() else {
+            return false;
+        };
+        let mut sleepers = bucket(key.bucket_number()).lock();
+        let still_there = waiter.place.lock().is_some_and(|(now, _)| now == key);
+        if still_there {
+            *waiter.place.lock() = None;
+            sleepers.retain(|other| !Arc::ptr_eq(other, waiter));
+            return true;
+        }
+    }
+}
+
+/// Wakes up to `count` sleepers of a key in its bucket.
+fn wake_in(sleepers: &mut Vec<Arc<Waiter>>, key: Key, bits: u32, count: usize) -> usize {
+    let mut woken = 0;
+    sleepers.retain(|waiter| {
+        let wakes = woken < count && waiter.matches(key, bits);
+        if wakes {
+            woken += 1;
+            waiter.wake();
+        }
+        !wakes
+    });
+    woken
+}
+
+/// Wakes up to `count` sleepers that have one of `bits`. Answers how many.
+///
+/// # Errors
+/// `EINVAL`, `EFAULT`.
+pub(crate) fn wake(word: Word<'_>, bits: u32, count: usize) -> Result<usize, Errno> {
+    if bits == 0 {
+        return Err(Errno::EINVAL);
+    }
+    let key = word.key()?;
+    let mut sleepers = bucket(key.bucket_number()).lock();
+    Ok(wake_in(&mut sleepers, key, bits, count))
+}
+
+/// Wakes sleepers of a word that may be shared, for the kernel's own purposes.
+pub(super) fn wake_word(space: &Arc<AddressSpace>, addr: UserAddr, count: usize) {
+    let word = Word {
+        space,
+        addr,
+        private: false,
+    };
+    // A word that can't be has no sleepers.
+    let _ = wake(word, u32::MAX, count);
+}
+
+/// The buckets of two keys, locked in order; the second is `None` when it is the first.
+fn lock_both(
+    first: Key,
+    second: Key,
+) -> (
+    crate::sync::SpinLockGuard<'static, Vec<Arc<Waiter>>>,
+    Option<crate::sync::SpinLockGuard<'static, Vec<Arc<Waiter>>>>,
+) {
+    let (a, b) = (first.bucket_number(), second.bucket_number());
+    if a == b {
+        return (bucket(a).lock(), None);
+    }
+    if a < b {
+        let first = bucket(a).lock();
+        (first, Some(bucket(b).lock()))
+    } else {
+        let second = bucket(b).lock();
+        (bucket(a).lock(), Some(second))
+    }
+}
+
+/// Wakes up to `wakes` sleepers of `from` and moves up to `moves` others to `to`; only when `from`
+/// holds `expected`, if that is given. Answers how many were woken and how many moved.
+///
+/// # Errors
+/// `EAGAIN` when it doesn't hold it, `EINVAL`, `EFAULT`, `ENOMEM`.
+pub(crate) fn requeue(
+    from: Word<'_>,
+    to: Word<'_>,
+    wakes: usize,
+    moves: usize,
+    expected: Option<u32>,
+) -> Result<(usize, usize), Errno> {
+    let (source, target) = (from.key()?, to.key()?);
+    loop {
+        let (mut sleepers, mut others) = lock_both(source, target);
+        if let Some(expected) = expected {
+            match user::load_u32(from.addr) {
+                Ok(now) if now != expected => return Err(Errno::EAGAIN),
+                Ok(_) => {}
+                Err(_) => {
+                    drop((sleepers, others));
+                    from.bring(false)?;
+                    continue;
+                }
+            }
+        }
+        let woken = wake_in(&mut sleepers, source, u32::MAX, wakes);
+        let moved = move_in(&mut sleepers, others.as_deref_mut(), source, target, moves)?;
+        return Ok((woken, moved));
+    }
+}
+
+/// Moves up to `count` sleepers from one key to another.
+fn move_in(
+    sleepers: &mut Vec<Arc<Waiter>>,
+    mut others: Option<&mut Vec<Arc<Waiter>>>,
+    source: Key,
+    target: Key,
+    count: usize,
+) -> Result<usize, Errno> {
+    if source == target {
+        let same = sleepers
+            .iter()
+            .filter(|waiter| waiter.matches(source, u32::MAX));
+        return Ok(same.take(count).count());
+    }
+    if let Some(others) = others.as_deref_mut() {
+        let matching = sleepers
+            .iter()
+            .filter(|waiter| waiter.matches(source, u32::MAX));
+        let room = matching.count().min(count);
+        others.try_reserve(room).map_err(|_| Errno::ENOMEM)?;
+    }
+    let mut moved = 0;
+    sleepers.retain(|waiter| {
+        if moved == count || !waiter.matches(source, u32::MAX) {
+            return true;
+        }
+        moved += 1;
+        if let Some(place) = waiter.place.lock().as_mut() {
+            place.0 = target;
+        }
+        match others.as_deref_mut() {
+            Some(others) => {
+                others.push(Arc::clone(waiter));
+                false
+            }
+            None => true,
+        }
+    });
+    Ok(moved)
+}
+
+/// `FUTEX_WAKE_OP`: changes the second word, wakes sleepers of the first, and of the second when
+/// its old value compares. Answers how many woke.
+///
+/// # Errors
+/// `EINVAL`, `EFAULT`.
+pub(crate) fn wake_op(
+    first: Word<'_>,
+    second: Word<'_>,
+    wakes: usize,
+    wakes_second: usize,
+    op: WakeOp,
+) -> Result<usize, Errno> {
+    let (key, second_key) = (first.key()?, second.key()?);
+    loop {
+        let (mut sleepers, mut others) = lock_both(key, second_key);
+        let Some(old) = change_word(second.addr, op) else {
+            drop((sleepers, others));
+            second.bring(true)?;
+            continue;
+        };
+        let mut woken = wake_in(&mut sleepers, key, u32::MAX, wakes);
+        if op.holds(old) {
+            let others = others.as_deref_mut().unwrap_or(&mut sleepers);
+            woken += wake_in(others, second_key, u32::MAX, wakes_second);
+        }
+        return Ok(woken);
+    }
+}
+
+/// Applies the operation to the word; `None` when its page isn't there for writing.
+fn change_word(addr: UserAddr, op: WakeOp) -> Option<u32> {
+    let mut old = user::load_u32(addr).ok()?;
+    loop {
+        let seen = user::compare_exchange_u32(addr, old, op.apply(old)).ok()?;
+        if seen == old {
+            return Some(old);
+        }
+        old = seen;
+    }
+}
+
+/// Most entries of a robust list that are looked at (`ROBUST_LIST_LIMIT`).
+const ROBUST_LIMIT: usize = 2048;
+
+/// At a task's end: marks the robust futexes it holds as left behind by a dead owner, and wakes
+/// a sleeper of each (get_robust_list(2)).
+pub(super) fn release_robust_list(task: &Arc<Task>) {
+    let head = task.robust_list.swap(0, Ordering::Relaxed);
+    if head != 0
+        && let Ok(space) = task.space()
+    {
+        // A list that can't be read ends there.
+        let _ = walk_robust_list(task, &space, head);
+    }
+}
+
+fn walk_robust_list(task: &Task, space: &Arc<AddressSpace>, head: u64) -> Result<(), Errno> {
+    let word = |at: u64| space.read_val::<u64>(UserAddr::new(at));
+    let offset = word(head.wrapping_add(8))?;
+    let pending = word(head.wrapping_add(16))? & !1;
+    let mut entry = word(head)?;
+    for _ in 0..ROBUST_LIMIT {
+        // The low bit marks a priority-inheriting futex.
+        let at = entry & !1;
+        if at == head {
+            break;
+        }
+        let next = word(at);
+        if at != pending {
+            release_robust(task, space, at.wrapping_add(offset), false)?;
+        }
+        entry = next?;
+    }
+    if pending != 0 {
+        release_robust(task, space, pending.wrapping_add(offset), true)?;
+    }
+    Ok(())
+}
+
+fn release_robust(
+    task: &Task,
+    space: &Arc<AddressSpace>,
+    at: u64,
+    pending: bool,
+) -> Result<(), Errno> {
+    let addr = UserAddr::new(at);
+    if !addr.is_aligned(4) {
+        return Err(Errno::EINVAL);
+    }
+    let mut value = space.load_u32(addr)?;
+    loop {
+        if pending && value == 0 {
+            // It died between unlocking and waking.
+            wake_word(space, addr, 1);
+            return Ok(());
+        }
+        if value & abi::FUTEX_TID_MASK != task.tid() {
+            return Ok(());
+        }
+        let left = value & abi::FUTEX_WAITERS | abi::FUTEX_OWNER_DIED;
+        let seen = space.compare_exchange_u32(addr, value, left)?;
+        if seen == value {
+            if value & abi::FUTEX_WAITERS != 0 {
+                wake_word(space, addr, 1);
+            }
+            return Ok(());
+        }
+        value = seen;
+    }
+}

@@ -1,0 +1,503 @@
+//! A process's timers: alarm(2) and setitimer(2), timer_create(2), and the limit of processor time.
+//!
+//! All are [`Interval`]s: a deadline on a clock, a period, and a signal. Clocks of processor time
+//! never run faster than real time on one CPU, so such a timer looks again when as much real time
+//! has passed as processor time was left. A periodic timer starts over when its signal is taken,
+//! not when it is sent, so that a short period can't swamp the machine; the periods in between
+//! are its overrun.
+
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicI32, Ordering};
+
+use kiln_core::abi;
+use kiln_core::errno::Errno;
+use kiln_core::num::usize_of;
+use kiln_core::signal::{SigInfo, SigSet, Signal};
+use kiln_core::time::{NS_PER_SEC, periods};
+
+use super::group::Process;
+use super::signal::{send, send_to_task};
+use super::task::Task;
+use super::usage;
+use crate::arch::time::now_ns;
+use crate::fs::clock;
+use crate::mm::kmem;
+use crate::sched::{OnExpiry, Timer};
+use crate::sync::{Once, SpinLock};
+
+/// Real time is looked at again after this long at least, so that rounding can't make a timer
+/// spin.
+const LEAST_WAIT_NS: u64 = 1_000;
+
+/// What a timer counts.
+#[derive(Clone)]
+pub(crate) enum Clock {
+    /// Nanoseconds since boot.
+    Monotonic,
+    /// Nanoseconds since 1970.
+    Realtime,
+    /// Processor time of the timer's process.
+    Process,
+    /// The same in user mode only.
+    ProcessUser,
+    /// Processor time of a thread.
+    Thread(Weak<Task>),
+}
+
+/// What happens at the deadline.
+#[derive(Clone)]
+enum Effect {
+    /// A signal of setitimer(2).
+    Signal(Signal),
+    /// `RLIMIT_CPU`: SIGXCPU, and SIGKILL at the hard limit.
+    CpuLimit,
+    /// A signal of timer_create(2), to one thread if given.
+    Posix {
+        signal: Signal,
+        value: u64,
+        id: i32,
+        thread: Option<Weak<Task>>,
+    },
+    /// Nothing: the program looks at the timer itself.
+    Nothing,
+}
+
+#[derive(Clone, Copy, Default)]
+struct State {
+    /// On the timer's clock, in nanoseconds; 0: not running.
+    deadline: u64,
+    /// 0: it doesn't repeat.
+    period: u64,
+    /// Its signal has been sent and not taken.
+    waits_for_delivery: bool,
+}
+
+/// A timer of a process.
+pub(crate) struct Interval {
+    process: Weak<Process>,
+    clock: Clock,
+    effect: Effect,
+    state: SpinLock<State>,
+    timer: Once<Timer>,
+    overrun: AtomicI32,
+}
+
+/// Time left and period, in nanoseconds; 0 left: not running.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(crate) struct Setting {
+    /// Until the next expiry.
+    pub(crate) left: u64,
+    /// From one to the next.
+    pub(crate) period: u64,
+}
+
+/// The timers of a process.
+#[derive(Default)]
+pub(crate) struct ProcessTimers {
+    /// `ITIMER_REAL`, `ITIMER_VIRTUAL`, `ITIMER_PROF`, and `RLIMIT_CPU`; made when first set.
+    intervals: [Once<Arc<Interval>>; 4],
+    posix: SpinLock<Vec<Option<Arc<Interval>>>>,
+}
+
+/// Which timer in [`ProcessTimers`] keeps the limit of processor time.
+const CPU_LIMIT: usize = 3;
+
+impl Interval {
+    fn new(process: &Arc<Process>, clock: Clock, effect: Effect) -> Result<Arc<Self>, Errno> {
+        let _charge = kmem::charge(size_of::<Self>() + 16)?;
+        let interval = Arc::new(Self {
+            process: Arc::downgrade(process),
+            clock,
+            effect,
+            state: SpinLock::new(State::default()),
+            timer: Once::new(),
+            overrun: AtomicI32::new(0),
+        });
+        let target: Weak<Self> = Arc::downgrade(&interval);
+        let timer = Timer::new(target)?;
+        interval.timer.call_once(|| timer);
+        Ok(interval)
+    }
+
+    /// The time on its clock.
+    fn now(&self) -> u64 {
+        match &self.clock {
+            Clock::Monotonic => now_ns(),
+            Clock::Realtime => clock::boot_time() + now_ns(),
+            Clock::Process => self.process.upgrade().map_or(0, |it| usage::cpu_ns(&it)),
+            Clock::ProcessUser => self.process.upgrade().map_or(0, |it| usage::user_ns(&it)),
+            Clock::Thread(task) => task
+                .upgrade()
+                .map_or(0, |task| usage::of_task(&task).total_ns()),
+        }
+    }
+
+    /// Makes the scheduler call back when the deadline may have come.
+    fn arm(&self, deadline: u64, now: u64) {
+        if let Some(timer) = self.timer.get() {
+            let wait = deadline.saturating_sub(now).max(LEAST_WAIT_NS);
+            timer.arm(now_ns().saturating_add(wait));
+        }
+    }
+
+    /// Sets it; `absolute`: `left` is a point in time on its clock. Gives the old setting.
+    pub(crate) fn set(&self, new: Setting, absolute: bool) -> Setting {
+        let now = self.now();
+        let mut state = self.state.lock();
+        let old = left(&state, now);
+        let deadline = match (new.left, absolute) {
+            (0, _) => 0,
+            (at, true) => at,
+            (left, false) => now.saturating_add(left),
+        };
+        *state = State {
+            deadline,
+            period: new.period,
+            waits_for_delivery: false,
+        };
+        drop(state);
+        self.overrun.store(0, Ordering::Relaxed);
+        if deadline == 0 {
+            self.disarm();
+        } else if !matches!(self.effect, Effect::Nothing) {
+            self.arm(deadline, now);
+        }
+        old
+    }
+
+    fn disarm(&self) {
+        if let Some(timer) = self.timer.get() {
+            timer.disarm();
+        }
+    }
+
+    /// How it is set.
+    pub(crate) fn get(&self) -> Setting {
+        let now = self.now();
+        left(&self.state.lock(), now)
+    }
+
+    /// The overrun of the last signal taken (timer_getoverrun(2)).
+    pub(crate) fn overrun(&self) -> i32 {
+        self.overrun.load(Ordering::Relaxed)
+    }
+
+    /// The deadline has come.
+    fn fire(&self, process: &Arc<Process>, now: u64) {
+        let mut state = self.state.lock();
+        if state.period == 0 {
+            state.deadline = 0;
+        } else {
+            state.waits_for_delivery = true;
+        }
+        drop(state);
+        if self.send(process) {
+            return;
+        }
+        // Ignored, so nobody will take it: go on at the next period.
+        self.start_over(now.saturating_add(NS_PER_SEC / 1000));
+    }
+
+    /// Sends the signal. Answers whether it is pending now.
+    fn send(&self, process: &Arc<Process>) -> bool {
+        match &self.effect {
+            Effect::Signal(signal) => {
+                // Standard signals are never refused.
+                let _ = send(process, SigInfo::kernel(*signal));
+                is_pending(process, *signal)
+            }
+            Effect::Posix {
+                signal,
+                value,
+                id,
+                thread,
+            } => {
+                let info = SigInfo::timer(*signal, *id, 0, *value);
+                // Without room in the queue the expiry is lost, as on Linux.
+                let _ = match thread {
+                    Some(thread) => thread
+                        .upgrade()
+                        .map_or(Ok(()), |task| send_to_task(&task, info)),
+                    None => send(process, info),
+                };
+                is_pending(process, *signal)
+            }
+            Effect::CpuLimit => cpu_limit_reached(process),
+            Effect::Nothing => true,
+        }
+    }
+
+    /// The signal was taken, or never will be: the next period. Gives the periods missed.
+    fn start_over(&self, now: u64) -> u64 {
+        let mut state = self.state.lock();
+        if !core::mem::take(&mut state.waits_for_delivery) || state.deadline == 0 {
+            return 0;
+        }
+        let (passed, next) = periods(state.deadline, state.period, now);
+        state.deadline = next;
+        drop(state);
+        self.arm(next, self.now());
+        passed.saturating_sub(1)
+    }
+}
+
+fn left(state: &State, now: u64) -> Setting {
+    let left = match (state.deadline, state.period) {
+        (0, _) => 0,
+        (deadline, 0) => deadline.saturating_sub(now).max(1),
+        (deadline, _) if deadline > now => deadline - now,
+        (deadline, period) => periods(deadline, period, now).1 - now,
+    };
+    Setting {
+        left,
+        period: state.period,
+    }
+}
+
+fn is_pending(process: &Process, signal: Signal) -> bool {
+    let group = process.group.lock();
+    group.pending.set().contains(signal)
+        || group
+            .tasks
+            .iter()
+            .any(|task| task.signals.lock().pending.set().contains(signal))
+}
+
+impl OnExpiry for Interval {
+    fn expired(self: Arc<Self>, _: u64) {
+        let Some(process) = self.process.upgrade() else {
+            return;
+        };
+        let deadline = self.state.lock().deadline;
+        let now = self.now();
+        if deadline == 0 {
+            return;
+        }
+        if now < deadline {
+            self.arm(deadline, now);
+        } else {
+            self.fire(&process, now);
+        }
+    }
+}
+
+/// Sends what is due by `RLIMIT_CPU` and sets the next second. Answers true: it goes on by itself.
+fn cpu_limit_reached(process: &Arc<Process>) -> bool {
+    let limit = process.limits().get(abi::RLIMIT_CPU);
+    let used = usage::cpu_ns(process) / NS_PER_SEC;
+    let signal = match limit {
+        Some(limit) if used >= limit.hard => Signal::KILL,
+        Some(limit) if used >= limit.soft => Signal::XCPU,
+        _ => return true,
+    };
+    // Standard signals are never refused.
+    let _ = send(process, SigInfo::kernel(signal));
+    let next = Setting {
+        left: NS_PER_SEC,
+        period: 0,
+    };
+    if let Some(timer) = process.timers.intervals.get(CPU_LIMIT).and_then(Once::get) {
+        timer.set(next, false);
+    }
+    true
+}
+
+impl ProcessTimers {
+    /// The timer of setitimer(2)'s number.
+    ///
+    /// # Errors
+    /// `EINVAL` for another number, `ENOMEM`.
+    fn interval(&self, process: &Arc<Process>, which: u32) -> Result<Arc<Interval>, Errno> {
+        let (clock, effect) = match which {
+            abi::ITIMER_REAL => (Clock::Monotonic, Effect::Signal(Signal::ALRM)),
+            abi::ITIMER_VIRTUAL => (Clock::ProcessUser, Effect::Signal(Signal::VTALRM)),
+            abi::ITIMER_PROF => (Clock::Process, Effect::Signal(Signal::PROF)),
+            _ => return Err(Errno::EINVAL),
+        };
+        self.get_or_make(process, usize_of(u64::from(which)), clock, effect)
+    }
+
+    fn get_or_make(
+        &self,
+        process: &Arc<Process>,
+        which: usize,
+        clock: Clock,
+        effect: Effect,
+    ) -> Result<Arc<Interval>, Errno> {
+        let slot = self.intervals.get(which).ok_or(Errno::EINVAL)?;
+        if let Some(interval) = slot.get() {
+            return Ok(Arc::clone(interval));
+        }
+        let made = Interval::new(process, clock, effect)?;
+        Ok(Arc::clone(slot.call_once(|| made)))
+    }
+
+    /// Stops everything: the process has ended.
+    pub(super) fn clear(&self) {
+        for interval in self.intervals.iter().filter_map(Once::get) {
+            interval.disarm();
+        }
+        self.delete_posix();
+    }
+
+    /// Deletes what timer_create(2) made: at exec and at the end.
+    pub(super) fn delete_posix(&self) {
+        let timers = core::mem::take(&mut *self.posix.lock());
+        drop(timers);
+    }
+}
+
+/// getitimer(2).
+///
+/// # Errors
+/// `EINVAL`.
+pub(crate) fn get_interval(process: &Arc<Process>, which: u32) -> Result<Setting, Errno> {
+    if which > abi::ITIMER_PROF {
+        return Err(Errno::EINVAL);
+    }
+    let slot = process.timers.intervals.get(usize_of(u64::from(which)));
+    Ok(slot
+        .and_then(Once::get)
+        .map_or(Setting::default(), |timer| timer.get()))
+}
+
+/// setitimer(2) and alarm(2). Gives the old setting.
+///
+/// # Errors
+/// `EINVAL`, `ENOMEM`.
+pub(crate) fn set_interval(
+    process: &Arc<Process>,
+    which: u32,
+    new: Setting,
+) -> Result<Setting, Errno> {
+    Ok(process.timers.interval(process, which)?.set(new, false))
+}
+
+/// `RLIMIT_CPU` has changed, or the process inherits one.
+///
+/// # Errors
+/// `ENOMEM`.
+pub(crate) fn watch_cpu_limit(process: &Arc<Process>) -> Result<(), Errno> {
+    let soft = process.limit(abi::RLIMIT_CPU);
+    let timers = &process.timers;
+    let existing = timers.intervals.get(CPU_LIMIT).and_then(Once::get);
+    if soft == u64::MAX && existing.is_none() {
+        return Ok(());
+    }
+    let timer = timers.get_or_make(process, CPU_LIMIT, Clock::Process, Effect::CpuLimit)?;
+    let at = if soft == u64::MAX {
+        0
+    } else {
+        soft.max(1).saturating_mul(NS_PER_SEC)
+    };
+    timer.set(
+        Setting {
+            left: at,
+            period: 0,
+        },
+        true,
+    );
+    Ok(())
+}
+
+/// A signal was taken from a queue: when a timer sent it, that timer goes on, and the signal tells
+/// how many periods were missed.
+pub(super) fn dequeued(process: &Arc<Process>, info: SigInfo) -> SigInfo {
+    if info.code == abi::SI_TIMER {
+        let id = info.pid().cast_signed();
+        let Ok(timer) = posix(process, id) else {
+            return info;
+        };
+        let missed = timer.start_over(timer.now());
+        let overrun = i32::try_from(missed).unwrap_or(i32::MAX);
+        timer.overrun.store(overrun, Ordering::Relaxed);
+        return info.with_overrun(overrun);
+    }
+    let which = match info.signal {
+        Signal::ALRM => abi::ITIMER_REAL,
+        Signal::VTALRM => abi::ITIMER_VIRTUAL,
+        Signal::PROF => abi::ITIMER_PROF,
+        _ => return info,
+    };
+    let slot = process.timers.intervals.get(usize_of(u64::from(which)));
+    if let Some(timer) = slot.and_then(Once::get) {
+        timer.start_over(timer.now());
+    }
+    info
+}
+
+/// What timer_create(2) is to do at an expiry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Notice {
+    /// `None`: nothing (`SIGEV_NONE`).
+    pub(crate) signal: Option<Signal>,
+    /// `sigev_value`; `None`: the timer's own number.
+    pub(crate) value: Option<u64>,
+}
+
+/// timer_create(2). Answers the timer's number.
+///
+/// # Errors
+/// `EAGAIN` when there are too many, `ENOMEM`.
+pub(crate) fn create_posix(
+    process: &Arc<Process>,
+    clock: Clock,
+    notice: Notice,
+    thread: Option<&Arc<Task>>,
+) -> Result<i32, Errno> {
+    let limit = usize_of(process.limit(abi::RLIMIT_SIGPENDING));
+    let mut posix = process.timers.posix.lock();
+    let free = posix.iter().position(Option::is_none);
+    let at = free.unwrap_or(posix.len());
+    drop(posix);
+    let id = i32::try_from(at).map_err(|_| Errno::EAGAIN)?;
+    if at >= limit {
+        return Err(Errno::EAGAIN);
+    }
+    let effect = match notice.signal {
+        None => Effect::Nothing,
+        Some(signal) => Effect::Posix {
+            signal,
+            value: notice.value.unwrap_or(u64::from(id.cast_unsigned())),
+            id,
+            thread: thread.map(Arc::downgrade),
+        },
+    };
+    let interval = Interval::new(process, clock, effect)?;
+    posix = process.timers.posix.lock();
+    while posix.len() <= at {
+        posix.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        posix.push(None);
+    }
+    match posix.get_mut(at) {
+        Some(place @ None) => *place = Some(interval),
+        // Another thread was faster.
+        _ => return Err(Errno::EAGAIN),
+    }
+    Ok(id)
+}
+
+/// The timer with this number.
+///
+/// # Errors
+/// `EINVAL` when there is none.
+pub(crate) fn posix(process: &Process, id: i32) -> Result<Arc<Interval>, Errno> {
+    let at = usize::try_from(id).map_err(|_| Errno::EINVAL)?;
+    let posix = process.timers.posix.lock();
+    posix.get(at).cloned().flatten().ok_or(Errno::EINVAL)
+}
+
+/// timer_delete(2).
+///
+/// # Errors
+/// `EINVAL`.
+pub(crate) fn delete_posix(process: &Process, id: i32) -> Result<(), Errno> {
+    let at = usize::try_from(id).map_err(|_| Errno::EINVAL)?;
+    let timer = process.timers.posix.lock().get_mut(at).and_then(Option::take);
+    timer.map(drop).ok_or(Errno::EINVAL)
+}
+
+/// Signals that timers of setitimer(2) send.
+pub(crate) const INTERVAL_SIGNALS: SigSet =
+    SigSet::of(&[Signal::ALRM, Signal::VTALRM, Signal::PROF]);
