@@ -13,24 +13,13 @@ use super::inode::{Ino, Inode};
 use super::map::State;
 use super::superblock::{Incompat, Super};
 use super::{Ext4, FileType, NAME_MAX};
-use crate::num::{low32, u64_of, usize_of};
+use crate::num::{low32, u64_of};
 
 const BAD: Error = Error::Corrupt("directory entry");
 /// Bytes of an entry before its name.
 pub(super) const HEAD: usize = 8;
 /// Length of the entry that holds a block's checksum.
 pub(super) const TAIL: usize = 12;
-
-/// An entry, as listing a directory gives it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry<'a> {
-    pub ino: Ino,
-    /// [`FileType::Unknown`] where the file system doesn't note it.
-    pub kind: FileType,
-    pub name: &'a [u8],
-    /// The cursor with which listing goes on behind this entry.
-    pub next: u64,
-}
 
 /// An entry within its block.
 #[derive(Clone, Copy, Debug)]
@@ -277,57 +266,5 @@ impl<D: Device> Ext4<D> {
         let dir = self.load_dir(dir)?;
         let found = self.find(&dir, name)?;
         Ok(found.map(|place| place.ino))
-    }
-
-    /// Lists directory `dir` from `cursor` on (0: the start) until `each` answers false.
-    ///
-    /// # Errors
-    /// [`Error::NotDirectory`], or when the directory can't be read.
-    pub fn read_dir(
-        &mut self,
-        dir: Ino,
-        cursor: u64,
-        each: &mut dyn FnMut(Entry<'_>) -> bool,
-    ) -> Result<()> {
-        let dir = self.load_dir(dir)?;
-        self.list_linear(&dir, cursor, each)
-    }
-
-    /// Lists in the order of the blocks; the cursor is a byte position. Entries may have been
-    /// joined since it was given out, so each block is walked from its start.
-    fn list_linear(
-        &mut self,
-        dir: &Inode,
-        cursor: u64,
-        each: &mut dyn FnMut(Entry<'_>) -> bool,
-    ) -> Result<()> {
-        let bits = self.sup.block_bits;
-        let first = cursor >> bits;
-        for number in 0..self.sup.dir_blocks(dir) {
-            if u64::from(number) < first {
-                continue;
-            }
-            let Some((_, slot)) = self.dir_block(dir, number)? else {
-                continue;
-            };
-            let base = u64::from(number) << bits;
-            let least = usize_of(cursor.saturating_sub(base));
-            for record in Records::new(self.cache.data(slot), self.sup.has_types()) {
-                let record = record?;
-                if record.ino == 0 || record.at < least {
-                    continue;
-                }
-                let entry = Entry {
-                    ino: record.ino,
-                    kind: record.kind,
-                    name: record.name,
-                    next: base + u64_of(record.at + record.length),
-                };
-                if !each(entry) {
-                    return Ok(());
-                }
-            }
-        }
-        Ok(())
     }
 }

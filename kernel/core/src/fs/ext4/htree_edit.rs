@@ -192,10 +192,8 @@ impl<D: Device> Ext4<D> {
     /// Turns a directory of one full block into an indexed one; false when that block isn't laid
     /// out as an index needs it.
     pub(super) fn make_index(&mut self, dir: &mut Inode) -> Result<bool> {
-        let version = self.sup.hash_version.min(2);
-        let seed = self.sup.hash_seed;
-        let unsigned = self.sup.hash_unsigned;
-        let Some(hasher) = Hasher::new(version, unsigned, seed) else {
+        let version = self.sup.hash_version;
+        let Some(hasher) = self.sup.hasher() else {
             return Ok(false);
         };
         let (root, slot) = self.dir_block(dir, 0)?.ok_or(BAD)?;

@@ -222,16 +222,19 @@ impl Inode {
             extra_isize: extra,
             seed: inode_seed(sup, ino, generation),
         };
-        inode.check()?;
+        inode.check(sup)?;
         Ok(inode)
     }
 
-    fn check(&self) -> Result<()> {
+    fn check(&self, sup: &Super) -> Result<()> {
         if self.flags & (FLAG_ENCRYPT | FLAG_INLINE_DATA | FLAG_EA_INODE) != 0 {
             return Err(Error::Unsupported("encrypted, inline or attribute inode"));
         }
         if self.size > i64::MAX.cast_unsigned() {
             return Err(Error::Corrupt("inode: size"));
+        }
+        if self.is_dir() && self.size >> sup.block_bits > sup.blocks {
+            return Err(Error::Corrupt("directory: size"));
         }
         Ok(())
     }

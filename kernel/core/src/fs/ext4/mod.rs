@@ -7,7 +7,7 @@
 //!
 //! From below: `device` (the disk), `buffer` (metadata blocks, undo), `seal` (checksums),
 //! `superblock`, `group`, `bitmap`, `balloc`/`ialloc` (space), `inode`, `extent`/`extent_edit`/
-//! `indirect`/`map` (a file's blocks), `dir`/`hash`/`htree` (names), `namei` (operations on
+//! `indirect`/`map` (a file's blocks), `dir`/`hash`/`htree`/`list` (names), `namei` (operations on
 //! names), `file` (contents), `attr`, `xattr`, `orphan`, `journal`, `mount`.
 //!
 //! Every change of metadata happens between `begin` and `commit` of a transaction; an operation
@@ -35,6 +35,7 @@ mod ialloc;
 mod indirect;
 mod indirect_edit;
 mod inode;
+mod list;
 mod map;
 mod mount;
 mod namei;
@@ -49,9 +50,9 @@ mod xattr;
 pub use attr::{Attr, SetAttr, Statfs};
 pub use csum::crc32c;
 pub use device::{Device, DeviceError};
-pub use dir::Entry;
 pub use error::{Error, Result};
 pub use inode::{Ino, ROOT};
+pub use list::Entry;
 pub use map::{Allocated, Mapping, State};
 pub use mount::Options;
 pub use namei::{NewFile, Unlinked};

@@ -6,6 +6,7 @@
 use super::bytes::{get8, get16, get32, part, put8, put16, put32};
 use super::csum::crc32c;
 use super::error::{Error, Result};
+use super::hash::Hasher;
 use crate::num::{high32, low32, u64_of, usize_of};
 use alloc::vec::Vec;
 use bitflags::bitflags;
@@ -321,6 +322,12 @@ impl Super {
     pub(super) fn inode_group(&self, ino: u32) -> (u32, u32) {
         let at = ino.wrapping_sub(1);
         (at / self.inodes_per_group, at % self.inodes_per_group)
+    }
+
+    /// How directories without an index yet will hash their names.
+    pub(super) fn hasher(&self) -> Option<Hasher> {
+        let version = Some(self.hash_version).filter(|version| *version <= 2)?;
+        Hasher::new(version, self.hash_unsigned, self.hash_seed)
     }
 
     /// Puts counters, features and checksum into the raw bytes, ready to be written.

@@ -1,6 +1,8 @@
 //! Tests against e2fsprogs: images that mke2fs made, and images that e2fsck must call clean.
 
+mod fuzz;
 mod image;
+mod list;
 mod model;
 mod random;
 mod read;
