@@ -13,6 +13,7 @@ use crate::arch::{self, DebugExit};
 use crate::drivers::{debugcon, serial};
 use crate::mm::kernel::stack_word;
 use crate::mm::stack::{self, Bounds, Place};
+use crate::sched;
 use crate::sync::SpinLock;
 
 /// Frames in a backtrace.
@@ -231,6 +232,9 @@ fn print(reason: fmt::Arguments<'_>, site: Option<Site>) -> fmt::Result {
             writeln!(out, "kiln:   on the {}", StackName(slot))?;
         }
     }
+    write!(out, "kiln:   thread ")?;
+    thread_name(|char| out.write_char(char))?;
+    out.write_char('\n')?;
     for address in backtrace(site) {
         writeln!(out, "kiln:   at {address:#x}")?;
     }
@@ -251,6 +255,10 @@ fn record(line: &mut Line, reason: fmt::Arguments<'_>, site: Option<Site>) -> fm
                 fault.cr2, fault.rsp
             )?;
         }
+        line.write_str(",\"thread\":\"")?;
+        let mut name = Escaped(line);
+        thread_name(|char| name.write_char(char))?;
+        line.write_char('"')?;
         write!(line, ",\"rip\":\"{:#x}\",\"backtrace\":[", site.rip)?;
         for (index, address) in backtrace(site).enumerate() {
             let comma = if index == 0 { "" } else { "," };
@@ -259,6 +267,14 @@ fn record(line: &mut Line, reason: fmt::Arguments<'_>, site: Option<Site>) -> fm
         line.write_char(']')?;
     }
     line.write_str("}\n")
+}
+
+/// The running thread's name, as far as it is known, character by character.
+fn thread_name(mut put: impl FnMut(char) -> fmt::Result) -> fmt::Result {
+    let name = sched::running_name().unwrap_or_default();
+    name.iter()
+        .take_while(|byte| **byte != 0)
+        .try_for_each(|byte| put(char::from(*byte)))
 }
 
 /// The return addresses from `site` upwards, the instruction itself first.

@@ -120,6 +120,11 @@ pub(crate) fn run(context: &mut UserContext) -> Stop {
     stop
 }
 
+/// Bit of a page fault's error code: the access was a program's own. In user mode without it: the CPU
+/// accessed memory on its own account, a descriptor table say. (TCG's far returns read the program's
+/// stack that way, which SMAP forbids.) There is nothing to resolve; Linux ends the program too.
+const USER: u64 = 1 << 2;
+
 fn trapped(context: &UserContext) -> Stop {
     let vector = kiln_core::num::low8(context.vector);
     let addr = match vector {
@@ -137,6 +142,13 @@ fn trapped(context: &UserContext) -> Stop {
             cr2: context.fault_address,
             user: true,
         }),
+        vector::PF if context.error & USER == 0 => {
+            return Stop::Fault(Fault {
+                vector: vector::GP,
+                error_code: 0,
+                addr: 0,
+            });
+        }
         vector::PF => context.fault_address,
         vector::DB => take_dr6(),
         _ => 0,

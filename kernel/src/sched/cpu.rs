@@ -138,6 +138,12 @@ pub(crate) fn current() -> Arc<Thread> {
     }
 }
 
+/// The running thread's name, for the report of a failure: never waits for a lock.
+pub(crate) fn running_name() -> Option<[u8; super::thread::NAME_SIZE]> {
+    let current = this().current.try_lock()?;
+    current.as_ref()?.name_if_free()
+}
+
 /// How long the CPU has had nothing to do, in nanoseconds.
 pub(crate) fn idle_ns() -> u64 {
     this().idle_ns.load(Ordering::Relaxed)

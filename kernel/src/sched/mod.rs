@@ -21,7 +21,7 @@ mod thread;
 mod timer;
 mod wait;
 
-pub(crate) use cpu::{current, idle_ns, init, resched, yield_now};
+pub(crate) use cpu::{current, idle_ns, init, resched, running_name, yield_now};
 pub(crate) use lock::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub(crate) use poll::Poller;
 pub(crate) use thread::{

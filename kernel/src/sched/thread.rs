@@ -142,6 +142,11 @@ impl Thread {
         *self.name.lock()
     }
 
+    /// Its name, for reports: `None` while somebody holds it.
+    pub(super) fn name_if_free(&self) -> Option<[u8; NAME_SIZE]> {
+        self.name.try_lock().map(|name| *name)
+    }
+
     /// Renames it; what doesn't fit is cut.
     pub(crate) fn set_name(&self, name: &[u8]) {
         *self.name.lock() = name_bytes(name);

@@ -1,0 +1,140 @@
+//! User mode, FPU states, the timer.
+
+use alloc::vec::Vec;
+use kiln_core::addr::UserAddr;
+
+use crate::arch::fpu::{self, FpuState};
+use crate::arch::time;
+use crate::arch::user::{self, Stop, UserContext};
+use crate::mm::frame::FrameRef;
+use crate::mm::paging::{PageFlags, UserTables};
+use crate::mm::user as copies;
+use crate::sched;
+
+/// A page of code at 0x1000 and one of data at 0x2000.
+pub(super) fn space(code: &[u8]) -> UserTables {
+    let made = || {
+        let mut tables = UserTables::new()?;
+        let text = FrameRef::alloc_zeroed()?;
+        text.write(0, code);
+        tables.map(UserAddr::new(0x1000), text, PageFlags::EXEC)?;
+        tables.map(
+            UserAddr::new(0x2000),
+            FrameRef::alloc_zeroed()?,
+            PageFlags::WRITE,
+        )?;
+        Ok::<_, crate::mm::OutOfMemory>(tables)
+    };
+    let Ok(tables) = made() else {
+        panic!("no memory")
+    };
+    tables.root().load();
+    tables
+}
+
+pub(super) fn enters_user_mode() {
+    // mov rax, 39; syscall; mov [0x2000], rax; syscall; int3; mov [0], rax
+    const CODE: &[u8] = &[
+        0x48, 0xC7, 0xC0, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x89, 0x04, 0x25, 0x00, 0x20, 0, 0, 0x0F,
+        0x05, 0xCC, 0x48, 0x89, 0x04, 0x25, 0, 0, 0, 0,
+    ];
+    let tables = space(CODE);
+    let mut context = UserContext::new(0x1000, 0x3000);
+    context.rbx = 0x1234_5678_9ABC_DEF0;
+    context.fs_base = 0x7000;
+    context.gs_base = 0x8000;
+    assert_eq!(user::run(&mut context), Stop::Syscall);
+    assert_eq!(
+        (context.orig_rax, context.rip, context.rbx),
+        (39, 0x1009, 0x1234_5678_9ABC_DEF0)
+    );
+    context.rax = 0x42;
+    assert_eq!(user::run(&mut context), Stop::Syscall);
+    let mut word = [0; 8];
+    assert_eq!(copies::copy_in(&mut word, UserAddr::new(0x2000)), Ok(()));
+    assert_eq!(u64::from_le_bytes(word), 0x42);
+    assert_eq!((context.fs_base, context.gs_base), (0x7000, 0x8000));
+    let Stop::Fault(fault) = user::run(&mut context) else {
+        panic!("no fault")
+    };
+    assert_eq!(fault.vector, 3);
+    let Stop::Fault(fault) = user::run(&mut context) else {
+        panic!("no fault")
+    };
+    assert_eq!((fault.vector, fault.addr, fault.error_code), (14, 0, 6));
+    context.rip = 0x8000_0000_0000_0000;
+    let Stop::Fault(fault) = user::run(&mut context) else {
+        panic!("no fault")
+    };
+    assert_eq!(fault.vector, 13);
+    context.gs_base = 0x8000_0000_0000_0000;
+    assert!(matches!(user::run(&mut context), Stop::Fault(fault) if fault.vector == 13));
+    drop(tables);
+}
+
+pub(super) fn the_timer_comes() {
+    for ms in [1, 5, 20] {
+        let start = time::now_ns();
+        let deadline = start + ms * 1_000_000;
+        let _ = sched::sleep_until(sched::Mode::Uninterruptible, Some(deadline));
+        let slept = time::now_ns() - start;
+        assert!(slept >= ms * 1_000_000, "{slept}");
+        assert!(slept < ms * 1_000_000 + 500_000_000, "{slept}");
+    }
+}
+
+pub(super) fn fpu_states_are_kept_apart() {
+    // movups xmm7, [0x2000]; syscall; movups [0x2010], xmm7; syscall
+    const CODE: &[u8] = &[
+        0x0F, 0x10, 0x3C, 0x25, 0, 0x20, 0, 0, 0x0F, 0x05, 0x0F, 0x11, 0x3C, 0x25, 0x10, 0x20, 0,
+        0, 0x0F, 0x05,
+    ];
+    let tables = space(CODE);
+    let (Ok(mut first), Ok(mut second)) = (FpuState::new(), FpuState::new()) else {
+        panic!("no memory")
+    };
+    first.restore();
+    assert_eq!(copies::copy_out(UserAddr::new(0x2000), &[0x5A; 16]), Ok(()));
+    let mut context = UserContext::new(0x1000, 0x3000);
+    assert_eq!(user::run(&mut context), Stop::Syscall);
+    first.save();
+    second.restore();
+    let mut other = context.clone();
+    assert_eq!(user::run(&mut other), Stop::Syscall);
+    let mut seen = [1; 16];
+    assert_eq!(copies::copy_in(&mut seen, UserAddr::new(0x2010)), Ok(()));
+    assert_eq!(seen, [0; 16]);
+    first.restore();
+    let Ok(mut copy) = first.try_clone() else {
+        panic!("no memory")
+    };
+    assert_eq!(user::run(&mut context), Stop::Syscall);
+    assert_eq!(copies::copy_in(&mut seen, UserAddr::new(0x2010)), Ok(()));
+    assert_eq!(seen, [0x5A; 16]);
+    copy.save_whole();
+    let mut bytes = Vec::from(copy.bytes());
+    assert_eq!(bytes.get(160 + 7 * 16), Some(&0x5A));
+    assert_eq!(copy.set_bytes(&bytes, true), Ok(()));
+    let mut broken = bytes.clone();
+    broken
+        .iter_mut()
+        .skip(24)
+        .take(4)
+        .for_each(|byte| *byte = 0xFF);
+    assert!(
+        copy.set_bytes(&broken, true).is_err(),
+        "reserved bits of MXCSR"
+    );
+    bytes
+        .iter_mut()
+        .skip(520)
+        .take(1)
+        .for_each(|byte| *byte = 1);
+    assert!(
+        copy.set_bytes(&bytes, true).is_err() || fpu::components() == 0,
+        "compacted"
+    );
+    assert!(copy.set_bytes(&bytes, false).is_ok(), "legacy part only");
+    copy.restore();
+    drop(tables);
+}

@@ -1,0 +1,154 @@
+//! Frames, copies, page tables; and what they cost.
+
+use alloc::vec::Vec;
+use kiln_core::addr::UserAddr;
+
+use super::arch::space;
+use crate::arch::time;
+use crate::arch::user::{self, UserContext};
+use crate::mm::frame::{self, FrameRef};
+use crate::mm::paging::{Gather, PageFlags, UserTables};
+use crate::mm::user as copies;
+
+pub(super) fn all_memory_comes_back() {
+    // One allocation of the heap has 4 MiB at most, which is room for 4 GiB of frames. What it takes
+    // stays with the heap, so it is made first.
+    let wanted = frame::stats().free.min(1_000_000);
+    let mut frames = Vec::new();
+    assert!(frames.try_reserve_exact(wanted).is_ok());
+    let before = frame::stats().free;
+    frames.extend((0..wanted).map_while(|_| FrameRef::alloc().ok()));
+    let got = frames.len();
+    drop(frames);
+    let after = frame::stats().free;
+    // What is missing is the records of the sections taken into use.
+    assert!(before - after <= before / 128 + 8, "{before} {after}");
+    assert!(got >= after.min(wanted), "{got} {after}");
+}
+
+pub(super) fn copies_stop_at_the_fault() {
+    let mut tables = space(&[]);
+    let at = UserAddr::new(0x2FF0);
+    let fault = copies::copy_out(at, &[7; 40]);
+    assert!(
+        fault.is_err_and(|fault| fault.done == 16 && fault.addr.raw() == 0x3000 && fault.write)
+    );
+    let fault = copies::copy_out(UserAddr::new(0x2FFD), &[9; 40]);
+    assert!(fault.is_err_and(|fault| fault.done == 3));
+    assert!(
+        copies::copy_out(UserAddr::new(0x1000), b"x").is_err(),
+        "read-only text"
+    );
+    assert!(copies::copy_out(UserAddr::new(0xFFFF_8000_0000_0000), b"x").is_err());
+    assert!(copies::zero_out(UserAddr::new(0x2FFD), 40).is_err_and(|fault| fault.done == 3));
+    assert_eq!(
+        copies::copy_out(UserAddr::new(0x2001), b"a string of some length\0rest"),
+        Ok(())
+    );
+    let mut text = [0; 64];
+    assert_eq!(
+        copies::copy_str_in(&mut text, UserAddr::new(0x2001)),
+        Ok(copies::Copied::Whole(24))
+    );
+    assert!(text.starts_with(b"a string of some length\0"));
+    assert_eq!(copies::copy_out(UserAddr::new(0x2FF8), b"no end!!"), Ok(()));
+    let fault = copies::copy_str_in(&mut text, UserAddr::new(0x2FF8));
+    assert!(fault.is_err_and(|fault| fault.done == 8 && fault.addr.raw() == 0x3000));
+    assert_eq!(
+        copies::compare_exchange_u32(UserAddr::new(0x2004), 1, 2).map(|old| old != 1),
+        Ok(true)
+    );
+    assert!(copies::load_u32(UserAddr::new(0x2005)).is_err());
+    let mut gather = Gather::new();
+    let (start, end) = (UserAddr::NULL, UserAddr::new(0x10000));
+    tables.protect_range(
+        start,
+        end,
+        PageFlags::empty(),
+        PageFlags::WRITE,
+        &mut gather,
+    );
+    gather.flush();
+    assert!(
+        copies::copy_out(UserAddr::new(0x2000), b"x").is_err(),
+        "no longer writable"
+    );
+    let mut child = match UserTables::new() {
+        Ok(child) => child,
+        Err(_) => panic!("no memory"),
+    };
+    assert!(
+        tables
+            .fork_range(&mut child, start, end, true, &mut gather)
+            .is_ok()
+    );
+    assert!(
+        child
+            .lookup(UserAddr::new(0x2000))
+            .is_some_and(|page| page.frame.count() == 3)
+    );
+    tables.unmap_range(start, end, &mut gather);
+    assert!(
+        child
+            .lookup(UserAddr::new(0x2000))
+            .is_some_and(|page| page.frame.count() == 3)
+    );
+    gather.flush();
+    assert!(
+        child
+            .lookup(UserAddr::new(0x2000))
+            .is_some_and(|page| page.frame.count() == 2)
+    );
+    assert!(copies::copy_in(&mut [0; 1], UserAddr::new(0x2000)).is_err());
+    assert_eq!((tables.resident(), child.resident()), (0, 2));
+}
+
+pub(super) fn bench() {
+    use crate::drivers::serial::Serial;
+    use core::fmt::Write;
+    fn time(name: &str, mut what: impl FnMut()) {
+        what();
+        let start = time::cycles();
+        for _ in 0..1000 {
+            what();
+        }
+        let cycles = (time::cycles() - start) / 1000;
+        let _ = writeln!(Serial, "{name}: {cycles}");
+    }
+    time("nothing", || ());
+    time("box 64", || {
+        drop(core::hint::black_box(alloc::boxed::Box::new([0u8; 64])))
+    });
+    time("box 8", || {
+        drop(core::hint::black_box(alloc::boxed::Box::new(7u64)))
+    });
+    let mut kept = Vec::new();
+    time("box 200 kept", || {
+        kept.push(alloc::boxed::Box::new([0u8; 200]))
+    });
+    time("box 200 dropped", || drop(kept.pop()));
+    time("frame", || drop(FrameRef::alloc()));
+    time("zeroed frame", || drop(FrameRef::alloc_zeroed()));
+    time("charge", || drop(crate::mm::kmem::charge(100)));
+    time("now", || drop(core::hint::black_box(time::now_ns())));
+    time("tables", || drop(UserTables::new()));
+    let tables = space(&[0x0F, 0x05, 0xEB, 0xFC]);
+    let mut context = UserContext::new(0x1000, 0x3000);
+    time("syscall", || {
+        user::run(&mut context);
+    });
+    time("copy out 64", || {
+        drop(copies::copy_out(UserAddr::new(0x2000), &[0; 64]))
+    });
+    time("copy out 1", || {
+        drop(copies::copy_out(UserAddr::new(0x2000), &[0; 1]))
+    });
+    time("tables+map", || drop(space(&[0x0F, 0x05, 0xEB, 0xFC])));
+    tables.root().load();
+    context.rip = 0x5000;
+    time("fault", || {
+        user::run(&mut context);
+    });
+    time("stack", || drop(crate::mm::stack::KernelStack::new()));
+    drop(tables);
+}
