@@ -10,6 +10,8 @@ extern crate alloc;
 
 mod arch;
 mod drivers;
+#[allow(dead_code, unused_imports, reason = "its users are on their way")]
+mod fs;
 mod mm;
 mod options;
 mod panic;

@@ -75,7 +75,10 @@ mod tests {
     fn lines() {
         assert_eq!(both(b"\x7fELF"), None);
         assert_eq!(both(b"#!/bin/sh\necho"), Some((&b"/bin/sh"[..], None)));
-        assert_eq!(both(b"#! \t/bin/sh  -e x \t\n"), Some((&b"/bin/sh"[..], Some(&b"-e x"[..]))));
+        assert_eq!(
+            both(b"#! \t/bin/sh  -e x \t\n"),
+            Some((&b"/bin/sh"[..], Some(&b"-e x"[..])))
+        );
         assert_eq!(both(b"#!/bin/sh"), Some((&b"/bin/sh"[..], None)));
         assert_eq!(both(b"#!/bin/sh\r\n"), Some((&b"/bin/sh\r"[..], None)));
         assert_eq!(parse(b"#!\n"), Err(Errno::ENOEXEC));

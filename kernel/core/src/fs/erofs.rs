@@ -133,6 +133,12 @@ impl<S: Source> Erofs<S> {
         self.root
     }
 
+    /// Where the image's bytes come from.
+    #[must_use]
+    pub const fn source(&self) -> &S {
+        &self.source
+    }
+
     /// Inodes in the image.
     #[must_use]
     pub const fn inodes(&self) -> u64 {

@@ -1,0 +1,258 @@
+//! [`FsContext`]: where a process stands in the tree, shared by `CLONE_FS`; [`Lookup`]: that,
+//! together with who asks, is what a path is walked with.
+
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU32, Ordering};
+use kiln_core::cred::Credentials;
+use kiln_core::errno::Errno;
+use kiln_core::fs::perm::{Capability, Identity, Want};
+use kiln_core::path::{Link, Shape, Tree};
+
+use super::inode::Inode;
+use super::memory::try_arc;
+use super::mount::{MountFlags, Namespace, Path};
+use crate::sync::SpinLock;
+
+/// Where a process stands in the tree.
+pub(crate) struct FsContext {
+    namespace: Arc<Namespace>,
+    root: SpinLock<Path>,
+    cwd: SpinLock<Path>,
+    umask: AtomicU32,
+}
+
+impl FsContext {
+    /// At the root of the tree, with the usual umask.
+    pub(crate) fn new(namespace: Arc<Namespace>) -> Result<Arc<Self>, Errno> {
+        let root = namespace.root().ok_or(Errno::ENOENT)?;
+        try_arc(Self {
+            namespace,
+            root: SpinLock::new(root.clone()),
+            cwd: SpinLock::new(root),
+            umask: AtomicU32::new(0o022),
+        })
+    }
+
+    /// A copy, for a child that doesn't share it.
+    pub(crate) fn fork(&self) -> Result<Arc<Self>, Errno> {
+        try_arc(Self {
+            namespace: Arc::clone(&self.namespace),
+            root: SpinLock::new(self.root()),
+            cwd: SpinLock::new(self.cwd()),
+            umask: AtomicU32::new(self.umask()),
+        })
+    }
+
+    /// The mounts.
+    pub(crate) fn namespace(&self) -> &Arc<Namespace> {
+        &self.namespace
+    }
+
+    /// Where absolute paths begin.
+    pub(crate) fn root(&self) -> Path {
+        self.root.lock().clone()
+    }
+
+    /// Where relative paths begin.
+    pub(crate) fn cwd(&self) -> Path {
+        self.cwd.lock().clone()
+    }
+
+    /// Changes the root directory.
+    pub(crate) fn set_root(&self, path: Path) {
+        let old = core::mem::replace(&mut *self.root.lock(), path);
+        drop(old);
+    }
+
+    /// Changes the working directory.
+    pub(crate) fn set_cwd(&self, path: Path) {
+        let old = core::mem::replace(&mut *self.cwd.lock(), path);
+        drop(old);
+    }
+
+    /// Permission bits that new files don't get.
+    pub(crate) fn umask(&self) -> u32 {
+        self.umask.load(Ordering::Relaxed)
+    }
+
+    /// Changes the umask; answers the old one.
+    pub(crate) fn set_umask(&self, mask: u32) -> u32 {
+        self.umask.swap(mask & 0o777, Ordering::Relaxed)
+    }
+}
+
+/// The part of credentials that files look at.
+pub(crate) fn identity(creds: &Credentials) -> Identity<'_> {
+    Identity {
+        uid: creds.uids.fs,
+        gid: creds.gids.fs,
+        groups: &creds.groups,
+        capabilities: creds.caps.effective.bits(),
+    }
+}
+
+/// The same with real ids instead, as `access(2)` judges.
+pub(crate) fn real_identity(creds: &Credentials) -> Identity<'_> {
+    let capabilities = if creds.uids.real == 0 {
+        creds.caps.permitted.bits()
+    } else {
+        0
+    };
+    Identity {
+        uid: creds.uids.real,
+        gid: creds.gids.real,
+        groups: &creds.groups,
+        capabilities,
+    }
+}
+
+/// What a walk may not do: the flags of `openat2` (linux/openat2.h, `RESOLVE_*`).
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Restrictions {
+    /// Not into other mounts.
+    pub(crate) no_mounts: bool,
+    /// Along no link of `/proc`.
+    pub(crate) no_magic_links: bool,
+    /// Along no link at all.
+    pub(crate) no_links: bool,
+    /// Not out of the directory it starts from (EXDEV).
+    pub(crate) beneath: bool,
+    /// The directory it starts from is the root.
+    pub(crate) in_root: bool,
+}
+
+/// What a path is walked with.
+pub(crate) struct Lookup<'a> {
+    /// Root, working directory, mounts.
+    pub(crate) fs: &'a FsContext,
+    /// Who asks.
+    pub(crate) who: Identity<'a>,
+    /// Where relative paths begin, when not in the working directory.
+    pub(crate) base: Option<Path>,
+    /// What the walk may not do.
+    pub(crate) restrictions: Restrictions,
+}
+
+impl<'a> Lookup<'a> {
+    /// From the working directory, without restrictions.
+    pub(crate) fn new(fs: &'a FsContext, who: Identity<'a>) -> Self {
+        Self {
+            fs,
+            who,
+            base: None,
+            restrictions: Restrictions::default(),
+        }
+    }
+
+    /// Relative to an open directory.
+    pub(crate) fn at(mut self, base: Option<Path>) -> Self {
+        self.base = base;
+        self
+    }
+
+    /// Where relative paths begin.
+    pub(crate) fn start(&self) -> Path {
+        match &self.base {
+            Some(base) => base.clone(),
+            None => self.fs.cwd(),
+        }
+    }
+
+    /// Whether `want` is granted on an inode.
+    pub(crate) fn check(&self, inode: &Inode, want: Want) -> Result<(), Errno> {
+        inode.with_attr(|attr| self.who.check(attr, want))
+    }
+
+    /// Whether it has a capability.
+    pub(crate) fn can(&self, capability: Capability) -> bool {
+        self.who.can(capability)
+    }
+
+    /// The child of `dir`, through mounts; the directory's lock is held or not.
+    fn step(&self, dir: &Path, name: &[u8]) -> Result<Option<Path>, Errno> {
+        let dentry = dir.dentry.child(name, false)?;
+        if dentry.inode().is_none() {
+            return Ok(None);
+        }
+        let path = dir.with(dentry);
+        if !path.dentry.is_mountpoint() {
+            return Ok(Some(path));
+        }
+        let down = self.fs.namespace.descend(path);
+        if self.restrictions.no_mounts && !Arc::ptr_eq(&down.mount, &dir.mount) {
+            return Err(Errno::EXDEV);
+        }
+        Ok(Some(down))
+    }
+
+    fn top(&self) -> Path {
+        if self.restrictions.in_root || self.restrictions.beneath {
+            self.start()
+        } else {
+            self.fs.root()
+        }
+    }
+}
+
+impl Tree for Lookup<'_> {
+    type Node = Path;
+
+    fn root(&self) -> Result<Path, Errno> {
+        if self.restrictions.beneath {
+            return Err(Errno::EXDEV);
+        }
+        Ok(self.top())
+    }
+
+    fn parent(&self, dir: &Path) -> Result<Path, Errno> {
+        if *dir == self.top() {
+            return if self.restrictions.beneath {
+                Err(Errno::EXDEV)
+            } else {
+                Ok(dir.clone())
+            };
+        }
+        let parent = dir.parent();
+        if self.restrictions.no_mounts && !Arc::ptr_eq(&parent.mount, &dir.mount) {
+            return Err(Errno::EXDEV);
+        }
+        Ok(self.fs.namespace.descend(parent))
+    }
+
+    fn may_search(&self, dir: &Path) -> Result<(), Errno> {
+        self.check(dir.inode()?, Want::EXEC)
+    }
+
+    fn lookup(&self, dir: &Path, name: &[u8]) -> Result<Option<Path>, Errno> {
+        self.step(dir, name)
+    }
+
+    fn shape(&self, node: &Path) -> Shape {
+        use kiln_core::fs::attr::FileType;
+        match node.dentry.inode().map(|inode| inode.kind()) {
+            Some(FileType::Directory) => Shape::Directory,
+            Some(FileType::Symlink) => Shape::Symlink,
+            _ => Shape::Other,
+        }
+    }
+
+    fn follow(&self, node: &Path) -> Result<Link<Path>, Errno> {
+        if self.restrictions.no_links {
+            return Err(Errno::ELOOP);
+        }
+        let inode = node.inode()?;
+        if !node.mount.has(MountFlags::NO_ATIME) {
+            inode.accessed();
+        }
+        let link = inode.ops().follow(inode)?;
+        if let Link::Jump(_) = link {
+            if self.restrictions.no_magic_links {
+                return Err(Errno::ELOOP);
+            }
+            if self.restrictions.beneath || self.restrictions.in_root {
+                return Err(Errno::EXDEV);
+            }
+        }
+        Ok(link)
+    }
+}

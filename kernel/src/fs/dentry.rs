@@ -1,0 +1,337 @@
+//! [`Dentry`]: a name in a directory, remembered; also that there is no such name.
+//!
+//! A dentry's inode never changes: when a name is made, a new dentry takes the place of the
+//! negative one, and when a name is removed its dentry leaves the cache but lives on for those who
+//! have the file open. Parents are held by their children, children by their parent's table; what
+//! leaves the table breaks that circle: removal, eviction ([`shrink`]) and unmounting
+//! ([`Dentry::prune`]).
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use hashbrown::HashTable;
+use kiln_core::errno::Errno;
+use kiln_core::fs::index::hash_name;
+
+use super::inode::Inode;
+use super::memory::{try_arc, try_copy};
+use crate::mm::frame;
+use crate::sync::SpinLock;
+
+/// Where a dentry is.
+struct Place {
+    parent: Option<Arc<Dentry>>,
+    name: Box<[u8]>,
+}
+
+/// A name in a directory.
+pub(crate) struct Dentry {
+    inode: Option<Arc<Inode>>,
+    place: SpinLock<Place>,
+    children: SpinLock<HashTable<(u32, Arc<Dentry>)>>,
+    /// Mounts on it.
+    mounts: AtomicU32,
+    /// It is in its parent's table, or is a root.
+    hashed: AtomicBool,
+    /// Looked up since the last sweep.
+    used: AtomicBool,
+}
+
+/// Every cached dentry, oldest first: the hand of [`shrink`] goes round it.
+static CLOCK: SpinLock<VecDeque<Weak<Dentry>>> = SpinLock::new(VecDeque::new());
+
+/// Bytes that a cached dentry is reckoned to take with its inode, to bound their number.
+const WEIGHT: usize = 512;
+
+impl Dentry {
+    fn make(
+        inode: Option<Arc<Inode>>,
+        parent: Option<Arc<Self>>,
+        name: &[u8],
+        hashed: bool,
+    ) -> Result<Arc<Self>, Errno> {
+        let name = try_copy(name)?.into_boxed_slice();
+        try_arc(Self {
+            inode,
+            place: SpinLock::new(Place { parent, name }),
+            children: SpinLock::new(HashTable::new()),
+            mounts: AtomicU32::new(0),
+            hashed: AtomicBool::new(hashed),
+            used: AtomicBool::new(true),
+        })
+    }
+
+    /// The root of a file system.
+    pub(crate) fn root(inode: Arc<Inode>) -> Result<Arc<Self>, Errno> {
+        Self::make(Some(inode), None, b"", true)
+    }
+
+    /// A file that is in no directory: a pipe, or an `O_TMPFILE`. The name is for show.
+    pub(crate) fn unnamed(inode: Arc<Inode>, name: &[u8]) -> Result<Arc<Self>, Errno> {
+        Self::make(Some(inode), None, name, true)
+    }
+
+    /// A child that isn't remembered.
+    pub(crate) fn passing(
+        self: &Arc<Self>,
+        name: &[u8],
+        inode: Arc<Inode>,
+    ) -> Result<Arc<Self>, Errno> {
+        Self::make(Some(inode), Some(Arc::clone(self)), name, true)
+    }
+
+    /// The inode; `None`: there is no such name.
+    pub(crate) fn inode(&self) -> Option<&Arc<Inode>> {
+        self.inode.as_ref()
+    }
+
+    /// The directory it is in; `None` for roots and unnamed files.
+    pub(crate) fn parent(&self) -> Option<Arc<Self>> {
+        self.place.lock().parent.clone()
+    }
+
+    /// Whether it still is where it was found.
+    pub(crate) fn is_hashed(&self) -> bool {
+        self.hashed.load(Ordering::Acquire)
+    }
+
+    /// Whether something is mounted on it.
+    pub(crate) fn is_mountpoint(&self) -> bool {
+        self.mounts.load(Ordering::Acquire) != 0
+    }
+
+    /// Counts a mount on it, or one less.
+    pub(crate) fn count_mount(&self, more: bool) {
+        if more {
+            self.mounts.fetch_add(1, Ordering::AcqRel);
+        } else {
+            self.mounts.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Puts `/name` in front of `path`, which is written from its end to its start; answers the
+    /// parent.
+    pub(crate) fn prepend_name(&self, path: &mut Vec<u8>) -> Result<Option<Arc<Self>>, Errno> {
+        // The memory is there before the lock is taken: names are 255 bytes at most.
+        path.try_reserve(256).map_err(|_| Errno::ENOMEM)?;
+        let place = self.place.lock();
+        path.extend(place.name.iter().rev().take(255));
+        path.push(b'/');
+        Ok(place.parent.clone())
+    }
+
+    /// A copy of its name.
+    pub(crate) fn name(&self) -> Result<Vec<u8>, Errno> {
+        let mut name = Vec::new();
+        name.try_reserve(256).map_err(|_| Errno::ENOMEM)?;
+        name.extend(self.place.lock().name.iter().take(255));
+        Ok(name)
+    }
+
+    fn is_named(&self, name: &[u8]) -> bool {
+        *self.place.lock().name == *name
+    }
+
+    /// The remembered child of that name.
+    pub(crate) fn cached(&self, name: &[u8]) -> Option<Arc<Self>> {
+        let hash = hash_name(name);
+        let children = self.children.lock();
+        let (_, child) = children.find(u64::from(hash), |(other, child)| {
+            *other == hash && child.is_named(name)
+        })?;
+        child.used.store(true, Ordering::Relaxed);
+        Some(Arc::clone(child))
+    }
+
+    /// The child of that name; on a miss the file system is asked, with the directory's lock held
+    /// by this function (`locked` false) or the caller.
+    pub(crate) fn child(self: &Arc<Self>, name: &[u8], locked: bool) -> Result<Arc<Self>, Errno> {
+        let inode = self.inode.as_ref().ok_or(Errno::ENOENT)?;
+        let cacheable = inode.ops().cacheable();
+        if cacheable && let Some(child) = self.cached(name) {
+            return Ok(child);
+        }
+        let _guard = (!locked).then(|| inode.lock.lock());
+        if cacheable && let Some(child) = self.cached(name) {
+            return Ok(child);
+        }
+        let found = inode.ops().lookup(inode, name)?;
+        if cacheable {
+            return self.remember(name, found);
+        }
+        Self::make(found, Some(Arc::clone(self)), name, true)
+    }
+
+    /// Remembers that `name` is `inode`, or that there is no such name. The directory's lock is
+    /// held.
+    pub(crate) fn remember(
+        self: &Arc<Self>,
+        name: &[u8],
+        inode: Option<Arc<Inode>>,
+    ) -> Result<Arc<Self>, Errno> {
+        let child = Self::make(inode, Some(Arc::clone(self)), name, true)?;
+        self.insert(hash_name(name), &child)?;
+        remember_in_clock(&child)?;
+        Ok(child)
+    }
+
+    /// Enters a child in the table in place of another of that name.
+    fn insert(&self, hash: u32, child: &Arc<Self>) -> Result<(), Errno> {
+        let entry = (hash, Arc::clone(child));
+        let mut children = self.children.lock();
+        children
+            .try_reserve(1, |(hash, _)| u64::from(*hash))
+            .map_err(|_| Errno::ENOMEM)?;
+        let place = child.place.lock();
+        let old = children
+            .find_entry(u64::from(hash), |(other, old)| {
+                *other == hash && !Arc::ptr_eq(old, child) && old.is_named(&place.name)
+            })
+            .ok()
+            .map(|found| found.remove().0);
+        drop(place);
+        children.insert_unique(u64::from(hash), entry, |(hash, _)| u64::from(*hash));
+        drop(children);
+        if let Some((_, old)) = old {
+            old.hashed.store(false, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Takes it out of its parent's table: the name is gone, or forgotten.
+    pub(crate) fn unhash(self: &Arc<Self>) {
+        self.hashed.store(false, Ordering::Release);
+        if let Some(parent) = self.parent() {
+            let removed = parent.take(self);
+            drop(removed);
+        }
+    }
+
+    /// Takes a child out of the table.
+    fn take(&self, child: &Arc<Self>) -> Option<(u32, Arc<Self>)> {
+        let hash = hash_name(&child.place.lock().name);
+        let mut children = self.children.lock();
+        let found = children.find_entry(u64::from(hash), |(_, other)| Arc::ptr_eq(other, child));
+        found.ok().map(|entry| entry.remove().0)
+    }
+
+    /// Moves it under another parent and name, in place of what has that name. Both directories'
+    /// locks are held, and the file system's rename lock.
+    pub(crate) fn relocate(self: &Arc<Self>, parent: &Arc<Self>, name: &[u8]) -> Result<(), Errno> {
+        let name = try_copy(name)?.into_boxed_slice();
+        let hash = hash_name(&name);
+        let taken = self.parent().and_then(|old| old.take(self));
+        drop(taken);
+        let before = core::mem::replace(
+            &mut *self.place.lock(),
+            Place {
+                parent: Some(Arc::clone(parent)),
+                name,
+            },
+        );
+        drop(before);
+        self.hashed.store(true, Ordering::Release);
+        if parent.insert(hash, self).is_err() {
+            // It is merely forgotten: the next lookup asks the file system.
+            self.hashed.store(false, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Whether `self` is `other` or lies beneath it.
+    pub(crate) fn is_beneath(self: &Arc<Self>, other: &Arc<Self>) -> bool {
+        let mut at = Some(Arc::clone(self));
+        while let Some(dentry) = at {
+            if Arc::ptr_eq(&dentry, other) {
+                return true;
+            }
+            at = dentry.parent();
+        }
+        false
+    }
+
+    /// Forgets everything beneath it.
+    pub(crate) fn prune(self: &Arc<Self>) {
+        let mut at = Arc::clone(self);
+        loop {
+            let mut children = at.children.lock();
+            let next = children.iter().next().map(|(_, child)| Arc::clone(child));
+            match next {
+                Some(child) if child.children.lock().is_empty() => {
+                    let removed = children
+                        .find_entry(
+                            u64::from(hash_name(&child.place.lock().name)),
+                            |(_, other)| Arc::ptr_eq(other, &child),
+                        )
+                        .ok()
+                        .map(|found| found.remove().0);
+                    drop(children);
+                    child.hashed.store(false, Ordering::Release);
+                    drop(removed);
+                }
+                Some(child) => {
+                    drop(children);
+                    at = child;
+                }
+                None => {
+                    drop(children);
+                    match at.parent() {
+                        Some(parent) if !Arc::ptr_eq(&at, self) => at = parent,
+                        _ => return,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the sweep may forget it: nobody but the table (and the sweep) holds it.
+    fn is_idle(self: &Arc<Self>) -> bool {
+        Arc::strong_count(self) <= 2 && !self.is_mountpoint() && self.children.lock().is_empty()
+    }
+}
+
+/// How many dentries are kept: what they take is a sixteenth of memory at most.
+fn limit() -> usize {
+    (frame::stats().total * kiln_core::addr::PAGE_SIZE / 16 / WEIGHT).max(256)
+}
+
+fn remember_in_clock(dentry: &Arc<Dentry>) -> Result<(), Errno> {
+    let mut clock = CLOCK.lock();
+    clock.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+    clock.push_back(Arc::downgrade(dentry));
+    let over = clock.len() > limit();
+    drop(clock);
+    if over {
+        shrink(32);
+    }
+    Ok(())
+}
+
+/// Forgets up to `count` dentries that nobody uses and nobody has looked up lately. Answers how
+/// many those were.
+pub(crate) fn shrink(count: usize) -> usize {
+    let mut forgotten = 0;
+    let rounds = CLOCK.lock().len().min(count * 4);
+    for _ in 0..rounds {
+        if forgotten >= count {
+            break;
+        }
+        let Some(weak) = CLOCK.lock().pop_front() else {
+            break;
+        };
+        let Some(dentry) = weak.upgrade() else {
+            forgotten += 1;
+            continue;
+        };
+        if dentry.is_hashed() && !dentry.used.swap(false, Ordering::Relaxed) && dentry.is_idle() {
+            dentry.unhash();
+            forgotten += 1;
+        } else {
+            // The entry came out of the deque, so there is room for it.
+            CLOCK.lock().push_back(weak);
+        }
+    }
+    forgotten
+}

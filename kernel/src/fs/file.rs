@@ -1,0 +1,383 @@
+//! [`File`]: an open file, which descriptors refer to; [`FileOps`]: what reading, writing and the
+//! rest do for its kind; [`Events`] and [`Watch`] for poll.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use bitflags::bitflags;
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use kiln_core::abi;
+use kiln_core::errno::Errno;
+use kiln_core::fs::flags::{OpenFlags, SETTABLE};
+
+use super::inode::{Emit, Inode};
+use super::memory::{append, try_arc};
+use super::mount::Path;
+use super::pipe::Pipe;
+use crate::sched::{Mutex, MutexGuard, Poller, WaitQueue};
+use crate::sync::Once;
+use crate::vm::{AddressSpace, IoDst, IoSrc, MapName, Mapping};
+
+bitflags! {
+    /// What poll(2) tells; the values are `POLL*`.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub(crate) struct Events: u32 {
+        /// There is something to read.
+        const IN = 0x001;
+        /// There is something urgent to read.
+        const PRI = 0x002;
+        /// Writing won't block.
+        const OUT = 0x004;
+        /// An error is pending, or the reader of a pipe is gone.
+        const ERR = 0x008;
+        /// The other side is gone.
+        const HUP = 0x010;
+        /// The descriptor isn't open.
+        const NVAL = 0x020;
+        /// As `IN`.
+        const RDNORM = 0x040;
+        /// Nothing here sets it.
+        const RDBAND = 0x080;
+        /// As `OUT`.
+        const WRNORM = 0x100;
+        /// Nothing here sets it.
+        const WRBAND = 0x200;
+        /// The other side won't write any more.
+        const RDHUP = 0x2000;
+    }
+}
+
+impl Events {
+    /// Readable.
+    pub(crate) const READABLE: Self = Self::IN.union(Self::RDNORM);
+    /// Writable.
+    pub(crate) const WRITABLE: Self = Self::OUT.union(Self::WRNORM);
+}
+
+/// Who wants to know when the state of a file changes.
+pub(crate) trait Watch {
+    /// The state changes only with a wake-up of this queue.
+    fn add(&mut self, queue: &Arc<WaitQueue>);
+}
+
+impl Watch for Poller {
+    fn add(&mut self, queue: &Arc<WaitQueue>) {
+        Self::add(self, queue);
+    }
+}
+
+/// A request to a device.
+pub(crate) struct Ioctl<'a> {
+    /// Which.
+    pub(crate) command: u32,
+    /// A number, or an address in `space`.
+    pub(crate) arg: u64,
+    /// The program's memory.
+    pub(crate) space: &'a Arc<AddressSpace>,
+}
+
+/// What open files of a kind do. The defaults are for what it doesn't have.
+pub(crate) trait FileOps: Send + Sync {
+    /// Reads at `pos` and moves it on; 0 is the end. Streams leave `pos` alone.
+    ///
+    /// Blocking reads answer ERESTARTSYS when a signal comes, EAGAIN under `O_NONBLOCK`.
+    fn read(&self, file: &File, dst: &mut IoDst<'_>, pos: &mut u64) -> Result<usize, Errno> {
+        let _ = (file, dst, pos);
+        Err(Errno::EINVAL)
+    }
+
+    /// Writes at `pos` and moves it on; with `O_APPEND`, at the end.
+    fn write(&self, file: &File, src: &mut IoSrc<'_>, pos: &mut u64) -> Result<usize, Errno> {
+        let _ = (file, src, pos);
+        Err(Errno::EINVAL)
+    }
+
+    /// Whether the file has a position. Streams have none: `lseek` and `pread` answer ESPIPE.
+    fn is_stream(&self) -> bool {
+        false
+    }
+
+    /// The position that `SEEK_END` counts from, and whether `SEEK_DATA` and `SEEK_HOLE` work by
+    /// the mapping. `None`: seeking is without a limit or an end, as for `/dev/null`.
+    fn seek_end(&self, file: &File) -> Option<u64> {
+        Some(file.inode.size())
+    }
+
+    /// Lists a directory from `pos` on.
+    fn readdir(&self, file: &File, pos: u64, emit: &mut Emit<'_>) -> Result<(), Errno> {
+        let _ = (file, pos, emit);
+        Err(Errno::ENOTDIR)
+    }
+
+    /// A request beyond reading and writing.
+    fn ioctl(&self, file: &File, request: &Ioctl<'_>) -> Result<u64, Errno> {
+        let _ = (file, request);
+        Err(Errno::ENOTTY)
+    }
+
+    /// The state now; `watch` learns the queues by which it changes.
+    fn poll(&self, file: &File, watch: Option<&mut dyn Watch>) -> Events {
+        let _ = (file, watch);
+        Events::READABLE | Events::WRITABLE
+    }
+
+    /// Whether poll means something for it, as epoll asks (regular files: EPERM).
+    fn can_poll(&self) -> bool {
+        true
+    }
+
+    /// Brings the file to the disk; EINVAL for what has no disk.
+    fn sync(&self, file: &File, data_only: bool) -> Result<(), Errno> {
+        let _ = (file, data_only);
+        Err(Errno::EINVAL)
+    }
+
+    /// The pages to map; ENODEV for what can't be mapped.
+    fn mapping(&self, file: &File) -> Result<MapSource, Errno> {
+        let _ = file;
+        Err(Errno::ENODEV)
+    }
+
+    /// The pipe it is an end of.
+    fn pipe(&self) -> Option<&Arc<Pipe>> {
+        None
+    }
+
+    /// The object itself, for system calls that work on one kind of file only.
+    fn as_any(&self) -> Option<&dyn core::any::Any> {
+        None
+    }
+
+    /// A descriptor was closed; the error is `close`'s.
+    fn flush(&self, file: &File) -> Result<(), Errno> {
+        let _ = file;
+        Ok(())
+    }
+
+    /// The last reference is gone.
+    fn release(&self, file: &File) {
+        let _ = file;
+    }
+}
+
+/// What a mapping of a file shows.
+pub(crate) enum MapSource {
+    /// The pages of a file.
+    File(Arc<Mapping>),
+    /// Fresh zeros, as for `/dev/zero`.
+    Zeros,
+}
+
+/// An open file.
+pub(crate) struct File {
+    /// Where it was found.
+    pub(crate) path: Path,
+    /// What it is.
+    pub(crate) inode: Arc<Inode>,
+    /// What it does.
+    pub(crate) ops: Arc<dyn FileOps>,
+    flags: AtomicU32,
+    readable: bool,
+    writable: bool,
+    /// It counts among its inode's writers.
+    counted: AtomicBool,
+    /// Writing takes no set-id bits away: it was opened with `CAP_FSETID`.
+    keeps_privilege: AtomicBool,
+    id: u64,
+    pos: Mutex<u64>,
+    owner: AtomicU64,
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+impl File {
+    /// An open file of `path`, whose dentry has an inode.
+    pub(crate) fn new(
+        path: Path,
+        ops: Arc<dyn FileOps>,
+        flags: OpenFlags,
+    ) -> Result<Arc<Self>, Errno> {
+        let inode = Arc::clone(path.inode()?);
+        let path_only = flags.has(abi::O_PATH);
+        try_arc(Self {
+            path,
+            inode,
+            ops,
+            flags: AtomicU32::new(flags.kept()),
+            readable: flags.reads(),
+            writable: flags.writes() && !path_only,
+            counted: AtomicBool::new(false),
+            keeps_privilege: AtomicBool::new(false),
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            pos: Mutex::new(0),
+            owner: AtomicU64::new(0),
+        })
+    }
+
+    /// A number that no other open file ever has: the owner of its locks.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Flags as `F_GETFL` shows them.
+    pub(crate) fn flags(&self) -> u32 {
+        self.flags.load(Ordering::Relaxed)
+    }
+
+    /// Whether one of these flags is set.
+    pub(crate) fn has(&self, flag: u32) -> bool {
+        self.flags() & flag != 0
+    }
+
+    /// Whether reading and writing answer EAGAIN rather than wait.
+    pub(crate) fn nonblocking(&self) -> bool {
+        self.has(abi::O_NONBLOCK)
+    }
+
+    /// Sets the flags that `F_SETFL` may.
+    pub(crate) fn set_flags(&self, flags: u32) {
+        let _ = self
+            .flags
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| {
+                Some(old & !SETTABLE | flags & SETTABLE)
+            });
+    }
+
+    /// Sets or clears one flag.
+    pub(crate) fn set_flag(&self, flag: u32, on: bool) {
+        if on {
+            self.flags.fetch_or(flag, Ordering::Relaxed);
+        } else {
+            self.flags.fetch_and(!flag, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it stands for a path only (`O_PATH`).
+    pub(crate) fn is_path(&self) -> bool {
+        self.has(abi::O_PATH)
+    }
+
+    /// Opened for reading.
+    pub(crate) fn readable(&self) -> bool {
+        self.readable
+    }
+
+    /// Opened for writing.
+    pub(crate) fn writable(&self) -> bool {
+        self.writable
+    }
+
+    /// EBADF unless it was opened for reading.
+    pub(crate) fn check_readable(&self) -> Result<(), Errno> {
+        self.readable.then_some(()).ok_or(Errno::EBADF)
+    }
+
+    /// EBADF unless it was opened for writing.
+    pub(crate) fn check_writable(&self) -> Result<(), Errno> {
+        self.writable.then_some(()).ok_or(Errno::EBADF)
+    }
+
+    /// Counts it among its inode's writers until it is closed; ETXTBSY.
+    pub(crate) fn begin_writing(&self) -> Result<(), Errno> {
+        self.inode.begin_writing()?;
+        self.counted.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether writing takes no set-id bits away.
+    pub(crate) fn keeps_privilege(&self) -> bool {
+        self.keeps_privilege.load(Ordering::Relaxed)
+    }
+
+    /// Says that writing takes no set-id bits away.
+    pub(crate) fn keep_privilege(&self) {
+        self.keeps_privilege.store(true, Ordering::Relaxed);
+    }
+
+    /// The position, kept from moving.
+    pub(crate) fn position(&self) -> MutexGuard<'_, u64> {
+        self.pos.lock()
+    }
+
+    /// `F_SETOWN`: who gets SIGIO, as the number given.
+    pub(crate) fn owner(&self) -> &AtomicU64 {
+        &self.owner
+    }
+
+    /// Reads from the position on.
+    pub(crate) fn read(&self, dst: &mut IoDst<'_>) -> Result<usize, Errno> {
+        self.check_readable()?;
+        if self.ops.is_stream() {
+            return self.ops.read(self, dst, &mut 0);
+        }
+        self.ops.read(self, dst, &mut self.pos.lock())
+    }
+
+    /// Writes from the position on.
+    pub(crate) fn write(&self, src: &mut IoSrc<'_>) -> Result<usize, Errno> {
+        self.check_writable()?;
+        if self.ops.is_stream() {
+            return self.ops.write(self, src, &mut 0);
+        }
+        self.ops.write(self, src, &mut self.pos.lock())
+    }
+
+    /// Reads from `pos` on, leaving the position alone.
+    pub(crate) fn read_at(&self, dst: &mut IoDst<'_>, mut pos: u64) -> Result<usize, Errno> {
+        if self.ops.is_stream() && !self.is_path() {
+            return Err(Errno::ESPIPE);
+        }
+        self.check_readable()?;
+        self.ops.read(self, dst, &mut pos)
+    }
+
+    /// Writes from `pos` on, leaving the position alone.
+    pub(crate) fn write_at(&self, src: &mut IoSrc<'_>, mut pos: u64) -> Result<usize, Errno> {
+        if self.ops.is_stream() && !self.is_path() {
+            return Err(Errno::ESPIPE);
+        }
+        self.check_writable()?;
+        self.ops.write(self, src, &mut pos)
+    }
+}
+
+impl MapName for File {
+    fn identity(&self) -> (u64, u64) {
+        (self.inode.sb().dev().encode(), self.inode.ino())
+    }
+
+    fn path(&self, out: &mut Vec<u8>) {
+        // The root of the whole tree: there is one namespace, and chroots aren't looked at.
+        let mut top = Path::root_of(&self.path.mount);
+        while let Some(place) = top.mount.place() {
+            top = Path::root_of(&place.mount);
+        }
+        if let Ok(name) = self.path.display_from(&top) {
+            // A line without a path is better than none.
+            let _ = append(out, &name);
+        }
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let ops = Arc::clone(&self.ops);
+        ops.release(self);
+        if let Some(locks) = self.inode.existing_locks() {
+            locks.release_file(self.id);
+        }
+        if self.counted.load(Ordering::Relaxed) {
+            self.inode.end_writing();
+        }
+    }
+}
+
+/// The operations of a file that stands for a path only.
+struct PathOnly;
+
+impl FileOps for PathOnly {}
+
+/// The one object that all files opened with `O_PATH` share.
+pub(crate) fn path_ops() -> Arc<dyn FileOps> {
+    static OPS: Once<Arc<PathOnly>> = Once::new();
+    Arc::<PathOnly>::clone(OPS.call_once(|| Arc::new(PathOnly)))
+}

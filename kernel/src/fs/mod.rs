@@ -1,0 +1,72 @@
+//! Files: the mounted tree and everything that opens in it.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`inode`], [`superblock`] | what a file system implements: [`InodeOps`], [`SuperOps`] |
+//! | [`file`] | an open file and its operations: [`File`], [`FileOps`], poll's [`Events`] |
+//! | `dentry`, [`mount`], [`context`] | names remembered, mounts, where a process stands |
+//! | [`vfs`] | what system calls do with paths: open, make, remove, rename, attributes |
+//! | [`fdtable`] | descriptors |
+//! | `regular`, `directory`, [`pipe`], [`anon`], [`locks`] | kinds of open files |
+//! | [`devices`] | character and block devices by number; the memory devices |
+//! | [`ramfs`] | files in memory: the root (seeded from an image), tmpfs |
+//! | [`devfs`], [`procfs`] | `/dev` and `/proc` |
+//!
+//! The rules are in `kiln_core::path` (the walk) and `kiln_core::fs` (permissions, flags, pipes,
+//! locks, formats), which the host tests; here are the objects, the locks and the waiting.
+//!
+//! Locks, in this order: a file's position, the file system's rename lock, inodes' locks (a
+//! directory before what is in it; two directories: the one above first, else by address), then
+//! those of memory and pages. The spin locks of dentries and attributes are leaves.
+
+pub(crate) mod anon;
+pub(crate) mod clock;
+pub(crate) mod context;
+mod dentry;
+pub(crate) mod devfs;
+pub(crate) mod devices;
+mod directory;
+pub(crate) mod fdtable;
+pub(crate) mod file;
+pub(crate) mod inode;
+pub(crate) mod locks;
+pub(crate) mod memory;
+pub(crate) mod mount;
+pub(crate) mod pipe;
+pub(crate) mod procfs;
+pub(crate) mod ramfs;
+mod regular;
+mod start;
+pub(crate) mod superblock;
+pub(crate) mod vfs;
+
+use alloc::sync::Arc;
+use kiln_core::abi;
+use kiln_core::errno::Errno;
+use kiln_core::fs::attr::FileType;
+use kiln_core::fs::flags::OpenFlags;
+
+pub(crate) use context::{FsContext, Lookup, identity, real_identity};
+pub(crate) use dentry::{Dentry, shrink as shrink_dentries};
+pub(crate) use fdtable::FdTable;
+pub(crate) use file::{Events, File, FileOps, Ioctl, MapSource, Watch};
+pub(crate) use inode::{Inode, InodeOps, InodeParts};
+pub(crate) use mount::{Mount, MountFlags, Namespace, Path};
+pub(crate) use start::{BadRoot, init};
+pub(crate) use superblock::{FileSystemType, MountRequest, SuperBlock, SuperOps};
+
+/// The operations of an inode's type: the default of [`InodeOps::open`].
+fn open_by_type(inode: &Arc<Inode>, flags: OpenFlags) -> Result<Arc<dyn FileOps>, Errno> {
+    if flags.has(abi::O_PATH) {
+        return Ok(file::path_ops());
+    }
+    match inode.kind() {
+        FileType::Regular if inode.mapping().is_some() => Ok(regular::ops()),
+        FileType::Regular => Err(Errno::EINVAL),
+        FileType::Directory => Ok(directory::ops()),
+        FileType::Fifo => pipe::open(inode, flags),
+        FileType::CharDevice | FileType::BlockDevice => devices::open(inode, flags),
+        FileType::Socket => Err(Errno::ENXIO),
+        FileType::Symlink => Err(Errno::ELOOP),
+    }
+}

@@ -1,0 +1,174 @@
+//! `/proc`: what the kernel and its processes tell of themselves, as files.
+//!
+//! The tree is this room's: [`tree`] says what there is, [`text`] is how a file's text is read.
+//! Contents come from above: the process room registers [`Processes`], and whoever has something
+//! to tell registers a [`File`] ([`register`]); [`system`] has the files that this room can write
+//! by itself. proc(5) says what they look like.
+
+mod system;
+mod text;
+mod tree;
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt::{self, Write};
+use kiln_core::abi;
+use kiln_core::errno::Errno;
+use kiln_core::fs::attr::{Attr, FileType};
+use kiln_core::fs::stat::StatFs;
+
+use super::clock;
+use super::context::FsContext;
+use super::fdtable::FdTable;
+use super::inode::{Inode, InodeParts};
+use super::memory::{append, try_arc, try_box, try_push};
+use super::mount::Path;
+use super::superblock::{FileSystemType, MountRequest, SuperBlock, SuperOps};
+use crate::sync::{Once, SpinLock};
+
+pub(crate) use tree::{PidFile, PidLink};
+
+/// The type `proc`.
+pub(crate) const TYPE: FileSystemType = FileSystemType {
+    name: "proc",
+    needs_device: false,
+    mount: |_: &MountRequest<'_>| root(),
+};
+
+/// Text under construction; running out of memory shows as an error of `write!`.
+#[derive(Default)]
+pub(crate) struct Text(Vec<u8>);
+
+impl Text {
+    /// Appends bytes as they are.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Errno> {
+        append(&mut self.0, bytes)
+    }
+
+    /// The bytes so far.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Writes formatted text.
+    pub(crate) fn put(&mut self, arguments: fmt::Arguments<'_>) -> Result<(), Errno> {
+        self.write_fmt(arguments).map_err(|_| Errno::ENOMEM)
+    }
+}
+
+impl Write for Text {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.bytes(text.as_bytes()).map_err(|_| fmt::Error)
+    }
+}
+
+/// What the process room tells. Processes are named by their id, threads by theirs; ESRCH for
+/// those that are gone.
+pub(crate) trait Processes: Send + Sync {
+    /// The caller's process and thread.
+    fn current(&self) -> (u32, u32);
+    /// The lowest id of a process, `from` or above.
+    fn next_process(&self, from: u32) -> Option<u32>;
+    /// The lowest id of a thread of `pid`, `from` or above.
+    fn next_thread(&self, pid: u32, from: u32) -> Option<u32>;
+    /// User and group that own the files of a process.
+    fn owner(&self, pid: u32) -> Result<(u32, u32), Errno>;
+    /// Writes the text of a process's file; of thread `tid`, where threads differ.
+    fn text(&self, pid: u32, tid: u32, file: PidFile, out: &mut Text) -> Result<(), Errno>;
+    /// Takes what was written to a process's file.
+    fn set(&self, pid: u32, tid: u32, file: PidFile, value: &[u8]) -> Result<(), Errno> {
+        let _ = (pid, tid, file, value);
+        Err(Errno::EINVAL)
+    }
+    /// Where one of its links leads.
+    fn link(&self, pid: u32, tid: u32, link: PidLink) -> Result<Path, Errno>;
+    /// Its descriptors.
+    fn files(&self, pid: u32, tid: u32) -> Result<Arc<FdTable>, Errno>;
+    /// Where it stands in the tree.
+    fn context(&self, pid: u32, tid: u32) -> Result<Arc<FsContext>, Errno>;
+    /// Whether the caller may look into the process (ptrace(2), "access mode checking").
+    fn may_inspect(&self, pid: u32) -> bool;
+}
+
+static PROCESSES: Once<&'static dyn Processes> = Once::new();
+
+/// Says who tells about processes.
+pub(crate) fn set_processes(processes: &'static dyn Processes) {
+    PROCESSES.call_once(|| processes);
+}
+
+fn processes() -> Result<&'static dyn Processes, Errno> {
+    PROCESSES.get().copied().ok_or(Errno::ENOENT)
+}
+
+/// Writes a file's text.
+pub(crate) type ReadText = fn(&mut Text) -> Result<(), Errno>;
+/// Takes what is written to a file.
+pub(crate) type WriteText = fn(&[u8]) -> Result<(), Errno>;
+
+/// A file about the system as a whole.
+#[derive(Clone, Copy)]
+pub(crate) struct SystemFile {
+    /// Its path below `/proc`, such as `sys/kernel/hostname`.
+    pub(crate) path: &'static str,
+    /// Permissions.
+    pub(crate) mode: u32,
+    /// Writes its text.
+    pub(crate) read: ReadText,
+    /// Takes what is written to it.
+    pub(crate) write: Option<WriteText>,
+}
+
+impl SystemFile {
+    /// A file that everybody may read.
+    pub(crate) const fn readable(path: &'static str, read: ReadText) -> Self {
+        Self {
+            path,
+            mode: 0o444,
+            read,
+            write: None,
+        }
+    }
+}
+
+static FILES: SpinLock<Vec<SystemFile>> = SpinLock::new(Vec::new());
+
+/// Adds files about the system. What is registered later is shown where two have one path.
+pub(crate) fn register(files: &[SystemFile]) -> Result<(), Errno> {
+    let mut list = FILES.lock();
+    files.iter().try_for_each(|file| try_push(&mut list, *file))
+}
+
+/// Adds the files that this room can write by itself.
+pub(crate) fn init() -> Result<(), Errno> {
+    register(&system::FILES)
+}
+
+struct Super;
+
+impl SuperOps for Super {
+    fn statfs(&self) -> Result<StatFs, Errno> {
+        Ok(StatFs {
+            magic: abi::PROC_SUPER_MAGIC,
+            block_size: 4096,
+            name_max: 255,
+            ..StatFs::default()
+        })
+    }
+}
+
+fn root() -> Result<Arc<Inode>, Errno> {
+    static ROOT: Once<Arc<Inode>> = Once::new();
+    let root = ROOT.try_call_once(|| {
+        let sb = SuperBlock::new("proc", try_box(Super)?)?;
+        let attr = Attr::new(FileType::Directory, 0o555, 0, 0, clock::now());
+        Inode::new(InodeParts {
+            sb,
+            ino: 1,
+            attr,
+            mapping: None,
+            ops: try_arc(tree::Node::Root)?,
+        })
+    })?;
+    Ok(Arc::clone(root))
+}

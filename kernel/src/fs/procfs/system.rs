@@ -1,0 +1,233 @@
+//! The files of `/proc` that this room can write by itself: memory, mounts, file systems, and what
+//! never changes.
+
+use kiln_core::addr::PAGE_SIZE;
+use kiln_core::errno::Errno;
+use kiln_core::num::u64_of;
+
+use super::{SystemFile, Text};
+use crate::arch;
+use crate::fs::clock;
+use crate::fs::context::FsContext;
+use crate::fs::fdtable::{FdTable, NR_OPEN};
+use crate::fs::mount::{Mount, MountFlags, Path};
+use crate::fs::superblock;
+use crate::mm::frame;
+use crate::vm::writeback;
+
+/// The files.
+pub(super) const FILES: [SystemFile; 17] = [
+    SystemFile::readable("cmdline", |out| out.bytes(b"kiln\n")),
+    SystemFile::readable("devices", devices),
+    SystemFile::readable("filesystems", filesystems),
+    SystemFile::readable("loadavg", |out| out.bytes(b"0.00 0.00 0.00 1/1 2\n")),
+    SystemFile::readable("meminfo", meminfo),
+    SystemFile::readable("stat", stat),
+    SystemFile::readable("swaps", |out| {
+        out.bytes(b"Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n")
+    }),
+    SystemFile::readable("uptime", uptime),
+    SystemFile::readable("sys/fs/file-max", |out| out.bytes(b"9223372036854775807\n")),
+    SystemFile::readable("sys/fs/nr_open", |out| out.put(format_args!("{NR_OPEN}\n"))),
+    SystemFile::readable("sys/fs/pipe-max-size", |out| out.bytes(b"1048576\n")),
+    SystemFile::readable("sys/fs/pipe-user-pages-soft", |out| out.bytes(b"16384\n")),
+    SystemFile::readable("sys/fs/protected_hardlinks", |out| out.bytes(b"0\n")),
+    SystemFile::readable("sys/fs/protected_symlinks", |out| out.bytes(b"0\n")),
+    SystemFile::readable("sys/kernel/random/entropy_avail", |out| out.bytes(b"256\n")),
+    SystemFile::readable("sys/vm/overcommit_memory", |out| out.bytes(b"0\n")),
+    SystemFile::readable("sys/vm/max_map_count", |out| out.bytes(b"65530\n")),
+];
+
+fn kib(pages: usize) -> u64 {
+    u64_of(pages * (PAGE_SIZE / 1024))
+}
+
+fn meminfo(out: &mut Text) -> Result<(), Errno> {
+    let memory = frame::stats();
+    let cached = 0;
+    let rows = [
+        ("MemTotal", kib(memory.total)),
+        ("MemFree", kib(memory.free)),
+        ("MemAvailable", kib(memory.free + cached)),
+        ("Buffers", 0),
+        ("Cached", kib(cached)),
+        ("SwapCached", 0),
+        ("Active", 0),
+        ("Inactive", 0),
+        ("SwapTotal", 0),
+        ("SwapFree", 0),
+        ("Dirty", kib(writeback::dirty_pages())),
+        ("Writeback", 0),
+        ("AnonPages", 0),
+        ("Mapped", 0),
+        ("Shmem", 0),
+        ("Slab", 0),
+        ("SReclaimable", 0),
+        ("SUnreclaim", 0),
+        ("CommitLimit", kib(memory.total / 2)),
+        ("Committed_AS", kib(memory.total - memory.free)),
+        ("HugePages_Total", 0),
+        ("Hugepagesize", 2048),
+    ];
+    rows.iter().try_for_each(|(name, value)| match *name {
+        "HugePages_Total" => out.put(format_args!("{name}:       {value}\n")),
+        _ => out.put(format_args!("{:<15} {value:>8} kB\n", Colon(name))),
+    })
+}
+
+/// A name with a colon behind it, so that padding comes after the colon.
+struct Colon(&'static str);
+
+impl core::fmt::Display for Colon {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let width = f.width().unwrap_or(0).saturating_sub(self.0.len() + 1);
+        write!(f, "{}:{:width$}", self.0, "")
+    }
+}
+
+fn uptime(out: &mut Text) -> Result<(), Errno> {
+    let hundredths = arch::time::now_ns() / 10_000_000;
+    let (seconds, rest) = (hundredths / 100, hundredths % 100);
+    out.put(format_args!("{seconds}.{rest:02} 0.00\n"))
+}
+
+fn stat(out: &mut Text) -> Result<(), Errno> {
+    let boot = clock::boot_time() / 1_000_000_000;
+    out.put(format_args!(
+        "cpu  0 0 0 0 0 0 0 0 0 0\ncpu0 0 0 0 0 0 0 0 0 0 0\nintr 0\nctxt 0\nbtime {boot}\n\
+         processes 0\nprocs_running 1\nprocs_blocked 0\n"
+    ))
+}
+
+fn devices(out: &mut Text) -> Result<(), Errno> {
+    out.bytes(b"Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n\nBlock devices:\n")?;
+    out.bytes(b"254 virtblk\n")
+}
+
+fn filesystems(out: &mut Text) -> Result<(), Errno> {
+    let mut result = Ok(());
+    superblock::for_each_type(|kind| {
+        let nodev = if kind.needs_device { "" } else { "nodev" };
+        let line = out.put(format_args!("{nodev}\t{}\n", kind.name));
+        result = result.and(line);
+    });
+    result
+}
+
+/// A path or word with the bytes escaped that would break a line into other fields.
+fn escaped(bytes: &[u8], out: &mut Text) -> Result<(), Errno> {
+    bytes.iter().try_for_each(|byte| match byte {
+        b' ' | b'\t' | b'\n' | b'\\' | b'#' => out.put(format_args!("\\{byte:03o}")),
+        _ => out.bytes(&[*byte]),
+    })
+}
+
+fn options(mount: &Mount, out: &mut Text) -> Result<(), Errno> {
+    let flags = mount.flags();
+    out.bytes(match mount.check_writable() {
+        Ok(()) => b"rw",
+        Err(_) => b"ro",
+    })?;
+    let named = [
+        (MountFlags::NO_SUID, ",nosuid"),
+        (MountFlags::NO_DEV, ",nodev"),
+        (MountFlags::NO_EXEC, ",noexec"),
+        (MountFlags::NO_ATIME, ",noatime"),
+        (MountFlags::NO_DIR_ATIME, ",nodiratime"),
+        (MountFlags::RELATIME, ",relatime"),
+    ];
+    named
+        .iter()
+        .filter(|(flag, _)| flags.contains(*flag))
+        .try_for_each(|(_, name)| out.bytes(name.as_bytes()))
+}
+
+/// Where a mount is, as `root` sees it; nothing when it can't be seen from there.
+fn place(mount: &alloc::sync::Arc<Mount>, root: &Path, out: &mut Text) -> Result<bool, Errno> {
+    let name = Path::root_of(mount).name_from(root)?;
+    if name.reachable {
+        escaped(&name.bytes, out)?;
+    }
+    Ok(name.reachable)
+}
+
+/// `/proc/PID/mounts`.
+pub(super) fn mounts(context: &FsContext, out: &mut Text) -> Result<(), Errno> {
+    let root = context.root();
+    for mount in context.namespace().mounts()? {
+        let mut line = Text::default();
+        let source = match mount.source() {
+            b"" => b"none",
+            source => source,
+        };
+        escaped(source, &mut line)?;
+        line.bytes(b" ")?;
+        if !place(&mount, &root, &mut line)? {
+            continue;
+        }
+        line.put(format_args!(" {} ", mount.sb().kind()))?;
+        options(&mount, &mut line)?;
+        line.bytes(&mount.sb().ops().options())?;
+        line.bytes(b" 0 0\n")?;
+        out.bytes(line.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// `/proc/PID/mountinfo`.
+pub(super) fn mount_info(context: &FsContext, out: &mut Text) -> Result<(), Errno> {
+    let root = context.root();
+    for mount in context.namespace().mounts()? {
+        let parent = mount.place().map_or(mount.id(), |place| place.mount.id());
+        let dev = mount.sb().dev();
+        let mut line = Text::default();
+        line.put(format_args!(
+            "{} {parent} {}:{} ",
+            mount.id(),
+            dev.major,
+            dev.minor
+        ))?;
+        let mut shown = alloc::vec::Vec::new();
+        let mut at = mount.root().prepend_name(&mut shown)?;
+        while let Some(dentry) = at {
+            at = dentry.prepend_name(&mut shown)?;
+        }
+        // A root's own name is empty: it has put a lone slash at the end.
+        if shown.len() > 1 {
+            shown.pop();
+        }
+        shown.reverse();
+        escaped(&shown, &mut line)?;
+        line.bytes(b" ")?;
+        if !place(&mount, &root, &mut line)? {
+            continue;
+        }
+        line.bytes(b" ")?;
+        options(&mount, &mut line)?;
+        line.put(format_args!(" - {} ", mount.sb().kind()))?;
+        escaped(mount.source(), &mut line)?;
+        let access = if mount.sb().read_only() { "ro" } else { "rw" };
+        line.put(format_args!(" {access}"))?;
+        line.bytes(&mount.sb().ops().options())?;
+        line.bytes(b"\n")?;
+        out.bytes(line.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// `/proc/PID/fdinfo/N`.
+pub(super) fn fd_info(files: &FdTable, fd: i32, out: &mut Text) -> Result<(), Errno> {
+    let file = files.get_any(fd).map_err(|_| Errno::ENOENT)?;
+    let cloexec = if files.is_close_on_exec(fd)? {
+        kiln_core::abi::O_CLOEXEC
+    } else {
+        0
+    };
+    let position = *file.position();
+    out.put(format_args!(
+        "pos:\t{position}\nflags:\t0{:o}\nmnt_id:\t{}\nino:\t{}\n",
+        file.flags() | cloexec,
+        file.path.mount.id(),
+        file.inode.ino()
+    ))
+}

@@ -1,0 +1,601 @@
+//! What there is in `/proc`: [`Node`] is a place in it.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use kiln_core::errno::Errno;
+use kiln_core::fs::attr::{Attr, FileType};
+use kiln_core::fs::dirent::Entry;
+use kiln_core::fs::flags::OpenFlags;
+use kiln_core::path::Link;
+
+use super::text::TextFile;
+use super::{FILES, Processes, SystemFile, Text, processes, system};
+use crate::fs::clock;
+use crate::fs::file::FileOps;
+use crate::fs::inode::{Emit, Inode, InodeOps, InodeParts};
+use crate::fs::memory::{try_arc, try_copy};
+use crate::fs::mount::Path;
+
+/// A file of a process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum PidFile {
+    /// `auxv`
+    Auxv,
+    /// `cmdline`
+    Cmdline,
+    /// `comm`
+    Comm,
+    /// `environ`
+    Environ,
+    /// `io`
+    Io,
+    /// `limits`
+    Limits,
+    /// `maps`
+    Maps,
+    /// `oom_adj`
+    OomAdj,
+    /// `oom_score`
+    OomScore,
+    /// `oom_score_adj`
+    OomScoreAdj,
+    /// `personality`
+    Personality,
+    /// `smaps`
+    Smaps,
+    /// `stat`
+    Stat,
+    /// `statm`
+    Statm,
+    /// `status`
+    Status,
+    /// `syscall`
+    Syscall,
+    /// `wchan`
+    Wchan,
+    /// `cgroup`: this room's
+    Cgroup,
+    /// `mounts`: this room's
+    Mounts,
+    /// `mountinfo`: this room's
+    MountInfo,
+}
+
+/// A link of a process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum PidLink {
+    /// `cwd`
+    Cwd,
+    /// `exe`
+    Exe,
+    /// `root`
+    Root,
+}
+
+use PidFile::*;
+
+/// Files of a process, with their permissions.
+const PID_FILES: [(&str, u32, PidFile); 20] = [
+    ("auxv", 0o400, Auxv),
+    ("cgroup", 0o444, Cgroup),
+    ("cmdline", 0o444, Cmdline),
+    ("comm", 0o644, Comm),
+    ("environ", 0o400, Environ),
+    ("io", 0o400, Io),
+    ("limits", 0o444, Limits),
+    ("maps", 0o444, Maps),
+    ("mountinfo", 0o444, MountInfo),
+    ("mounts", 0o444, Mounts),
+    ("oom_adj", 0o644, OomAdj),
+    ("oom_score", 0o444, OomScore),
+    ("oom_score_adj", 0o644, OomScoreAdj),
+    ("personality", 0o400, Personality),
+    ("smaps", 0o444, Smaps),
+    ("stat", 0o444, Stat),
+    ("statm", 0o444, Statm),
+    ("status", 0o444, Status),
+    ("syscall", 0o400, Syscall),
+    ("wchan", 0o444, Wchan),
+];
+
+const PID_LINKS: [(&str, PidLink); 3] = [
+    ("cwd", PidLink::Cwd),
+    ("exe", PidLink::Exe),
+    ("root", PidLink::Root),
+];
+
+/// Links at the top: name, target.
+const TOP_LINKS: [&str; 3] = ["mounts", "self", "thread-self"];
+
+/// A place in `/proc`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Node {
+    /// The top.
+    Root,
+    /// A directory of system files, by its path with a slash at the end.
+    Directory(&'static str),
+    /// A system file.
+    System(SystemFile),
+    /// One of [`TOP_LINKS`].
+    TopLink(&'static str),
+    /// A process, or one of its threads.
+    Process(Who),
+    /// `task`
+    Tasks(u32),
+    /// `fd` or, with flags and positions instead of links, `fdinfo`.
+    Fds(Who, bool),
+    /// A descriptor's link.
+    Fd(Who, i32),
+    /// A descriptor's text.
+    FdInfo(Who, i32),
+    /// A file of a process.
+    File(Who, PidFile, u32),
+    /// A link of a process.
+    Link(Who, PidLink),
+}
+
+/// A process, or one of its threads.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Who {
+    pid: u32,
+    tid: u32,
+    /// Below `task`.
+    thread: bool,
+}
+
+impl PartialEq for SystemFile {
+    fn eq(&self, other: &Self) -> bool {
+        self.path == other.path
+    }
+}
+
+impl Eq for SystemFile {}
+
+/// A system file or directory of them below `prefix`, by name.
+fn system_child(prefix: &str, name: &str) -> Option<Node> {
+    let files = FILES.lock();
+    files.iter().rev().find_map(|file| {
+        let rest = file.path.strip_prefix(prefix)?.strip_prefix(name)?;
+        match rest.strip_prefix('/') {
+            None if rest.is_empty() => Some(Node::System(*file)),
+            None => None,
+            Some(below) => {
+                let length = file.path.len() - below.len();
+                file.path.get(..length).map(Node::Directory)
+            }
+        }
+    })
+}
+
+/// A number as it stands in a directory's name: no sign, no leading zeros.
+fn number(name: &[u8]) -> Option<u32> {
+    let text = core::str::from_utf8(name).ok()?;
+    let plain = text == "0" || text.starts_with(|c: char| ('1'..='9').contains(&c));
+    text.parse().ok().filter(|_| plain)
+}
+
+impl Node {
+    fn is_dir(&self) -> bool {
+        matches!(
+            self,
+            Self::Root | Self::Directory(_) | Self::Process(_) | Self::Tasks(_) | Self::Fds(..)
+        )
+    }
+
+    fn kind(&self) -> FileType {
+        match self {
+            Self::TopLink(_) | Self::Fd(..) | Self::Link(..) => FileType::Symlink,
+            node if node.is_dir() => FileType::Directory,
+            _ => FileType::Regular,
+        }
+    }
+
+    fn who(&self) -> Option<Who> {
+        match self {
+            Self::Process(who)
+            | Self::Fds(who, _)
+            | Self::Fd(who, _)
+            | Self::FdInfo(who, _)
+            | Self::File(who, ..)
+            | Self::Link(who, _) => Some(*who),
+            Self::Tasks(pid) => Some(Who {
+                pid: *pid,
+                tid: *pid,
+                thread: false,
+            }),
+            _ => None,
+        }
+    }
+
+    fn mode(&self) -> Result<u32, Errno> {
+        Ok(match self {
+            Self::Root | Self::Directory(_) | Self::Process(_) | Self::Tasks(_) => 0o555,
+            Self::Fds(..) => 0o500,
+            Self::System(file) => file.mode,
+            Self::TopLink(_) | Self::Link(..) => 0o777,
+            Self::File(_, _, mode) => *mode,
+            Self::FdInfo(..) => 0o444,
+            Self::Fd(who, fd) => {
+                let file = processes()?.files(who.pid, who.tid)?.get_any(*fd)?;
+                let read = if file.readable() || file.is_path() {
+                    0o500
+                } else {
+                    0
+                };
+                let write = if file.writable() { 0o300 } else { 0 };
+                read | write
+            }
+        })
+    }
+
+    /// A number that tells it from every other place.
+    fn ino(&self) -> u64 {
+        /// Numbers of system files and directories begin here; below are those of processes.
+        const SYSTEM: u64 = 1 << 60;
+        let by_name =
+            |name: &str| SYSTEM | u64::from(kiln_core::fs::index::hash_name(name.as_bytes())) << 8;
+        let by_process =
+            |who: &Who, what: u64| (u64::from(who.tid) << 1 | u64::from(who.thread)) << 24 | what;
+        match self {
+            Self::Root => 1,
+            Self::Directory(name) | Self::TopLink(name) => by_name(name),
+            Self::System(file) => by_name(file.path) | 1,
+            Self::Process(who) => by_process(who, 1),
+            Self::Tasks(pid) => u64::from(*pid) << 25 | 2,
+            Self::Fds(who, info) => by_process(who, 3 + u64::from(*info)),
+            Self::Link(who, link) => by_process(who, 16 + *link as u64),
+            Self::File(who, file, _) => by_process(who, 64 + *file as u64),
+            Self::Fd(who, fd) => by_process(who, 1 << 22 | u64::from(fd.cast_unsigned())),
+            Self::FdInfo(who, fd) => by_process(who, 1 << 23 | u64::from(fd.cast_unsigned())),
+        }
+    }
+
+    /// The child of that name.
+    fn child(&self, name: &[u8]) -> Result<Option<Self>, Errno> {
+        let text = core::str::from_utf8(name).unwrap_or("");
+        Ok(match self {
+            Self::Root => match number(name) {
+                Some(pid) => process(processes()?, pid),
+                None => TOP_LINKS
+                    .into_iter()
+                    .find(|link| *link == text)
+                    .map(Self::TopLink)
+                    .or_else(|| system_child("", text)),
+            },
+            Self::Directory(prefix) => system_child(prefix, text),
+            Self::Process(who) => who.child(text),
+            Self::Tasks(pid) => {
+                let tid = number(name).filter(|tid| {
+                    processes().is_ok_and(|all| all.next_thread(*pid, *tid) == Some(*tid))
+                });
+                tid.map(|tid| {
+                    Self::Process(Who {
+                        pid: *pid,
+                        tid,
+                        thread: true,
+                    })
+                })
+            }
+            Self::Fds(who, info) => {
+                let fd = number(name).and_then(|fd| i32::try_from(fd).ok());
+                let files = processes()?.files(who.pid, who.tid)?;
+                fd.filter(|fd| files.get_any(*fd).is_ok()).map(|fd| {
+                    if *info {
+                        Self::FdInfo(*who, fd)
+                    } else {
+                        Self::Fd(*who, fd)
+                    }
+                })
+            }
+            _ => return Err(Errno::ENOTDIR),
+        })
+    }
+
+    fn inode(self, dir: &Inode) -> Result<Arc<Inode>, Errno> {
+        let (uid, gid) = match self.who() {
+            Some(who) => processes()?.owner(who.pid)?,
+            None => (0, 0),
+        };
+        let mut attr = Attr::new(self.kind(), self.mode()?, uid, gid, clock::now());
+        if let Self::Fd(..) = self {
+            attr.size = 64;
+        }
+        Inode::new(InodeParts {
+            sb: Arc::clone(dir.sb()),
+            ino: self.ino(),
+            attr,
+            mapping: None,
+            ops: try_arc(self)?,
+        })
+    }
+
+    /// Writes a file's text.
+    pub(super) fn write_text(&self, out: &mut Text) -> Result<(), Errno> {
+        let all = processes();
+        match self {
+            Self::System(file) => (file.read)(out),
+            Self::File(who, Mounts | MountInfo, _) if self.is_mount_info() => {
+                system::mount_info(&*all?.context(who.pid, who.tid)?, out)
+            }
+            Self::File(who, Mounts, _) => system::mounts(&*all?.context(who.pid, who.tid)?, out),
+            Self::File(_, Cgroup, _) => out.bytes(b"0::/\n"),
+            Self::File(who, file, _) => all?.text(who.pid, who.tid, *file, out),
+            Self::FdInfo(who, fd) => {
+                let files = all?.files(who.pid, who.tid)?;
+                system::fd_info(&files, *fd, out)
+            }
+            _ => Err(Errno::EISDIR),
+        }
+    }
+
+    fn is_mount_info(&self) -> bool {
+        matches!(self, Self::File(_, MountInfo, _))
+    }
+
+    /// Takes what is written to a file.
+    pub(super) fn set(&self, value: &[u8]) -> Result<(), Errno> {
+        match self {
+            Self::System(file) => file.write.ok_or(Errno::EACCES)?(value),
+            Self::File(who, file, _) => processes()?.set(who.pid, who.tid, *file, value),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+}
+
+/// The process `pid`, or the thread of that id, which can be reached so but isn't listed.
+fn process(all: &dyn Processes, pid: u32) -> Option<Node> {
+    all.owner(pid).ok()?;
+    Some(Node::Process(Who {
+        pid,
+        tid: pid,
+        thread: false,
+    }))
+}
+
+impl Who {
+    fn child(&self, name: &str) -> Option<Node> {
+        match name {
+            "fd" => return Some(Node::Fds(*self, false)),
+            "fdinfo" => return Some(Node::Fds(*self, true)),
+            "task" if !self.thread => return Some(Node::Tasks(self.pid)),
+            _ => {}
+        }
+        let file = PID_FILES.iter().find(|(file, ..)| *file == name);
+        if let Some((_, mode, file)) = file {
+            return Some(Node::File(*self, *file, *mode));
+        }
+        let link = PID_LINKS.iter().find(|(link, _)| *link == name)?;
+        Some(Node::Link(*self, link.1))
+    }
+
+    /// EACCES unless the caller may look into the process.
+    fn check(&self) -> Result<&'static dyn Processes, Errno> {
+        let all = processes()?;
+        if all.may_inspect(self.pid) {
+            Ok(all)
+        } else {
+            Err(Errno::EACCES)
+        }
+    }
+}
+
+/// Cursors of `/proc` itself: first what is always there, then processes.
+const FIRST_PROCESS: u64 = 1 << 16;
+
+/// Calls `each` with the names a directory always has and what they are.
+fn fixed_names(node: &Node, mut each: impl FnMut(&str, Node) -> bool) {
+    let mut system = |prefix: &'static str| {
+        let files = match copy_files() {
+            Ok(files) => files,
+            Err(_) => return,
+        };
+        let mut last: Option<&str> = None;
+        for file in &files {
+            let Some(rest) = file.path.strip_prefix(prefix) else {
+                continue;
+            };
+            let name = rest.split('/').next().unwrap_or(rest);
+            if last == Some(name) {
+                continue;
+            }
+            last = Some(name);
+            if let Some(node) = system_child(prefix, name)
+                && !each(name, node)
+            {
+                return;
+            }
+        }
+    };
+    match node {
+        Node::Root => {
+            system("");
+            for link in TOP_LINKS {
+                if !each(link, Node::TopLink(link)) {
+                    return;
+                }
+            }
+        }
+        Node::Directory(prefix) => system(prefix),
+        Node::Process(who) => {
+            let others = ["fd", "fdinfo", "task"].into_iter();
+            let files = PID_FILES.iter().map(|(name, ..)| *name);
+            let links = PID_LINKS.iter().map(|(name, _)| *name);
+            for name in others.chain(files).chain(links) {
+                if let Some(node) = who.child(name)
+                    && !each(name, node)
+                {
+                    return;
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The system files, sorted by path.
+fn copy_files() -> Result<Vec<SystemFile>, Errno> {
+    let mut copy = Vec::new();
+    let count = FILES.lock().len();
+    copy.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
+    copy.extend(FILES.lock().iter().take(count));
+    copy.sort_unstable_by_key(|file: &SystemFile| file.path);
+    Ok(copy)
+}
+
+/// Lists names that are numbers: `next` answers the first from a number on.
+fn list_numbers(
+    from: u32,
+    base: u64,
+    emit: &mut Emit<'_>,
+    next: impl Fn(u32) -> Option<u32>,
+    node: impl Fn(u32) -> Node,
+) {
+    let mut at = from;
+    while let Some(found) = next(at) {
+        let node = node(found);
+        let mut digits = Digits::default();
+        let entry = Entry {
+            ino: node.ino(),
+            kind: node.kind().dirent(),
+            name: digits.of(found),
+        };
+        at = found.saturating_add(1);
+        if !emit(&entry, base + u64::from(at)) {
+            return;
+        }
+    }
+}
+
+/// A number's decimal digits.
+#[derive(Default)]
+struct Digits([u8; 10]);
+
+impl Digits {
+    fn of(&mut self, mut number: u32) -> &[u8] {
+        let mut start = self.0.len();
+        for (at, digit) in self.0.iter_mut().enumerate().rev() {
+            *digit = b'0' + kiln_core::num::low8(u64::from(number % 10));
+            number /= 10;
+            start = at;
+            if number == 0 {
+                break;
+            }
+        }
+        self.0.get(start..).unwrap_or(&[])
+    }
+}
+
+impl InodeOps for Node {
+    fn lookup(&self, dir: &Arc<Inode>, name: &[u8]) -> Result<Option<Arc<Inode>>, Errno> {
+        if let Self::Fds(who, _) = self {
+            who.check()?;
+        }
+        self.child(name)?.map(|node| node.inode(dir)).transpose()
+    }
+
+    fn cacheable(&self) -> bool {
+        false
+    }
+
+    fn readdir(&self, _: &Arc<Inode>, cursor: u64, emit: &mut Emit<'_>) -> Result<(), Errno> {
+        let mut at = 2;
+        let mut stopped = false;
+        fixed_names(self, |name, node| {
+            let entry = Entry {
+                ino: node.ino(),
+                kind: node.kind().dirent(),
+                name: name.as_bytes(),
+            };
+            stopped = at >= cursor && !emit(&entry, at + 1);
+            at += 1;
+            !stopped
+        });
+        if stopped {
+            return Ok(());
+        }
+        let from = |base: u64| u32::try_from(cursor.saturating_sub(base)).unwrap_or(u32::MAX);
+        match self {
+            Self::Root => {
+                let all = processes()?;
+                let node = |pid| {
+                    Self::Process(Who {
+                        pid,
+                        tid: pid,
+                        thread: false,
+                    })
+                };
+                let next = |pid| all.next_process(pid);
+                list_numbers(from(FIRST_PROCESS), FIRST_PROCESS, emit, next, node);
+            }
+            Self::Tasks(pid) => {
+                let all = processes()?;
+                let node = |tid| {
+                    Self::Process(Who {
+                        pid: *pid,
+                        tid,
+                        thread: true,
+                    })
+                };
+                list_numbers(from(2), 2, emit, |tid| all.next_thread(*pid, tid), node);
+            }
+            Self::Fds(who, info) => {
+                let files = who.check()?.files(who.pid, who.tid)?;
+                let next = |fd: u32| {
+                    let (fd, _) = files.next_open(kiln_core::num::usize_of32(fd))?;
+                    u32::try_from(fd).ok()
+                };
+                let node = |fd: u32| {
+                    let fd = fd.cast_signed();
+                    if *info {
+                        Self::FdInfo(*who, fd)
+                    } else {
+                        Self::Fd(*who, fd)
+                    }
+                };
+                list_numbers(from(2), 2, emit, next, node);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn readlink(&self, _: &Arc<Inode>) -> Result<Vec<u8>, Errno> {
+        let (pid, tid) = processes()?.current();
+        let text = match self {
+            Self::TopLink("self") => alloc::format!("{pid}"),
+            Self::TopLink("thread-self") => alloc::format!("{pid}/task/{tid}"),
+            Self::TopLink(name) => alloc::format!("self/{name}"),
+            _ => return Err(Errno::EINVAL),
+        };
+        try_copy(text.as_bytes())
+    }
+
+    fn follow(&self, inode: &Arc<Inode>) -> Result<Link<Path>, Errno> {
+        match self {
+            Self::Link(who, link) => {
+                let path = who.check()?.link(who.pid, who.tid, *link)?;
+                Ok(Link::Jump(path))
+            }
+            Self::Fd(who, fd) => {
+                let files = who.check()?.files(who.pid, who.tid)?;
+                let file = files.get_any(*fd).map_err(|_| Errno::ENOENT)?;
+                Ok(Link::Jump(file.path.clone()))
+            }
+            _ => self.readlink(inode).map(Link::Text),
+        }
+    }
+
+    fn open(&self, inode: &Arc<Inode>, flags: OpenFlags) -> Result<Arc<dyn FileOps>, Errno> {
+        if inode.kind() != FileType::Regular {
+            return crate::fs::open_by_type(inode, flags);
+        }
+        if let Self::File(who, Auxv | Environ | Maps | Smaps | Io | Syscall, _) = self {
+            who.check()?;
+        }
+        Ok(try_arc(TextFile::new(*self))?)
+    }
+
+    fn truncate(&self, _: &Arc<Inode>, _: u64) -> Result<(), Errno> {
+        Ok(())
+    }
+}

@@ -1,0 +1,133 @@
+//! Regular files whose contents are in a [`Mapping`]: reading and writing through the page cache,
+//! for every file system.
+
+use alloc::sync::Arc;
+use kiln_core::abi;
+use kiln_core::addr::PAGE_SIZE;
+use kiln_core::errno::Errno;
+use kiln_core::num::{u64_of, usize_of};
+
+use super::file::{Events, File, FileOps, MapSource, Watch};
+use super::mount::MountFlags;
+use crate::sync::Once;
+use crate::vm::{IoDst, IoSrc, Mapping};
+
+/// Largest size of a file (`MAX_LFS_FILESIZE`).
+pub(crate) const MAX_SIZE: u64 = i64::MAX as u64;
+
+/// The operations of regular files; they keep nothing of their own.
+struct Regular;
+
+/// The one object that all regular files share.
+pub(crate) fn ops() -> Arc<dyn FileOps> {
+    static OPS: Once<Arc<Regular>> = Once::new();
+    Arc::<Regular>::clone(OPS.call_once(|| Arc::new(Regular)))
+}
+
+fn mapping(file: &File) -> Result<&Arc<Mapping>, Errno> {
+    file.inode.mapping().ok_or(Errno::EINVAL)
+}
+
+impl FileOps for Regular {
+    fn read(&self, file: &File, dst: &mut IoDst<'_>, pos: &mut u64) -> Result<usize, Errno> {
+        let done = mapping(file)?.read(*pos, dst)?;
+        *pos += u64_of(done);
+        if !file.has(abi::O_NOATIME) && !file.path.mount.has(MountFlags::NO_ATIME) {
+            file.inode.accessed();
+        }
+        Ok(done)
+    }
+
+    fn write(&self, file: &File, src: &mut IoSrc<'_>, pos: &mut u64) -> Result<usize, Errno> {
+        let mapping = mapping(file)?;
+        if src.remaining() == 0 {
+            return Ok(0);
+        }
+        let guard = file.inode.lock.lock();
+        if file.has(abi::O_APPEND) {
+            *pos = mapping.size();
+        }
+        if *pos >= MAX_SIZE {
+            return Err(Errno::EFBIG);
+        }
+        src.limit(usize_of(MAX_SIZE - *pos));
+        if !file.keeps_privilege() {
+            file.inode.drop_privilege(|attr| {
+                let mode = attr.mode_without_privilege();
+                (mode != attr.mode).then_some(mode)
+            })?;
+        }
+        let done = mapping.write(*pos, src)?;
+        file.inode.modified();
+        drop(guard);
+        let start = *pos;
+        *pos += u64_of(done);
+        if file.has(abi::O_DSYNC) {
+            let last = (*pos - 1) / u64_of(PAGE_SIZE);
+            let first = start / u64_of(PAGE_SIZE);
+            mapping.sync(first, last - first + 1)?;
+            let data_only = !file.has(abi::O_SYNC & !abi::O_DSYNC);
+            file.inode.ops().sync(&file.inode, data_only)?;
+        }
+        Ok(done)
+    }
+
+    fn poll(&self, _: &File, _: Option<&mut dyn Watch>) -> Events {
+        Events::READABLE | Events::WRITABLE
+    }
+
+    fn can_poll(&self) -> bool {
+        false
+    }
+
+    fn sync(&self, file: &File, data_only: bool) -> Result<(), Errno> {
+        mapping(file)?.sync_all()?;
+        file.inode.ops().sync(&file.inode, data_only)
+    }
+
+    fn mapping(&self, file: &File) -> Result<MapSource, Errno> {
+        file.inode.accessed();
+        mapping(file).map(|mapping| MapSource::File(Arc::clone(mapping)))
+    }
+}
+
+/// Makes the bytes `from..to` zero: whole pages become holes where memory is all there is. The
+/// inode's lock is held.
+pub(crate) fn zero_range(mapping: &Arc<Mapping>, from: u64, to: u64) -> Result<(), Errno> {
+    let page = u64_of(PAGE_SIZE);
+    let (first, last) = (from.div_ceil(page), to / page);
+    if first >= last || mapping.has_source() {
+        return write_zeros(mapping, from, to);
+    }
+    write_zeros(mapping, from, first * page)?;
+    mapping.discard(first, last - first);
+    write_zeros(mapping, last * page, to)
+}
+
+fn write_zeros(mapping: &Arc<Mapping>, mut from: u64, to: u64) -> Result<(), Errno> {
+    static ZEROS: [u8; PAGE_SIZE] = [0; PAGE_SIZE];
+    while from < to {
+        let len = usize_of(to - from).min(PAGE_SIZE);
+        let done = mapping.write(from, &mut IoSrc::kernel(ZEROS.get(..len).unwrap_or(&ZEROS)))?;
+        from += u64_of(done.max(1));
+    }
+    Ok(())
+}
+
+/// The nearest data (`SEEK_DATA`) or hole from `pos` on. ENXIO beyond the end.
+pub(crate) fn seek_contents(mapping: &Mapping, pos: u64, data: bool) -> Result<u64, Errno> {
+    let size = mapping.size();
+    if pos >= size {
+        return Err(Errno::ENXIO);
+    }
+    if mapping.has_source() {
+        return Ok(if data { pos } else { size });
+    }
+    if !data {
+        return Ok(mapping.seek_hole(pos).min(size));
+    }
+    mapping
+        .seek_data(pos)
+        .filter(|found| *found < size)
+        .ok_or(Errno::ENXIO)
+}

@@ -1,0 +1,82 @@
+//! The tree at boot: the root, `/dev` and `/proc`.
+
+use alloc::sync::Arc;
+use kiln_core::addr::PhysAddr;
+use kiln_core::errno::Errno;
+use kiln_core::fs::attr::FileType;
+use kiln_core::fs::perm::Identity;
+
+use super::ramfs::{self, BadArchive, NotAnImage};
+use super::vfs::{self, Node};
+use super::{
+    Dentry, FsContext, Inode, Lookup, Mount, MountFlags, Namespace, devfs, procfs, superblock,
+};
+
+/// Why there is no root.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum BadRoot {
+    /// The image can't be used.
+    Image(NotAnImage),
+    /// The archive can't.
+    Archive(BadArchive),
+    /// Something failed that has nothing to do with either.
+    Failed(Errno),
+}
+
+impl core::fmt::Display for BadRoot {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Image(error) => write!(f, "the root image can't be used: {error:?}"),
+            Self::Archive(error) => write!(f, "the root archive can't be used: {error}"),
+            Self::Failed(error) => write!(f, "the root can't be made: {error}"),
+        }
+    }
+}
+
+impl From<Errno> for BadRoot {
+    fn from(error: Errno) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Makes the tree. The root comes from the boot module at that address and of that length, an
+/// EROFS image or a cpio archive; without one it is empty.
+pub(crate) fn init(module: Option<(PhysAddr, u64)>) -> Result<Arc<Namespace>, BadRoot> {
+    for kind in [devfs::TYPE, procfs::TYPE, ramfs::TMPFS, ramfs::RAMFS] {
+        superblock::register(kind)?;
+    }
+    procfs::init()?;
+    let (root, archive) = match module {
+        None => (empty()?, None),
+        Some((start, len)) => match ramfs::seeded_root(start, len) {
+            Ok(root) => (root, None),
+            Err(NotAnImage::OtherFormat) => (empty()?, Some((start, len))),
+            Err(error) => return Err(BadRoot::Image(error)),
+        },
+    };
+    let mount = Mount::new(Dentry::root(root)?, MountFlags::RELATIME, b"rootfs".into())?;
+    let namespace = Namespace::new(mount)?;
+    let context = FsContext::new(Arc::clone(&namespace))?;
+    context.set_umask(0);
+    let lookup = Lookup::new(&context, Identity::KERNEL);
+    if let Some((start, len)) = archive {
+        ramfs::unpack(&lookup, start, len).map_err(BadRoot::Archive)?;
+    }
+    show(&lookup, b"devtmpfs", b"/dev")?;
+    show(&lookup, b"proc", b"/proc")?;
+    Ok(namespace)
+}
+
+fn empty() -> Result<Arc<Inode>, Errno> {
+    ramfs::root("rootfs", 0o755)
+}
+
+/// Mounts a file system of the type at a directory, which is made when it is missing.
+fn show(lookup: &Lookup<'_>, kind: &[u8], place: &[u8]) -> Result<(), Errno> {
+    let made = vfs::create(lookup, place, &Node::new(FileType::Directory, 0o755));
+    match made {
+        Ok(_) | Err(Errno::EEXIST) => {}
+        Err(error) => return Err(error),
+    }
+    vfs::mount(lookup, kind, place, kind, MountFlags::RELATIME, b"")
+}

@@ -1,0 +1,148 @@
+//! Attributes by path or inode: stat(2), chmod(2), chown(2), utimensat(2), truncate(2), access(2),
+//! statfs(2).
+
+use alloc::sync::Arc;
+use kiln_core::errno::Errno;
+use kiln_core::fs::attr::{FileType, SetAttr, Timestamp};
+use kiln_core::fs::perm::{Identity, Want};
+use kiln_core::fs::stat::{Stat, StatFs};
+
+use crate::fs::clock;
+use crate::fs::context::Lookup;
+use crate::fs::inode::Inode;
+use crate::fs::mount::{MountFlags, Path};
+use crate::fs::regular::MAX_SIZE;
+
+/// What `stat` tells of a file.
+pub(crate) fn stat(path: &Path) -> Result<Stat, Errno> {
+    let inode = path.inode()?;
+    inode.ops().refresh(inode)?;
+    let sb = inode.sb();
+    Ok(Stat {
+        ino: inode.ino(),
+        dev: sb.dev(),
+        block_size: sb.block_size(),
+        attr: inode.attr(),
+        mount_id: path.mount.id(),
+        mount_root: path.is_mount_root(),
+    })
+}
+
+/// Whether `want` is granted, as access(2) asks.
+pub(crate) fn access(who: &Identity<'_>, path: &Path, want: Want) -> Result<(), Errno> {
+    let inode = path.inode()?;
+    let kind = inode.kind();
+    let no_exec = path.mount.has(MountFlags::NO_EXEC);
+    if want.contains(Want::EXEC) && kind == FileType::Regular && no_exec {
+        return Err(Errno::EACCES);
+    }
+    inode.with_attr(|attr| who.check(attr, want))?;
+    let on_disk = matches!(
+        kind,
+        FileType::Regular | FileType::Directory | FileType::Symlink
+    );
+    if want.contains(Want::WRITE) && on_disk {
+        path.mount.check_writable()?;
+    }
+    Ok(())
+}
+
+/// Carries out a change that `decide` makes of the attributes, or refuses.
+pub(crate) fn set_attr_checked(
+    path: &Path,
+    decide: impl FnOnce(&Inode) -> Result<SetAttr, Errno>,
+) -> Result<(), Errno> {
+    path.mount.check_writable()?;
+    let inode = path.inode()?;
+    let _guard = inode.lock.lock();
+    let change = decide(inode)?;
+    inode.set_attr(change)
+}
+
+/// chmod(2).
+pub(crate) fn chmod(who: &Identity<'_>, path: &Path, mode: u32) -> Result<(), Errno> {
+    if path.inode()?.kind() == FileType::Symlink {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    set_attr_checked(path, |inode| inode.with_attr(|attr| who.chmod(attr, mode)))
+}
+
+/// chown(2); an id of -1 leaves that one alone.
+pub(crate) fn chown(who: &Identity<'_>, path: &Path, uid: u32, gid: u32) -> Result<(), Errno> {
+    let given = |id: u32| (id != u32::MAX).then_some(id);
+    set_attr_checked(path, |inode| {
+        inode.with_attr(|attr| who.chown(attr, given(uid), given(gid)))
+    })
+}
+
+/// Sets access and modification time; `None` leaves that one alone, `Some(None)` means now.
+pub(crate) fn set_times(
+    who: &Identity<'_>,
+    path: &Path,
+    atime: Option<Option<Timestamp>>,
+    mtime: Option<Option<Timestamp>>,
+) -> Result<(), Errno> {
+    if atime.is_none() && mtime.is_none() {
+        return Ok(());
+    }
+    let exact = (atime, mtime) != (Some(None), Some(None));
+    set_attr_checked(path, |inode| {
+        inode.with_attr(|attr| who.may_set_times(attr, exact))?;
+        let now = clock::now();
+        Ok(SetAttr {
+            atime: atime.map(|time| time.unwrap_or(now)),
+            mtime: mtime.map(|time| time.unwrap_or(now)),
+            ..SetAttr::default()
+        })
+    })
+}
+
+/// truncate(2) of a path.
+pub(crate) fn truncate(lookup: &Lookup<'_>, path: &Path, size: u64) -> Result<(), Errno> {
+    let inode = path.inode()?;
+    match inode.kind() {
+        FileType::Regular => {}
+        FileType::Directory => return Err(Errno::EISDIR),
+        _ => return Err(Errno::EINVAL),
+    }
+    path.mount.check_writable()?;
+    lookup.check(inode, Want::WRITE)?;
+    inode.begin_writing()?;
+    let done = truncate_inode(lookup, inode, size);
+    inode.end_writing();
+    done
+}
+
+/// Cuts or stretches a regular file that may be written to.
+pub(crate) fn truncate_inode(
+    lookup: &Lookup<'_>,
+    inode: &Arc<Inode>,
+    size: u64,
+) -> Result<(), Errno> {
+    if size > MAX_SIZE {
+        return Err(Errno::EFBIG);
+    }
+    let _guard = inode.lock.lock();
+    let mode = inode.with_attr(|attr| lookup.who.mode_after_write(attr));
+    inode.set_attr(SetAttr {
+        size: Some(size),
+        mode,
+        ..SetAttr::default()
+    })
+}
+
+/// What `statfs` tells of the file system that shows `path`.
+pub(crate) fn statfs(path: &Path) -> Result<StatFs, Errno> {
+    /// `ST_RELATIME`, which differs from `MS_RELATIME` (linux/statfs.h).
+    const ST_RELATIME: u32 = 0x1000;
+    let mut stat = path.mount.sb().statfs()?;
+    let flags = path.mount.flags();
+    stat.flags = (flags - MountFlags::RELATIME).bits();
+    if flags.contains(MountFlags::RELATIME) {
+        stat.flags |= ST_RELATIME;
+    }
+    if path.mount.sb().read_only() {
+        stat.flags |= MountFlags::READ_ONLY.bits();
+    }
+    Ok(stat)
+}
