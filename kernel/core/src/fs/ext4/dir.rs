@@ -111,13 +111,20 @@ impl<'a> Iterator for Records<'a> {
 
 /// Where a block's entries end: before the checksum, if it has one.
 pub(super) fn leaf_end(b: &[u8]) -> usize {
-    if is_tail(b) { b.len() - TAIL } else { b.len() }
+    if is_leaf_with_tail(b) {
+        b.len() - TAIL
+    } else {
+        b.len()
+    }
 }
 
-/// Whether the block ends with the entry that holds a leaf's checksum: unused, type 0xDE.
-pub(super) fn is_tail(b: &[u8]) -> bool {
+/// Whether the block ends with the entry that holds a leaf's checksum: unused, type 0xDE. Linux
+/// leaves it behind when it turns a leaf into an index block, so those come first.
+fn is_leaf_with_tail(b: &[u8]) -> bool {
     let at = b.len().saturating_sub(TAIL);
-    get32(b, at) == Ok(0) && get32(b, at + 4) == Ok(0xDE00_000C)
+    get32(b, at) == Ok(0)
+        && get32(b, at + 4) == Ok(0xDE00_000C)
+        && index_at(b).is_ok_and(|index| index.is_none())
 }
 
 /// Writes an entry's fields.
@@ -160,7 +167,7 @@ pub(super) fn index_at(b: &[u8]) -> Result<Option<usize>> {
 
 /// Place and right value of a directory block's checksum.
 pub(super) fn checksum(seed: u32, b: &[u8]) -> Result<(usize, u32)> {
-    if is_tail(b) {
+    if is_leaf_with_tail(b) {
         let covered = part(b, 0..b.len() - TAIL)?;
         return Ok((b.len() - 4, crc32c(seed, covered)));
     }

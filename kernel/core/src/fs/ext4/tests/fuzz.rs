@@ -73,7 +73,7 @@ fn disturb(fs: &mut Ext4<Memory>, random: &mut Random) {
             3 => drop(fs.rmdir(dir, &name, NOW)),
             4 => drop(fs.rename((dir, &name), (other_dir, &other_name), How::Replace, NOW)),
             5 => drop(fs.rename((dir, &name), (other_dir, &new_name), How::Exchange, NOW)),
-            6 => drop(fs.write(ino, random.below(1 << 20), &[7; 9000], NOW)),
+            6 => drop(fs.write(ino, random.below(1 << 20), &std::vec![7; 9000], NOW)),
             7 => drop(fs.truncate_data(ino, random.below(1 << 20), NOW)),
             8 => drop(fs.set_xattr(ino, b"user.fuzz", &[1; 400], SetMode::Any, NOW)),
             9 => drop(fs.fallocate(ino, random.below(1 << 24), 100_000, false, NOW)),

@@ -2,6 +2,7 @@
 
 mod fuzz;
 mod image;
+mod linux;
 mod list;
 mod model;
 mod random;

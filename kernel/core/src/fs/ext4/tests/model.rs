@@ -76,6 +76,59 @@ impl Model {
         }
     }
 
+    /// A model of what a file system holds already.
+    pub(super) fn resume(fs: Ext4<Memory>, seed: u64) -> Self {
+        let nodes = BTreeMap::new();
+        let random = Random::new(seed);
+        let mut model = Self {
+            fs,
+            nodes,
+            random,
+            reach: 200_000,
+            names: 40,
+            full: false,
+        };
+        model.learn(ROOT);
+        model
+    }
+
+    fn learn(&mut self, ino: Ino) {
+        if self.nodes.contains_key(&ino) {
+            return;
+        }
+        let attr = self.fs.attr(ino).unwrap();
+        let content = match attr.kind {
+            FileType::Directory => Content::Dir(list(&mut self.fs, ino).into_iter().collect()),
+            FileType::Regular => Content::File(contents(&mut self.fs, ino)),
+            FileType::Symlink => Content::Symlink(self.fs.read_link(ino).unwrap()),
+            _ => Content::Other,
+        };
+        let below: Vec<Ino> = match &content {
+            Content::Dir(entries) => entries.values().copied().collect(),
+            _ => Vec::new(),
+        };
+        let mut xattrs = BTreeMap::new();
+        let mut names = Vec::new();
+        self.fs
+            .list_xattr(ino, &mut |name| names.push(name.to_vec()))
+            .unwrap();
+        for name in names {
+            let value = self.fs.get_xattr(ino, &name).unwrap();
+            xattrs.insert(name, value);
+        }
+        let node = Node {
+            content,
+            links: attr.links,
+            mode: attr.mode & 0xFFF,
+            uid: attr.uid,
+            xattrs,
+        };
+        self.nodes.insert(ino, node);
+        for child in below {
+            self.learn(child);
+        }
+    }
+
     fn dirs(&self) -> Vec<Ino> {
         let is_dir = |node: &Node| matches!(node.content, Content::Dir(_));
         self.nodes
