@@ -3,7 +3,7 @@
 //! Kiln needs FSGSBASE; everything else in [`Features`] is used where it is there.
 
 use core::arch::x86_64::{__cpuid, __cpuid_count};
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags, Efer, EferFlags};
 
 bitflags::bitflags! {
@@ -38,6 +38,8 @@ bitflags::bitflags! {
         const INVPCID = 1 << 12;
         /// The local APIC's registers as MSRs.
         const X2APIC = 1 << 14;
+        /// The CPU is QEMU's translator.
+        const TCG = 1 << 15;
         /// Enhanced `rep movsb`: announced by QEMU too, where it isn't fast.
         const ERMS = 1 << 13;
     }
@@ -48,6 +50,30 @@ static FEATURES: AtomicU32 = AtomicU32::new(0);
 /// Whether STAC and CLAC exist; apart, because the user copies in assembly test it.
 pub(crate) static SMAP_BYTE: core::sync::atomic::AtomicBool =
     core::sync::atomic::AtomicBool::new(false);
+
+/// How much memory is best moved: [`WIDE_MOVES`], [`BYTE_MOVES`], or neither.
+pub(crate) static MOVES: AtomicU8 = AtomicU8::new(0);
+/// Through YMM registers.
+pub(crate) const WIDE_MOVES: u8 = 1;
+/// With `rep movsb` and `rep stosb`.
+pub(crate) const BYTE_MOVES: u8 = 2;
+
+/// Chooses [`MOVES`]; `avx`: YMM registers may be used. Wide moves are for TCG alone: on a real CPU
+/// they would leave the upper halves of a program's registers dirty, which slows its SSE code down.
+pub(super) fn choose_moves(avx: bool) {
+    let moves = match features() {
+        found if found.contains(Features::TCG) => u8::from(avx) * WIDE_MOVES,
+        found if found.contains(Features::ERMS) => BYTE_MOVES,
+        _ => 0,
+    };
+    MOVES.store(moves, Ordering::Relaxed);
+}
+
+/// Whether the hypervisor's leaf says `TCGTCGTCGTCG`.
+fn is_tcg() -> bool {
+    let leaf = __cpuid(0x4000_0000);
+    [leaf.ebx, leaf.ecx, leaf.edx] == [0x5447_4354, 0x4354_4743, 0x4743_5447]
+}
 
 /// The CPU's abilities.
 pub(crate) fn features() -> Features {
@@ -111,6 +137,10 @@ fn detect() -> Features {
     for (feature, register, bit) in bits {
         found.set(feature, register & (1 << bit) != 0);
     }
+    found.set(
+        Features::TCG,
+        found.contains(Features::HYPERVISOR) && is_tcg(),
+    );
     found
 }
 

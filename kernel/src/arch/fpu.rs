@@ -14,7 +14,7 @@ use kiln_core::frames::OutOfMemory;
 use kiln_core::num::{high32, low32, usize_of32};
 use x86_64::registers::xcontrol::XCr0;
 
-use super::features::{Features, features};
+use super::features::{self, Features, features};
 
 /// Bytes of the part that FXSAVE knows.
 pub(crate) const LEGACY_SIZE: usize = 512;
@@ -25,6 +25,7 @@ const MXCSR: usize = 24;
 /// Components that programs may use: x87, SSE, AVX, and the three of AVX-512. (PKRU needs the
 /// kernel's help, AMX a permission; neither is offered.)
 const OFFERED: u64 = 0b1110_0111;
+const AVX: u64 = 1 << 2;
 /// The two components in the legacy part.
 const LEGACY_COMPONENTS: u64 = 0b11;
 /// What FCW and MXCSR are at first (psABI, 3.2.1).
@@ -50,6 +51,11 @@ pub(crate) fn components() -> u64 {
 
 /// Switches the components on.
 pub(super) fn init() {
+    set_up();
+    features::choose_moves(components() & AVX != 0);
+}
+
+fn set_up() {
     if !features().contains(Features::XSAVE) {
         return;
     }

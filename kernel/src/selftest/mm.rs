@@ -26,7 +26,52 @@ pub(super) fn all_memory_comes_back() {
     assert!(got >= after.min(wanted), "{got} {after}");
 }
 
+/// Long copies, which may move much at once, stop at the same byte as short ones.
+fn long_copies() {
+    let pattern: Vec<u8> = (0..=250).cycle().take(2000).collect();
+    for start in [0x2E00, 0x2E03, 0x2D01, 0x2C00, 0x2FFF] {
+        let tables = space(&[]);
+        let (at, room) = (
+            UserAddr::new(start),
+            kiln_core::num::usize_of(0x3000 - start),
+        );
+        let fault = copies::copy_out(at, &pattern);
+        assert!(fault.is_err_and(|fault| fault.done == room && fault.addr.raw() == 0x3000));
+        let mut back = Vec::from([0xEE; 100]);
+        back.resize(2000, 0xEE);
+        let fault = copies::copy_in(&mut back, at);
+        assert!(fault.is_err_and(|fault| fault.done == room && !fault.write));
+        assert!(back.iter().zip(&pattern).take(room).all(|(a, b)| a == b));
+        assert!(back.iter().skip(room).all(|byte| *byte == 0xEE));
+        assert!(copies::zero_out(at, 1500).is_err_and(|fault| fault.done == room));
+        assert!(copies::copy_in(&mut back, at).is_err());
+        assert!(back.iter().take(room).all(|byte| *byte == 0));
+        drop(tables);
+    }
+    let (Ok(one), Ok(two)) = (FrameRef::alloc_zeroed(), FrameRef::alloc()) else {
+        panic!("no memory")
+    };
+    one.write(1, &pattern);
+    two.copy_from(&one);
+    two.zero(5, 1000);
+    let mut back = Vec::from(pattern.as_slice());
+    two.read(1, &mut back);
+    let expected = |index: usize| {
+        if (4..1004).contains(&index) {
+            0
+        } else {
+            index % 251
+        }
+    };
+    assert!(
+        back.iter()
+            .enumerate()
+            .all(|(index, byte)| usize::from(*byte) == expected(index))
+    );
+}
+
 pub(super) fn copies_stop_at_the_fault() {
+    long_copies();
     let mut tables = space(&[]);
     let at = UserAddr::new(0x2FF0);
     let fault = copies::copy_out(at, &[7; 40]);
