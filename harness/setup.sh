@@ -91,10 +91,9 @@ kiln_build_kernel() {
     fi
 }
 
-kiln_build() {
-    local launcher=$KILN_HOME/target/release/kiln-run
-    local kernel=$KILN_HOME/target/$KILN_TARGET/release/kiln
-    kiln_fresh "$launcher" "$kernel" && return 0
+# Cargo from the caller's PATH or from where rustup puts it, with the toolchain the project names,
+# and a C linker.
+kiln_toolchain() {
     if ! type -P cargo >/dev/null; then
         if [[ ! -x $HOME/.cargo/bin/cargo ]]; then
             kiln_say "Rust is missing: install it from https://rustup.rs"
@@ -102,7 +101,32 @@ kiln_build() {
         fi
         PATH=$HOME/.cargo/bin:$PATH
     fi
-    kiln_packages cc:gcc /usr/include/stdio.h:libc6-dev || return 1
+    if ! (cd "$KILN_HOME" && cargo --version) >/dev/null 2>&1; then
+        local wanted
+        wanted=$(sed -n 's/^channel *= *"\(.*\)"/\1/p' "$KILN_HOME/rust-toolchain.toml")
+        kiln_say "adding Rust $wanted"
+        if ! rustup toolchain install "$wanted" --profile minimal </dev/null >&2; then
+            # Where only the installed toolchain can be had, it is the next best.
+            export RUSTUP_TOOLCHAIN=stable
+            kiln_say "Rust $wanted can't be had: trying $(rustc --version 2>&1 | head -1)"
+        fi
+    fi
+    kiln_packages cc:gcc /usr/include/stdio.h:libc6-dev
+}
+
+# kiln_component COMMAND COMPONENT: a part of the toolchain that the tests use.
+kiln_component() {
+    (cd "$KILN_HOME" && "$1" --version) >/dev/null 2>&1 && return 0
+    kiln_say "adding Rust's component $2"
+    (cd "$KILN_HOME" && rustup component add "$2") </dev/null >&2
+}
+
+# The launcher and the kernel, when a source is younger than either.
+kiln_build() {
+    local launcher=$KILN_HOME/target/release/kiln-run
+    local kernel=$KILN_HOME/target/$KILN_TARGET/release/kiln
+    kiln_fresh "$launcher" "$kernel" && return 0
+    kiln_toolchain || return 1
     kiln_say "building the launcher and the kernel (a minute or two the first time)"
     if ! kiln_cargo cargo build --locked --release -p kiln-harness --bin kiln-run || ! kiln_build_kernel; then
         kiln_say "the build failed"
@@ -112,10 +136,26 @@ kiln_build() {
     touch -c "$launcher" "$kernel"
 }
 
+# The test runner and the userland programs, static so that they run in any root. Cargo itself
+# looks what has changed.
+kiln_build_tests() {
+    kiln_toolchain || return 1
+    # Without them their own tests fail and say so; the others still run.
+    kiln_component cargo-fmt rustfmt
+    kiln_component cargo-clippy clippy
+    if ! kiln_cargo cargo build --locked --release -p kiln-harness --bins ||
+        ! RUSTFLAGS='-C target-feature=+crt-static' kiln_cargo cargo build --locked --release \
+            -p kiln-userland --target x86_64-unknown-linux-gnu; then
+        kiln_say "the build of the tests failed"
+        return 1
+    fi
+}
+
 kiln_ready() {
     kiln_packages qemu-system-x86_64:qemu-system-x86 mke2fs:e2fsprogs busybox:busybox-static || return 1
+    kiln_build || return 1
     if [[ " $* " == *" test "* ]]; then
-        kiln_packages fsck.erofs:erofs-utils || return 1
+        kiln_packages fsck.erofs:erofs-utils gzip:gzip cmp:diffutils || return 1
+        kiln_build_tests
     fi
-    kiln_build
 }

@@ -8,10 +8,11 @@
 //! panic's backtrace), `ext4` (brings `/out` home), `report` (the JSON for
 //! `--report`).
 //!
-//! Beside it: `bench` (Kiln and Linux side by side) and `syscalls` (the page made from the table).
+//! Beside it: `testing` and `cases` (the tests in VMs), `bench` (Kiln and Linux side by side) and `syscalls` (the page made from the table).
 
 pub mod bench;
 pub mod cache;
+pub mod cases;
 pub mod disks;
 pub mod erofs_write;
 pub mod ext4;
@@ -29,4 +30,5 @@ pub mod streams;
 pub mod symbols;
 pub mod syscalls;
 pub mod terminal;
+pub mod testing;
 pub mod tree;

@@ -1,0 +1,136 @@
+//! The boot: memory sizes, machines, kernels that aren't, and the kernel's tests of itself.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+
+use crate::bench::empty;
+use crate::qemu;
+use crate::root;
+use crate::testing::{Case, Job, Scratch};
+
+/// Tests inside the kernel (`kernel/src/selftest`): they end like a job with status 0.
+const SELFTESTS: [&str; 9] = [
+    "user", "sched", "memory", "timer", "fpu", "copies", "vm", "reclaim", "disks",
+];
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = vec![
+        Case::new("boot::q35_greets", q35_greets),
+        Case::new("boot::no_record_is_a_failure", no_record),
+        Case::new("boot::broken_kernels_end", broken_kernels),
+        Case::new("boot::broken_roots_end", broken_roots),
+    ];
+    for size in ["16M", "32M", "64M", "1G", "3G", "8G"] {
+        cases.push(Case::new(&format!("boot::memory_{size}"), move || {
+            Job::new(["--memory", size, "--", "/bin/busybox", "true"])
+                .run()?
+                .is(0, "")
+        }));
+    }
+    for name in SELFTESTS {
+        cases.push(Case::new(&format!("boot::selftest_{name}"), move || {
+            selftest(name)
+        }));
+    }
+    cases
+}
+
+fn selftest(name: &str) -> Result<()> {
+    let scratch = Scratch::new("selftest")?;
+    let disk = scratch.path("disk");
+    fs::write(&disk, vec![0; 1 << 20])?;
+    let test = format!("selftest={name}");
+    let got = Job::new(
+        ["--append", &test, "--disk"]
+            .map(Into::into)
+            .into_iter()
+            .chain([disk.into_os_string(), "--".into(), "true".into()]),
+    )
+    .run()?;
+    let fine = got.status() == 0 || got.err().contains("QEMU ended with status 33");
+    ensure!(fine, "{}", got.shown());
+    Ok(())
+}
+
+/// The same ELF on another machine, as far as the serial line.
+fn q35_greets() -> Result<()> {
+    let mut command = Command::new(qemu::PROGRAM);
+    command
+        .args(["-M", "q35", "-accel", "tcg", "-cpu", "max", "-m", "256M"])
+        .args([
+            "-nodefaults",
+            "-no-user-config",
+            "-display",
+            "none",
+            "-no-reboot",
+        ])
+        .args(["-serial", "stdio", "-append", "verbose"])
+        .args(["-device", "isa-debug-exit,iobase=0x501,iosize=2", "-kernel"])
+        .arg(root::project().join("target/x86_64-unknown-none/release/kiln"));
+    let got = Job::of(command).run()?;
+    ensure!(got.out().contains("Kiln"), "no greeting: {}", got.shown());
+    ensure!(
+        got.status() & 1 == 1,
+        "not through the debug exit: {}",
+        got.shown()
+    );
+    Ok(())
+}
+
+/// QEMU ends, even with the right value, but nobody told how the job went.
+fn no_record() -> Result<()> {
+    let scratch = Scratch::new("empty")?;
+    let kernel = scratch.path("kernel");
+    empty::write(&kernel)?;
+    let args = ["--kernel".into(), kernel.into_os_string(), "true".into()];
+    Job::new(args).run()?.says(125, "no status record")
+}
+
+/// Whatever is wrong with the ELF, it ends with one line.
+fn broken_kernels() -> Result<()> {
+    let scratch = Scratch::new("kernels")?;
+    let whole = fs::read(root::project().join("target/x86_64-unknown-none/release/kiln"))?;
+    let cut = |len: usize| whole.get(..len).unwrap_or(&whole).to_vec();
+    let broken = [
+        Vec::new(),
+        b"\x7fELF".to_vec(),
+        vec![0; 70_000],
+        cut(64),
+        cut(4096),
+    ];
+    for (number, bytes) in broken.into_iter().enumerate() {
+        let kernel = scratch.path(&format!("kernel{number}"));
+        fs::write(&kernel, bytes)?;
+        let args = ["--timeout", "5", "--kernel"].map(Into::into);
+        let rest = [kernel.into_os_string(), "true".into()];
+        let got = Job::new(args.into_iter().chain(rest)).run()?;
+        ensure!(
+            [124, 125].contains(&got.status()),
+            "kernel {number}: {}",
+            got.shown()
+        );
+        got.says(125, "")?;
+    }
+    Ok(())
+}
+
+/// A root that is cut off is refused with one line, at whatever place.
+fn broken_roots() -> Result<()> {
+    let scratch = Scratch::new("roots")?;
+    let whole = fs::read(root::image(None)?)?;
+    for len in [2048, 4096, 40_960, whole.len() / 2] {
+        let image = scratch.path("root.erofs");
+        fs::write(&image, whole.get(..len).unwrap_or(&whole))?;
+        let args = ["--timeout", "5", "--root"].map(Into::into);
+        let rest = [image.into_os_string(), "true".into()];
+        let got = Job::new(args.into_iter().chain(rest)).run()?;
+        ensure!(
+            [125, 126, 127, 135].contains(&got.status()),
+            "{len}: {}",
+            got.shown()
+        );
+    }
+    Ok(())
+}

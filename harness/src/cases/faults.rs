@@ -1,0 +1,67 @@
+//! Faults on purpose: those of the kernel end in a report, those of a program end the program.
+
+use anyhow::{Result, ensure};
+
+use crate::testing::{Case, Job};
+
+/// `fault=NAME` and what the report must say of it.
+const KERNEL: [(&str, &str); 28] = [
+    ("stack", "stack overflow"),
+    ("stack-df", "stack overflow"),
+    ("stack-pf", "stack overflow"),
+    ("stack-gp", "stack overflow"),
+    ("stack-db", "stack overflow"),
+    ("stack-nmi", "stack overflow"),
+    ("stack-mc", "stack overflow"),
+    ("panic", "fault=panic"),
+    ("unmapped", "page fault"),
+    ("text", "page fault"),
+    ("text-alias", "page fault"),
+    ("nx", "page fault"),
+    ("user", "page fault"),
+    ("de", "#DE"),
+    ("nmi", "NMI"),
+    ("bp", "#BP"),
+    ("of", "#OF"),
+    ("br", "#BR"),
+    ("ud", "#UD"),
+    ("nm", "#NM"),
+    ("gp", "#GP"),
+    ("pf", "#PF"),
+    ("mf", "#MF"),
+    ("mc", "#MC"),
+    ("xm", "#XM"),
+    ("df", "#DF"),
+    ("ss", "#SS"),
+    ("ac", "#AC"),
+];
+
+pub(super) fn cases() -> Vec<Case> {
+    KERNEL
+        .iter()
+        .map(|(name, says)| {
+            Case::new(&format!("faults::kernel_{name}"), || {
+                kernel_fault(name, says)
+            })
+        })
+        .collect()
+}
+
+fn kernel_fault(name: &str, says: &str) -> Result<()> {
+    let fault = format!("fault={name}");
+    let got = Job::new(["--append", &fault, "--timeout", "5", "true"])
+        .run()?
+        .has_status(125)?;
+    let err = got.err();
+    let mut lines = err.lines();
+    let first = lines.next().unwrap_or_default();
+    ensure!(
+        first.starts_with("kiln: the kernel failed") && first.contains(says),
+        "{}",
+        got.shown()
+    );
+    // The backtrace has names: the fault's own place at least.
+    let named = lines.any(|line| line.starts_with("kiln:   0x") && line.contains(".rs:"));
+    ensure!(named, "no backtrace: {}", got.shown());
+    Ok(())
+}

@@ -1,0 +1,32 @@
+//! The tests that need the machine, by subject, and the host's own tests and lints as one of them.
+
+use crate::testing::Case;
+
+mod boot;
+mod faults;
+mod files;
+mod host;
+mod options;
+mod signals;
+mod statuses;
+mod streams;
+mod userland;
+
+/// All of them, in the order in which they start.
+#[must_use]
+pub fn all() -> Vec<Case> {
+    [
+        host::cases(),
+        boot::cases(),
+        options::cases(),
+        statuses::cases(),
+        streams::cases(),
+        files::cases(),
+        signals::cases(),
+        faults::cases(),
+        userland::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

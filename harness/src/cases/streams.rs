@@ -1,0 +1,173 @@
+//! Standard input, output and error: the caller's own, byte for byte and apart from each other.
+
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::root;
+use crate::testing::{Case, Job, launcher};
+
+pub(super) fn cases() -> Vec<Case> {
+    vec![
+        Case::new("streams::a_hundred_megabytes_come_back", hundred_megabytes),
+        Case::new("streams::all_bytes_pass", all_bytes),
+        Case::new("streams::apart", || {
+            let got = Job::sh("echo out; echo err >&2; echo out2")
+                .run()?
+                .has_status(0)?;
+            ensure!(
+                got.out() == "out\nout2\n" && got.err() == "err\n",
+                "{}",
+                got.shown()
+            );
+            Ok(())
+        }),
+        Case::new("streams::joined_keep_their_order", joined),
+        Case::new("streams::no_input_is_its_end", || {
+            Job::new(["--", "wc", "-c"]).run()?.is(0, "0\n")
+        }),
+        Case::new("streams::input_is_read_on_demand", on_demand),
+        Case::new("streams::a_loop_keeps_its_lines", a_loop),
+        Case::new("streams::a_reader_that_left_is_a_broken_pipe", broken_pipe),
+        Case::new("streams::a_stalled_error_doesnt_hold_up_output", stalled),
+        Case::new("streams::a_full_disk_at_the_caller_is_told", full_disk),
+        Case::new("streams::closed_by_the_job", || {
+            Job::sh("exec >&-; cat; echo x >&2; exit 9")
+                .input("in")
+                .run()?
+                .has_status(9)
+                .map(drop)
+        }),
+    ]
+}
+
+fn noise(len: usize) -> Vec<u8> {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    (0..len)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            kiln_core::num::low8(state >> 32)
+        })
+        .collect()
+}
+
+fn hundred_megabytes() -> Result<()> {
+    let bytes = noise(100_000_000);
+    let job = Job::new(["--", "cat"]).input(bytes.clone());
+    let got = job.deadline(Duration::from_secs(120)).run()?;
+    ensure!(got.stdout == bytes, "{} bytes came back", got.stdout.len());
+    got.has_status(0).map(drop)
+}
+
+fn all_bytes() -> Result<()> {
+    let bytes: Vec<u8> = (0..=255).cycle().take(100_000).collect();
+    let got = Job::sh("cat >&2")
+        .input(bytes.clone())
+        .run()?
+        .has_status(0)?;
+    ensure!(
+        got.stderr == bytes && got.stdout.is_empty(),
+        "{}",
+        got.shown()
+    );
+    Ok(())
+}
+
+/// Output and error in one pipe, as a shell's `2>&1` makes it.
+fn joined() -> Result<()> {
+    let (mut read, write) = std::io::pipe()?;
+    let script = "for i in 1 2 3 4 5 6 7 8 9; do echo o$i; echo e$i >&2; done";
+    let mut child = Command::new(launcher())
+        .env("KILN_HOME", root::project())
+        .args(["--", "sh", "-c", script])
+        .stdin(Stdio::null())
+        .stdout(write.try_clone()?)
+        .stderr(write)
+        .spawn()?;
+    let mut text = String::new();
+    read.read_to_string(&mut text)?;
+    child.wait()?;
+    let wanted: String = (1..=9).map(|i| format!("o{i}\ne{i}\n")).collect();
+    ensure!(text == wanted, "{text:?}");
+    Ok(())
+}
+
+/// A job that doesn't read takes nothing of the caller's input; one that reads a line's length
+/// takes no more.
+fn on_demand() -> Result<()> {
+    let script = r#"printf 'abcdef' | { "$0" -- true; "$0" -- dd bs=2 count=1 2>/dev/null; cat; }"#;
+    outer(script)?.is(0, "abcdef")
+}
+
+fn a_loop() -> Result<()> {
+    let script = r#"printf '1\n2\n3\n' | while read x; do "$0" -- echo "got $x"; done"#;
+    outer(script)?.is(0, "got 1\ngot 2\ngot 3\n")
+}
+
+/// Runs a script on the host, with the launcher as `$0`.
+fn outer(script: &str) -> Result<crate::testing::Got> {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", script])
+        .arg(launcher())
+        .env("KILN_HOME", root::project());
+    Job::of(command).run()
+}
+
+fn broken_pipe() -> Result<()> {
+    let script = r#"{ "$0" -- yes; echo "status $?" >&2; } | head -1"#;
+    let got = outer(script)?.has_status(0)?;
+    ensure!(
+        got.out() == "y\n" && got.err().contains("status 141"),
+        "{}",
+        got.shown()
+    );
+    Ok(())
+}
+
+/// Nobody reads standard error, and 100 times the pipe's room goes there from another process.
+fn stalled() -> Result<()> {
+    let script = "(yes >&2) & seq 1000; exit 3";
+    let mut child = Command::new(launcher())
+        .env("KILN_HOME", root::project())
+        .args(["--", "sh", "-c", script])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut text = String::new();
+    let mut stdout = child.stdout.take().context("no output")?;
+    stdout.read_to_string(&mut text)?;
+    drop(child.stderr.take());
+    let status = child.wait()?;
+    ensure!(
+        text.lines().count() == 1000,
+        "{} lines",
+        text.lines().count()
+    );
+    ensure!(status.code() == Some(3), "{status:?}");
+    Ok(())
+}
+
+fn full_disk() -> Result<()> {
+    let full = std::fs::File::options().write(true).open("/dev/full")?;
+    let output = Command::new(launcher())
+        .env("KILN_HOME", root::project())
+        .args(["--", "sh", "-c", "trap '' PIPE; echo lost; exit 0"])
+        .stdin(Stdio::null())
+        .stdout(full)
+        .output()?;
+    let err = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.code() == Some(125),
+        "{:?}: {err}",
+        output.status
+    );
+    ensure!(err.contains("standard output"), "{err}");
+    std::io::stdout().flush()?;
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! The programs of `userland/`: each runs on the host's Linux and in a VM, and must print the same
+//! bytes and end with the same status.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::root;
+use crate::testing::{Case, Got, Job};
+
+/// The multi-call program, built static.
+fn behave() -> PathBuf {
+    root::project().join("target/x86_64-unknown-linux-gnu/release/behave")
+}
+
+/// The root it runs in, beside the build's results.
+fn behave_root() -> PathBuf {
+    root::project().join("target/behave-root")
+}
+
+pub(super) fn cases() -> Vec<Case> {
+    match listed() {
+        Ok(cases) => cases,
+        Err(error) => {
+            let why = format!("{error:#}");
+            vec![Case::new("userland::list", move || {
+                Err(anyhow::anyhow!(why.clone()))
+            })]
+        }
+    }
+}
+
+fn listed() -> Result<Vec<Case>> {
+    let behave = behave();
+    make_root(&behave)?;
+    let list = Command::new(&behave)
+        .arg("--list")
+        .output()
+        .with_context(|| behave.display().to_string())?;
+    let list = String::from_utf8(list.stdout)?;
+    let cases = list.lines().filter_map(|line| {
+        let mut words = line.split(' ').map(str::to_owned);
+        let name = words.next()?;
+        let tags: Vec<String> = words.collect();
+        let title = format!("userland::{}", name.replace('/', "::"));
+        Some(Case::new(&title, move || compare(&name, &tags)))
+    });
+    Ok(cases.collect())
+}
+
+fn make_root(behave: &Path) -> Result<()> {
+    let dir = behave_root();
+    for name in ["tmp", "proc", "dev", "bin"] {
+        fs::create_dir_all(dir.join(name))?;
+    }
+    // The same file stays in place, so that the packed root is still good.
+    let fresh = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified()).ok();
+    if fresh(&dir.join("behave")) < fresh(behave) {
+        fs::copy(behave, dir.join("behave")).with_context(|| behave.display().to_string())?;
+        fs::copy(crate::recipe::program("busybox")?, dir.join("bin/busybox"))?;
+        fs::copy(crate::recipe::program("busybox")?, dir.join("bin/sh"))?;
+    }
+    Ok(())
+}
+
+fn compare(name: &str, tags: &[String]) -> Result<()> {
+    let has = |tag: &str| tags.iter().any(|have| have == tag);
+    let input: &[u8] = if has("in") {
+        b"some input\nof two lines\n"
+    } else {
+        b""
+    };
+    let with_input = |job: Job| if has("in") { job.input(input) } else { job };
+    let mut host = Command::new(behave());
+    host.arg(name);
+    let wanted = with_input(Job::of(host)).run()?;
+    let words = ["--root".into(), behave_root().into_os_string(), "--".into()];
+    let rest = ["/behave", name].map(Into::into);
+    let found = with_input(Job::new(words.into_iter().chain(rest))).run()?;
+    same(&found, &wanted)
+}
+
+fn same(found: &Got, wanted: &Got) -> Result<()> {
+    let (ours, linux) = (found.out(), wanted.out());
+    for (line, (ours, linux)) in ours.lines().zip(linux.lines()).enumerate() {
+        ensure!(
+            ours == linux,
+            "line {}: {ours:?}, on Linux {linux:?}",
+            line + 1
+        );
+    }
+    let fine = found.stdout == wanted.stdout && found.status() == wanted.status();
+    ensure!(fine, "{}; on Linux {}", found.shown(), wanted.shown());
+    Ok(())
+}
