@@ -22,6 +22,7 @@ pub(crate) fn run(name: &[u8]) {
         b"vm" => vm::spaces(),
         b"reclaim" => vm::reclaim(),
         b"echo" => drivers::echo(),
+        b"terminal" => drivers::terminal(),
         b"disks" => drivers::disks(),
         _ => panic!("no such test"),
     }

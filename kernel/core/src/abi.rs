@@ -15,3 +15,8 @@ pub const SIGSET_SIZE: usize = 8;
 pub mod prctl {
     pub use linux_raw_sys::prctl::*;
 }
+
+/// ioctl(2)'s requests (asm/ioctls.h, linux/fs.h).
+pub mod ioctl {
+    pub use linux_raw_sys::ioctl::*;
+}

@@ -4,6 +4,7 @@
 //! One port write moves a whole file: the directory costs one, each file another.
 
 use alloc::vec::Vec;
+use core::fmt;
 use core::sync::atomic::{Ordering, fence};
 use kiln_core::addr::{PAGE_SIZE, PhysAddr};
 use kiln_core::fw_cfg::{self as format, Progress};
@@ -34,6 +35,16 @@ pub(crate) enum FwCfgError {
     Device,
     /// No memory for the contents.
     NoMemory,
+}
+
+impl fmt::Display for FwCfgError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotFound => "there is no such file",
+            Self::Device => "the device doesn't answer",
+            Self::NoMemory => "no memory for it",
+        })
+    }
 }
 
 impl From<OutOfMemory> for FwCfgError {

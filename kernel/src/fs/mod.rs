@@ -9,6 +9,7 @@
 //! | [`fdtable`] | descriptors |
 //! | `regular`, `directory`, [`pipe`], [`anon`], [`locks`] | kinds of open files |
 //! | [`devices`] | character and block devices by number; the memory devices |
+//! | [`stdio`], [`tty`], [`blockdev`] | the job's streams, terminals, disks as files |
 //! | [`ramfs`] | files in memory: the root (seeded from an image), tmpfs |
 //! | [`devfs`], [`procfs`] | `/dev` and `/proc` |
 //!
@@ -20,6 +21,7 @@
 //! those of memory and pages. The spin locks of dentries and attributes are leaves.
 
 pub(crate) mod anon;
+pub(crate) mod blockdev;
 pub(crate) mod clock;
 pub(crate) mod context;
 mod dentry;
@@ -37,7 +39,9 @@ pub(crate) mod procfs;
 pub(crate) mod ramfs;
 mod regular;
 mod start;
+pub(crate) mod stdio;
 pub(crate) mod superblock;
+pub(crate) mod tty;
 pub(crate) mod vfs;
 
 use alloc::sync::Arc;

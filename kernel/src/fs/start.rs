@@ -9,7 +9,7 @@ use kiln_core::fs::perm::Identity;
 use super::ramfs::{self, BadArchive, NotAnImage};
 use super::vfs::{self, Node};
 use super::{
-    Dentry, FsContext, Inode, Lookup, Mount, MountFlags, Namespace, devfs, procfs, superblock,
+    Dentry, FsContext, Inode, Lookup, Mount, MountFlags, Namespace, devfs, procfs, superblock, tty,
 };
 
 /// Why there is no root.
@@ -46,6 +46,7 @@ pub(crate) fn init(module: Option<(PhysAddr, u64)>) -> Result<Arc<Namespace>, Ba
         superblock::register(kind)?;
     }
     procfs::init()?;
+    tty::console::init()?;
     let (root, archive) = match module {
         None => (empty()?, None),
         Some((start, len)) => match ramfs::seeded_root(start, len) {

@@ -1,6 +1,7 @@
 //! Disks and the channel, as the job's specification names them, driven without a job.
 
 use alloc::format;
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use kiln_core::errno::Errno;
@@ -10,7 +11,9 @@ use crate::drivers::block::{BlockDevice, IoError, Memory, read_bytes, write_byte
 use crate::drivers::channel::{self, Output};
 use crate::drivers::fw_cfg;
 use crate::drivers::virtio::blk::VirtioBlk;
+use crate::fs::{self, File, FsContext};
 use crate::mm::FrameRef;
+use crate::vm::{IoDst, IoSrc};
 
 fn spec() -> Spec {
     let Ok(bytes) = fw_cfg::read(FW_CFG_NAME) else {
@@ -43,31 +46,64 @@ fn write(stream: Output, bytes: &[u8]) -> Result<usize, Errno> {
     })
 }
 
+/// Opens the job's streams, as files.
+fn open_streams(spec: &Spec) -> [Arc<File>; 3] {
+    let opened = fs::init(None).ok().and_then(|namespace| {
+        let context = FsContext::new(namespace).ok()?;
+        fs::stdio::open(&context, spec).ok()
+    });
+    let Some(streams) = opened else {
+        panic!("no streams");
+    };
+    streams
+}
+
 /// Sends its input back, then says goodbye on standard error.
 pub(super) fn echo() {
     let spec = spec();
     open_channel(&spec);
+    let [input, output, error] = open_streams(&spec);
+    let mut buffer = vec![0; 1 << 20];
     loop {
-        let mut input = Vec::new();
-        let read = channel::read(1 << 20, false, &mut |bytes| {
-            input.extend_from_slice(bytes);
-            Ok(bytes.len())
-        });
-        match read {
+        match input.read(&mut IoDst::kernel(&mut buffer)) {
             Ok(0) => break,
             Ok(len) => {
-                if write(Output::Stdout, &input) != Ok(len) {
+                let bytes = buffer.get(..len).unwrap_or_default();
+                if output.write(&mut IoSrc::kernel(bytes)) != Ok(len) {
                     break;
                 }
             }
             Err(error) => panic!("reading: {error}"),
         }
     }
-    assert_eq!(write(Output::Stderr, b"goodbye\n"), Ok(8));
+    drop((input, output));
+    let goodbye = error.write(&mut IoSrc::kernel(b"goodbye\n"));
+    assert_eq!(goodbye, Ok(8));
     channel::log(b"a message of the kernel's\n");
-    channel::close_output(Output::Stdout);
     channel::drain();
     assert!(!channel::failed() && channel::lost() == 0);
+}
+
+/// A terminal that answers each line with its length, until the end is typed.
+pub(super) fn terminal() {
+    let spec = spec();
+    open_channel(&spec);
+    let [input, output, _] = open_streams(&spec);
+    let mut buffer = [0; 100];
+    loop {
+        match input.read(&mut IoDst::kernel(&mut buffer)) {
+            Ok(0) => break,
+            Ok(len) => {
+                let line = format!("\t{len}\n");
+                assert_eq!(
+                    output.write(&mut IoSrc::kernel(line.as_bytes())),
+                    Ok(line.len())
+                );
+            }
+            Err(error) => panic!("reading: {error}"),
+        }
+    }
+    channel::drain();
 }
 
 /// Writes every disk that may be written from 1 MiB on, and reads it back in other pieces.

@@ -162,6 +162,12 @@ impl Line {
         self.readable >= least
     }
 
+    /// Whether a read would get something.
+    #[must_use]
+    pub const fn has_input(&self) -> bool {
+        self.readable > 0
+    }
+
     /// How long a read waits.
     #[must_use]
     pub fn patience(&self) -> Patience {

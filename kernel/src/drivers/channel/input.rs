@@ -95,18 +95,22 @@ pub(crate) fn read(
 }
 
 /// What a read would get now. Counts as wanting to read: input is asked for.
-pub(crate) fn poll_input() -> (Readiness, Option<&'static Arc<WaitQueue>>) {
+pub(crate) fn poll_input() -> Readiness {
     let Some(channel) = CHANNEL.get() else {
-        return (Readiness::End, None);
+        return Readiness::End;
     };
     let mut chunk = channel.reader.lock();
     channel.refill(&mut chunk);
-    let readiness = match chunk.unread().len() {
+    match chunk.unread().len() {
         0 if channel.ask(&mut chunk) == Ok(true) => Readiness::End,
         0 => Readiness::Nothing,
         len => Readiness::Bytes(len),
-    };
-    (readiness, Some(&channel.input))
+    }
+}
+
+/// Who waits for input.
+pub(crate) fn input_queue() -> Option<&'static Arc<WaitQueue>> {
+    CHANNEL.get().map(|channel| &channel.input)
 }
 
 /// Bytes that can be read at once, without asking for any (FIONREAD).

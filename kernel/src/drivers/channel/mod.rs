@@ -13,7 +13,7 @@
 mod input;
 mod transmit;
 
-pub(crate) use input::{Readiness, input_len, poll_input, read};
+pub(crate) use input::{Readiness, input_len, input_queue, poll_input, read};
 pub(crate) use kiln_core::channel::guest::{Admission, Output};
 
 use alloc::sync::Arc;
@@ -395,11 +395,17 @@ fn data_header(stream: Output, len: usize) -> [u8; HEADER_LEN] {
     .encode()
 }
 
-/// Whether a write to the stream would not block (or fail at once), and whom to wait for.
-pub(crate) fn poll_output(stream: Output) -> Option<(Admission, &'static Arc<WaitQueue>)> {
-    let channel = CHANNEL.get()?;
-    let admission = channel.with(|state| state.guest.admission(stream, PIPE_BUF, true));
-    Some((admission, channel.output_queue(stream)))
+/// Whether a write to the stream would go through now.
+pub(crate) fn poll_output(stream: Output) -> Admission {
+    match CHANNEL.get() {
+        Some(channel) => channel.with(|state| state.guest.admission(stream, PIPE_BUF, true)),
+        None => Admission::Now(PIPE_BUF),
+    }
+}
+
+/// Who waits for the stream to take bytes.
+pub(crate) fn output_queue(stream: Output) -> Option<&'static Arc<WaitQueue>> {
+    CHANNEL.get().map(|channel| channel.output_queue(stream))
 }
 
 /// The job has closed an output stream.

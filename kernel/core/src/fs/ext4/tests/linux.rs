@@ -123,7 +123,10 @@ fn populate(root: &Path) {
 #[ignore = "needs root and loop devices"]
 fn linux_and_we_read_each_other() {
     for (name, options) in [
-        ("ext4", ["-t", "ext4", "-b", "4096", "-N", "20000"].as_slice()),
+        (
+            "ext4",
+            ["-t", "ext4", "-b", "4096", "-N", "20000"].as_slice(),
+        ),
         ("ext4-1k", &["-t", "ext4", "-b", "1024", "-N", "20000"]),
         (
             "ext4-new",
