@@ -46,11 +46,7 @@ fn boot(start_info: u64) -> ! {
     };
     options::init(info);
     greet();
-    if let Err(missing) = arch::features::init() {
-        panic::refuse(format_args!(
-            "can't boot: this CPU has no {missing} (try -cpu max)"
-        ));
-    }
+    arch::features::init();
     if let Err(error) = mm::boot::init(info) {
         panic::refuse(format_args!("can't boot: memory: {error:?}"));
     }
@@ -80,6 +76,9 @@ extern "sysv64" fn main() -> ! {
     }
     if let Some(fault) = options::get("fault") {
         arch::provoke::provoke(fault, mm::layout::PHYSMAP.wrapping_sub(mm::layout::IMAGE));
+    }
+    if let Some(missing) = arch::features::missing() {
+        panic::refuse(format_args!("can't run programs: this CPU has no {missing} (try -cpu max)"));
     }
     if let Some(test) = options::get("selftest") {
         selftest::run(test);

@@ -16,8 +16,11 @@ use crate::mm::stack::{self, Bounds, Place};
 use crate::sched;
 use crate::sync::SpinLock;
 
-/// Frames in a backtrace.
-const DEPTH: usize = 32;
+/// Frames of a backtrace that are shown: the innermost and the outermost ones.
+const INNERMOST: usize = 24;
+const OUTERMOST: usize = 8;
+/// Frames followed at most.
+const DEPTH: usize = 4096;
 /// Slot of the stack on which the kernel goes on after boot.
 const BOOT_SLOT: u32 = low32(IST_NAMES.len() as u64);
 
@@ -277,8 +280,17 @@ fn thread_name(mut put: impl FnMut(char) -> fmt::Result) -> fmt::Result {
         .try_for_each(|byte| put(char::from(*byte)))
 }
 
-/// The return addresses from `site` upwards, the instruction itself first.
+/// The return addresses from `site` upwards, the instruction itself first, without the middle part
+/// of a long chain.
 fn backtrace(site: Site) -> impl Iterator<Item = u64> {
+    let outermost = chain(site).count().saturating_sub(OUTERMOST);
+    let shown = move |index: usize| index < INNERMOST || index >= outermost;
+    let frames = chain(site).enumerate().filter(move |(index, _)| shown(*index));
+    frames.map(|(_, address)| address)
+}
+
+/// All of them.
+fn chain(site: Site) -> impl Iterator<Item = u64> {
     let mut rbp = site.rbp;
     let callers = core::iter::from_fn(move || {
         let (next, address) = (stack_word(rbp)?, stack_word(rbp.wrapping_add(8))?);

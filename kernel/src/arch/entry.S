@@ -72,11 +72,13 @@ trap_own_stack:
     test byte ptr [rsp + 24], 3
     jnz from_user
     SAVE_KERNEL_REGISTERS
+    mov rsi, rsp
+    or rsi, 0x7FFF                          # stacks end at multiples of 32 KiB
+    mov rsi, [rsi - 7]
+    test byte ptr [{has_fsgsbase}], 1
+    jz 50f
     rdgsbase rbx
-    mov rax, rsp
-    or rax, 0x7FFF                          # stacks end at multiples of 32 KiB
-    mov rax, [rax - 7]
-    wrgsbase rax
+    wrgsbase rsi
     mov rdi, rsp
     call {handler}
     wrgsbase rbx
@@ -98,6 +100,25 @@ restore_kernel_registers:
     pop rax
     add rsp, 16
     iretq
+
+# Without FSGSBASE the same through the MSR, slowly. (No program runs on such a CPU, but its report
+# shall come.)
+50: mov ecx, 0xC0000101                     # IA32_GS_BASE
+    rdmsr
+    shl rdx, 32
+    lea rbx, [rax + rdx]
+    mov eax, esi
+    mov rdx, rsi
+    shr rdx, 32
+    wrmsr
+    mov rdi, rsp
+    call {handler}
+    mov ecx, 0xC0000101
+    mov eax, ebx
+    mov rdx, rbx
+    shr rdx, 32
+    wrmsr
+    jmp restore_kernel_registers
 
 # A trap in user mode, on any stack: everything goes into the context, and run_user returns.
 from_user:

@@ -49,6 +49,7 @@ global_asm!(
     vector = const offset_of!(UserContext, vector),
     error = const offset_of!(UserContext, error),
     fault_address = const offset_of!(UserContext, fault_address),
+    has_fsgsbase = sym super::features::FSGSBASE_BYTE,
     handler = sym super::trap::from_kernel,
 );
 

@@ -1,6 +1,6 @@
 //! What this CPU can do (CPUID), and the control registers set accordingly.
 //!
-//! Kiln needs FSGSBASE; everything else in [`Features`] is used where it is there.
+//! Programs need FSGSBASE ([`missing`]); everything else in [`Features`] is used where it is there.
 
 use core::arch::x86_64::{__cpuid, __cpuid_count};
 use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
@@ -49,6 +49,10 @@ bitflags::bitflags! {
 static FEATURES: AtomicU32 = AtomicU32::new(0);
 /// Whether STAC and CLAC exist; apart, because the user copies in assembly test it.
 pub(crate) static SMAP_BYTE: core::sync::atomic::AtomicBool =
+    core::sync::atomic::AtomicBool::new(false);
+
+/// Whether RDFSBASE and its kin exist; apart, because the trap entry tests it.
+pub(super) static FSGSBASE_BYTE: core::sync::atomic::AtomicBool =
     core::sync::atomic::AtomicBool::new(false);
 
 /// How much memory is best moved: [`WIDE_MOVES`], [`BYTE_MOVES`], or neither.
@@ -144,18 +148,19 @@ fn detect() -> Features {
     found
 }
 
+/// An ability that isn't there and that no program can be run without.
+pub(crate) fn missing() -> Option<&'static str> {
+    (!features().contains(Features::FSGSBASE)).then_some("FSGSBASE")
+}
+
 /// Detects the abilities and sets CR0, CR4 and EFER by them.
-///
-/// # Errors
-/// The name of an ability that Kiln can't do without.
-pub(crate) fn init() -> Result<(), &'static str> {
+pub(crate) fn init() {
     let found = detect();
     FEATURES.store(found.bits(), Ordering::Relaxed);
     SMAP_BYTE.store(found.contains(Features::SMAP), Ordering::Relaxed);
-    if !found.contains(Features::FSGSBASE) {
-        return Err("FSGSBASE");
-    }
+    FSGSBASE_BYTE.store(found.contains(Features::FSGSBASE), Ordering::Relaxed);
     let optional = [
+        (Features::FSGSBASE, Cr4Flags::FSGSBASE),
         (
             Features::SMEP,
             Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION,
@@ -166,7 +171,6 @@ pub(crate) fn init() -> Result<(), &'static str> {
         (Features::PGE, Cr4Flags::PAGE_GLOBAL),
     ];
     let mut cr4 = Cr4Flags::PHYSICAL_ADDRESS_EXTENSION
-        | Cr4Flags::FSGSBASE
         | Cr4Flags::OSFXSR
         | Cr4Flags::OSXMMEXCPT_ENABLE;
     for (feature, flag) in optional {
@@ -190,5 +194,4 @@ pub(crate) fn init() -> Result<(), &'static str> {
         Cr0::write_raw(cr0.bits());
         Cr4::write_raw(cr4.bits());
     }
-    Ok(())
 }
