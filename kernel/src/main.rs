@@ -78,7 +78,9 @@ extern "sysv64" fn main() -> ! {
         arch::provoke::provoke(fault, mm::layout::PHYSMAP.wrapping_sub(mm::layout::IMAGE));
     }
     if let Some(missing) = arch::features::missing() {
-        panic::refuse(format_args!("can't run programs: this CPU has no {missing} (try -cpu max)"));
+        panic::refuse(format_args!(
+            "can't run programs: this CPU has no {missing} (try -cpu max)"
+        ));
     }
     if let Some(test) = options::get("selftest") {
         selftest::run(test);

@@ -285,7 +285,9 @@ fn thread_name(mut put: impl FnMut(char) -> fmt::Result) -> fmt::Result {
 fn backtrace(site: Site) -> impl Iterator<Item = u64> {
     let outermost = chain(site).count().saturating_sub(OUTERMOST);
     let shown = move |index: usize| index < INNERMOST || index >= outermost;
-    let frames = chain(site).enumerate().filter(move |(index, _)| shown(*index));
+    let frames = chain(site)
+        .enumerate()
+        .filter(move |(index, _)| shown(*index));
     frames.map(|(_, address)| address)
 }
 

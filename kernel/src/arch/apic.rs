@@ -29,9 +29,12 @@ const DIVIDE: u32 = 0x3E0;
 /// Divide by one.
 const DIVIDE_1: u32 = 0b1011;
 const ENABLE: u32 = 1 << 8;
+const MASKED: u32 = 1 << 16;
 
 static REGISTERS: Once<Registers> = Once::new();
 static ON_TIMER: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+/// It is in use, and no longer measures the TSC.
+static IN_USE: AtomicBool = AtomicBool::new(false);
 /// It counts, so stopping it is worth an access.
 static RUNNING: AtomicBool = AtomicBool::new(false);
 
@@ -100,13 +103,13 @@ pub(crate) fn init(registers: Option<NonNull<u8>>) {
 fn start() {
     write(SPURIOUS, ENABLE | u32::from(SPURIOUS_VECTOR));
     write(DIVIDE, DIVIDE_1);
-    write(LVT_TIMER, u32::from(TIMER_VECTOR));
-    time::calibrate(
-        || write(INITIAL_COUNT, u32::MAX),
-        || u32::MAX - read(CURRENT_COUNT),
-    );
-    // Left running, it would come in four seconds.
-    write(INITIAL_COUNT, 0);
+    // Masked, so that the measurement may run on until the timer is needed.
+    write(LVT_TIMER, MASKED | u32::from(TIMER_VECTOR));
+    time::calibrate(|| write(INITIAL_COUNT, u32::MAX), elapsed);
+}
+
+fn elapsed() -> u32 {
+    u32::MAX - read(CURRENT_COUNT)
 }
 
 /// Says who is called when the timer has run down: with interrupts off, after the timer has stopped.
@@ -117,6 +120,10 @@ pub(crate) fn on_timer(handler: fn()) {
 /// Starts the timer so that it runs down at `deadline` (of [`time::now_ns`]), or up to four seconds
 /// after now if that is later. A timer already started is replaced.
 pub(crate) fn arm_timer(deadline: u64) {
+    if !IN_USE.swap(true, Ordering::Relaxed) {
+        x86_64::instructions::interrupts::without_interrupts(|| time::refine(elapsed));
+        write(LVT_TIMER, u32::from(TIMER_VECTOR));
+    }
     let left = deadline.saturating_sub(time::now_ns()).max(1);
     let count = u32::try_from(left.saturating_mul(TIMER_HZ) / 1_000_000_000).unwrap_or(u32::MAX);
     RUNNING.store(true, Ordering::Relaxed);

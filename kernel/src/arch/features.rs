@@ -170,9 +170,8 @@ pub(crate) fn init() {
         (Features::XSAVE, Cr4Flags::OSXSAVE),
         (Features::PGE, Cr4Flags::PAGE_GLOBAL),
     ];
-    let mut cr4 = Cr4Flags::PHYSICAL_ADDRESS_EXTENSION
-        | Cr4Flags::OSFXSR
-        | Cr4Flags::OSXMMEXCPT_ENABLE;
+    let mut cr4 =
+        Cr4Flags::PHYSICAL_ADDRESS_EXTENSION | Cr4Flags::OSFXSR | Cr4Flags::OSXMMEXCPT_ENABLE;
     for (feature, flag) in optional {
         cr4.set(flag, found.contains(feature));
     }

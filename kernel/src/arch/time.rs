@@ -1,10 +1,11 @@
 //! Time since boot, from the TSC.
 //!
 //! There is no other clock on microvm. The TSC's rate comes from CPUID where that knows it; else it
-//! is measured once against the local APIC's timer, whose rate is known, in at most 200 µs.
+//! is measured against the local APIC's timer, whose rate is known: at first for at most 200 µs, then
+//! once more over the whole time until the timer is needed for something else.
 
 use core::arch::x86_64::{__cpuid, _rdtsc};
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::apic::TIMER_HZ;
 
@@ -18,6 +19,10 @@ const PLAUSIBLE: core::ops::RangeInclusive<u64> = 100_000_000..=20_000_000_000;
 static START: AtomicU64 = AtomicU64::new(0);
 /// Nanoseconds for each cycle, times 2^32. Until it is known, as if the TSC ran at 1 GHz.
 static SCALE: AtomicU64 = AtomicU64::new(1 << 32);
+
+/// The TSC and the timer's ticks when the measurement began; 0 when there was none.
+static MEASURED_FROM: AtomicU64 = AtomicU64::new(0);
+static FIRST_TICKS: AtomicU32 = AtomicU32::new(0);
 
 /// Takes now as the start of time: early, so that the boot's own time counts.
 pub(super) fn init() {
@@ -52,8 +57,32 @@ pub(super) fn calibrate(start: impl FnOnce(), elapsed: impl Fn() -> u32) {
     } else {
         NS_PER_S
     };
-    let scale = (u128::from(NS_PER_S) << 32) / u128::from(hz);
-    SCALE.store(kiln_core::num::low64(scale), Ordering::Relaxed);
+    SCALE.store(scale_of(hz), Ordering::Relaxed);
+}
+
+fn scale_of(hz: u64) -> u64 {
+    kiln_core::num::low64((u128::from(NS_PER_S) << 32) / u128::from(hz))
+}
+
+/// Measures again over the time since [`calibrate`]; `elapsed` as there. With interrupts off, and
+/// before there is a second CPU.
+pub(super) fn refine(elapsed: impl Fn() -> u32) {
+    let from = MEASURED_FROM.load(Ordering::Relaxed);
+    let (ticks, to) = (elapsed(), cycles());
+    // Told, not measured; or the timer has run down since.
+    if from == 0 || ticks == u32::MAX {
+        return;
+    }
+    let ticks = ticks.wrapping_sub(FIRST_TICKS.load(Ordering::Relaxed));
+    let hz = rate(to.wrapping_sub(from), ticks);
+    if PLAUSIBLE.contains(&hz) {
+        let now = cycles_to_ns(to.wrapping_sub(START.load(Ordering::Relaxed)));
+        let scale = scale_of(hz);
+        // The clock goes on from where it is.
+        let since = kiln_core::num::low64((u128::from(now) << 32) / u128::from(scale));
+        START.store(to.wrapping_sub(since), Ordering::Relaxed);
+        SCALE.store(scale, Ordering::Relaxed);
+    }
 }
 
 /// The rate as CPUID tells it: leaf 0x15 (crystal clock), or the hypervisor's leaf 0x4000_0010.
@@ -82,11 +111,17 @@ fn told() -> Option<u64> {
 /// each time.
 fn measure(start: impl FnOnce(), elapsed: impl Fn() -> u32) -> u64 {
     start();
-    let (ticks, from) = (elapsed(), cycles());
+    let (first, from) = (elapsed(), cycles());
+    MEASURED_FROM.store(from, Ordering::Relaxed);
+    FIRST_TICKS.store(first, Ordering::Relaxed);
     while cycles() - from < MEASURED_CYCLES {
         core::hint::spin_loop();
     }
-    let (ticks, to) = (elapsed().saturating_sub(ticks), cycles());
-    let ticks = u64::from(ticks.max(1));
-    kiln_core::num::low64(u128::from(to - from) * u128::from(TIMER_HZ) / u128::from(ticks))
+    let (ticks, to) = (elapsed(), cycles());
+    rate(to - from, ticks.wrapping_sub(first))
+}
+
+/// The TSC's rate, when `cycles` go by in `ticks` of the APIC's timer.
+fn rate(cycles: u64, ticks: u32) -> u64 {
+    kiln_core::num::low64(u128::from(cycles) * u128::from(TIMER_HZ) / u128::from(ticks.max(1)))
 }
