@@ -154,7 +154,8 @@ fn new_task(
         signals,
         no_new_privileges: parent.has_no_new_privileges(),
         personality: parent.personality.load(core::sync::atomic::Ordering::Relaxed),
-        timer_slack: parent.timer_slack.load(core::sync::atomic::Ordering::Relaxed),
+        timer_slack: parent.timer_slack(),
+        policy: parent.policy(),
     };
     let child = Task::new(0, process, parts)?;
     if args.has(abi::CLONE_CHILD_CLEARTID) {
@@ -334,5 +335,38 @@ fn join_group(parent: &Task, child: &Arc<Task>) -> Result<(), Errno> {
     {
         thread.notify(NOTIFY_SIGNAL);
     }
+    Ok(())
+}
+
+/// unshare(2): gives the task files or directories of its own.
+///
+/// # Errors
+/// `EINVAL` for namespaces, and for memory or signals shared with other threads.
+pub(crate) fn unshare(task: &Arc<Task>, flags: u64) -> Result<(), Errno> {
+    let threads = u64::from(abi::CLONE_THREAD | abi::CLONE_SIGHAND | abi::CLONE_VM);
+    let own = u64::from(abi::CLONE_FS | abi::CLONE_FILES | abi::CLONE_SYSVSEM);
+    if flags & !(threads | own) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    if flags & threads != 0 && task.process().thread_count() > 1 {
+        return Err(Errno::EINVAL);
+    }
+    let files = if flags & u64::from(abi::CLONE_FILES) != 0 {
+        Some(task.files()?.fork()?)
+    } else {
+        None
+    };
+    let fs = if flags & u64::from(abi::CLONE_FS) != 0 {
+        Some(task.fs()?.fork()?)
+    } else {
+        None
+    };
+    let old = task.replace_shared(|shared| {
+        let old = shared.clone();
+        shared.files = files.or_else(|| shared.files.take());
+        shared.fs = fs.or_else(|| shared.fs.take());
+        old
+    });
+    drop(old);
     Ok(())
 }

@@ -350,6 +350,16 @@ fn change_word(addr: UserAddr, op: WakeOp) -> Option<u32> {
     }
 }
 
+/// set_robust_list(2).
+pub(crate) fn set_robust_list(task: &Task, head: u64) {
+    task.robust_list.store(head, Ordering::Relaxed);
+}
+
+/// get_robust_list(2).
+pub(crate) fn robust_list(task: &Task) -> u64 {
+    task.robust_list.load(Ordering::Relaxed)
+}
+
 /// Most entries of a robust list that are looked at (`ROBUST_LIST_LIMIT`).
 const ROBUST_LIMIT: usize = 2048;
 

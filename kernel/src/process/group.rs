@@ -201,6 +201,11 @@ impl Process {
             .ok()
     }
 
+    /// What the children it has waited for used.
+    pub(crate) fn children_usage(&self) -> Usage {
+        *self.children.lock()
+    }
+
     /// The table of what every signal does.
     pub(super) fn actions(&self) -> SharedActions {
         Arc::clone(&self.group.lock().actions)

@@ -29,6 +29,7 @@ pub(crate) mod exit;
 pub(crate) mod fault;
 pub(crate) mod futex;
 pub(crate) mod group;
+pub(crate) mod host;
 pub(crate) mod rseq;
 pub(crate) mod signal;
 pub(crate) mod start;

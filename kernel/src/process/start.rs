@@ -17,7 +17,9 @@ use super::exec::{self, Caller, Prepared};
 use super::group::Process;
 use super::signal::{kill_everyone, send};
 use super::table;
-use super::task::{Shared, Task, TaskParts, TaskSignals, boxed};
+use super::task::{
+    DEFAULT_TIMER_SLACK_NS, Policy, Shared, Task, TaskParts, TaskSignals, boxed,
+};
 use crate::arch::fpu::FpuState;
 use crate::arch::time::now_ns;
 use crate::arch::user::UserContext;
@@ -178,7 +180,8 @@ fn make_task(
         signals: TaskSignals::default(),
         no_new_privileges: false,
         personality: 0,
-        timer_slack: 50_000,
+        timer_slack: DEFAULT_TIMER_SLACK_NS,
+        policy: Policy::default(),
     };
     let task = Task::new(0, Arc::clone(&process), parts)?;
     let regs = UserContext::new(loaded.entry.raw(), loaded.stack.raw());

@@ -30,6 +30,7 @@ pub(crate) struct Task {
     pub(super) signals: SpinLock<TaskSignals>,
     /// Word to clear and wake when the task ends (`CLONE_CHILD_CLEARTID`, set_tid_address(2)).
     pub(super) clear_child_tid: AtomicU64,
+    policy: SpinLock<Policy>,
     /// Head of the list of robust futexes.
     pub(super) robust_list: AtomicU64,
     /// The task is to end although its process lives on: another thread runs exec.
@@ -129,6 +130,9 @@ impl Completion {
     }
 }
 
+/// What timers may be late by, unless a program says otherwise.
+pub(super) const DEFAULT_TIMER_SLACK_NS: u64 = 50_000;
+
 /// What a new task starts with.
 pub(super) struct TaskParts {
     pub(super) shared: Shared,
@@ -137,6 +141,16 @@ pub(super) struct TaskParts {
     pub(super) no_new_privileges: bool,
     pub(super) personality: u32,
     pub(super) timer_slack: u64,
+    pub(super) policy: Policy,
+}
+
+/// A scheduling policy as it was set. Only nice values have an effect.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(crate) struct Policy {
+    /// `SCHED_*`.
+    pub(crate) policy: u32,
+    /// 1 to 99 for those of real time, else 0.
+    pub(crate) priority: u32,
 }
 
 impl Task {
@@ -154,6 +168,7 @@ impl Task {
             creds: SpinLock::new(parts.creds),
             signals: SpinLock::new(parts.signals),
             clear_child_tid: AtomicU64::new(0),
+            policy: SpinLock::new(parts.policy),
             robust_list: AtomicU64::new(0),
             must_exit: AtomicBool::new(false),
             vfork: SpinLock::new(None),
@@ -252,6 +267,76 @@ impl Task {
         let old = core::mem::replace(&mut *self.creds.lock(), creds);
         drop(old);
         Ok(())
+    }
+
+    /// Changes its ids or capabilities. A program that does so can't be inspected by others of
+    /// its new user, and learns no more of its parent's death (`commit_creds`).
+    ///
+    /// # Errors
+    /// Those of `change`, and `ENOMEM`.
+    pub(crate) fn change_ids<R>(
+        &self,
+        change: impl FnOnce(&mut Credentials) -> Result<R, Errno>,
+    ) -> Result<R, Errno> {
+        let before = self.creds();
+        let result = self.change_creds(change)?;
+        let now = self.creds();
+        let effective = |creds: &Credentials| {
+            let (uids, gids) = (creds.uids, creds.gids);
+            (uids.effective, uids.fs, gids.effective, gids.fs)
+        };
+        if effective(&before) != effective(&now) {
+            self.process.dumpable.store(0, Ordering::Relaxed);
+            self.parent_death_signal.store(0, Ordering::Relaxed);
+        }
+        self.process.uid.store(now.uids.real, Ordering::Relaxed);
+        Ok(result)
+    }
+
+    /// The word to clear at its end; 0: none.
+    pub(crate) fn clear_child_tid(&self) -> u64 {
+        self.clear_child_tid.load(Ordering::Relaxed)
+    }
+
+    /// set_tid_address(2).
+    pub(crate) fn set_clear_child_tid(&self, word: u64) {
+        self.clear_child_tid.store(word, Ordering::Relaxed);
+    }
+
+    /// The signal it gets when its parent ends; 0: none.
+    pub(crate) fn parent_death_signal(&self) -> u32 {
+        self.parent_death_signal.load(Ordering::Relaxed)
+    }
+
+    /// Sets that signal.
+    pub(crate) fn set_parent_death_signal(&self, number: u32) {
+        self.parent_death_signal.store(number, Ordering::Relaxed);
+    }
+
+    /// How late a timer may be, in nanoseconds.
+    pub(crate) fn timer_slack(&self) -> u64 {
+        self.timer_slack.load(Ordering::Relaxed)
+    }
+
+    /// Sets that; 0 puts the default back.
+    pub(crate) fn set_timer_slack(&self, ns: u64) {
+        let ns = if ns == 0 { DEFAULT_TIMER_SLACK_NS } else { ns };
+        self.timer_slack.store(ns, Ordering::Relaxed);
+    }
+
+    /// Its execution domain's flags.
+    pub(crate) fn personality(&self) -> &AtomicU32 {
+        &self.personality
+    }
+
+    /// Its scheduling policy.
+    pub(crate) fn policy(&self) -> Policy {
+        *self.policy.lock()
+    }
+
+    /// Sets its scheduling policy.
+    pub(crate) fn set_policy(&self, policy: Policy) {
+        *self.policy.lock() = policy;
     }
 
     /// Its name (`comm`), NUL-padded.

@@ -17,8 +17,15 @@ use crate::arch::user::UserContext;
 use crate::process::Task;
 
 pub(crate) mod count;
+mod futex;
+mod identity;
+mod limits;
 mod mem;
+mod process;
+mod signal;
+mod system;
 mod thread;
+mod time;
 pub(crate) mod trace;
 
 pub(crate) use thread::main_loop;

@@ -1,0 +1,387 @@
+//! Limits, usage, priorities and scheduling policies.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
+
+use kiln_core::abi;
+use kiln_core::addr::UserAddr;
+use kiln_core::errno::Errno;
+use kiln_core::num::{low32, u64_of};
+use kiln_core::rlimit::Rlimit;
+use kiln_core::time::{NS_PER_MS, Timespec};
+
+use super::{Call, SysResult};
+use crate::process::exec::memory_limits;
+use crate::process::task::Policy;
+use crate::process::{Process, Task, table, timers, usage};
+use crate::sched;
+
+fn read_limit(call: &Call<'_>, at: UserAddr) -> Result<Rlimit, Errno> {
+    let [soft, hard]: [u64; 2] = call.task.space()?.read_val(at)?;
+    Ok(Rlimit { soft, hard })
+}
+
+fn write_limit(call: &Call<'_>, at: UserAddr, limit: Rlimit) -> Result<(), Errno> {
+    call.task.space()?.write_val(at, &[limit.soft, limit.hard])
+}
+
+/// Sets a limit of a task's process, and tells those who keep it.
+fn set_limit(call: &Call<'_>, target: &Arc<Task>, resource: u32, new: Rlimit) -> Result<(), Errno> {
+    let process = target.process();
+    let privileged = call.task.creds().has(abi::CAP_SYS_RESOURCE);
+    process.with_limits(|limits| limits.set(resource, new, privileged))?;
+    match resource {
+        abi::RLIMIT_STACK | abi::RLIMIT_AS | abi::RLIMIT_DATA | abi::RLIMIT_MEMLOCK => {
+            if let Ok(space) = target.space() {
+                space.set_limits(memory_limits(&process.limits(), &target.creds()));
+            }
+        }
+        abi::RLIMIT_CPU => timers::watch_cpu_limit(process)?,
+        _ => {}
+    }
+    Ok(())
+}
+
+pub(super) fn getrlimit(call: &mut Call<'_>, resource: u32, at: UserAddr) -> SysResult {
+    let limit = call.task.process().limits().get(resource).ok_or(Errno::EINVAL)?;
+    write_limit(call, at, limit)?;
+    Ok(0)
+}
+
+pub(super) fn setrlimit(call: &mut Call<'_>, resource: u32, at: UserAddr) -> SysResult {
+    let new = read_limit(call, at)?;
+    set_limit(call, call.task, resource, new)?;
+    Ok(0)
+}
+
+pub(super) fn prlimit64(
+    call: &mut Call<'_>,
+    pid: i32,
+    resource: u32,
+    new: UserAddr,
+    old: UserAddr,
+) -> SysResult {
+    let new = if new.is_null() { None } else { Some(read_limit(call, new)?) };
+    let target = table::task_or(call.task, pid)?;
+    if !may_limit(call.task, &target) {
+        return Err(Errno::EPERM);
+    }
+    let before = target.process().limits().get(resource).ok_or(Errno::EINVAL)?;
+    if let Some(new) = new {
+        set_limit(call, &target, resource, new)?;
+    }
+    if !old.is_null() {
+        write_limit(call, old, before)?;
+    }
+    Ok(0)
+}
+
+/// Whether a task may look at and set another's limits: the same user and group in every respect.
+fn may_limit(task: &Arc<Task>, target: &Arc<Task>) -> bool {
+    if Arc::ptr_eq(task.process(), target.process()) {
+        return true;
+    }
+    let (own, other) = (task.creds(), target.creds());
+    let (uids, gids) = (&other.uids, &other.gids);
+    let same = [uids.real, uids.effective, uids.saved].iter().all(|id| *id == own.uids.real)
+        && [gids.real, gids.effective, gids.saved].iter().all(|id| *id == own.gids.real);
+    same || own.has(abi::CAP_SYS_RESOURCE)
+}
+
+/// `RUSAGE_SELF`, `RUSAGE_CHILDREN`, `RUSAGE_THREAD` (linux/resource.h).
+const RUSAGE: [i32; 3] = [0, -1, 1];
+
+pub(super) fn getrusage(call: &mut Call<'_>, who: i32, at: UserAddr) -> SysResult {
+    let [own, children, thread] = RUSAGE;
+    if let Some(thread) = call.task.thread() {
+        thread.account_system(crate::arch::time::now_ns());
+    }
+    let process = call.task.process();
+    let usage = if who == own {
+        usage::of_process(process)
+    } else if who == children {
+        process.children_usage()
+    } else if who == thread {
+        let mut usage = usage::of_task(call.task);
+        usage.max_resident_kib = usage::of_process(process).max_resident_kib;
+        usage
+    } else {
+        return Err(Errno::EINVAL);
+    };
+    call.task.space()?.copy_out(at, &usage.encode())?;
+    Ok(0)
+}
+
+/// The tasks that getpriority and setpriority mean.
+fn targets(call: &Call<'_>, which: u32, who: i32) -> Result<Vec<Arc<Task>>, Errno> {
+    let mut tasks = Vec::new();
+    let processes: Vec<Arc<Process>> = match which {
+        abi::PRIO_PROCESS => {
+            tasks.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+            tasks.push(table::task_or(call.task, who)?);
+            return Ok(tasks);
+        }
+        abi::PRIO_PGRP => {
+            let group = match u32::try_from(who).map_err(|_| Errno::ESRCH)? {
+                0 => table::standing(call.task.pid()).ok_or(Errno::ESRCH)?.group,
+                group => group,
+            };
+            table::members(group)?
+        }
+        abi::PRIO_USER => {
+            let uid = if who == 0 { call.task.creds().uids.real } else { who.cast_unsigned() };
+            let of_user = |process: &Arc<Process>| {
+                process.first_task().is_some_and(|task| task.creds().uids.real == uid)
+            };
+            table::select(|_, process| of_user(process))?
+        }
+        _ => return Err(Errno::EINVAL),
+    };
+    for process in processes {
+        let threads = process.tasks()?;
+        tasks.try_reserve(threads.len()).map_err(|_| Errno::ENOMEM)?;
+        tasks.extend(threads);
+    }
+    if tasks.is_empty() { Err(Errno::ESRCH) } else { Ok(tasks) }
+}
+
+fn nice(task: &Task) -> i8 {
+    task.thread().map_or(0, |thread| thread.nice())
+}
+
+pub(super) fn getpriority(call: &mut Call<'_>, which: u32, who: i32) -> SysResult {
+    let tasks = targets(call, which, who)?;
+    let least = tasks.iter().map(|task| nice(task)).min().unwrap_or(0);
+    // Told as 40..=1, so that no nice value looks like an error.
+    Ok(u64::from((20 - i32::from(least)).unsigned_abs()))
+}
+
+pub(super) fn setpriority(call: &mut Call<'_>, which: u32, who: i32, value: i32) -> SysResult {
+    let value = i8::try_from(value.clamp(-20, 19)).unwrap_or(19);
+    let own = call.task.creds();
+    let mut result = Ok(0);
+    for task in targets(call, which, who)? {
+        let theirs = task.creds().uids;
+        let euid = own.uids.effective;
+        if euid != theirs.real && euid != theirs.effective && !own.has(abi::CAP_SYS_NICE) {
+            result = Err(Errno::EPERM);
+            continue;
+        }
+        if value < nice(&task) && !may_raise(call, value) {
+            result = Err(Errno::EACCES);
+            continue;
+        }
+        if let Some(thread) = task.thread() {
+            thread.set_nice(value);
+        }
+    }
+    result
+}
+
+/// Whether the caller may take this nice value, by `RLIMIT_NICE` or its capability.
+fn may_raise(call: &Call<'_>, value: i8) -> bool {
+    let allowed = call.task.process().limit(abi::RLIMIT_NICE);
+    let needed = u64::from((20 - i32::from(value)).unsigned_abs());
+    needed <= allowed || call.task.creds().has(abi::CAP_SYS_NICE)
+}
+
+pub(super) fn sched_yield(_: &mut Call<'_>) -> SysResult {
+    sched::yield_now();
+    Ok(0)
+}
+
+/// Bytes of a set of CPUs, in whole words, as there is one CPU.
+const CPU_SET: usize = 8;
+
+pub(super) fn sched_getaffinity(
+    call: &mut Call<'_>,
+    pid: i32,
+    size: usize,
+    at: UserAddr,
+) -> SysResult {
+    if size < CPU_SET || !size.is_multiple_of(CPU_SET) {
+        return Err(Errno::EINVAL);
+    }
+    table::task_or(call.task, pid)?;
+    call.task.space()?.write_val(at, &1u64)?;
+    Ok(u64_of(CPU_SET))
+}
+
+pub(super) fn sched_setaffinity(
+    call: &mut Call<'_>,
+    pid: i32,
+    size: usize,
+    at: UserAddr,
+) -> SysResult {
+    let mut first = [0];
+    if size > 0 {
+        call.task.space()?.copy_in(&mut first, at)?;
+    }
+    table::task_or(call.task, pid)?;
+    if first[0] & 1 == 0 {
+        return Err(Errno::EINVAL);
+    }
+    Ok(0)
+}
+
+pub(super) fn getcpu(
+    call: &mut Call<'_>,
+    cpu: UserAddr,
+    node: UserAddr,
+    _cache: UserAddr,
+) -> SysResult {
+    let space = call.task.space()?;
+    for place in [cpu, node] {
+        if !place.is_null() {
+            space.write_val(place, &0u32)?;
+        }
+    }
+    Ok(0)
+}
+
+/// The priorities that a policy knows: those of real time from 1 to 99, the others only 0.
+fn priorities(policy: u32) -> Result<core::ops::RangeInclusive<u32>, Errno> {
+    match policy {
+        abi::SCHED_FIFO | abi::SCHED_RR => Ok(1..=99),
+        abi::SCHED_NORMAL | abi::SCHED_BATCH | abi::SCHED_IDLE | abi::SCHED_DEADLINE => Ok(0..=0),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+pub(super) fn sched_get_priority_max(_: &mut Call<'_>, policy: u32) -> SysResult {
+    Ok(u64::from(*priorities(policy)?.end()))
+}
+
+pub(super) fn sched_get_priority_min(_: &mut Call<'_>, policy: u32) -> SysResult {
+    Ok(u64::from(*priorities(policy)?.start()))
+}
+
+fn target(call: &Call<'_>, pid: i32) -> Result<Arc<Task>, Errno> {
+    if pid < 0 {
+        return Err(Errno::EINVAL);
+    }
+    table::task_or(call.task, pid)
+}
+
+fn set_policy(call: &Call<'_>, pid: i32, policy: u32, priority: u32) -> SysResult {
+    let base = policy & !abi::SCHED_RESET_ON_FORK;
+    let realtime = matches!(base, abi::SCHED_FIFO | abi::SCHED_RR);
+    if base == abi::SCHED_DEADLINE || !priorities(base)?.contains(&priority) {
+        return Err(Errno::EINVAL);
+    }
+    let target = target(call, pid)?;
+    let allowed = u64::from(priority) <= call.task.process().limit(abi::RLIMIT_RTPRIO);
+    if realtime && !allowed && !call.task.creds().has(abi::CAP_SYS_NICE) {
+        return Err(Errno::EPERM);
+    }
+    target.set_policy(Policy { policy, priority });
+    Ok(0)
+}
+
+pub(super) fn sched_setscheduler(
+    call: &mut Call<'_>,
+    pid: i32,
+    policy: u32,
+    param: UserAddr,
+) -> SysResult {
+    let priority: u32 = call.task.space()?.read_val(param)?;
+    set_policy(call, pid, policy, priority)
+}
+
+pub(super) fn sched_getscheduler(call: &mut Call<'_>, pid: i32) -> SysResult {
+    Ok(target(call, pid)?.policy().policy.into())
+}
+
+pub(super) fn sched_setparam(call: &mut Call<'_>, pid: i32, param: UserAddr) -> SysResult {
+    let priority: u32 = call.task.space()?.read_val(param)?;
+    let policy = target(call, pid)?.policy().policy;
+    set_policy(call, pid, policy, priority)
+}
+
+pub(super) fn sched_getparam(call: &mut Call<'_>, pid: i32, param: UserAddr) -> SysResult {
+    let priority = target(call, pid)?.policy().priority;
+    call.task.space()?.write_val(param, &priority)?;
+    Ok(0)
+}
+
+pub(super) fn sched_rr_get_interval(call: &mut Call<'_>, pid: i32, at: UserAddr) -> SysResult {
+    let slice = match target(call, pid)?.policy().policy {
+        abi::SCHED_FIFO => 0,
+        abi::SCHED_RR => 100 * NS_PER_MS,
+        _ => kiln_core::runqueue::SLICE_NS,
+    };
+    call.task.space()?.copy_out(at, &Timespec::from_ns(slice).encode())?;
+    Ok(0)
+}
+
+/// Bytes of the first version of `struct sched_attr` (linux/sched/types.h).
+const ATTR_SIZE: u32 = 48;
+
+pub(super) fn sched_getattr(
+    call: &mut Call<'_>,
+    pid: i32,
+    at: UserAddr,
+    size: u32,
+    flags: u32,
+) -> SysResult {
+    if size < ATTR_SIZE || flags != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let target = target(call, pid)?;
+    let policy = target.policy();
+    let nice = i32::from(nice(&target)).cast_unsigned();
+    // size, policy, flags (two words), nice, priority
+    let words = [ATTR_SIZE, policy.policy, 0, 0, nice, policy.priority, 0, 0, 0, 0, 0, 0];
+    call.task.space()?.write_val(at, &words)?;
+    Ok(0)
+}
+
+pub(super) fn sched_setattr(
+    call: &mut Call<'_>,
+    pid: i32,
+    at: UserAddr,
+    flags: u32,
+) -> SysResult {
+    if flags != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let words: [u32; 6] = call.task.space()?.read_val(at)?;
+    let [size, policy, attr_flags, _, nice, priority] = words;
+    if size != 0 && size < ATTR_SIZE {
+        return Err(Errno::E2BIG);
+    }
+    if u64::from(attr_flags) > u64::from(abi::SCHED_FLAG_ALL) {
+        return Err(Errno::EINVAL);
+    }
+    let target = target(call, pid)?;
+    set_policy(call, pid, policy, priority)?;
+    if matches!(policy, abi::SCHED_NORMAL | abi::SCHED_BATCH) {
+        let value = i8::try_from(nice.cast_signed().clamp(-20, 19)).unwrap_or(19);
+        if value < self::nice(&target) && !may_raise(call, value) {
+            return Err(Errno::EPERM);
+        }
+        if let Some(thread) = target.thread() {
+            thread.set_nice(value);
+        }
+    }
+    Ok(0)
+}
+
+pub(super) fn ioprio_get(call: &mut Call<'_>, which: u32, who: i32) -> SysResult {
+    // One process only: that is what asks.
+    if which == 1 {
+        table::task_or(call.task, who)?;
+    }
+    Ok(0)
+}
+
+pub(super) fn personality(call: &mut Call<'_>, new: u64) -> SysResult {
+    let new = low32(new);
+    let old = if new == u32::MAX {
+        call.task.personality().load(Ordering::Relaxed)
+    } else {
+        call.task.personality().swap(new, Ordering::Relaxed)
+    };
+    Ok(old.into())
+}

@@ -1,0 +1,389 @@
+//! Processes: making, replacing, ending and waiting for them; their numbers, groups and sessions.
+
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
+
+use kiln_core::abi;
+use kiln_core::addr::UserAddr;
+use kiln_core::errno::Errno;
+use kiln_core::num::{low32, u64_of};
+use kiln_core::wait_status::WaitStatus;
+
+use super::{Call, SysResult};
+use crate::process::clone::{self, CloneArgs};
+use crate::process::exec::{self, ExecCall};
+use crate::process::wait::{self, Event, WAIT4_OPTIONS, WAITID_OPTIONS, Which};
+use crate::process::{exit, futex, rseq as rseqs, table};
+
+/// The signal's bits in clone's flags (`CSIGNAL`, linux/sched.h).
+const SIGNAL_BITS: u64 = 0xff;
+
+pub(super) fn fork(call: &mut Call<'_>) -> SysResult {
+    make(call, CloneArgs { exit_signal: abi::SIGCHLD, ..CloneArgs::default() })
+}
+
+pub(super) fn vfork(call: &mut Call<'_>) -> SysResult {
+    let args = CloneArgs {
+        flags: u64::from(abi::CLONE_VFORK | abi::CLONE_VM),
+        exit_signal: abi::SIGCHLD,
+        ..CloneArgs::default()
+    };
+    make(call, args)
+}
+
+pub(super) fn clone(
+    call: &mut Call<'_>,
+    flags: u64,
+    stack: u64,
+    parent_tid: UserAddr,
+    child_tid: UserAddr,
+    tls: u64,
+) -> SysResult {
+    let args = CloneArgs {
+        // The upper half doesn't count, and CLONE_DETACHED has meant nothing for long.
+        flags: u64::from(low32(flags & !SIGNAL_BITS) & !abi::CLONE_DETACHED),
+        exit_signal: low32(flags & SIGNAL_BITS),
+        stack,
+        tls,
+        parent_tid,
+        child_tid,
+    };
+    make(call, args)
+}
+
+fn make(call: &mut Call<'_>, args: CloneArgs) -> SysResult {
+    clone::clone(call.task, call.regs, &args, super::main_loop).map(u64::from)
+}
+
+/// `struct clone_args` in 64-bit words (linux/sched.h).
+const CLONE_WORDS: usize = 11;
+
+pub(super) fn clone3(call: &mut Call<'_>, at: UserAddr, size: usize) -> SysResult {
+    let known = CLONE_WORDS * 8;
+    if size > 4096 {
+        return Err(Errno::E2BIG);
+    }
+    if size < abi::CLONE_ARGS_SIZE_VER0 as usize {
+        return Err(Errno::EINVAL);
+    }
+    let space = call.task.space()?;
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(size.max(known)).map_err(|_| Errno::ENOMEM)?;
+    bytes.resize(size, 0);
+    space.copy_in(&mut bytes, at)?;
+    if bytes.iter().skip(known).any(|byte| *byte != 0) {
+        return Err(Errno::E2BIG);
+    }
+    bytes.resize(known, 0);
+    let mut words = [0u64; CLONE_WORDS];
+    for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(8)) {
+        *word = u64::from_le_bytes(bytes.try_into().unwrap_or_default());
+    }
+    make(call, clone3_args(&words)?)
+}
+
+fn clone3_args(words: &[u64; CLONE_WORDS]) -> Result<CloneArgs, Errno> {
+    let [flags, _pidfd, child_tid, parent_tid, signal, stack, stack_size, tls, set_tid, set_tids, _] =
+        *words;
+    let known = (1 << 34) - 1;
+    let wrong_flags = flags & (SIGNAL_BITS | u64::from(abi::CLONE_DETACHED)) != 0;
+    if wrong_flags || flags & !known != 0 || signal > u64::from(abi::NSIG) {
+        return Err(Errno::EINVAL);
+    }
+    let own_signal = flags & u64::from(abi::CLONE_THREAD | abi::CLONE_PARENT) != 0 && signal != 0;
+    if own_signal || (stack == 0) != (stack_size == 0) || (set_tid == 0) != (set_tids == 0) {
+        return Err(Errno::EINVAL);
+    }
+    if set_tids != 0 {
+        return Err(Errno::EPERM);
+    }
+    Ok(CloneArgs {
+        flags,
+        exit_signal: low32(signal),
+        stack: stack.wrapping_add(stack_size),
+        tls,
+        parent_tid: UserAddr::new(parent_tid),
+        child_tid: UserAddr::new(child_tid),
+    })
+}
+
+pub(super) fn execve(
+    call: &mut Call<'_>,
+    path: UserAddr,
+    argv: UserAddr,
+    envp: UserAddr,
+) -> SysResult {
+    let path = call.task.space()?.copy_path(path)?;
+    if path.is_empty() {
+        return Err(Errno::ENOENT);
+    }
+    let exec_call =
+        ExecCall { path, base: None, base_itself: false, follow: true, argv, envp };
+    exec::exec(call.task, call.regs, &exec_call)?;
+    Ok(0)
+}
+
+pub(super) fn execveat(
+    call: &mut Call<'_>,
+    dirfd: i32,
+    path: UserAddr,
+    argv: UserAddr,
+    envp: UserAddr,
+    flags: u32,
+) -> SysResult {
+    if flags & !(abi::AT_EMPTY_PATH | abi::AT_SYMLINK_NOFOLLOW) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let mut path = call.task.space()?.copy_path(path)?;
+    let base_itself = path.is_empty();
+    if base_itself && flags & abi::AT_EMPTY_PATH == 0 {
+        return Err(Errno::ENOENT);
+    }
+    let mut base = None;
+    if !path.starts_with(b"/") && dirfd != abi::AT_FDCWD {
+        base = Some(call.task.files()?.get_any(dirfd)?.path.clone());
+        let tail = if base_itself {
+            alloc::format!("/dev/fd/{dirfd}")
+        } else {
+            alloc::format!("/dev/fd/{dirfd}/")
+        };
+        let mut shown = tail.into_bytes();
+        shown.try_reserve(path.len()).map_err(|_| Errno::ENOMEM)?;
+        if base_itself {
+            path = shown;
+        } else {
+            // The name relative to the directory is looked up; the whole is what scripts get.
+            return exec_at(call, path, base, flags, argv, envp);
+        }
+    }
+    let follow = flags & abi::AT_SYMLINK_NOFOLLOW == 0;
+    let exec_call = ExecCall { path, base, base_itself, follow, argv, envp };
+    exec::exec(call.task, call.regs, &exec_call)?;
+    Ok(0)
+}
+
+fn exec_at(
+    call: &mut Call<'_>,
+    path: Vec<u8>,
+    base: Option<crate::fs::Path>,
+    flags: u32,
+    argv: UserAddr,
+    envp: UserAddr,
+) -> SysResult {
+    let follow = flags & abi::AT_SYMLINK_NOFOLLOW == 0;
+    let exec_call = ExecCall { path, base, base_itself: false, follow, argv, envp };
+    exec::exec(call.task, call.regs, &exec_call)?;
+    Ok(0)
+}
+
+pub(super) fn exit(call: &mut Call<'_>, code: i32) -> SysResult {
+    exit::end_thread(call.task, code);
+    Ok(0)
+}
+
+pub(super) fn exit_group(call: &mut Call<'_>, code: i32) -> SysResult {
+    exit::end_process(call.task, code);
+    Ok(0)
+}
+
+pub(super) fn wait4(
+    call: &mut Call<'_>,
+    pid: i32,
+    status: UserAddr,
+    options: u32,
+    usage: UserAddr,
+) -> SysResult {
+    if options & !WAIT4_OPTIONS != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let which = match pid {
+        i32::MIN => return Err(Errno::ESRCH),
+        -1 => Which::Any,
+        0 => Which::Group(own_group(call)?),
+        1.. => Which::Process(pid.unsigned_abs()),
+        _ => Which::Group(pid.unsigned_abs()),
+    };
+    let Some(event) = wait::wait(call.task, which, options | abi::WEXITED)? else {
+        return Ok(0);
+    };
+    let space = call.task.space()?;
+    if !status.is_null() {
+        space.write_val(status, &event.status.encode())?;
+    }
+    if !usage.is_null() {
+        space.copy_out(usage, &event.usage.encode())?;
+    }
+    Ok(event.pid.into())
+}
+
+fn own_group(call: &Call<'_>) -> Result<u32, Errno> {
+    let standing = table::standing(call.task.pid()).ok_or(Errno::ESRCH)?;
+    Ok(standing.group)
+}
+
+/// `P_PGID` (linux/wait.h).
+const P_PGID: u32 = 2;
+
+pub(super) fn waitid(
+    call: &mut Call<'_>,
+    kind: u32,
+    id: i32,
+    info: UserAddr,
+    options: u32,
+    usage: UserAddr,
+) -> SysResult {
+    let news = abi::WEXITED | abi::WSTOPPED | abi::WCONTINUED;
+    if options & !WAITID_OPTIONS != 0 || options & news == 0 {
+        return Err(Errno::EINVAL);
+    }
+    let which = match (kind, u32::try_from(id)) {
+        (abi::P_ALL, _) => Which::Any,
+        (abi::P_PID, Ok(pid @ 1..)) => Which::Process(pid),
+        (P_PGID, Ok(0)) => Which::Group(own_group(call)?),
+        (P_PGID, Ok(group)) => Which::Group(group),
+        (abi::P_PIDFD, _) => return Err(Errno::EBADF),
+        _ => return Err(Errno::EINVAL),
+    };
+    let event = wait::wait(call.task, which, options)?;
+    let space = call.task.space()?;
+    if let Some(event) = event.filter(|_| !usage.is_null()) {
+        space.copy_out(usage, &event.usage.encode())?;
+    }
+    if !info.is_null() {
+        // The fields that Linux writes, and no others: signo, errno, code; pid, uid, status.
+        let [head, tail] = event.map_or([[0; 3]; 2], |event| waitid_fields(&event));
+        space.write_val(info, &head)?;
+        space.write_val(info.checked_add(16).ok_or(Errno::EFAULT)?, &tail)?;
+    }
+    Ok(0)
+}
+
+fn waitid_fields(event: &Event) -> [[i32; 3]; 2] {
+    let (code, status) = event.status.code_and_status();
+    // Unlike SIGCHLD's story, a stop's or a continuation's status is the signal here too.
+    debug_assert!(status != 0 || matches!(event.status, WaitStatus::Ended(_)));
+    [
+        [abi::SIGCHLD.cast_signed(), 0, code],
+        [event.pid.cast_signed(), event.uid.cast_signed(), status],
+    ]
+}
+
+pub(super) fn getpid(call: &mut Call<'_>) -> SysResult {
+    Ok(call.task.pid().into())
+}
+
+pub(super) fn gettid(call: &mut Call<'_>) -> SysResult {
+    Ok(call.task.tid().into())
+}
+
+pub(super) fn getppid(call: &mut Call<'_>) -> SysResult {
+    let standing = table::standing(call.task.pid()).ok_or(Errno::ESRCH)?;
+    Ok(standing.parent.into())
+}
+
+pub(super) fn getpgrp(call: &mut Call<'_>) -> SysResult {
+    own_group(call).map(u64::from)
+}
+
+/// The process that getpgid and getsid ask for.
+fn standing_of(call: &Call<'_>, pid: i32) -> Result<kiln_core::proctree::Standing, Errno> {
+    let task = table::task_or(call.task, pid)?;
+    table::standing(task.pid()).ok_or(Errno::ESRCH)
+}
+
+pub(super) fn getpgid(call: &mut Call<'_>, pid: i32) -> SysResult {
+    standing_of(call, pid).map(|standing| standing.group.into())
+}
+
+pub(super) fn getsid(call: &mut Call<'_>, pid: i32) -> SysResult {
+    standing_of(call, pid).map(|standing| standing.session.into())
+}
+
+pub(super) fn setpgid(call: &mut Call<'_>, pid: i32, group: i32) -> SysResult {
+    table::set_group(call.task.pid(), pid, group)?;
+    Ok(0)
+}
+
+pub(super) fn setsid(call: &mut Call<'_>) -> SysResult {
+    table::start_session(call.task.pid())?;
+    Ok(call.task.pid().into())
+}
+
+pub(super) fn set_tid_address(call: &mut Call<'_>, word: u64) -> SysResult {
+    call.task.set_clear_child_tid(word);
+    Ok(call.task.tid().into())
+}
+
+/// Bytes of `struct robust_list_head`.
+const ROBUST_HEAD: usize = 24;
+
+pub(super) fn set_robust_list(call: &mut Call<'_>, head: u64, len: usize) -> SysResult {
+    if len != ROBUST_HEAD {
+        return Err(Errno::EINVAL);
+    }
+    futex::set_robust_list(call.task, head);
+    Ok(0)
+}
+
+pub(super) fn get_robust_list(
+    call: &mut Call<'_>,
+    tid: i32,
+    head: UserAddr,
+    len: UserAddr,
+) -> SysResult {
+    let task = table::task_or(call.task, tid)?;
+    let space = call.task.space()?;
+    space.write_val(len, &u64_of(ROBUST_HEAD))?;
+    space.write_val(head, &futex::robust_list(&task))?;
+    Ok(0)
+}
+
+pub(super) fn rseq(
+    call: &mut Call<'_>,
+    addr: UserAddr,
+    len: u32,
+    flags: u32,
+    signature: u32,
+) -> SysResult {
+    rseqs::register(call.task, addr, len, flags, signature)?;
+    Ok(0)
+}
+
+pub(super) fn unshare(call: &mut Call<'_>, flags: u64) -> SysResult {
+    clone::unshare(call.task, flags)?;
+    Ok(0)
+}
+
+/// `membarrier` commands that are there to be had; on one CPU each is done by being asked for.
+const BARRIERS: u32 = 0x1ff;
+/// Those that register for another one, which has half their value.
+const REGISTRATIONS: u32 = 4 | 16 | 64 | 256;
+/// Those that must have been registered for.
+const REGISTERED: u32 = 8 | 32 | 128;
+
+pub(super) fn membarrier(
+    call: &mut Call<'_>,
+    command: u32,
+    flags: u32,
+    _cpu: i32,
+) -> SysResult {
+    let takes_cpu = command == 128 && flags == 1;
+    if flags != 0 && !takes_cpu {
+        return Err(Errno::EINVAL);
+    }
+    if command == 0 {
+        return Ok(BARRIERS.into());
+    }
+    if !command.is_power_of_two() || command & BARRIERS == 0 {
+        return Err(Errno::EINVAL);
+    }
+    let registered = &call.task.process().membarrier;
+    if command & REGISTRATIONS != 0 {
+        registered.fetch_or(u64::from(command), Ordering::Relaxed);
+    } else if command & REGISTERED != 0
+        && registered.load(Ordering::Relaxed) & u64::from(command << 1) == 0
+    {
+        return Err(Errno::EPERM);
+    }
+    Ok(0)
+}

@@ -1,0 +1,313 @@
+//! The machine as programs see it, and prctl(2), which fits nowhere.
+
+use core::sync::atomic::Ordering;
+
+use kiln_core::abi::{self, prctl as ctl};
+use kiln_core::addr::{TASK_SIZE, UserAddr};
+use kiln_core::errno::Errno;
+use kiln_core::num::{low8, low32, u64_of, usize_of};
+use kiln_core::signal::Signal;
+use kiln_core::time::NS_PER_SEC;
+
+use super::{Call, SysResult};
+use crate::arch::time::now_ns;
+use crate::drivers::random;
+use crate::mm::frame;
+use crate::process::{host, table};
+
+pub(super) fn uname(call: &mut Call<'_>, at: UserAddr) -> SysResult {
+    call.task.space()?.copy_out(at, &host::encode())?;
+    Ok(0)
+}
+
+/// A name that a privileged program sets.
+fn read_name(call: &Call<'_>, at: UserAddr, len: i32) -> Result<([u8; 64], usize), Errno> {
+    if !call.task.creds().has(abi::CAP_SYS_ADMIN) {
+        return Err(Errno::EPERM);
+    }
+    let len = usize::try_from(len).ok().filter(|len| *len <= host::NAME_MAX);
+    let len = len.ok_or(Errno::EINVAL)?;
+    let mut name = [0; host::NAME_MAX];
+    call.task.space()?.copy_in(name.get_mut(..len).unwrap_or_default(), at)?;
+    Ok((name, len))
+}
+
+pub(super) fn sethostname(call: &mut Call<'_>, at: UserAddr, len: i32) -> SysResult {
+    let (name, len) = read_name(call, at, len)?;
+    host::set_host_name(name.get(..len).unwrap_or_default())?;
+    Ok(0)
+}
+
+pub(super) fn setdomainname(call: &mut Call<'_>, at: UserAddr, len: i32) -> SysResult {
+    let (name, len) = read_name(call, at, len)?;
+    host::set_domain_name(name.get(..len).unwrap_or_default())?;
+    Ok(0)
+}
+
+pub(super) fn sysinfo(call: &mut Call<'_>, at: UserAddr) -> SysResult {
+    let memory = frame::stats();
+    let (threads, _) = table::counts();
+    let bytes = |frames: usize| u64_of(frames) * 4096;
+    // uptime, loads, total, free, shared, buffers, swap total and free, threads, high total and
+    // free, unit
+    let words = [
+        now_ns() / NS_PER_SEC,
+        0,
+        0,
+        0,
+        bytes(memory.total),
+        bytes(memory.free),
+        0,
+        0,
+        0,
+        0,
+        u64_of(threads),
+        0,
+        0,
+        1,
+    ];
+    call.task.space()?.write_val(at, &words)?;
+    Ok(0)
+}
+
+/// Random bytes are made in pieces of this many.
+const RANDOM_PIECE: usize = 256;
+/// `GRND_NONBLOCK`, `GRND_RANDOM`, `GRND_INSECURE` (linux/random.h).
+const GRND: [u32; 3] = [1, 2, 4];
+
+pub(super) fn getrandom(call: &mut Call<'_>, at: UserAddr, len: usize, flags: u32) -> SysResult {
+    let [nonblock, random, insecure] = GRND;
+    if flags & !(nonblock | random | insecure) != 0
+        || flags & (random | insecure) == random | insecure
+    {
+        return Err(Errno::EINVAL);
+    }
+    let space = call.task.space()?;
+    let len = len.min(i32::MAX.unsigned_abs() as usize);
+    let mut done = 0;
+    let mut piece = [0; RANDOM_PIECE];
+    while done < len {
+        let part = piece.get_mut(..(len - done).min(RANDOM_PIECE)).unwrap_or_default();
+        random::fill(part);
+        let to = at.checked_add(u64_of(done)).ok_or(Errno::EFAULT)?;
+        let copied = space.copy_out_some(to, part);
+        done += copied;
+        if copied < part.len() {
+            break;
+        }
+        crate::sched::resched();
+        if call.task.has_work() && done >= 4096 {
+            break;
+        }
+    }
+    if done == 0 && len > 0 { Err(Errno::EFAULT) } else { Ok(u64_of(done)) }
+}
+
+/// `ARCH_SET_GS` and its kin (asm/prctl.h).
+const ARCH: [u32; 4] = [0x1001, 0x1002, 0x1003, 0x1004];
+
+pub(super) fn arch_prctl(call: &mut Call<'_>, code: u32, addr: u64) -> SysResult {
+    let [set_gs, set_fs, get_fs, get_gs] = ARCH;
+    let at = UserAddr::new(addr);
+    if code == set_gs || code == set_fs {
+        if addr >= TASK_SIZE {
+            return Err(Errno::EPERM);
+        }
+        if code == set_fs {
+            call.regs.fs_base = addr;
+        } else {
+            call.regs.gs_base = addr;
+        }
+    } else if code == get_fs {
+        call.task.space()?.write_val(at, &call.regs.fs_base)?;
+    } else if code == get_gs {
+        call.task.space()?.write_val(at, &call.regs.gs_base)?;
+    } else {
+        return Err(Errno::EINVAL);
+    }
+    Ok(0)
+}
+
+pub(super) fn prctl(
+    call: &mut Call<'_>,
+    option: u32,
+    second: u64,
+    third: u64,
+    fourth: u64,
+    fifth: u64,
+) -> SysResult {
+    let task = call.task;
+    let none_after = third | fourth | fifth == 0;
+    let at = UserAddr::new(second);
+    match option {
+        ctl::PR_SET_NAME | ctl::PR_GET_NAME => name(call, option, at),
+        ctl::PR_SET_PDEATHSIG => {
+            let number = low32(second);
+            if second > u64::from(abi::NSIG) || (number != 0 && Signal::new(number).is_none()) {
+                return Err(Errno::EINVAL);
+            }
+            task.set_parent_death_signal(number);
+            Ok(0)
+        }
+        ctl::PR_GET_PDEATHSIG => {
+            task.space()?.write_val(at, &task.parent_death_signal())?;
+            Ok(0)
+        }
+        ctl::PR_GET_DUMPABLE => Ok(task.process().dumpable.load(Ordering::Relaxed).into()),
+        ctl::PR_SET_DUMPABLE if second <= 1 => {
+            task.process().dumpable.store(low8(second), Ordering::Relaxed);
+            Ok(0)
+        }
+        ctl::PR_SET_CHILD_SUBREAPER => {
+            task.process().is_subreaper.store(second != 0, Ordering::Relaxed);
+            Ok(0)
+        }
+        ctl::PR_GET_CHILD_SUBREAPER => {
+            let is = task.process().is_subreaper.load(Ordering::Relaxed);
+            task.space()?.write_val(at, &u32::from(is))?;
+            Ok(0)
+        }
+        ctl::PR_SET_NO_NEW_PRIVS if second == 1 && none_after => {
+            task.set_no_new_privileges();
+            Ok(0)
+        }
+        ctl::PR_GET_NO_NEW_PRIVS if second == 0 && none_after => {
+            Ok(task.has_no_new_privileges().into())
+        }
+        ctl::PR_SET_TIMERSLACK => {
+            task.set_timer_slack(second);
+            Ok(0)
+        }
+        ctl::PR_GET_TIMERSLACK => Ok(task.timer_slack()),
+        ctl::PR_GET_TID_ADDRESS => {
+            task.space()?.write_val(at, &task.clear_child_tid())?;
+            Ok(0)
+        }
+        ctl::PR_GET_SECCOMP => Ok(0),
+        ctl::PR_SET_THP_DISABLE | ctl::PR_GET_THP_DISABLE if none_after => Ok(0),
+        ctl::PR_SET_PTRACER => Ok(0),
+        ctl::PR_SET_TSC if second == u64::from(ctl::PR_TSC_ENABLE) => Ok(0),
+        ctl::PR_GET_TSC => {
+            task.space()?.write_val(at, &ctl::PR_TSC_ENABLE)?;
+            Ok(0)
+        }
+        ctl::PR_MCE_KILL | ctl::PR_MCE_KILL_GET if none_after => {
+            Ok(ctl::PR_MCE_KILL_DEFAULT.into())
+        }
+        _ => capability_control(call, option, second, third),
+    }
+}
+
+fn name(call: &Call<'_>, option: u32, at: UserAddr) -> SysResult {
+    let space = call.task.space()?;
+    let thread = call.task.thread().ok_or(Errno::ESRCH)?;
+    if option == ctl::PR_GET_NAME {
+        space.copy_out(at, &thread.name())?;
+        return Ok(0);
+    }
+    let mut name = [0; 15];
+    let copied = space.copy_in_some(&mut name, at);
+    let copied = name.get(..copied).unwrap_or_default();
+    let end = copied.iter().position(|byte| *byte == 0);
+    if end.is_none() && copied.len() < name.len() {
+        return Err(Errno::EFAULT);
+    }
+    thread.set_name(copied.get(..end.unwrap_or(copied.len())).unwrap_or_default());
+    Ok(0)
+}
+
+/// The part of prctl(2) that is about capabilities.
+fn capability_control(call: &Call<'_>, option: u32, second: u64, third: u64) -> SysResult {
+    let task = call.task;
+    let creds = task.creds();
+    let cap = u32::try_from(second).unwrap_or(u32::MAX);
+    match option {
+        ctl::PR_CAPBSET_READ if cap <= abi::CAP_LAST_CAP => {
+            Ok(creds.caps.bounding.contains(cap).into())
+        }
+        ctl::PR_CAPBSET_DROP => task.change_creds(|creds| creds.drop_bounding(cap)).map(|()| 0),
+        ctl::PR_GET_KEEPCAPS => Ok(creds.keeps_caps().into()),
+        ctl::PR_SET_KEEPCAPS if second <= 1 => {
+            task.change_creds(|creds| creds.set_keep_caps(second == 1)).map(|()| 0)
+        }
+        ctl::PR_GET_SECUREBITS => Ok(creds.securebits.into()),
+        ctl::PR_SET_SECUREBITS => {
+            task.change_creds(|creds| creds.set_securebits(low32(second))).map(|()| 0)
+        }
+        ctl::PR_CAP_AMBIENT => ambient(call, low32(second), third),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+fn ambient(call: &Call<'_>, what: u32, cap: u64) -> SysResult {
+    let cap = u32::try_from(cap).ok().filter(|cap| *cap <= abi::CAP_LAST_CAP);
+    match (what, cap) {
+        (ctl::PR_CAP_AMBIENT_CLEAR_ALL, Some(0)) => {
+            call.task.change_creds(|creds| {
+                creds.caps.ambient = kiln_core::cred::CapSet::EMPTY;
+                Ok(0)
+            })
+        }
+        (ctl::PR_CAP_AMBIENT_IS_SET, Some(cap)) => {
+            Ok(call.task.creds().caps.ambient.contains(cap).into())
+        }
+        (ctl::PR_CAP_AMBIENT_RAISE, Some(cap)) => {
+            call.task.change_creds(|creds| creds.raise_ambient(cap)).map(|()| 0)
+        }
+        (ctl::PR_CAP_AMBIENT_LOWER, Some(cap)) => call.task.change_creds(|creds| {
+            creds.caps.ambient = creds.caps.ambient.without(cap);
+            Ok(0)
+        }),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// syslog(2): there is no log that a program could read; its size is 0.
+pub(super) fn syslog(call: &mut Call<'_>, action: u32, _: UserAddr, _: i32) -> SysResult {
+    // Reading all and the buffer's size are anybody's.
+    if !matches!(action, 3 | 10) && !call.task.creds().has(abi::CAP_SYSLOG) {
+        return Err(Errno::EPERM);
+    }
+    if action > 10 { Err(Errno::EINVAL) } else { Ok(0) }
+}
+
+/// Only the kernel reaches the machine's ports: that is how the job's status can't be forged.
+pub(super) fn iopl(_: &mut Call<'_>, level: u32) -> SysResult {
+    if level > 3 { Err(Errno::EINVAL) } else { Err(Errno::EPERM) }
+}
+
+/// As [`iopl`].
+pub(super) fn ioperm(_: &mut Call<'_>, _from: u64, _count: u64, _on: i32) -> SysResult {
+    Err(Errno::EPERM)
+}
+
+/// The machine ends with the job, not before.
+pub(super) fn reboot(
+    _: &mut Call<'_>,
+    _magic: u32,
+    _magic2: u32,
+    _command: u32,
+    _arg: UserAddr,
+) -> SysResult {
+    Err(Errno::EPERM)
+}
+
+/// get_mempolicy(2): one node, the default policy.
+pub(super) fn get_mempolicy(
+    call: &mut Call<'_>,
+    mode: UserAddr,
+    nodes: UserAddr,
+    bits: u64,
+    _addr: UserAddr,
+    _flags: u64,
+) -> SysResult {
+    let space = call.task.space()?;
+    if !mode.is_null() {
+        space.write_val(mode, &0u32)?;
+    }
+    if !nodes.is_null() {
+        let bytes = usize_of(bits.div_ceil(64).min(16) * 8);
+        space.zero_out(nodes, bytes)?;
+    }
+    Ok(0)
+}

@@ -1,0 +1,431 @@
+//! Clocks, sleeping, and timers.
+
+use alloc::sync::Arc;
+
+use kiln_core::abi;
+use kiln_core::addr::UserAddr;
+use kiln_core::errno::Errno;
+use kiln_core::num::low32;
+use kiln_core::signal::Signal;
+use kiln_core::time::{NS_PER_MS, NS_PER_SEC, NS_PER_US, Timespec, Timeval, USER_HZ, ticks};
+
+use super::{Call, SysResult};
+use crate::arch::time::now_ns;
+use crate::fs::clock;
+use crate::process::timers::{self, Clock, Notice, Setting};
+use crate::process::{Process, Restart, Task, table, usage};
+use crate::sched::{Mode, sleep_until};
+
+/// What the coarse clocks move by: Linux's tick at 250 Hz.
+const COARSE_NS: u64 = 4 * NS_PER_MS;
+/// Sleeps end at the latest after this long, which is never.
+const NEVER: u64 = u64::MAX / 2;
+
+/// Reads a timespec of the program's.
+pub(super) fn read_timespec(call: &Call<'_>, at: UserAddr) -> Result<Timespec, Errno> {
+    Ok(Timespec::decode(&call.task.space()?.read_val(at)?))
+}
+
+fn write_timespec(call: &Call<'_>, at: UserAddr, ns: u64) -> Result<(), Errno> {
+    call.task.space()?.copy_out(at, &Timespec::from_ns(ns).encode())
+}
+
+/// A point in time by which something is to happen, so many nanoseconds from now.
+pub(super) fn relative_deadline(ns: u64) -> u64 {
+    now_ns().saturating_add(ns).min(NEVER)
+}
+
+/// The point in time when a clock shows `ns`: of the wall clock, or since boot.
+pub(super) fn absolute_deadline(ns: u64, wall: bool) -> u64 {
+    let base = if wall { clock::boot_time() } else { 0 };
+    ns.saturating_sub(base).min(NEVER)
+}
+
+/// Whether the clock is of the time of day.
+fn is_wall(id: u32) -> bool {
+    matches!(
+        id,
+        abi::CLOCK_REALTIME
+            | abi::CLOCK_REALTIME_COARSE
+            | abi::CLOCK_REALTIME_ALARM
+            | abi::CLOCK_TAI
+    )
+}
+
+/// A clock of processor time by its negative number: `!pid << 3 | thread << 2 | kind`.
+fn cpu_clock(task: &Arc<Task>, id: i32) -> Result<u64, Errno> {
+    let pid = !(id >> 3);
+    let (is_thread, kind) = (id & 4 != 0, id & 3);
+    if kind == 3 {
+        return Err(Errno::EINVAL);
+    }
+    let target = table::task_or(task, pid).map_err(|_| Errno::EINVAL)?;
+    if is_thread && !Arc::ptr_eq(target.process(), task.process()) {
+        return Err(Errno::EINVAL);
+    }
+    let used = if is_thread {
+        usage::of_task(&target)
+    } else {
+        usage::of_process(target.process())
+    };
+    // Kinds: profiling (both), virtual (user), scheduler (both).
+    Ok(if kind == 1 { used.user_ns } else { used.total_ns() })
+}
+
+/// What a clock shows, in nanoseconds.
+fn read_clock(task: &Arc<Task>, id: i32) -> Result<u64, Errno> {
+    let Ok(number) = u32::try_from(id) else {
+        return cpu_clock(task, id);
+    };
+    let now = now_ns();
+    Ok(match number {
+        abi::CLOCK_REALTIME | abi::CLOCK_TAI | abi::CLOCK_REALTIME_ALARM => {
+            clock::boot_time() + now
+        }
+        abi::CLOCK_REALTIME_COARSE => {
+            let wall = clock::boot_time() + now;
+            wall - wall % COARSE_NS
+        }
+        abi::CLOCK_MONOTONIC
+        | abi::CLOCK_MONOTONIC_RAW
+        | abi::CLOCK_BOOTTIME
+        | abi::CLOCK_BOOTTIME_ALARM => now,
+        abi::CLOCK_MONOTONIC_COARSE => now - now % COARSE_NS,
+        abi::CLOCK_PROCESS_CPUTIME_ID => {
+            settle(task);
+            usage::cpu_ns(task.process())
+        }
+        abi::CLOCK_THREAD_CPUTIME_ID => {
+            settle(task);
+            usage::of_task(task).total_ns()
+        }
+        _ => return Err(Errno::EINVAL),
+    })
+}
+
+/// Counts the running thread's time up to now.
+fn settle(task: &Arc<Task>) {
+    if let Some(thread) = task.thread() {
+        thread.account_system(now_ns());
+    }
+}
+
+pub(super) fn clock_gettime(call: &mut Call<'_>, id: i32, at: UserAddr) -> SysResult {
+    let now = read_clock(call.task, id)?;
+    write_timespec(call, at, now)?;
+    Ok(0)
+}
+
+pub(super) fn clock_getres(call: &mut Call<'_>, id: i32, at: UserAddr) -> SysResult {
+    read_clock(call.task, id)?;
+    let coarse = [abi::CLOCK_REALTIME_COARSE, abi::CLOCK_MONOTONIC_COARSE];
+    let resolution = match u32::try_from(id) {
+        Ok(id) if coarse.contains(&id) => COARSE_NS,
+        _ => 1,
+    };
+    if !at.is_null() {
+        write_timespec(call, at, resolution)?;
+    }
+    Ok(0)
+}
+
+fn set_wall(call: &Call<'_>, ns: u64) -> SysResult {
+    if !call.task.creds().has(abi::CAP_SYS_TIME) {
+        return Err(Errno::EPERM);
+    }
+    let boot = ns.checked_sub(now_ns()).ok_or(Errno::EINVAL)?;
+    clock::set_boot_time(boot);
+    Ok(0)
+}
+
+pub(super) fn clock_settime(call: &mut Call<'_>, id: i32, at: UserAddr) -> SysResult {
+    if id != abi::CLOCK_REALTIME.cast_signed() {
+        return Err(Errno::EINVAL);
+    }
+    let ns = read_timespec(call, at)?.to_ns()?;
+    set_wall(call, ns)
+}
+
+pub(super) fn gettimeofday(call: &mut Call<'_>, at: UserAddr, zone: UserAddr) -> SysResult {
+    let space = call.task.space()?;
+    if !at.is_null() {
+        let now = Timeval::from_ns(clock::boot_time() + now_ns());
+        space.copy_out(at, &now.encode())?;
+    }
+    if !zone.is_null() {
+        space.write_val(zone, &0u64)?;
+    }
+    Ok(0)
+}
+
+pub(super) fn settimeofday(call: &mut Call<'_>, at: UserAddr, _zone: UserAddr) -> SysResult {
+    if at.is_null() {
+        return Ok(0);
+    }
+    let time = Timeval::decode(&call.task.space()?.read_val(at)?);
+    set_wall(call, time.to_ns()?)
+}
+
+pub(super) fn time(call: &mut Call<'_>, at: UserAddr) -> SysResult {
+    let seconds = (clock::boot_time() + now_ns()) / NS_PER_SEC;
+    if !at.is_null() {
+        call.task.space()?.write_val(at, &seconds)?;
+    }
+    Ok(seconds)
+}
+
+pub(super) fn times(call: &mut Call<'_>, at: UserAddr) -> SysResult {
+    if !at.is_null() {
+        settle(call.task);
+        let process = call.task.process();
+        let own = usage::of_process(process);
+        let children = process.children_usage();
+        let words = [own.user_ns, own.system_ns, children.user_ns, children.system_ns].map(ticks);
+        call.task.space()?.write_val(at, &words)?;
+    }
+    Ok(now_ns() / (NS_PER_SEC / USER_HZ))
+}
+
+pub(super) fn nanosleep(call: &mut Call<'_>, wanted: UserAddr, left: UserAddr) -> SysResult {
+    let ns = read_timespec(call, wanted)?.to_ns()?;
+    let clock = abi::CLOCK_MONOTONIC.cast_signed();
+    sleep(call.task, clock, relative_deadline(ns), left)
+}
+
+pub(super) fn clock_nanosleep(
+    call: &mut Call<'_>,
+    id: i32,
+    flags: u32,
+    wanted: UserAddr,
+    left: UserAddr,
+) -> SysResult {
+    match u32::try_from(id) {
+        Ok(abi::CLOCK_THREAD_CPUTIME_ID) => return Err(Errno::EINVAL),
+        Ok(
+            abi::CLOCK_MONOTONIC_RAW | abi::CLOCK_REALTIME_COARSE | abi::CLOCK_MONOTONIC_COARSE,
+        ) => return Err(Errno::EOPNOTSUPP),
+        _ => {}
+    }
+    read_clock(call.task, id)?;
+    let ns = read_timespec(call, wanted)?.to_ns()?;
+    let id = u32::try_from(id).map_err(|_| Errno::EOPNOTSUPP)?;
+    let absolute = flags & abi::TIMER_ABSTIME != 0;
+    if id == abi::CLOCK_PROCESS_CPUTIME_ID {
+        return sleep_cpu(call.task, ns, absolute);
+    }
+    if !absolute {
+        return sleep(call.task, id.cast_signed(), relative_deadline(ns), left);
+    }
+    let deadline = absolute_deadline(ns, is_wall(id));
+    match sleep_until(Mode::Interruptible, Some(deadline)) {
+        Ok(()) => Ok(0),
+        Err(_) => Err(Errno::ERESTARTNOHAND),
+    }
+}
+
+/// Sleeps for a time; when interrupted, says what is left and how to go on.
+fn sleep(task: &Arc<Task>, clock: i32, deadline: u64, remaining: UserAddr) -> SysResult {
+    if sleep_until(Mode::Interruptible, Some(deadline)).is_ok() {
+        return Ok(0);
+    }
+    let left = deadline.saturating_sub(now_ns());
+    if left == 0 {
+        return Ok(0);
+    }
+    if !remaining.is_null() {
+        let left = Timespec::from_ns(left);
+        task.space()?.copy_out(remaining, &left.encode())?;
+    }
+    task.set_restart(Restart::Nanosleep { clock, deadline, remaining });
+    Err(Errno::ERESTART_RESTARTBLOCK)
+}
+
+/// Sleeps until the process has used so much processor time. It can't run faster than real time.
+fn sleep_cpu(task: &Arc<Task>, ns: u64, absolute: bool) -> SysResult {
+    settle(task);
+    let start = if absolute { 0 } else { usage::cpu_ns(task.process()) };
+    let target = start.saturating_add(ns);
+    loop {
+        let left = target.saturating_sub(usage::cpu_ns(task.process()));
+        if left == 0 {
+            return Ok(0);
+        }
+        if sleep_until(Mode::Interruptible, Some(relative_deadline(left))).is_err() {
+            return Err(Errno::ERESTARTNOHAND);
+        }
+    }
+}
+
+pub(super) fn restart_syscall(call: &mut Call<'_>) -> SysResult {
+    match call.task.take_restart() {
+        Restart::None => Err(Errno::EINTR),
+        Restart::Nanosleep { clock, deadline, remaining } => {
+            sleep(call.task, clock, deadline, remaining)
+        }
+        restart @ Restart::Futex { .. } => super::futex::resume(call.task, restart),
+        Restart::Poll { .. } => Err(Errno::EINTR),
+    }
+}
+
+/// An interval timer's setting in timevals: period first.
+fn read_setting(call: &Call<'_>, at: UserAddr) -> Result<Setting, Errno> {
+    let space = call.task.space()?;
+    let period = Timeval::decode(&space.read_val(at)?);
+    let left = Timeval::decode(&space.read_val(at.checked_add(16).ok_or(Errno::EFAULT)?)?);
+    Ok(Setting { left: left.to_ns()?, period: period.to_ns()? })
+}
+
+fn write_setting(call: &Call<'_>, at: UserAddr, setting: Setting) -> Result<(), Errno> {
+    let space = call.task.space()?;
+    // What is left is never told as nothing.
+    let left = if setting.left == 0 { 0 } else { setting.left.max(NS_PER_US) };
+    space.copy_out(at, &Timeval::from_ns(setting.period).encode())?;
+    let behind = at.checked_add(16).ok_or(Errno::EFAULT)?;
+    space.copy_out(behind, &Timeval::from_ns(left).encode())
+}
+
+pub(super) fn getitimer(call: &mut Call<'_>, which: u32, at: UserAddr) -> SysResult {
+    let setting = timers::get_interval(call.task.process(), which)?;
+    write_setting(call, at, setting)?;
+    Ok(0)
+}
+
+pub(super) fn setitimer(
+    call: &mut Call<'_>,
+    which: u32,
+    new: UserAddr,
+    old: UserAddr,
+) -> SysResult {
+    // A null pointer stops the timer (Linux says so with a warning).
+    let setting = if new.is_null() {
+        Setting::default()
+    } else {
+        read_setting(call, new)?
+    };
+    settle(call.task);
+    let before = timers::set_interval(call.task.process(), which, setting)?;
+    if !old.is_null() {
+        write_setting(call, old, before)?;
+    }
+    Ok(0)
+}
+
+pub(super) fn alarm(call: &mut Call<'_>, seconds: u32) -> SysResult {
+    let new = Setting { left: u64::from(seconds) * NS_PER_SEC, period: 0 };
+    let old = timers::set_interval(call.task.process(), abi::ITIMER_REAL, new)?;
+    // Rounded to seconds, but never to none when there is some.
+    let rest = old.left % NS_PER_SEC;
+    let whole = old.left / NS_PER_SEC;
+    let up = (whole == 0 && rest > 0) || rest >= NS_PER_SEC / 2;
+    Ok(whole + u64::from(up))
+}
+
+/// `struct sigevent`: value, signal, kind, thread.
+fn read_event(call: &Call<'_>, at: UserAddr) -> Result<(u64, i32, u32, i32), Errno> {
+    let [value, kinds, thread]: [u64; 3] = call.task.space()?.read_val(at)?;
+    Ok((
+        value,
+        low32(kinds).cast_signed(),
+        kiln_core::num::high32(kinds),
+        low32(thread).cast_signed(),
+    ))
+}
+
+/// What timer_create's event asks for, and for which thread.
+fn notice(call: &Call<'_>, event: UserAddr) -> Result<(Notice, Option<Arc<Task>>), Errno> {
+    if event.is_null() {
+        return Ok((Notice { signal: Some(Signal::ALRM), value: None }, None));
+    }
+    let (value, signal, kind, tid) = read_event(call, event)?;
+    let valid = u32::try_from(signal).ok().and_then(Signal::new);
+    let mut thread = None;
+    let signal = match kind {
+        abi::SIGEV_NONE => None,
+        abi::SIGEV_SIGNAL | abi::SIGEV_THREAD => Some(valid.ok_or(Errno::EINVAL)?),
+        abi::SIGEV_THREAD_ID => {
+            let target = table::task_or(call.task, tid).map_err(|_| Errno::EINVAL)?;
+            if tid <= 0 || !Arc::ptr_eq(target.process(), call.task.process()) {
+                return Err(Errno::EINVAL);
+            }
+            thread = Some(target);
+            Some(valid.ok_or(Errno::EINVAL)?)
+        }
+        _ => return Err(Errno::EINVAL),
+    };
+    Ok((Notice { signal, value: Some(value) }, thread))
+}
+
+pub(super) fn timer_create(
+    call: &mut Call<'_>,
+    id: i32,
+    event: UserAddr,
+    created: UserAddr,
+) -> SysResult {
+    let clock = match u32::try_from(id) {
+        Ok(
+            abi::CLOCK_REALTIME | abi::CLOCK_TAI | abi::CLOCK_REALTIME_ALARM,
+        ) => Clock::Realtime,
+        Ok(
+            abi::CLOCK_MONOTONIC | abi::CLOCK_BOOTTIME | abi::CLOCK_BOOTTIME_ALARM,
+        ) => Clock::Monotonic,
+        Ok(abi::CLOCK_PROCESS_CPUTIME_ID) => Clock::Process,
+        Ok(abi::CLOCK_THREAD_CPUTIME_ID) => Clock::Thread(Arc::downgrade(call.task)),
+        Ok(abi::CLOCK_MONOTONIC_RAW..=abi::CLOCK_MONOTONIC_COARSE) => {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        _ => return Err(Errno::EINVAL),
+    };
+    let (notice, thread) = notice(call, event)?;
+    let process: &Arc<Process> = call.task.process();
+    let number = timers::create_posix(process, clock, notice, thread.as_ref())?;
+    if let Err(errno) = call.task.space()?.write_val(created, &number) {
+        timers::delete_posix(process, number)?;
+        return Err(errno);
+    }
+    Ok(0)
+}
+
+fn write_itimerspec(call: &Call<'_>, at: UserAddr, setting: Setting) -> Result<(), Errno> {
+    write_timespec(call, at, setting.period)?;
+    let behind = at.checked_add(16).ok_or(Errno::EFAULT)?;
+    write_timespec(call, behind, setting.left)
+}
+
+pub(super) fn timer_settime(
+    call: &mut Call<'_>,
+    id: i32,
+    flags: u32,
+    new: UserAddr,
+    old: UserAddr,
+) -> SysResult {
+    if new.is_null() {
+        return Err(Errno::EINVAL);
+    }
+    let period = read_timespec(call, new)?.to_ns()?;
+    let behind = new.checked_add(16).ok_or(Errno::EFAULT)?;
+    let left = read_timespec(call, behind)?.to_ns()?;
+    let timer = timers::posix(call.task.process(), id)?;
+    settle(call.task);
+    let absolute = flags & abi::TIMER_ABSTIME != 0;
+    let before = timer.set(Setting { left, period }, absolute);
+    if !old.is_null() {
+        write_itimerspec(call, old, before)?;
+    }
+    Ok(0)
+}
+
+pub(super) fn timer_gettime(call: &mut Call<'_>, id: i32, at: UserAddr) -> SysResult {
+    let setting = timers::posix(call.task.process(), id)?.get();
+    write_itimerspec(call, at, setting)?;
+    Ok(0)
+}
+
+pub(super) fn timer_getoverrun(call: &mut Call<'_>, id: i32) -> SysResult {
+    let overrun = timers::posix(call.task.process(), id)?.overrun();
+    Ok(u64::from(overrun.unsigned_abs()))
+}
+
+pub(super) fn timer_delete(call: &mut Call<'_>, id: i32) -> SysResult {
+    timers::delete_posix(call.task.process(), id)?;
+    Ok(0)
+}
