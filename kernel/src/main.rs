@@ -15,9 +15,13 @@ mod fs;
 mod mm;
 mod options;
 mod panic;
+#[allow(dead_code, unused_imports, reason = "its users are on their way")]
+mod process;
 mod sched;
 mod selftest;
 mod sync;
+#[allow(dead_code, unused_imports, reason = "its users are on their way")]
+mod syscall;
 #[allow(dead_code, unused_imports, reason = "its users are on their way")]
 mod vm;
 

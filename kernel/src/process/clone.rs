@@ -107,17 +107,15 @@ pub(crate) fn clone(
 /// `RLIMIT_NPROC`: how many threads the real user may have.
 fn check_process_limit(parent: &Task, creds: &Credentials) -> Result<(), Errno> {
     let limit = parent.process().limit(abi::RLIMIT_NPROC);
-    let privileged = creds.uids.real == 0
-        || creds.has(abi::CAP_SYS_RESOURCE)
-        || creds.has(abi::CAP_SYS_ADMIN);
+    let privileged =
+        creds.uids.real == 0 || creds.has(abi::CAP_SYS_RESOURCE) || creds.has(abi::CAP_SYS_ADMIN);
     let (threads, _) = table::counts();
     if privileged || u64_of(threads) < limit {
         return Ok(());
     }
     let uid = creds.uids.real;
-    let own = table::select(|_, process| {
-        process.uid.load(core::sync::atomic::Ordering::Relaxed) == uid
-    })?;
+    let own =
+        table::select(|_, process| process.uid.load(core::sync::atomic::Ordering::Relaxed) == uid)?;
     let count: usize = own.iter().map(|process| process.thread_count()).sum();
     if u64_of(count) >= limit {
         return Err(Errno::EAGAIN);
@@ -153,14 +151,18 @@ fn new_task(
         creds,
         signals,
         no_new_privileges: parent.has_no_new_privileges(),
-        personality: parent.personality.load(core::sync::atomic::Ordering::Relaxed),
+        personality: parent
+            .personality
+            .load(core::sync::atomic::Ordering::Relaxed),
         timer_slack: parent.timer_slack(),
         policy: parent.policy(),
     };
     let child = Task::new(0, process, parts)?;
     if args.has(abi::CLONE_CHILD_CLEARTID) {
         let word = args.child_tid.raw();
-        child.clear_child_tid.store(word, core::sync::atomic::Ordering::Relaxed);
+        child
+            .clear_child_tid
+            .store(word, core::sync::atomic::Ordering::Relaxed);
     }
     super::rseq::inherit(parent, &child, args.has(abi::CLONE_VM));
     Ok(child)
@@ -219,7 +221,11 @@ fn shared(parent: &Arc<Task>, args: &CloneArgs) -> Result<Shared, Errno> {
         } else {
             files.fork()?
         }),
-        fs: Some(if args.has(abi::CLONE_FS) { fs } else { fs.fork()? }),
+        fs: Some(if args.has(abi::CLONE_FS) {
+            fs
+        } else {
+            fs.fork()?
+        }),
         space: Some(if args.has(abi::CLONE_VM) {
             space
         } else {
@@ -228,10 +234,7 @@ fn shared(parent: &Arc<Task>, args: &CloneArgs) -> Result<Shared, Errno> {
     })
 }
 
-fn vfork_completion(
-    args: &CloneArgs,
-    child: &Task,
-) -> Result<Option<Arc<Completion>>, Errno> {
+fn vfork_completion(args: &CloneArgs, child: &Task) -> Result<Option<Arc<Completion>>, Errno> {
     if !args.has(abi::CLONE_VFORK) {
         return Ok(None);
     }

@@ -77,7 +77,7 @@ struct Name {
 
 impl MapName for Name {
     fn identity(&self) -> (u64, u64) {
-        (self.inode.sb().device().raw(), self.inode.ino())
+        (self.inode.sb().dev().encode(), self.inode.ino())
     }
 
     fn path(&self, out: &mut Vec<u8>) {

@@ -194,10 +194,7 @@ fn through_scripts(
 }
 
 /// Who runs the program, by the file's set-id bits; and whether that is more than before.
-fn new_credentials(
-    caller: &Caller<'_>,
-    file: &Executable,
-) -> Result<(Credentials, bool), Errno> {
+fn new_credentials(caller: &Caller<'_>, file: &Executable) -> Result<(Credentials, bool), Errno> {
     let attr = file.inode().attr();
     let counts = caller.may_gain && !file.path().mount.has(fs::MountFlags::NO_SUID);
     let uid = (counts && attr.mode & abi::S_ISUID != 0).then_some(attr.uid);
@@ -245,11 +242,7 @@ pub(crate) struct ExecCall {
 ///
 /// # Errors
 /// As execve(2) says. When it is too late for an error, the task gets SIGSEGV and goes on to die.
-pub(crate) fn exec(
-    task: &Arc<Task>,
-    regs: &mut UserContext,
-    call: &ExecCall,
-) -> Result<(), Errno> {
+pub(crate) fn exec(task: &Arc<Task>, regs: &mut UserContext, call: &ExecCall) -> Result<(), Errno> {
     let (fs, creds) = (task.fs()?, task.creds());
     let caller = Caller {
         fs: &fs,
@@ -328,7 +321,9 @@ impl Prepared {
         // From here on there is no way back.
         unshare(task)?;
         let limits = task.process().limits();
-        self.loaded.space.set_limits(memory_limits(&limits, &self.creds));
+        self.loaded
+            .space
+            .set_limits(memory_limits(&limits, &self.creds));
         signal::reset_for_exec(task);
         process.timers.delete_posix();
         rseq::forget(task);

@@ -143,7 +143,9 @@ fn become_zombie(process: &Arc<Process>, status: ExitStatus) {
     drop(tree);
     process.set_ended(status);
     let unwanted = process.exit_signal() == Some(Signal::CHLD)
-        && parent.as_ref().is_none_or(|parent| parent_reaps_by_itself(parent));
+        && parent
+            .as_ref()
+            .is_none_or(|parent| parent_reaps_by_itself(parent));
     notify_parent(process, WaitStatus::Ended(status));
     if unwanted {
         reap(process, parent.as_ref());
@@ -176,7 +178,10 @@ fn hand_over_children(pid: u32) {
     let parent = tree.process(reaper);
     drop(tree);
     for child in told.iter().chain(first_zombie.iter()) {
-        if parent.as_ref().is_none_or(|parent| parent_reaps_by_itself(parent)) {
+        if parent
+            .as_ref()
+            .is_none_or(|parent| parent_reaps_by_itself(parent))
+        {
             reap(child, None);
         } else if let Some(status) = child.ended() {
             notify_parent(child, WaitStatus::Ended(status));

@@ -38,7 +38,11 @@ pub(crate) fn on_fault(task: &Arc<Task>, regs: &UserContext, fault: Fault) {
 
 /// CR2 as the handler's context shows it.
 fn info_addr(fault: Fault) -> u64 {
-    if fault.vector == PAGE_FAULT { fault.addr } else { 0 }
+    if fault.vector == PAGE_FAULT {
+        fault.addr
+    } else {
+        0
+    }
 }
 
 fn page_fault(task: &Arc<Task>, fault: Fault) -> Option<SigInfo> {

@@ -39,7 +39,11 @@ struct Name {
 impl Name {
     const fn new(name: &[u8]) -> Self {
         let mut bytes = [0; NAME_MAX];
-        let len = if name.len() < NAME_MAX { name.len() } else { NAME_MAX };
+        let len = if name.len() < NAME_MAX {
+            name.len()
+        } else {
+            NAME_MAX
+        };
         let (to, _) = bytes.split_at_mut(len);
         let (from, _) = name.split_at(len);
         to.copy_from_slice(from);

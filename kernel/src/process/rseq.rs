@@ -60,11 +60,16 @@ pub(crate) fn register(
         return Err(Errno::EINVAL);
     }
     if now.addr != 0 {
-        return Err(match (now.addr == addr.raw() && len == SIZE, now.signature == signature) {
-            (false, _) => Errno::EINVAL,
-            (true, false) => Errno::EPERM,
-            (true, true) => Errno::EBUSY,
-        });
+        return Err(
+            match (
+                now.addr == addr.raw() && len == SIZE,
+                now.signature == signature,
+            ) {
+                (false, _) => Errno::EINVAL,
+                (true, false) => Errno::EPERM,
+                (true, true) => Errno::EBUSY,
+            },
+        );
     }
     if len != SIZE || !addr.is_aligned(u64::from(SIZE)) {
         return Err(Errno::EINVAL);

@@ -17,9 +17,7 @@ use super::exec::{self, Caller, Prepared};
 use super::group::Process;
 use super::signal::{kill_everyone, send};
 use super::table;
-use super::task::{
-    DEFAULT_TIMER_SLACK_NS, Policy, Shared, Task, TaskParts, TaskSignals, boxed,
-};
+use super::task::{DEFAULT_TIMER_SLACK_NS, Policy, Shared, Task, TaskParts, TaskSignals, boxed};
 use crate::arch::fpu::FpuState;
 use crate::arch::time::now_ns;
 use crate::arch::user::UserContext;
@@ -105,11 +103,7 @@ pub(crate) fn spawn_job(plan: &JobPlan<'_>) -> Result<Arc<Process>, Errno> {
     Ok(process)
 }
 
-fn prepare(
-    plan: &JobPlan<'_>,
-    fs: &FsContext,
-    creds: &Credentials,
-) -> Result<Prepared, Errno> {
+fn prepare(plan: &JobPlan<'_>, fs: &FsContext, creds: &Credentials) -> Result<Prepared, Errno> {
     let caller = Caller {
         fs,
         creds,

@@ -494,7 +494,12 @@ pub(crate) fn posix(process: &Process, id: i32) -> Result<Arc<Interval>, Errno> 
 /// `EINVAL`.
 pub(crate) fn delete_posix(process: &Process, id: i32) -> Result<(), Errno> {
     let at = usize::try_from(id).map_err(|_| Errno::EINVAL)?;
-    let timer = process.timers.posix.lock().get_mut(at).and_then(Option::take);
+    let timer = process
+        .timers
+        .posix
+        .lock()
+        .get_mut(at)
+        .and_then(Option::take);
     timer.map(drop).ok_or(Errno::EINVAL)
 }
 

@@ -44,12 +44,8 @@ const WCONTINUED: u32 = 8;
 /// The child stays waitable.
 const WNOWAIT: u32 = 0x0100_0000;
 /// The bits that wait4 knows.
-pub(crate) const WAIT4_OPTIONS: u32 = abi::WNOHANG
-    | WSTOPPED
-    | WCONTINUED
-    | abi::__WNOTHREAD
-    | abi::__WCLONE
-    | abi::__WALL;
+pub(crate) const WAIT4_OPTIONS: u32 =
+    abi::WNOHANG | WSTOPPED | WCONTINUED | abi::__WNOTHREAD | abi::__WCLONE | abi::__WALL;
 /// The bits that waitid knows.
 pub(crate) const WAITID_OPTIONS: u32 = WAIT4_OPTIONS | abi::WEXITED | WNOWAIT;
 
@@ -57,11 +53,7 @@ pub(crate) const WAITID_OPTIONS: u32 = WAIT4_OPTIONS | abi::WEXITED | WNOWAIT;
 ///
 /// # Errors
 /// `ECHILD` when no child counts, `ERESTARTSYS` when a signal came.
-pub(crate) fn wait(
-    task: &Arc<Task>,
-    which: Which,
-    options: u32,
-) -> Result<Option<Event>, Errno> {
+pub(crate) fn wait(task: &Arc<Task>, which: Which, options: u32) -> Result<Option<Event>, Errno> {
     let process = task.process();
     let look = || match look(process, which, options) {
         Ok(None) if options & abi::WNOHANG == 0 => None,

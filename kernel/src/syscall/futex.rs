@@ -25,7 +25,11 @@ pub(super) fn futex(
 ) -> SysResult {
     let command = Command::decode(op)?;
     let space = call.task.space()?;
-    let at = |addr| Word { space: &space, addr, private: command.private };
+    let at = |addr| Word {
+        space: &space,
+        addr,
+        private: command.private,
+    };
     let word = at(addr);
     let bits = if command.bitset { third } else { ANY };
     // Where there is no timeout its register is a count.
@@ -42,7 +46,13 @@ pub(super) fn futex(
         }
         Operation::WakeOp => {
             let op = WakeOp::decode(third)?;
-            queues::wake_op(word, at(second), count(value).max(1), second_count.max(1), op)?
+            queues::wake_op(
+                word,
+                at(second),
+                count(value).max(1),
+                second_count.max(1),
+                op,
+            )?
         }
     };
     Ok(u64_of(woken))
@@ -94,11 +104,22 @@ fn wait(
 
 /// Goes on with an interrupted wait.
 pub(super) fn resume(task: &Arc<Task>, restart: Restart) -> SysResult {
-    let Restart::Futex { addr, value, bitset, private, deadline } = restart else {
+    let Restart::Futex {
+        addr,
+        value,
+        bitset,
+        private,
+        deadline,
+    } = restart
+    else {
         return Err(Errno::EINTR);
     };
     let space = task.space()?;
-    let word = Word { space: &space, addr, private };
+    let word = Word {
+        space: &space,
+        addr,
+        private,
+    };
     let slept = queues::wait(task, word, value, bitset, Some(deadline));
     if slept == Err(Errno::ERESTARTSYS) {
         task.set_restart(restart);

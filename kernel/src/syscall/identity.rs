@@ -104,7 +104,9 @@ pub(super) fn getgroups(call: &mut Call<'_>, room: i32, list: UserAddr) -> SysRe
             return Err(Errno::EINVAL);
         }
         let mut bytes = Vec::new();
-        bytes.try_reserve_exact(count * 4).map_err(|_| Errno::ENOMEM)?;
+        bytes
+            .try_reserve_exact(count * 4)
+            .map_err(|_| Errno::ENOMEM)?;
         bytes.extend(creds.groups.iter().flat_map(|group| group.to_le_bytes()));
         call.task.space()?.copy_out(list, &bytes)?;
     }
@@ -120,7 +122,9 @@ pub(super) fn setgroups(call: &mut Call<'_>, count: u32, list: UserAddr) -> SysR
     }
     let count = usize_of32(count);
     let (mut bytes, mut groups) = (Vec::new(), Vec::new());
-    bytes.try_reserve_exact(count * 4).map_err(|_| Errno::ENOMEM)?;
+    bytes
+        .try_reserve_exact(count * 4)
+        .map_err(|_| Errno::ENOMEM)?;
     groups.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
     bytes.resize(count * 4, 0);
     call.task.space()?.copy_in(&mut bytes, list)?;
@@ -151,7 +155,11 @@ pub(super) fn capget(call: &mut Call<'_>, header: UserAddr, data: UserAddr) -> S
     let (parts, pid) = cap_header(call, header)?;
     let Some(parts) = parts else {
         // Asking with no place for the answer is how a program learns the version.
-        return if data.is_null() { Ok(0) } else { Err(Errno::EINVAL) };
+        return if data.is_null() {
+            Ok(0)
+        } else {
+            Err(Errno::EINVAL)
+        };
     };
     if pid < 0 {
         return Err(Errno::EINVAL);
@@ -185,5 +193,8 @@ pub(super) fn capset(call: &mut Call<'_>, header: UserAddr, data: UserAddr) -> S
         at = at.checked_add(12).ok_or(Errno::EFAULT)?;
     }
     let [effective, permitted, inheritable] = sets.map(CapSet::from_bits);
-    change(call, |creds| creds.set_caps(effective, permitted, inheritable)).map(|()| 0)
+    change(call, |creds| {
+        creds.set_caps(effective, permitted, inheritable)
+    })
+    .map(|()| 0)
 }

@@ -44,7 +44,12 @@ fn set_limit(call: &Call<'_>, target: &Arc<Task>, resource: u32, new: Rlimit) ->
 }
 
 pub(super) fn getrlimit(call: &mut Call<'_>, resource: u32, at: UserAddr) -> SysResult {
-    let limit = call.task.process().limits().get(resource).ok_or(Errno::EINVAL)?;
+    let limit = call
+        .task
+        .process()
+        .limits()
+        .get(resource)
+        .ok_or(Errno::EINVAL)?;
     write_limit(call, at, limit)?;
     Ok(0)
 }
@@ -62,12 +67,20 @@ pub(super) fn prlimit64(
     new: UserAddr,
     old: UserAddr,
 ) -> SysResult {
-    let new = if new.is_null() { None } else { Some(read_limit(call, new)?) };
+    let new = if new.is_null() {
+        None
+    } else {
+        Some(read_limit(call, new)?)
+    };
     let target = table::task_or(call.task, pid)?;
     if !may_limit(call.task, &target) {
         return Err(Errno::EPERM);
     }
-    let before = target.process().limits().get(resource).ok_or(Errno::EINVAL)?;
+    let before = target
+        .process()
+        .limits()
+        .get(resource)
+        .ok_or(Errno::EINVAL)?;
     if let Some(new) = new {
         set_limit(call, &target, resource, new)?;
     }
@@ -84,8 +97,12 @@ fn may_limit(task: &Arc<Task>, target: &Arc<Task>) -> bool {
     }
     let (own, other) = (task.creds(), target.creds());
     let (uids, gids) = (&other.uids, &other.gids);
-    let same = [uids.real, uids.effective, uids.saved].iter().all(|id| *id == own.uids.real)
-        && [gids.real, gids.effective, gids.saved].iter().all(|id| *id == own.gids.real);
+    let same = [uids.real, uids.effective, uids.saved]
+        .iter()
+        .all(|id| *id == own.uids.real)
+        && [gids.real, gids.effective, gids.saved]
+            .iter()
+            .all(|id| *id == own.gids.real);
     same || own.has(abi::CAP_SYS_RESOURCE)
 }
 
@@ -130,9 +147,15 @@ fn targets(call: &Call<'_>, which: u32, who: i32) -> Result<Vec<Arc<Task>>, Errn
             table::members(group)?
         }
         abi::PRIO_USER => {
-            let uid = if who == 0 { call.task.creds().uids.real } else { who.cast_unsigned() };
+            let uid = if who == 0 {
+                call.task.creds().uids.real
+            } else {
+                who.cast_unsigned()
+            };
             let of_user = |process: &Arc<Process>| {
-                process.first_task().is_some_and(|task| task.creds().uids.real == uid)
+                process
+                    .first_task()
+                    .is_some_and(|task| task.creds().uids.real == uid)
             };
             table::select(|_, process| of_user(process))?
         }
@@ -140,10 +163,16 @@ fn targets(call: &Call<'_>, which: u32, who: i32) -> Result<Vec<Arc<Task>>, Errn
     };
     for process in processes {
         let threads = process.tasks()?;
-        tasks.try_reserve(threads.len()).map_err(|_| Errno::ENOMEM)?;
+        tasks
+            .try_reserve(threads.len())
+            .map_err(|_| Errno::ENOMEM)?;
         tasks.extend(threads);
     }
-    if tasks.is_empty() { Err(Errno::ESRCH) } else { Ok(tasks) }
+    if tasks.is_empty() {
+        Err(Errno::ESRCH)
+    } else {
+        Ok(tasks)
+    }
 }
 
 fn nice(task: &Task) -> i8 {
@@ -311,7 +340,9 @@ pub(super) fn sched_rr_get_interval(call: &mut Call<'_>, pid: i32, at: UserAddr)
         abi::SCHED_RR => 100 * NS_PER_MS,
         _ => kiln_core::runqueue::SLICE_NS,
     };
-    call.task.space()?.copy_out(at, &Timespec::from_ns(slice).encode())?;
+    call.task
+        .space()?
+        .copy_out(at, &Timespec::from_ns(slice).encode())?;
     Ok(0)
 }
 
@@ -332,17 +363,25 @@ pub(super) fn sched_getattr(
     let policy = target.policy();
     let nice = i32::from(nice(&target)).cast_unsigned();
     // size, policy, flags (two words), nice, priority
-    let words = [ATTR_SIZE, policy.policy, 0, 0, nice, policy.priority, 0, 0, 0, 0, 0, 0];
+    let words = [
+        ATTR_SIZE,
+        policy.policy,
+        0,
+        0,
+        nice,
+        policy.priority,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+    ];
     call.task.space()?.write_val(at, &words)?;
     Ok(0)
 }
 
-pub(super) fn sched_setattr(
-    call: &mut Call<'_>,
-    pid: i32,
-    at: UserAddr,
-    flags: u32,
-) -> SysResult {
+pub(super) fn sched_setattr(call: &mut Call<'_>, pid: i32, at: UserAddr, flags: u32) -> SysResult {
     if flags != 0 {
         return Err(Errno::EINVAL);
     }

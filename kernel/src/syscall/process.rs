@@ -19,7 +19,13 @@ use crate::process::{exit, futex, rseq as rseqs, table};
 const SIGNAL_BITS: u64 = 0xff;
 
 pub(super) fn fork(call: &mut Call<'_>) -> SysResult {
-    make(call, CloneArgs { exit_signal: abi::SIGCHLD, ..CloneArgs::default() })
+    make(
+        call,
+        CloneArgs {
+            exit_signal: abi::SIGCHLD,
+            ..CloneArgs::default()
+        },
+    )
 }
 
 pub(super) fn vfork(call: &mut Call<'_>) -> SysResult {
@@ -68,7 +74,9 @@ pub(super) fn clone3(call: &mut Call<'_>, at: UserAddr, size: usize) -> SysResul
     }
     let space = call.task.space()?;
     let mut bytes = Vec::new();
-    bytes.try_reserve_exact(size.max(known)).map_err(|_| Errno::ENOMEM)?;
+    bytes
+        .try_reserve_exact(size.max(known))
+        .map_err(|_| Errno::ENOMEM)?;
     bytes.resize(size, 0);
     space.copy_in(&mut bytes, at)?;
     if bytes.iter().skip(known).any(|byte| *byte != 0) {
@@ -83,8 +91,19 @@ pub(super) fn clone3(call: &mut Call<'_>, at: UserAddr, size: usize) -> SysResul
 }
 
 fn clone3_args(words: &[u64; CLONE_WORDS]) -> Result<CloneArgs, Errno> {
-    let [flags, _pidfd, child_tid, parent_tid, signal, stack, stack_size, tls, set_tid, set_tids, _] =
-        *words;
+    let [
+        flags,
+        _pidfd,
+        child_tid,
+        parent_tid,
+        signal,
+        stack,
+        stack_size,
+        tls,
+        set_tid,
+        set_tids,
+        _,
+    ] = *words;
     let known = (1 << 34) - 1;
     let wrong_flags = flags & (SIGNAL_BITS | u64::from(abi::CLONE_DETACHED)) != 0;
     if wrong_flags || flags & !known != 0 || signal > u64::from(abi::NSIG) {
@@ -117,8 +136,14 @@ pub(super) fn execve(
     if path.is_empty() {
         return Err(Errno::ENOENT);
     }
-    let exec_call =
-        ExecCall { path, base: None, base_itself: false, follow: true, argv, envp };
+    let exec_call = ExecCall {
+        path,
+        base: None,
+        base_itself: false,
+        follow: true,
+        argv,
+        envp,
+    };
     exec::exec(call.task, call.regs, &exec_call)?;
     Ok(0)
 }
@@ -157,7 +182,14 @@ pub(super) fn execveat(
         }
     }
     let follow = flags & abi::AT_SYMLINK_NOFOLLOW == 0;
-    let exec_call = ExecCall { path, base, base_itself, follow, argv, envp };
+    let exec_call = ExecCall {
+        path,
+        base,
+        base_itself,
+        follow,
+        argv,
+        envp,
+    };
     exec::exec(call.task, call.regs, &exec_call)?;
     Ok(0)
 }
@@ -171,7 +203,14 @@ fn exec_at(
     envp: UserAddr,
 ) -> SysResult {
     let follow = flags & abi::AT_SYMLINK_NOFOLLOW == 0;
-    let exec_call = ExecCall { path, base, base_itself: false, follow, argv, envp };
+    let exec_call = ExecCall {
+        path,
+        base,
+        base_itself: false,
+        follow,
+        argv,
+        envp,
+    };
     exec::exec(call.task, call.regs, &exec_call)?;
     Ok(0)
 }
@@ -361,12 +400,7 @@ const REGISTRATIONS: u32 = 4 | 16 | 64 | 256;
 /// Those that must have been registered for.
 const REGISTERED: u32 = 8 | 32 | 128;
 
-pub(super) fn membarrier(
-    call: &mut Call<'_>,
-    command: u32,
-    flags: u32,
-    _cpu: i32,
-) -> SysResult {
+pub(super) fn membarrier(call: &mut Call<'_>, command: u32, flags: u32, _cpu: i32) -> SysResult {
     let takes_cpu = command == 128 && flags == 1;
     if flags != 0 && !takes_cpu {
         return Err(Errno::EINVAL);

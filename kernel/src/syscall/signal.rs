@@ -16,7 +16,11 @@ use crate::process::{Process, Task, table};
 
 /// Every call that takes a set tells its size.
 fn check_size(size: usize) -> Result<(), Errno> {
-    if size == abi::SIGSET_SIZE { Ok(()) } else { Err(Errno::EINVAL) }
+    if size == abi::SIGSET_SIZE {
+        Ok(())
+    } else {
+        Err(Errno::EINVAL)
+    }
 }
 
 fn read_set(call: &Call<'_>, at: UserAddr) -> Result<SigSet, Errno> {
@@ -25,12 +29,19 @@ fn read_set(call: &Call<'_>, at: UserAddr) -> Result<SigSet, Errno> {
 }
 
 fn valid(number: i32) -> Result<Signal, Errno> {
-    u32::try_from(number).ok().and_then(Signal::new).ok_or(Errno::EINVAL)
+    u32::try_from(number)
+        .ok()
+        .and_then(Signal::new)
+        .ok_or(Errno::EINVAL)
 }
 
 /// A signal, or 0 for a mere check.
 fn valid_or_none(number: i32) -> Result<Option<Signal>, Errno> {
-    if number == 0 { Ok(None) } else { valid(number).map(Some) }
+    if number == 0 {
+        Ok(None)
+    } else {
+        valid(number).map(Some)
+    }
 }
 
 pub(super) fn rt_sigaction(
@@ -88,7 +99,9 @@ pub(super) fn rt_sigpending(call: &mut Call<'_>, set: UserAddr, size: usize) -> 
         return Err(Errno::EINVAL);
     }
     let bits = signal::pending(call.task).bits().to_le_bytes();
-    call.task.space()?.copy_out(set, bits.get(..size).unwrap_or_default())?;
+    call.task
+        .space()?
+        .copy_out(set, bits.get(..size).unwrap_or_default())?;
     Ok(0)
 }
 

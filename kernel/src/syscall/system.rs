@@ -25,10 +25,14 @@ fn read_name(call: &Call<'_>, at: UserAddr, len: i32) -> Result<([u8; 64], usize
     if !call.task.creds().has(abi::CAP_SYS_ADMIN) {
         return Err(Errno::EPERM);
     }
-    let len = usize::try_from(len).ok().filter(|len| *len <= host::NAME_MAX);
+    let len = usize::try_from(len)
+        .ok()
+        .filter(|len| *len <= host::NAME_MAX);
     let len = len.ok_or(Errno::EINVAL)?;
     let mut name = [0; host::NAME_MAX];
-    call.task.space()?.copy_in(name.get_mut(..len).unwrap_or_default(), at)?;
+    call.task
+        .space()?
+        .copy_in(name.get_mut(..len).unwrap_or_default(), at)?;
     Ok((name, len))
 }
 
@@ -87,7 +91,9 @@ pub(super) fn getrandom(call: &mut Call<'_>, at: UserAddr, len: usize, flags: u3
     let mut done = 0;
     let mut piece = [0; RANDOM_PIECE];
     while done < len {
-        let part = piece.get_mut(..(len - done).min(RANDOM_PIECE)).unwrap_or_default();
+        let part = piece
+            .get_mut(..(len - done).min(RANDOM_PIECE))
+            .unwrap_or_default();
         random::fill(part);
         let to = at.checked_add(u64_of(done)).ok_or(Errno::EFAULT)?;
         let copied = space.copy_out_some(to, part);
@@ -100,7 +106,11 @@ pub(super) fn getrandom(call: &mut Call<'_>, at: UserAddr, len: usize, flags: u3
             break;
         }
     }
-    if done == 0 && len > 0 { Err(Errno::EFAULT) } else { Ok(u64_of(done)) }
+    if done == 0 && len > 0 {
+        Err(Errno::EFAULT)
+    } else {
+        Ok(u64_of(done))
+    }
 }
 
 /// `ARCH_SET_GS` and its kin (asm/prctl.h).
@@ -155,11 +165,15 @@ pub(super) fn prctl(
         }
         ctl::PR_GET_DUMPABLE => Ok(task.process().dumpable.load(Ordering::Relaxed).into()),
         ctl::PR_SET_DUMPABLE if second <= 1 => {
-            task.process().dumpable.store(low8(second), Ordering::Relaxed);
+            task.process()
+                .dumpable
+                .store(low8(second), Ordering::Relaxed);
             Ok(0)
         }
         ctl::PR_SET_CHILD_SUBREAPER => {
-            task.process().is_subreaper.store(second != 0, Ordering::Relaxed);
+            task.process()
+                .is_subreaper
+                .store(second != 0, Ordering::Relaxed);
             Ok(0)
         }
         ctl::PR_GET_CHILD_SUBREAPER => {
@@ -212,7 +226,11 @@ fn name(call: &Call<'_>, option: u32, at: UserAddr) -> SysResult {
     if end.is_none() && copied.len() < name.len() {
         return Err(Errno::EFAULT);
     }
-    thread.set_name(copied.get(..end.unwrap_or(copied.len())).unwrap_or_default());
+    thread.set_name(
+        copied
+            .get(..end.unwrap_or(copied.len()))
+            .unwrap_or_default(),
+    );
     Ok(0)
 }
 
@@ -225,35 +243,38 @@ fn capability_control(call: &Call<'_>, option: u32, second: u64, third: u64) -> 
         ctl::PR_CAPBSET_READ if cap <= abi::CAP_LAST_CAP => {
             Ok(creds.caps.bounding.contains(cap).into())
         }
-        ctl::PR_CAPBSET_DROP => task.change_creds(|creds| creds.drop_bounding(cap)).map(|()| 0),
+        ctl::PR_CAPBSET_DROP => task
+            .change_creds(|creds| creds.drop_bounding(cap))
+            .map(|()| 0),
         ctl::PR_GET_KEEPCAPS => Ok(creds.keeps_caps().into()),
-        ctl::PR_SET_KEEPCAPS if second <= 1 => {
-            task.change_creds(|creds| creds.set_keep_caps(second == 1)).map(|()| 0)
-        }
+        ctl::PR_SET_KEEPCAPS if second <= 1 => task
+            .change_creds(|creds| creds.set_keep_caps(second == 1))
+            .map(|()| 0),
         ctl::PR_GET_SECUREBITS => Ok(creds.securebits.into()),
-        ctl::PR_SET_SECUREBITS => {
-            task.change_creds(|creds| creds.set_securebits(low32(second))).map(|()| 0)
-        }
+        ctl::PR_SET_SECUREBITS => task
+            .change_creds(|creds| creds.set_securebits(low32(second)))
+            .map(|()| 0),
         ctl::PR_CAP_AMBIENT => ambient(call, low32(second), third),
         _ => Err(Errno::EINVAL),
     }
 }
 
 fn ambient(call: &Call<'_>, what: u32, cap: u64) -> SysResult {
-    let cap = u32::try_from(cap).ok().filter(|cap| *cap <= abi::CAP_LAST_CAP);
+    let cap = u32::try_from(cap)
+        .ok()
+        .filter(|cap| *cap <= abi::CAP_LAST_CAP);
     match (what, cap) {
-        (ctl::PR_CAP_AMBIENT_CLEAR_ALL, Some(0)) => {
-            call.task.change_creds(|creds| {
-                creds.caps.ambient = kiln_core::cred::CapSet::EMPTY;
-                Ok(0)
-            })
-        }
+        (ctl::PR_CAP_AMBIENT_CLEAR_ALL, Some(0)) => call.task.change_creds(|creds| {
+            creds.caps.ambient = kiln_core::cred::CapSet::EMPTY;
+            Ok(0)
+        }),
         (ctl::PR_CAP_AMBIENT_IS_SET, Some(cap)) => {
             Ok(call.task.creds().caps.ambient.contains(cap).into())
         }
-        (ctl::PR_CAP_AMBIENT_RAISE, Some(cap)) => {
-            call.task.change_creds(|creds| creds.raise_ambient(cap)).map(|()| 0)
-        }
+        (ctl::PR_CAP_AMBIENT_RAISE, Some(cap)) => call
+            .task
+            .change_creds(|creds| creds.raise_ambient(cap))
+            .map(|()| 0),
         (ctl::PR_CAP_AMBIENT_LOWER, Some(cap)) => call.task.change_creds(|creds| {
             creds.caps.ambient = creds.caps.ambient.without(cap);
             Ok(0)
@@ -268,12 +289,20 @@ pub(super) fn syslog(call: &mut Call<'_>, action: u32, _: UserAddr, _: i32) -> S
     if !matches!(action, 3 | 10) && !call.task.creds().has(abi::CAP_SYSLOG) {
         return Err(Errno::EPERM);
     }
-    if action > 10 { Err(Errno::EINVAL) } else { Ok(0) }
+    if action > 10 {
+        Err(Errno::EINVAL)
+    } else {
+        Ok(0)
+    }
 }
 
 /// Only the kernel reaches the machine's ports: that is how the job's status can't be forged.
 pub(super) fn iopl(_: &mut Call<'_>, level: u32) -> SysResult {
-    if level > 3 { Err(Errno::EINVAL) } else { Err(Errno::EPERM) }
+    if level > 3 {
+        Err(Errno::EINVAL)
+    } else {
+        Err(Errno::EPERM)
+    }
 }
 
 /// As [`iopl`].

@@ -27,7 +27,9 @@ pub(super) fn read_timespec(call: &Call<'_>, at: UserAddr) -> Result<Timespec, E
 }
 
 fn write_timespec(call: &Call<'_>, at: UserAddr, ns: u64) -> Result<(), Errno> {
-    call.task.space()?.copy_out(at, &Timespec::from_ns(ns).encode())
+    call.task
+        .space()?
+        .copy_out(at, &Timespec::from_ns(ns).encode())
 }
 
 /// A point in time by which something is to happen, so many nanoseconds from now.
@@ -69,7 +71,11 @@ fn cpu_clock(task: &Arc<Task>, id: i32) -> Result<u64, Errno> {
         usage::of_process(target.process())
     };
     // Kinds: profiling (both), virtual (user), scheduler (both).
-    Ok(if kind == 1 { used.user_ns } else { used.total_ns() })
+    Ok(if kind == 1 {
+        used.user_ns
+    } else {
+        used.total_ns()
+    })
 }
 
 /// What a clock shows, in nanoseconds.
@@ -180,7 +186,13 @@ pub(super) fn times(call: &mut Call<'_>, at: UserAddr) -> SysResult {
         let process = call.task.process();
         let own = usage::of_process(process);
         let children = process.children_usage();
-        let words = [own.user_ns, own.system_ns, children.user_ns, children.system_ns].map(ticks);
+        let words = [
+            own.user_ns,
+            own.system_ns,
+            children.user_ns,
+            children.system_ns,
+        ]
+        .map(ticks);
         call.task.space()?.write_val(at, &words)?;
     }
     Ok(now_ns() / (NS_PER_SEC / USER_HZ))
@@ -201,9 +213,9 @@ pub(super) fn clock_nanosleep(
 ) -> SysResult {
     match u32::try_from(id) {
         Ok(abi::CLOCK_THREAD_CPUTIME_ID) => return Err(Errno::EINVAL),
-        Ok(
-            abi::CLOCK_MONOTONIC_RAW | abi::CLOCK_REALTIME_COARSE | abi::CLOCK_MONOTONIC_COARSE,
-        ) => return Err(Errno::EOPNOTSUPP),
+        Ok(abi::CLOCK_MONOTONIC_RAW | abi::CLOCK_REALTIME_COARSE | abi::CLOCK_MONOTONIC_COARSE) => {
+            return Err(Errno::EOPNOTSUPP);
+        }
         _ => {}
     }
     read_clock(call.task, id)?;
@@ -236,14 +248,22 @@ fn sleep(task: &Arc<Task>, clock: i32, deadline: u64, remaining: UserAddr) -> Sy
         let left = Timespec::from_ns(left);
         task.space()?.copy_out(remaining, &left.encode())?;
     }
-    task.set_restart(Restart::Nanosleep { clock, deadline, remaining });
+    task.set_restart(Restart::Nanosleep {
+        clock,
+        deadline,
+        remaining,
+    });
     Err(Errno::ERESTART_RESTARTBLOCK)
 }
 
 /// Sleeps until the process has used so much processor time. It can't run faster than real time.
 fn sleep_cpu(task: &Arc<Task>, ns: u64, absolute: bool) -> SysResult {
     settle(task);
-    let start = if absolute { 0 } else { usage::cpu_ns(task.process()) };
+    let start = if absolute {
+        0
+    } else {
+        usage::cpu_ns(task.process())
+    };
     let target = start.saturating_add(ns);
     loop {
         let left = target.saturating_sub(usage::cpu_ns(task.process()));
@@ -259,9 +279,11 @@ fn sleep_cpu(task: &Arc<Task>, ns: u64, absolute: bool) -> SysResult {
 pub(super) fn restart_syscall(call: &mut Call<'_>) -> SysResult {
     match call.task.take_restart() {
         Restart::None => Err(Errno::EINTR),
-        Restart::Nanosleep { clock, deadline, remaining } => {
-            sleep(call.task, clock, deadline, remaining)
-        }
+        Restart::Nanosleep {
+            clock,
+            deadline,
+            remaining,
+        } => sleep(call.task, clock, deadline, remaining),
         restart @ Restart::Futex { .. } => super::futex::resume(call.task, restart),
         Restart::Poll { .. } => Err(Errno::EINTR),
     }
@@ -272,13 +294,20 @@ fn read_setting(call: &Call<'_>, at: UserAddr) -> Result<Setting, Errno> {
     let space = call.task.space()?;
     let period = Timeval::decode(&space.read_val(at)?);
     let left = Timeval::decode(&space.read_val(at.checked_add(16).ok_or(Errno::EFAULT)?)?);
-    Ok(Setting { left: left.to_ns()?, period: period.to_ns()? })
+    Ok(Setting {
+        left: left.to_ns()?,
+        period: period.to_ns()?,
+    })
 }
 
 fn write_setting(call: &Call<'_>, at: UserAddr, setting: Setting) -> Result<(), Errno> {
     let space = call.task.space()?;
     // What is left is never told as nothing.
-    let left = if setting.left == 0 { 0 } else { setting.left.max(NS_PER_US) };
+    let left = if setting.left == 0 {
+        0
+    } else {
+        setting.left.max(NS_PER_US)
+    };
     space.copy_out(at, &Timeval::from_ns(setting.period).encode())?;
     let behind = at.checked_add(16).ok_or(Errno::EFAULT)?;
     space.copy_out(behind, &Timeval::from_ns(left).encode())
@@ -311,7 +340,10 @@ pub(super) fn setitimer(
 }
 
 pub(super) fn alarm(call: &mut Call<'_>, seconds: u32) -> SysResult {
-    let new = Setting { left: u64::from(seconds) * NS_PER_SEC, period: 0 };
+    let new = Setting {
+        left: u64::from(seconds) * NS_PER_SEC,
+        period: 0,
+    };
     let old = timers::set_interval(call.task.process(), abi::ITIMER_REAL, new)?;
     // Rounded to seconds, but never to none when there is some.
     let rest = old.left % NS_PER_SEC;
@@ -334,7 +366,13 @@ fn read_event(call: &Call<'_>, at: UserAddr) -> Result<(u64, i32, u32, i32), Err
 /// What timer_create's event asks for, and for which thread.
 fn notice(call: &Call<'_>, event: UserAddr) -> Result<(Notice, Option<Arc<Task>>), Errno> {
     if event.is_null() {
-        return Ok((Notice { signal: Some(Signal::ALRM), value: None }, None));
+        return Ok((
+            Notice {
+                signal: Some(Signal::ALRM),
+                value: None,
+            },
+            None,
+        ));
     }
     let (value, signal, kind, tid) = read_event(call, event)?;
     let valid = u32::try_from(signal).ok().and_then(Signal::new);
@@ -352,7 +390,13 @@ fn notice(call: &Call<'_>, event: UserAddr) -> Result<(Notice, Option<Arc<Task>>
         }
         _ => return Err(Errno::EINVAL),
     };
-    Ok((Notice { signal, value: Some(value) }, thread))
+    Ok((
+        Notice {
+            signal,
+            value: Some(value),
+        },
+        thread,
+    ))
 }
 
 pub(super) fn timer_create(
@@ -362,12 +406,10 @@ pub(super) fn timer_create(
     created: UserAddr,
 ) -> SysResult {
     let clock = match u32::try_from(id) {
-        Ok(
-            abi::CLOCK_REALTIME | abi::CLOCK_TAI | abi::CLOCK_REALTIME_ALARM,
-        ) => Clock::Realtime,
-        Ok(
-            abi::CLOCK_MONOTONIC | abi::CLOCK_BOOTTIME | abi::CLOCK_BOOTTIME_ALARM,
-        ) => Clock::Monotonic,
+        Ok(abi::CLOCK_REALTIME | abi::CLOCK_TAI | abi::CLOCK_REALTIME_ALARM) => Clock::Realtime,
+        Ok(abi::CLOCK_MONOTONIC | abi::CLOCK_BOOTTIME | abi::CLOCK_BOOTTIME_ALARM) => {
+            Clock::Monotonic
+        }
         Ok(abi::CLOCK_PROCESS_CPUTIME_ID) => Clock::Process,
         Ok(abi::CLOCK_THREAD_CPUTIME_ID) => Clock::Thread(Arc::downgrade(call.task)),
         Ok(abi::CLOCK_MONOTONIC_RAW..=abi::CLOCK_MONOTONIC_COARSE) => {

@@ -8,8 +8,10 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 
 use kiln_core::addr::UserAddr;
+use kiln_core::channel::guest::Output;
 use kiln_core::errno::Errno;
 use kiln_core::strace::{Memory, Outcome, RawCall, format_call};
 
@@ -29,11 +31,12 @@ pub(super) fn enabled() -> bool {
     ENABLED.load(Ordering::Relaxed)
 }
 
-struct CallerMemory<'a>(&'a AddressSpace);
+struct CallerMemory(Option<Arc<AddressSpace>>);
 
-impl Memory for CallerMemory<'_> {
+impl Memory for CallerMemory {
     fn read(&self, address: u64, buffer: &mut [u8]) -> bool {
-        self.0.copy_in(buffer, UserAddr::new(address)).is_ok()
+        let space = self.0.as_ref();
+        space.is_some_and(|space| space.copy_in(buffer, UserAddr::new(address)).is_ok())
     }
 }
 
@@ -67,17 +70,29 @@ pub(super) fn traced(call: &mut Call<'_>, handler: Handler) -> SysResult {
 }
 
 fn describe(call: &Call<'_>, number: u64, values: [u64; 6], outcome: Outcome) -> String {
-    let space = call.task.space();
-    let memory = CallerMemory(&space);
+    let memory = CallerMemory(call.task.space().ok());
     match entry(number) {
         Some(entry) => {
-            let raw = RawCall { name: entry.name, args: entry.args, values, outcome };
+            let raw = RawCall {
+                name: entry.name,
+                args: entry.args,
+                values,
+                outcome,
+            };
             format_call(&raw, &memory)
         }
         None => {
             let name = format!("syscall_{number:#x}");
             let args = [kiln_core::strace::Arg::Hex; 6];
-            format_call(&RawCall { name: &name, args: &args, values, outcome }, &memory)
+            format_call(
+                &RawCall {
+                    name: &name,
+                    args: &args,
+                    values,
+                    outcome,
+                },
+                &memory,
+            )
         }
     }
 }
@@ -88,9 +103,20 @@ fn print(call: &Call<'_>, line: &str) {
 }
 
 /// Prints a line of thread `tid`'s: a call, a signal or an exit.
-pub(crate) fn event(tid: i32, line: &str) {
+pub(crate) fn event(tid: u32, line: &str) {
     // The job's main process has PID 2; strace marks only the others.
-    let text = if tid == 2 { format!("{line}\n") } else { format!("[pid {tid:5}] {line}\n") };
+    let text = if tid == 2 {
+        format!("{line}\n")
+    } else {
+        format!("[pid {tid:5}] {line}\n")
+    };
     // Nobody reading standard error any more is no reason to stop the job.
-    let _: Result<usize, Errno> = channel::write(channel::STDERR, text.as_bytes());
+    let mut rest = text.as_bytes();
+    let mut take = |to: &mut [u8]| {
+        let (now, later) = rest.split_at(rest.len().min(to.len()));
+        to.iter_mut().zip(now).for_each(|(to, from)| *to = *from);
+        rest = later;
+        Ok(now.len())
+    };
+    let _: Result<usize, Errno> = channel::write(Output::Stderr, text.len(), false, &mut take);
 }

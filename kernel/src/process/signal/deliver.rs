@@ -8,8 +8,8 @@ use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
 use kiln_core::num::{low32, u64_of, usize_of32};
 use kiln_core::signal::frame::{
-    self, AltStack, FRAME_SIZE, FXSAVE_SIZE, Frame, INFO_AT, MAGIC2_SIZE, Registers,
-    SS_AUTODISARM, UCONTEXT_AT,
+    self, AltStack, FRAME_SIZE, FXSAVE_SIZE, Frame, INFO_AT, MAGIC2_SIZE, Registers, SS_AUTODISARM,
+    UCONTEXT_AT,
 };
 use kiln_core::signal::{Disposition, SigAction, SigInfo, SigSet, Signal};
 
@@ -38,8 +38,13 @@ pub(super) fn enter_handler(
     let (frame, place) = {
         let mut signals = task.signals.lock();
         let alt = signals.alt_stack;
-        let place = frame::place(sp, &alt, action.has(abi::SA_ONSTACK), u64_of(saved_fpu.len()))
-            .ok_or(Errno::EFAULT)?;
+        let place = frame::place(
+            sp,
+            &alt,
+            action.has(abi::SA_ONSTACK),
+            u64_of(saved_fpu.len()),
+        )
+        .ok_or(Errno::EFAULT)?;
         let mask = signals.saved_mask.take().unwrap_or(signals.blocked);
         let frame = Frame {
             restorer: action.restorer,
@@ -162,8 +167,8 @@ fn restore_fpu(task: &Task, space: &Arc<AddressSpace>, at: u64) -> Result<(), Er
 fn saved(regs: &UserContext, fault: [u64; 3]) -> Registers {
     Registers {
         general: [
-            regs.r8, regs.r9, regs.r10, regs.r11, regs.r12, regs.r13, regs.r14, regs.r15,
-            regs.rdi, regs.rsi, regs.rbp, regs.rbx, regs.rdx, regs.rax, regs.rcx, regs.rsp,
+            regs.r8, regs.r9, regs.r10, regs.r11, regs.r12, regs.r13, regs.r14, regs.r15, regs.rdi,
+            regs.rsi, regs.rbp, regs.rbx, regs.rdx, regs.rax, regs.rcx, regs.rsp,
         ],
         rip: regs.rip,
         rflags: regs.rflags,

@@ -164,7 +164,10 @@ fn restart(regs: &mut UserContext, number: u64) {
 fn restart_without_handler(regs: &mut UserContext) {
     match restart_code(regs) {
         Some(Errno::ERESTART_RESTARTBLOCK) => {
-            restart(regs, u64::from(linux_raw_sys::general::__NR_restart_syscall));
+            restart(
+                regs,
+                u64::from(linux_raw_sys::general::__NR_restart_syscall),
+            );
         }
         Some(_) => {
             let number = regs.orig_rax;

@@ -263,9 +263,7 @@ fn wants_to_know(parent: &Process, signal: Signal, status: WaitStatus) -> bool {
 /// Whether the parent doesn't want its children to wait for it as zombies.
 pub(in crate::process) fn parent_reaps_by_itself(parent: &Process) -> bool {
     let action = parent.actions().lock().get(Signal::CHLD);
-    parent.is_init()
-        || action.disposition == Disposition::Ignore
-        || action.has(abi::SA_NOCLDWAIT)
+    parent.is_init() || action.disposition == Disposition::Ignore || action.has(abi::SA_NOCLDWAIT)
 }
 
 fn child_info(process: &Arc<Process>, signal: Signal, status: WaitStatus) -> SigInfo {
