@@ -1,4 +1,12 @@
 //! Dispositions, handlers, masks, delivery, frames.
+mod corrupt;
+
 crate::behaviour::behaviours! { "signal":
-    handler_basic, mask_pending,
+    initial, handler_basic, mask_pending, action_errors, action_query, flags_nodefer,
+    flags_resethand, handler_mask, nested, order, suspend, restart, interrupt, kill_targets,
+    kill_permission ["root"], child_signal, child_stop, orphaned_group, stop_continue,
+    ignored_discarded, fork_inherits, alternate_stack, alternate_errors, queue, timed_wait,
+    alarm_clock, interval_timer, context_edit, frame_layout, registers_kept, vector_kept,
+    bad_handler, bad_stack, corrupt_frames, bare_return ["signal:11"], storm, killed ["signal:9"],
+    abort ["signal:6"],
 }

@@ -1,0 +1,12 @@
+//! Writing through a null pointer is SIGSEGV with SEGV_MAPERR; the error code tells of the write.
+use super::probe;
+use std::arch::asm;
+use std::ffi::CStr;
+
+pub(crate) fn run(_: &[&CStr]) -> i32 {
+    probe::children(usize::MAX, || {
+        // SAFETY: the fault ends the process.
+        unsafe { asm!("mov [{0}], al", in(reg) 0usize) }
+    });
+    0
+}
