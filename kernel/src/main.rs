@@ -81,6 +81,7 @@ extern "sysv64" fn main() -> ! {
     if let Some(fault) = options::get("fault") {
         arch::provoke::provoke(fault, mm::layout::PHYSMAP.wrapping_sub(mm::layout::IMAGE));
     }
+    apic::settle_clock();
     if let Some(missing) = arch::features::missing() {
         panic::refuse(format_args!(
             "can't run programs: this CPU has no {missing} (try -cpu max)"

@@ -117,13 +117,20 @@ pub(crate) fn on_timer(handler: fn()) {
     ON_TIMER.store(handler as *mut (), Ordering::Release);
 }
 
+/// Ends the measurement of the TSC, which has been running since [`init`]; the first use of the timer
+/// does that too. To be called when the boot is over: the longer it ran, the better.
+pub(crate) fn settle_clock() {
+    if !IN_USE.swap(true, Ordering::Relaxed) {
+        x86_64::instructions::interrupts::without_interrupts(|| time::refine(elapsed));
+        write(INITIAL_COUNT, 0);
+        write(LVT_TIMER, u32::from(TIMER_VECTOR));
+    }
+}
+
 /// Starts the timer so that it runs down at `deadline` (of [`time::now_ns`]), or up to four seconds
 /// after now if that is later. A timer already started is replaced.
 pub(crate) fn arm_timer(deadline: u64) {
-    if !IN_USE.swap(true, Ordering::Relaxed) {
-        x86_64::instructions::interrupts::without_interrupts(|| time::refine(elapsed));
-        write(LVT_TIMER, u32::from(TIMER_VECTOR));
-    }
+    settle_clock();
     let left = deadline.saturating_sub(time::now_ns()).max(1);
     let count = u32::try_from(left.saturating_mul(TIMER_HZ) / 1_000_000_000).unwrap_or(u32::MAX);
     RUNNING.store(true, Ordering::Relaxed);

@@ -1,16 +1,18 @@
 //! Time since boot, from the TSC.
 //!
 //! There is no other clock on microvm. The TSC's rate comes from CPUID where that knows it; else it
-//! is measured against the local APIC's timer, whose rate is known: at first for at most 200 µs, then
-//! once more over the whole time until the timer is needed for something else.
+//! is measured against the local APIC's timer, whose rate is known: at first for some 20 µs, which
+//! may be wrong by a few percent, then once more over the whole boot ([`apic::settle_clock`]).
+//!
+//! [`apic::settle_clock`]: super::apic::settle_clock
 
 use core::arch::x86_64::{__cpuid, _rdtsc};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::apic::TIMER_HZ;
 
-/// Cycles that the measurement waits: 200 µs at 1 GHz, and less at more.
-const MEASURED_CYCLES: u64 = 200_000;
+/// Cycles that the first measurement waits: 20 µs at 1 GHz, and less at more.
+const MEASURED_CYCLES: u64 = 20_000;
 const NS_PER_S: u64 = 1_000_000_000;
 /// Rates that are taken for a mistake when they lie outside: 100 MHz to 20 GHz.
 const PLAUSIBLE: core::ops::RangeInclusive<u64> = 100_000_000..=20_000_000_000;
@@ -107,7 +109,7 @@ fn told() -> Option<u64> {
     None
 }
 
-/// Two reads of the timer, apart by as many cycles as fit 200 µs: polling it would leave the guest
+/// Two reads of the timer, apart by a known number of cycles: polling it would leave the guest
 /// each time.
 fn measure(start: impl FnOnce(), elapsed: impl Fn() -> u32) -> u64 {
     start();
