@@ -63,6 +63,17 @@ fn directory() -> Result<PathBuf> {
         })
 }
 
+/// Where large files without a name go: what the caller says, else `/var/tmp`, which, unlike `/tmp`,
+/// isn't kept in memory.
+#[must_use]
+pub fn scratch_dir() -> PathBuf {
+    let fallback = Path::new("/var/tmp");
+    match std::env::var_os("TMPDIR").filter(|dir| !dir.is_empty()) {
+        None if fallback.is_dir() => fallback.to_owned(),
+        _ => std::env::temp_dir(),
+    }
+}
+
 /// A file in `dir` that has no name, so that nothing is left of it however the launcher ends.
 ///
 /// # Errors

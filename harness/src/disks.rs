@@ -133,7 +133,7 @@ fn path_of(file: &File) -> PathBuf {
 fn input(dir: &Path) -> Result<File> {
     let dir = dir.canonicalize()?;
     let tree = Tree::scan(&dir, &mut DefaultHasher::new())?;
-    let image = cache::unnamed(&std::env::temp_dir())?;
+    let image = cache::unnamed(&cache::scratch_dir())?;
     let inodes = tree.nodes().len() + tree.nodes().len() / 8 + 64;
     let mut size = size_for(&tree);
     for attempt in 1.. {

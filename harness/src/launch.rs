@@ -137,12 +137,14 @@ fn machine(options: &Options, disks: &Disks) -> Result<Machine> {
             scratch: matches!(image, Image::Scratch(_)),
         });
     }
+    let initrd = root::image(options.root.as_deref())?;
+    root::check_size(&initrd, options.memory)?;
     let words = options.qemu_args.as_deref().unwrap_or_default();
     Ok(Machine {
         memory: options.memory,
         accel: options.accel,
         kernel,
-        initrd: Some(root::image(options.root.as_deref())?),
+        initrd: Some(initrd),
         append,
         drives,
         serial: options.verbose.then(PathBuf::new),

@@ -164,10 +164,28 @@ pub enum NoRun {
 /// [`NoRun`] for help, version, and everything that can't be understood.
 pub fn parse(args: &[OsString]) -> Result<Options, NoRun> {
     use clap::error::ErrorKind::{DisplayHelp, DisplayVersion};
-    Options::try_parse_from(args).map_err(|error| match error.kind() {
+    let options = Options::try_parse_from(args).map_err(|error| match error.kind() {
         DisplayHelp | DisplayVersion => NoRun::Text(error.to_string()),
         _ => NoRun::Bad(one_line(&error.to_string())),
-    })
+    })?;
+    if options.job.is_empty() {
+        return Err(NoRun::Bad(
+            "no program is named; --help tells more".to_owned(),
+        ));
+    }
+    Ok(options)
+}
+
+/// The command line of the sample job, which runs when there are no words at all. `dir` is its
+/// input.
+#[must_use]
+pub fn sample(dir: &std::path::Path) -> Vec<OsString> {
+    let words = ["run.sh", "--in"].map(OsString::from).into_iter();
+    let job = ["--", "sh", "/in/job.sh"].map(OsString::from);
+    words
+        .chain([dir.as_os_str().to_owned()])
+        .chain(job)
+        .collect()
 }
 
 /// The report's destination in a command line that doesn't parse: the report is written in every
@@ -335,6 +353,7 @@ mod tests {
             let message = bad(line);
             assert!(!message.contains('\n') && !message.is_empty(), "{message}");
         }
+        assert!(bad("--memory 64M").contains("no program"));
         assert!(bad("--memroy 3 x").contains("--memroy"));
     }
 

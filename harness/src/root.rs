@@ -45,6 +45,26 @@ pub fn image(root: Option<&Path>) -> Result<PathBuf> {
     Ok(path.to_owned())
 }
 
+/// Refuses an image that leaves the kernel nothing of `memory`, both in bytes.
+///
+/// # Errors
+/// One line that says how much would do.
+pub fn check_size(image: &Path, memory: u64) -> Result<()> {
+    const MIB: u64 = 1 << 20;
+    /// What the kernel and the first program need.
+    const LEAST: u64 = 6 * MIB;
+    let len = std::fs::metadata(image)?.len();
+    if len + LEAST > memory {
+        let enough = (len + len / 4).div_ceil(MIB) + 64;
+        bail!(
+            "the root's image ({} MiB) lies in memory and doesn't fit into {} MiB; --memory {enough}M would do",
+            len.div_ceil(MIB),
+            memory / MIB
+        );
+    }
+    Ok(())
+}
+
 /// Refuses what the kernel can't boot from.
 fn check_kind(head: &[u8]) -> Result<()> {
     let at = |offset: usize, magic: &[u8]| {

@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
@@ -406,9 +406,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 fn run_one(case: &Case, total: &Mutex<Counts>) {
     let start = Instant::now();
-    let run = std::panic::AssertUnwindSafe(&case.run);
-    let result =
-        std::panic::catch_unwind(run).unwrap_or_else(|_| Err(anyhow!("the test itself panicked")));
+    let result = (case.run)();
     let seconds = start.elapsed().as_secs_f32();
     let (word, counts, why) = match result {
         Ok(counts) if counts.failed > 0 => ("FAIL", counts, String::new()),

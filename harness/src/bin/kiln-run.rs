@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use kiln_harness::options::{self, NoRun};
 use kiln_harness::outcome::{FAILED, Outcome};
-use kiln_harness::{launch, leash, report};
+use kiln_harness::{launch, leash, report, root};
 
 fn main() -> ExitCode {
     let start = Instant::now();
@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         say(&leash::hold(rest).to_string());
         return ExitCode::from(FAILED);
     }
+    let args = if args.len() > 1 { args } else { sample() };
     let (outcome, file) = match options::parse(&args) {
         Ok(options) => (launch::run(&options), options.report),
         Err(NoRun::Text(text)) => {
@@ -34,6 +35,16 @@ fn main() -> ExitCode {
     }
     outcome.details.iter().for_each(|line| say(line));
     ExitCode::from(reported(outcome, file.as_deref(), start))
+}
+
+/// Without a word on the command line it is the sample job that runs.
+fn sample() -> Vec<OsString> {
+    let dir = root::project().join("harness/sample");
+    say(&format!(
+        "no job is given, so this is the sample: ./run.sh --in {} -- sh /in/job.sh",
+        dir.display()
+    ));
+    options::sample(&dir)
 }
 
 /// Writes the report, if one is wanted; the status is 125 when it can't be written.

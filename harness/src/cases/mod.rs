@@ -10,6 +10,7 @@ mod options;
 mod signals;
 mod statuses;
 mod streams;
+mod terminal;
 mod userland;
 
 /// All of them, in the order in which they start.
@@ -23,6 +24,7 @@ pub fn all() -> Vec<Case> {
         streams::cases(),
         files::cases(),
         signals::cases(),
+        terminal::cases(),
         faults::cases(),
         userland::cases(),
     ]

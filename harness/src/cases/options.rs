@@ -1,11 +1,13 @@
 //! The command line: what is refused, what the job sees of it, and the report.
 
 use std::fs;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::testing::{Case, Got, Job, Scratch};
+use crate::{recipe, root};
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
@@ -23,6 +25,8 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("options::the_report_is_always_written", report),
         Case::new("options::dry_run_starts_nothing", dry_run),
         Case::new("options::strace_shows_calls", strace),
+        Case::new("options::no_words_run_the_sample", sample),
+        Case::new("options::a_root_too_large_for_memory", too_large),
     ]
 }
 
@@ -217,4 +221,30 @@ fn strace() -> Result<()> {
         got.shown()
     );
     Ok(())
+}
+
+fn sample() -> Result<()> {
+    let dir = root::project().join("harness/sample");
+    let script = fs::read_to_string(dir.join("job.sh"))?;
+    let mut host = Command::new(recipe::program("busybox")?);
+    let here = script.replace("cd /in", &format!("cd '{}'", dir.display()));
+    host.args(["sh", "-c", &here]);
+    let wanted = Job::of(host).run()?.has_status(0)?;
+    let none: [&str; 0] = [];
+    let got = Job::new(none).run()?.has_status(0)?;
+    ensure!(
+        got.out() == wanted.out() && got.out().contains("firings"),
+        "{}",
+        got.shown()
+    );
+    ensure!(got.err().lines().count() == 1, "{}", got.shown());
+    Ok(())
+}
+
+fn too_large() -> Result<()> {
+    let scratch = Scratch::new("large")?;
+    fs::write(scratch.path("big"), vec![1; 20 << 20])?;
+    let words = ["--memory", "16M", "--root"].map(Into::into).into_iter();
+    let rest = [scratch.0.clone().into_os_string(), "true".into()];
+    Job::new(words.chain(rest)).run()?.says(125, "--memory")
 }
