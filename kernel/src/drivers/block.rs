@@ -210,7 +210,7 @@ pub(crate) fn read_bytes(disk: &dyn BlockDevice, at: u64, into: &mut [u8]) -> Re
 /// Writes bytes of the kernel's to whole sectors of the disk, by way of a frame of its own.
 pub(crate) fn write_bytes(disk: &dyn BlockDevice, at: u64, from: &[u8]) -> Result<(), IoError> {
     let sector = u64_of(SECTOR_SIZE);
-    if at % sector != 0 || from.len() % SECTOR_SIZE != 0 {
+    if !at.is_multiple_of(sector) || !from.len().is_multiple_of(SECTOR_SIZE) {
         return Err(IoError::OutOfRange);
     }
     let frame = FrameRef::alloc().map_err(|_| IoError::NoMemory)?;

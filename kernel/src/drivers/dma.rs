@@ -78,7 +78,7 @@ impl DmaMemory {
         let fits = offset
             .checked_add(size_of::<T>())
             .is_some_and(|end| end <= self.len());
-        let good = fits && offset % align_of::<T>() == 0;
+        let good = fits && offset.is_multiple_of(align_of::<T>());
         debug_assert!(good, "offset {offset} of {}", self.len());
         let offset = if good { offset } else { 0 };
         // SAFETY: within the block, as just checked.

@@ -58,7 +58,7 @@ pub(crate) fn disk_of(inode: &Inode) -> Option<&'static Arc<dyn BlockDevice>> {
     let number = inode.rdev();
     let ours = inode.kind() == FileType::BlockDevice
         && number.major == MAJOR
-        && number.minor % MINORS == 0;
+        && number.minor.is_multiple_of(MINORS);
     ours.then(|| block::disks().get(usize_of32(number.minor / MINORS)))?
 }
 
@@ -98,7 +98,8 @@ impl DiskFile {
     fn discard(&self, start: u64, len: u64) -> Result<(), Errno> {
         let sector = u64_of(SECTOR_SIZE);
         let end = start.checked_add(len).ok_or(Errno::EINVAL)?;
-        if start % sector != 0 || len % sector != 0 || end > self.mapping.size() {
+        if !start.is_multiple_of(sector) || !len.is_multiple_of(sector) || end > self.mapping.size()
+        {
             return Err(Errno::EINVAL);
         }
         self.mapping.sync_all()?;

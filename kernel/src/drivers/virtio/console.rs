@@ -27,7 +27,7 @@ const DEVICE_READY: u16 = 0;
 const PORT_READY: u16 = 3;
 const PORT_OPEN: u16 = 6;
 /// Bytes of a control message: id, event, value.
-const MESSAGE_LEN: usize = 8;
+const MESSAGE_LEN: u32 = 8;
 
 /// A buffer on its way out: filled from the front, then sent as a whole.
 pub(crate) struct Outgoing {
@@ -162,6 +162,11 @@ impl Port {
         Ok(port)
     }
 
+    /// Stops the device for good.
+    pub(crate) fn reset(&mut self) {
+        self.device.reset();
+    }
+
     /// Takes note of an interrupt.
     pub(crate) fn acknowledge(&mut self) {
         self.device.acknowledge();
@@ -247,12 +252,12 @@ fn announce(device: &mut Device, queue: &mut SplitQueue<DmaMemory>) {
     const MESSAGES: usize = 2048;
     let messages = [(0, DEVICE_READY), (PORT, PORT_READY), (PORT, PORT_OPEN)];
     for (number, (port, event)) in messages.into_iter().enumerate() {
-        let at = MESSAGES + MESSAGE_LEN * number;
+        let at = MESSAGES + usize_of32(MESSAGE_LEN) * number;
         let message = u64::from(port) | u64::from(event) << 32 | 1 << 48;
         queue.memory().write64(at, message);
         let addr = queue.memory().addr_of(at);
         // Three messages for four descriptors.
-        let _ = queue.push([Buffer::to_device(addr, MESSAGE_LEN as u32)]);
+        let _ = queue.push([Buffer::to_device(addr, MESSAGE_LEN)]);
     }
     queue.set_interrupts(false);
     if queue.should_notify() {

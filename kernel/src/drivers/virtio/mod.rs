@@ -131,6 +131,11 @@ impl Device {
         self.transport.notify(index);
     }
 
+    /// Stops the device for good: it touches no memory after this.
+    fn reset(&mut self) {
+        self.transport.set_status(DeviceStatus::empty());
+    }
+
     /// Takes note of an interrupt, so that the line falls.
     fn acknowledge(&mut self) {
         self.transport.ack_interrupt();
