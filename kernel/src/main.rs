@@ -78,6 +78,7 @@ extern "sysv64" fn main() -> ! {
     if let Err(error) = sched::init() {
         panic::refuse(format_args!("can't boot: scheduler: {error:?}"));
     }
+    vm::init();
     if let Some(fault) = options::get("fault") {
         arch::provoke::provoke(fault, mm::layout::PHYSMAP.wrapping_sub(mm::layout::IMAGE));
     }

@@ -5,8 +5,10 @@
 mod arch;
 mod drivers;
 mod mm;
+mod program;
 mod ring3;
 mod vm;
+mod vm_bench;
 
 /// Runs the test of this name.
 pub(crate) fn run(name: &[u8]) {
@@ -21,6 +23,8 @@ pub(crate) fn run(name: &[u8]) {
         b"copies" => mm::copies_stop_at_the_fault(),
         b"vm" => vm::spaces(),
         b"reclaim" => vm::reclaim(),
+        b"program" => program::run(),
+        b"vm-bench" => vm_bench::run(),
         b"echo" => drivers::echo(),
         b"terminal" => drivers::terminal(),
         b"disks" => drivers::disks(),

@@ -23,6 +23,7 @@ use crate::sync::SpinLock;
 
 mod gather;
 mod range;
+mod window;
 
 pub(crate) use gather::Gather;
 
@@ -317,6 +318,10 @@ impl Drop for UserTables {
         // is less than a flush for every few frames.
         if self.root.is_loaded() {
             load_kernel();
+        }
+        if self.resident == 0 {
+            // Empty tables are freed at once, so there are none.
+            return;
         }
         let mut gather = Gather::new();
         self.unmap_range(UserAddr::NULL, UserAddr::new(TASK_SIZE), &mut gather);

@@ -150,6 +150,15 @@ impl<T> RwLock<T> {
         }
     }
 
+    /// Takes the lock for reading when nobody writes under it.
+    pub(crate) fn try_read(&self) -> Option<RwLockReadGuard<'_, T>> {
+        let guard = self.cell.try_read()?;
+        Some(RwLockReadGuard {
+            guard,
+            _wake: WakeAllOnDrop(&self.queue),
+        })
+    }
+
     /// Takes the lock for writing when nobody holds it.
     pub(crate) fn try_write(&self) -> Option<RwLockWriteGuard<'_, T>> {
         let guard = self.cell.try_write()?;

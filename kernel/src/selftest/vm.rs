@@ -17,11 +17,11 @@ use crate::vm::{
     writeback,
 };
 
-const PAGE: u64 = PAGE_SIZE as u64;
+pub(super) const PAGE: u64 = PAGE_SIZE as u64;
 const RW: Prot = Prot::READ.union(Prot::WRITE);
 
 /// A file whose bytes are computed, and that remembers what was written to it.
-struct Tape {
+pub(super) struct Tape {
     written: SpinLock<Vec<(u64, u8)>>,
     remember: bool,
 }
@@ -53,7 +53,7 @@ impl PageSource for Tape {
     }
 }
 
-fn tape(size: u64, remember: bool) -> (Arc<Tape>, Arc<Mapping>) {
+pub(super) fn tape(size: u64, remember: bool) -> (Arc<Tape>, Arc<Mapping>) {
     let mut written = Vec::new();
     assert!(written.try_reserve(100).is_ok());
     let tape = Arc::new(Tape {
@@ -66,14 +66,14 @@ fn tape(size: u64, remember: bool) -> (Arc<Tape>, Arc<Mapping>) {
     (tape, mapping)
 }
 
-fn must<T, E: core::fmt::Debug>(result: Result<T, E>) -> T {
+pub(super) fn must<T, E: core::fmt::Debug>(result: Result<T, E>) -> T {
     match result {
         Ok(value) => value,
         Err(error) => panic!("{error:?}"),
     }
 }
 
-fn anonymous(len: u64, flags: u32) -> MapRequest {
+pub(super) fn anonymous(len: u64, flags: u32) -> MapRequest {
     MapRequest {
         addr: 0,
         len,
@@ -85,7 +85,7 @@ fn anonymous(len: u64, flags: u32) -> MapRequest {
     }
 }
 
-fn of_file(mapping: &Arc<Mapping>, len: u64, flags: u32) -> MapRequest {
+pub(super) fn of_file(mapping: &Arc<Mapping>, len: u64, flags: u32) -> MapRequest {
     MapRequest {
         flags,
         file: Some(FileMapping {
@@ -102,8 +102,10 @@ fn of_file(mapping: &Arc<Mapping>, len: u64, flags: u32) -> MapRequest {
 /// Frames in use before and after, the second time the test runs: nothing may be lost.
 pub(super) fn spaces() {
     spaces_once();
+    must(writeback::sync_everything());
     let before = frame::stats().free;
     spaces_once();
+    must(writeback::sync_everything());
     assert_eq!(before, frame::stats().free, "frames were lost");
 }
 

@@ -76,6 +76,8 @@ impl<T: Plain + Copy + Default, const N: usize> Plain for [T; N] {
 
 /// Largest [`Plain`] value that goes through the stack.
 const VALUE_MAX: usize = 512;
+/// Small ones take a small buffer, because clearing it costs something.
+const WORD_MAX: usize = 16;
 
 impl AddressSpace {
     /// Repeats `attempt`, which starts at the byte it is given, until all `len` bytes are copied
@@ -173,7 +175,18 @@ impl AddressSpace {
     /// `EFAULT`.
     pub(crate) fn read_val<T: Plain>(self: &Arc<Self>, src: UserAddr) -> Result<T, Errno> {
         const { assert!(T::SIZE <= VALUE_MAX) };
-        let mut buffer = [0; VALUE_MAX];
+        if T::SIZE <= WORD_MAX {
+            return self.read_through(&mut [0; WORD_MAX], src);
+        }
+        self.read_through(&mut [0; VALUE_MAX], src)
+    }
+
+    #[inline]
+    fn read_through<T: Plain>(
+        self: &Arc<Self>,
+        buffer: &mut [u8],
+        src: UserAddr,
+    ) -> Result<T, Errno> {
         let bytes = buffer.get_mut(..T::SIZE).unwrap_or_default();
         self.copy_in(bytes, src)?;
         Ok(T::load(bytes))
@@ -189,7 +202,19 @@ impl AddressSpace {
         value: &T,
     ) -> Result<(), Errno> {
         const { assert!(T::SIZE <= VALUE_MAX) };
-        let mut buffer = [0; VALUE_MAX];
+        if T::SIZE <= WORD_MAX {
+            return self.write_through(&mut [0; WORD_MAX], dst, value);
+        }
+        self.write_through(&mut [0; VALUE_MAX], dst, value)
+    }
+
+    #[inline]
+    fn write_through<T: Plain>(
+        self: &Arc<Self>,
+        buffer: &mut [u8],
+        dst: UserAddr,
+        value: &T,
+    ) -> Result<(), Errno> {
         let bytes = buffer.get_mut(..T::SIZE).unwrap_or_default();
         value.store(bytes);
         self.copy_out(dst, bytes)

@@ -134,21 +134,29 @@ impl AddressSpace {
         page: u64,
         write: bool,
     ) -> Result<Attempt, FaultError> {
-        let flags = page_flags(area.prot, true);
-        // Absent in nearly all cases: have the frame ready before the lock is taken.
-        let frame = alloc_zeroed_frame()?;
-        let mut tables = self.tables.lock();
-        if !tables.is_mapped(UserAddr::new(page)) {
-            let mapped = tables.map(UserAddr::new(page), frame, flags);
-            drop(tables);
-            return or_make_room(mapped);
-        }
-        drop(tables);
-        drop(frame);
-        if write {
+        let va = UserAddr::new(page);
+        let mapped = self.tables.lock().is_mapped(va);
+        if mapped && write {
             return self.own_page(area, page);
         }
-        Ok(Attempt::Done)
+        if mapped {
+            return Ok(Attempt::Done);
+        }
+        // With no lock held: this may sleep.
+        self.fill(va, page_flags(area.prot, true), alloc_zeroed_frame()?)
+    }
+
+    /// Maps the frame where nothing is mapped.
+    fn fill(&self, va: UserAddr, flags: PageFlags, frame: FrameRef) -> Result<Attempt, FaultError> {
+        let mut frame = Some(frame);
+        let mut tables = self.tables.lock();
+        let filled = tables.window(va).fill(va, flags, || frame.take());
+        drop(tables);
+        match filled {
+            Ok(true) => Ok(Attempt::Done),
+            Ok(false) => Ok(Attempt::Again),
+            Err(OutOfMemory) => or_make_room(Err(OutOfMemory)),
+        }
     }
 
     /// Makes a page that is mapped read-only in a private, writable area writable: as it is when
@@ -202,13 +210,7 @@ impl AddressSpace {
         let source = self.file_page(mapping, index)?;
         let copy = alloc_frame()?;
         copy.copy_from(&source);
-        let mut tables = self.tables.lock();
-        if tables.is_mapped(va) {
-            return Ok(Attempt::Again);
-        }
-        let mapped = tables.map(va, copy, page_flags(area.prot, true));
-        drop(tables);
-        or_make_room(mapped)
+        self.fill(va, page_flags(area.prot, true), copy)
     }
 
     fn resolve_file_read(
@@ -244,12 +246,10 @@ impl AddressSpace {
         let base = index - (page - start) / PAGE;
         let last = base + (end - start) / PAGE;
         let mut tables = self.tables.lock();
+        let mut leaf = tables.window(UserAddr::new(page));
         mapping.for_mappable(base..last, index, &mut |at, frame| {
             let va = UserAddr::new(start + (at - base) * PAGE);
-            if tables.is_mapped(va) {
-                return Ok(());
-            }
-            tables.map(va, frame.clone(), flags)
+            leaf.fill(va, flags, || Some(frame.clone())).map(|_| ())
         })
     }
 

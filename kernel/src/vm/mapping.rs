@@ -17,7 +17,7 @@ use kiln_core::pagemap::{CHUNK_BYTES, PageMap, State};
 use super::readahead::Readahead;
 use super::reclaim::{self, alloc_frame, alloc_zeroed_frame};
 use super::space::PAGE;
-use super::writeback;
+use super::writeback::{self, DirtyLink};
 use crate::mm::frame::FrameRef;
 use crate::mm::kmem;
 use crate::sched::{Mode, WaitQueue};
@@ -78,6 +78,7 @@ pub(crate) struct Mapping {
     changed: WaitQueue,
     /// The clock of `reclaim` knows it.
     reclaimable: AtomicBool,
+    dirty_link: DirtyLink,
     mappers: SpinLock<Mappers>,
     /// Shared mappings that may be written through.
     shared_mappers: AtomicUsize,
@@ -104,6 +105,7 @@ impl Mapping {
             }),
             changed: WaitQueue::new(),
             reclaimable: AtomicBool::new(false),
+            dirty_link: DirtyLink::new(),
             mappers: SpinLock::new(Mappers::new()),
             shared_mappers: AtomicUsize::new(0),
         }))
@@ -131,6 +133,10 @@ impl Mapping {
     /// Whether pages come from somewhere and go there.
     pub(crate) fn has_source(&self) -> bool {
         self.source.is_some()
+    }
+
+    pub(super) fn dirty_link(&self) -> &DirtyLink {
+        &self.dirty_link
     }
 
     pub(super) fn is_reclaimable(&self) -> bool {

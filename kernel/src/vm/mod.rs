@@ -43,3 +43,8 @@ pub(crate) use map::MapRequest;
 pub(crate) use mapping::{Mapping, PageSource};
 pub(crate) use reclaim::{alloc_frame, alloc_zeroed_frame};
 pub(crate) use space::{AddressSpace, MemoryLimits, ProgramInfo};
+
+/// Tells `mm` who gives memory up when it is short.
+pub(crate) fn init() {
+    crate::mm::kmem::on_shortage(reclaim::reclaim);
+}

@@ -5,7 +5,6 @@
 //! makes too many dirty writes some of its own file's itself.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -16,14 +15,12 @@ use kiln_core::errno::Errno;
 use super::mapping::Mapping;
 use super::space::PAGE;
 use crate::arch::time;
-use crate::mm::{frame, kmem};
-use crate::sched::{self, Mode, Thread, WaitQueue};
+use crate::mm::frame;
+use crate::sched::{self, Mode, Mutex, Thread, WaitQueue};
 use crate::sync::{Once, SpinLock};
 
 /// Most pages written by one call of a source.
 const BATCH: u64 = 128;
-/// What an entry of the list takes.
-const ENTRY_BYTES: usize = 64;
 /// How long a page stays dirty before the thread writes it, in nanoseconds.
 const INTERVAL: u64 = 5_000_000_000;
 /// How long an allocation waits for a page to become clean, in nanoseconds.
@@ -31,8 +28,10 @@ const PROGRESS: u64 = 100_000_000;
 
 /// Dirty pages of all files.
 static DIRTY: AtomicUsize = AtomicUsize::new(0);
-/// Mappings with dirty pages.
-static FILES: SpinLock<BTreeMap<u64, Arc<Mapping>>> = SpinLock::new(BTreeMap::new());
+/// Mappings with dirty pages, each the head of the rest: entering takes no memory.
+static FILES: SpinLock<Option<Arc<Mapping>>> = SpinLock::new(None);
+/// One walk over them at a time: a walk takes the whole list.
+static WALK: Mutex<()> = Mutex::new(());
 /// The thread sleeps here.
 static WORK: WaitQueue = WaitQueue::new();
 /// Those who need clean pages sleep here.
@@ -48,11 +47,11 @@ pub(crate) fn dirty_pages() -> usize {
     DIRTY.load(Ordering::Relaxed)
 }
 
-/// A page of the mapping became dirty; `first`: it has no other.
-pub(super) fn page_dirtied(mapping: &Mapping, first: bool) {
+/// A page of the mapping became dirty.
+pub(super) fn page_dirtied(mapping: &Mapping) {
     DIRTY.fetch_add(1, Ordering::Relaxed);
-    if first {
-        mapping.enlist();
+    if !mapping.dirty_link().listed.load(Ordering::Acquire) {
+        enlist(mapping);
     }
 }
 
@@ -92,9 +91,7 @@ impl Mapping {
     pub(crate) fn sync(&self, first: u64, count: u64) -> Result<(), Errno> {
         let range = first..first.saturating_add(count);
         self.write_back(range.clone(), usize::MAX)?;
-        let result = self.wait_written(range);
-        delist(self);
-        result
+        self.wait_written(range)
     }
 
     /// As [`Mapping::sync`] for the whole file.
@@ -148,21 +145,33 @@ impl Mapping {
     }
 }
 
-impl Mapping {
-    /// Enters the mapping into the list of those with dirty pages.
-    fn enlist(&self) {
-        let Some(this) = self.me().upgrade() else {
-            return;
-        };
-        if kmem::charge(ENTRY_BYTES).is_err() {
-            // Its owner's sync still writes it; only the thread doesn't know it.
-            return;
+/// A mapping's place in the list of those with dirty pages.
+pub(super) struct DirtyLink {
+    listed: AtomicBool,
+    next: SpinLock<Option<Arc<Mapping>>>,
+}
+
+impl DirtyLink {
+    pub(super) const fn new() -> Self {
+        Self {
+            listed: AtomicBool::new(false),
+            next: SpinLock::new(None),
         }
-        let old = FILES.lock().insert(this.id(), this);
-        drop(old);
-        if !STARTED.swap(true, Ordering::AcqRel) {
-            start();
-        }
+    }
+}
+
+/// Enters a mapping into the list, if it isn't there.
+fn enlist(mapping: &Mapping) {
+    let link = mapping.dirty_link();
+    if link.listed.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    if let Some(this) = mapping.me().upgrade() {
+        let mut files = FILES.lock();
+        *link.next.lock() = files.replace(this);
+    }
+    if !STARTED.swap(true, Ordering::AcqRel) {
+        start();
     }
 }
 
@@ -197,34 +206,20 @@ fn run() {
     }
 }
 
-/// Calls `each` for every mapping with dirty pages, and forgets those that have none any more.
+/// Takes every mapping out of the list and calls `each` for it; those still dirty enter it again.
 fn for_each_file(mut each: impl FnMut(&Arc<Mapping>)) {
-    let mut last = 0;
-    loop {
-        let next = FILES
-            .lock()
-            .range(last + 1..)
-            .next()
-            .map(|(id, file)| (*id, file.clone()));
-        let Some((id, file)) = next else { return };
-        last = id;
+    let _walk = WALK.lock();
+    let mut rest = FILES.lock().take();
+    while let Some(file) = rest {
+        rest = file.dirty_link().next.lock().take();
+        // From here on a page that becomes dirty enters the file again.
+        file.dirty_link().listed.store(false, Ordering::Release);
         each(&file);
-        delist(&file);
+        if file.dirty_pages() > 0 {
+            enlist(&file);
+        }
+        // Perhaps the last handle of a file that was deleted goes here, with no spin lock held.
     }
-}
-
-/// Forgets a mapping that has no dirty page any more.
-fn delist(file: &Mapping) {
-    let mut files = FILES.lock();
-    // A page that becomes dirty after this look enters the mapping again.
-    let gone = if file.dirty_pages() == 0 {
-        files.remove(&file.id())
-    } else {
-        None
-    };
-    drop(files);
-    // Perhaps the last handle of a file that was deleted: with no lock held.
-    drop(gone);
 }
 
 /// Writes everything that is dirty and waits until it is written.

@@ -27,9 +27,8 @@ impl Mapping {
             .get(index)
             .is_some_and(|(page, _)| page.addr() == frame.addr());
         if same && self.source.is_some() && inner.pages.set_dirty(index) {
-            let first = inner.pages.dirty() == 1;
             drop(inner);
-            writeback::page_dirtied(self, first);
+            writeback::page_dirtied(self);
         }
         same
     }

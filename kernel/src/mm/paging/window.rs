@@ -1,0 +1,55 @@
+//! [`Window`]: filling neighbouring pages with one walk to their table.
+
+use core::sync::atomic::Ordering;
+use kiln_core::addr::UserAddr;
+
+use super::{FrameRef, OutOfMemory, PageFlags, Table, UserTables, group, populate};
+
+/// The pages that share a leaf table, 2 MiB of addresses.
+pub(crate) struct Window<'a> {
+    tables: &'a mut UserTables,
+    /// Any address in it.
+    va: u64,
+    /// Found, or made, when the first page comes.
+    leaf: Option<&'static Table>,
+}
+
+impl UserTables {
+    /// The window around `va`.
+    pub(crate) fn window(&mut self, va: UserAddr) -> Window<'_> {
+        Window {
+            tables: self,
+            va: va.raw(),
+            leaf: None,
+        }
+    }
+}
+
+impl Window<'_> {
+    /// Enters the frame that `frame` answers at `va`, unless something is mapped there; whether
+    /// nothing was. An address of another window is left alone.
+    pub(crate) fn fill(
+        &mut self,
+        va: UserAddr,
+        flags: PageFlags,
+        frame: impl FnOnce() -> Option<FrameRef>,
+    ) -> Result<bool, OutOfMemory> {
+        // A table made here doesn't stay empty: where there was none, nothing is mapped.
+        let leaf = match self.leaf {
+            Some(leaf) => leaf,
+            None => *self.leaf.insert(self.tables.leaf_table(self.va)?),
+        };
+        let entry = leaf.entry(va.raw(), 1);
+        if (va.raw() ^ self.va) >> 21 != 0 || entry.load(Ordering::Relaxed) != 0 {
+            return Ok(false);
+        }
+        let Some(frame) = frame() else {
+            return Ok(false);
+        };
+        let value = frame.into_raw().raw() | flags.to_entry();
+        entry.store(value, Ordering::Release);
+        populate(leaf, group(va.raw(), 1), 1);
+        self.tables.resident += 1;
+        Ok(true)
+    }
+}
