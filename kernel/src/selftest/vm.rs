@@ -328,6 +328,7 @@ pub(super) fn reclaim() {
     assert_eq!(mapping.dirty_pages(), 0);
     let kept = mapping.resident_pages();
     assert!(kept > frame::stats().total / 2, "{kept} pages are kept");
+    mapped_pages_go(&mapping, size);
     drop(mapping);
     // Memory ends, and that is all that happens.
     let space = must(AddressSpace::new());
@@ -346,5 +347,32 @@ pub(super) fn reclaim() {
     assert_eq!(end, FaultError::Oom);
     assert!(space.resident_pages() > u64_of(frame::stats().total) * 9 / 10);
     assert!(space.fork().is_err());
+    paging::load_kernel();
+}
+
+/// The same file through a mapping: pages that a program maps go, too.
+fn mapped_pages_go(mapping: &Arc<Mapping>, size: u64) {
+    let space = must(AddressSpace::new());
+    space.root().load();
+    let private = must(space.mmap(of_file(
+        mapping,
+        size,
+        abi::MAP_PRIVATE | abi::MAP_NORESERVE,
+    )))
+    .raw();
+    write_byte(&space, private + 9, 99);
+    let at = must(space.mmap(of_file(mapping, size, abi::MAP_SHARED))).raw();
+    let mut sum = 0u64;
+    for page in 0..size / PAGE {
+        sum += u64::from(read_byte(&space, at + page * PAGE));
+    }
+    assert!(sum > 0);
+    assert_eq!(read_byte(&space, private + 9), 99, "a private copy stays");
+    let written = size / PAGE / 8;
+    for page in 0..written {
+        write_byte(&space, at + page * 8 * PAGE, low8(page));
+    }
+    must(mapping.sync_all());
+    assert_eq!(mapping.dirty_pages(), 0);
     paging::load_kernel();
 }

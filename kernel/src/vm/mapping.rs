@@ -215,7 +215,10 @@ impl Mapping {
     pub(crate) fn insert(&self, index: u64, frame: FrameRef) -> Result<(), Errno> {
         let mut inner = self.lock_with_room(index)?;
         match inner.pages.insert(index, frame, State::Ready) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                reclaim::pages_came(1);
+                Ok(())
+            }
             Err(frame) => {
                 drop(inner);
                 drop(frame);
@@ -302,6 +305,7 @@ impl Mapping {
             let _ = inner.pages.insert(index, frame.clone(), State::Loading);
             entered += 1;
         }
+        reclaim::pages_came(entered);
         frames.truncate(entered);
         Ok(())
     }
@@ -316,6 +320,9 @@ impl Mapping {
             }
         }
         drop(inner);
+        if !loaded {
+            reclaim::pages_left(count);
+        }
         self.changed.wake_all();
     }
 
@@ -353,7 +360,8 @@ impl Mapping {
 impl Drop for Mapping {
     fn drop(&mut self) {
         reclaim::unregister(self);
-        let dirty = self.inner.get_mut().pages.dirty();
-        writeback::pages_cleaned(dirty);
+        let pages = &self.inner.get_mut().pages;
+        writeback::pages_cleaned(pages.dirty());
+        reclaim::pages_left(pages.len());
     }
 }

@@ -32,6 +32,7 @@ mod protect;
 mod readahead;
 pub(crate) mod reclaim;
 mod remap;
+mod remote;
 mod space;
 pub(crate) mod writeback;
 

@@ -38,6 +38,8 @@ static CLOCK: SpinLock<Clock> = SpinLock::new(Clock {
     file: 0,
     page: 0,
 });
+/// Pages of all files in memory.
+static CACHED: AtomicUsize = AtomicUsize::new(0);
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
 
 /// A frame with whatever was in it, at the cost of cached pages if need be. May sleep.
@@ -93,8 +95,17 @@ pub(super) fn make_room() -> Result<(), OutOfMemory> {
     Err(OutOfMemory)
 }
 
-/// Moves the clock's hand until `target` frames are free or it has gone round; those freed.
+/// Moves the clock's hand until `target` frames are free or it has gone round; those freed. First
+/// pages go that no program maps, then those that programs haven't used for a turn.
 pub(crate) fn reclaim(target: usize) -> usize {
+    let idle = turn_clock(target, false);
+    if idle >= target {
+        return idle;
+    }
+    idle + turn_clock(target - idle, true)
+}
+
+fn turn_clock(target: usize, unmap: bool) -> usize {
     let mut freed = 0;
     let mut turns = 0;
     while freed < target && turns < TURNS {
@@ -102,7 +113,7 @@ pub(crate) fn reclaim(target: usize) -> usize {
             turns += 1;
             continue;
         };
-        let next = file.and_then(|file| file.evict(page, STRIDE, &mut freed));
+        let next = file.and_then(|file| evict(&file, page, unmap, &mut freed));
         let mut clock = CLOCK.lock();
         // Somebody else may have moved it meanwhile; that does no harm.
         (clock.file, clock.page) = match next {
@@ -111,6 +122,16 @@ pub(crate) fn reclaim(target: usize) -> usize {
         };
     }
     freed
+}
+
+/// Gives up pages of one file from the chunk of `page` on; where to go on, if it goes on.
+fn evict(file: &Mapping, page: u64, unmap: bool, freed: &mut usize) -> Option<u64> {
+    let next = file.evict(page, STRIDE, freed);
+    if unmap && file.is_mapped() {
+        file.unmap_unused(&(page..next.unwrap_or(u64::MAX)));
+        file.evict(page, STRIDE, freed);
+    }
+    next
 }
 
 /// What the hand points at; `None`, and it is at the start again, when it went past the end.
@@ -150,4 +171,17 @@ pub(super) fn unregister(mapping: &Mapping) {
         let old = CLOCK.lock().files.remove(&mapping.id());
         drop(old);
     }
+}
+
+pub(super) fn pages_came(count: usize) {
+    CACHED.fetch_add(count, Ordering::Relaxed);
+}
+
+pub(super) fn pages_left(count: usize) {
+    CACHED.fetch_sub(count, Ordering::Relaxed);
+}
+
+/// Pages of all files in memory, for `/proc/meminfo`.
+pub(crate) fn cached_pages() -> usize {
+    CACHED.load(Ordering::Relaxed)
 }

@@ -218,6 +218,10 @@ impl AddressSpace {
         self.areas.read()
     }
 
+    pub(super) fn try_read_areas(&self) -> Option<RwLockReadGuard<'_, Areas>> {
+        self.areas.try_read()
+    }
+
     pub(super) fn write_areas(&self) -> RwLockWriteGuard<'_, Areas> {
         self.areas.write()
     }

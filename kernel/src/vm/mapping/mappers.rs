@@ -5,11 +5,11 @@ use alloc::vec::Vec;
 use core::ops::Range;
 use core::sync::atomic::Ordering;
 
-use kiln_core::addr::UserAddr;
+use kiln_core::addr::{PhysAddr, UserAddr};
 use kiln_core::errno::Errno;
 use kiln_core::vma::AreaMap;
 
-use super::super::area::Object;
+use super::super::area::{Object, VmArea};
 use super::super::space::{AddressSpace, PAGE};
 use super::Mapping;
 use crate::mm::frame::{FrameRef, OutOfMemory};
@@ -132,8 +132,69 @@ impl Mapping {
         });
     }
 
+    /// Unmaps the range's clean pages where programs haven't used them since the last call; pages
+    /// in use, and private copies, stay. Never waits: a space that is being changed is passed over.
+    pub(in crate::vm) fn unmap_unused(&self, range: &Range<u64>) {
+        let mut last = 0;
+        loop {
+            let next = self.mappers.lock().next(last);
+            let Some((registration, space)) = next else {
+                return;
+            };
+            last = registration;
+            let Some(areas) = space.try_read_areas() else {
+                continue;
+            };
+            for area in areas.map.iter() {
+                self.for_range(area, range, false, |start, end| {
+                    let index = range.start.max(area_index(area));
+                    self.unmap_unused_at(&space, index, start..end);
+                });
+            }
+        }
+    }
+
+    /// As [`Mapping::unmap_unused`] at one place, where the file's pages from `index` on lie.
+    fn unmap_unused_at(&self, space: &AddressSpace, index: u64, addrs: Range<u64>) {
+        let mut gather = Gather::new();
+        let mut window = addrs.start;
+        while window < addrs.end {
+            let end = (window + 64 * PAGE).min(addrs.end);
+            let Some(mut tables) = space.tables.try_lock() else {
+                return;
+            };
+            let (start, end_addr) = (UserAddr::new(window), UserAddr::new(end));
+            let mut unused = 0u64;
+            tables.visit_range(start, end_addr, |va, flags, frame| {
+                let at = index + (va.raw() - addrs.start) / PAGE;
+                if !flags.contains(PageFlags::ACCESSED) && self.is_clean_page(at, frame) {
+                    unused |= 1 << ((va.raw() - window) / PAGE);
+                }
+            });
+            let (set, clear) = (PageFlags::empty(), PageFlags::ACCESSED);
+            tables.protect_range(start, end_addr, set, clear, &mut gather);
+            while unused != 0 {
+                let va = window + u64::from(unused.trailing_zeros()) * PAGE;
+                unused &= unused - 1;
+                tables.unmap_range(UserAddr::new(va), UserAddr::new(va + PAGE), &mut gather);
+            }
+            drop(tables);
+            window = end;
+        }
+    }
+
+    /// Whether this frame is the file's page and could be given up if nobody mapped it.
+    fn is_clean_page(&self, index: u64, frame: PhysAddr) -> bool {
+        let Some(inner) = self.inner.try_lock() else {
+            return false;
+        };
+        let page = inner.pages.get(index);
+        page.is_some_and(|(page, _)| page.addr() == frame)
+            && !inner.pages.any_unwritten(index..index + 1)
+    }
+
     /// Calls `apply` for every range of addresses at which a space maps pages of the range.
-    pub(super) fn for_mapped(
+    fn for_mapped(
         &self,
         range: &Range<u64>,
         only_shared: bool,
@@ -153,7 +214,7 @@ impl Mapping {
         }
     }
 
-    pub(super) fn for_ranges(
+    fn for_ranges(
         &self,
         map: &AreaMap<Object>,
         range: &Range<u64>,
@@ -161,19 +222,37 @@ impl Mapping {
         mut apply: impl FnMut(u64, u64),
     ) {
         for area in map.iter() {
-            let Some((mapping, offset)) = area.backing.mapping() else {
-                continue;
-            };
-            if !core::ptr::eq(Arc::as_ptr(mapping), self) || (only_shared && !area.is_shared()) {
-                continue;
-            }
-            let first = offset / PAGE;
-            let from = range.start.max(first);
-            let to = range.end.min(first + area.size() / PAGE);
-            if from < to {
-                let at = |index: u64| area.start + (index - first) * PAGE;
-                apply(at(from), at(to));
-            }
+            self.for_range(area, range, only_shared, &mut apply);
         }
     }
+
+    /// Calls `apply` with the addresses at which the area shows pages of the range, if it does.
+    fn for_range(
+        &self,
+        area: &VmArea,
+        range: &Range<u64>,
+        only_shared: bool,
+        mut apply: impl FnMut(u64, u64),
+    ) {
+        let Some((mapping, offset)) = area.backing.mapping() else {
+            return;
+        };
+        if !core::ptr::eq(Arc::as_ptr(mapping), self) || (only_shared && !area.is_shared()) {
+            return;
+        }
+        let first = offset / PAGE;
+        let from = range.start.max(first);
+        let to = range.end.min(first + area.size() / PAGE);
+        if from < to {
+            let at = |index: u64| area.start + (index - first) * PAGE;
+            apply(at(from), at(to));
+        }
+    }
+}
+
+/// The number of the first page of the file that the area shows.
+fn area_index(area: &VmArea) -> u64 {
+    area.backing
+        .mapping()
+        .map_or(0, |(_, offset)| offset / PAGE)
 }

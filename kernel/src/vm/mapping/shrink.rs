@@ -7,6 +7,7 @@ use kiln_core::addr::PAGE_SIZE;
 use kiln_core::errno::Errno;
 use kiln_core::num::usize_of;
 
+use super::super::reclaim;
 use super::super::space::PAGE;
 use super::super::writeback;
 use super::Mapping;
@@ -54,6 +55,7 @@ impl Mapping {
             let clean = !inner.pages.any_unwritten(index..index + 1);
             if idle && clean && self.source.is_some() {
                 inner.pages.remove(index);
+                reclaim::pages_left(1);
             }
             drop(inner);
             next = index + 1;
@@ -81,9 +83,12 @@ impl Mapping {
         loop {
             let mut inner = self.inner.lock();
             let dirty = inner.pages.dirty();
+            let before = inner.pages.len();
             let clear = inner.pages.remove_range(range.clone(), drop);
             let cleaned = dirty - inner.pages.dirty();
+            let removed = before - inner.pages.len();
             drop(inner);
+            reclaim::pages_left(removed);
             writeback::pages_cleaned(cleaned);
             self.unmap(&range);
             if clear {
@@ -101,10 +106,15 @@ impl Mapping {
     /// Gives up idle pages from the chunk of `hand` on: see [`PageMap::evict`].
     pub(in crate::vm) fn evict(&self, hand: u64, chunks: usize, freed: &mut usize) -> Option<u64> {
         let idle = |frame: &FrameRef| frame.count() == 1;
-        let mut inner = self.inner.lock();
-        inner.pages.evict(hand, chunks, idle, |frame| {
+        let before = *freed;
+        // Whoever holds it may be the one who needs memory.
+        let mut inner = self.inner.try_lock()?;
+        let next = inner.pages.evict(hand, chunks, idle, |frame| {
             *freed += 1;
             drop(frame);
-        })
+        });
+        drop(inner);
+        reclaim::pages_left(*freed - before);
+        next
     }
 }

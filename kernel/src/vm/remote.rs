@@ -1,0 +1,93 @@
+//! A program's memory seen by somebody else: `/proc/PID/cmdline` and `mem`, `process_vm_readv`.
+//!
+//! Unlike the copies of `copy`, these work on any space, through its tables and the frames
+//! themselves.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use kiln_core::addr::UserAddr;
+use kiln_core::errno::Errno;
+use kiln_core::num::usize_of;
+
+use super::copy::advance;
+use super::fault::{Access, rest_of_page};
+use super::space::AddressSpace;
+use crate::mm::frame::FrameRef;
+
+/// Most bytes of a `/proc` file about a program's strings.
+const STRINGS_MAX: usize = 4 << 20;
+
+impl AddressSpace {
+    /// Copies from any program's memory as far as it goes; the bytes copied.
+    pub(crate) fn peek(self: &Arc<Self>, into: &mut [u8], from: UserAddr) -> usize {
+        let mut done = 0;
+        while done < into.len() {
+            let at = advance(from, done);
+            let len = rest_of_page(at).min(into.len() - done);
+            let Some(frame) = self.frame_at(at, Access::Read) else {
+                break;
+            };
+            let part = into.get_mut(done..done + len).unwrap_or_default();
+            frame.read(at.page_offset(), part);
+            done += len;
+        }
+        done
+    }
+
+    /// Copies to any program's memory as far as it may be written; the bytes copied.
+    pub(crate) fn poke(self: &Arc<Self>, to: UserAddr, from: &[u8]) -> usize {
+        let mut done = 0;
+        while done < from.len() {
+            let at = advance(to, done);
+            let len = rest_of_page(at).min(from.len() - done);
+            let Some(frame) = self.frame_at(at, Access::Write) else {
+                break;
+            };
+            frame.write(
+                at.page_offset(),
+                from.get(done..done + len).unwrap_or_default(),
+            );
+            done += len;
+        }
+        done
+    }
+
+    /// The frame at an address, brought in as the access needs it.
+    fn frame_at(self: &Arc<Self>, at: UserAddr, access: Access) -> Option<FrameRef> {
+        loop {
+            self.fault(at, access).ok()?;
+            // It may have gone again already.
+            let mapped = self.tables.lock().lookup(at.page_base());
+            if let Some(mapped) = mapped {
+                return Some(mapped.frame);
+            }
+        }
+    }
+
+    /// The argument strings, each with its NUL, as `/proc/PID/cmdline` shows them.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub(crate) fn arguments(self: &Arc<Self>) -> Result<Vec<u8>, Errno> {
+        self.strings(self.info().args)
+    }
+
+    /// The environment strings, as `/proc/PID/environ` shows them.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub(crate) fn environment(self: &Arc<Self>) -> Result<Vec<u8>, Errno> {
+        self.strings(self.info().env)
+    }
+
+    fn strings(self: &Arc<Self>, (start, end): (u64, u64)) -> Result<Vec<u8>, Errno> {
+        let len = usize_of(end.saturating_sub(start)).min(STRINGS_MAX);
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(len).map_err(|_| Errno::ENOMEM)?;
+        bytes.resize(len, 0);
+        let read = self.peek(&mut bytes, UserAddr::new(start));
+        bytes.truncate(read);
+        Ok(bytes)
+    }
+}
