@@ -1,0 +1,106 @@
+//! The end: processes, file systems, the channel, the record, the machine; in this order, so that what
+//! the job wrote is on its disks before the status is reported.
+
+use alloc::string::{String, ToString};
+use alloc::format;
+use alloc::vec::Vec;
+
+use kiln_core::errno::Errno;
+use kiln_core::job::Spec;
+use kiln_core::report::{DiskCount, Ending, Record};
+use kiln_core::wait_status::ExitStatus;
+
+use crate::arch::time::now_ns;
+use crate::arch::{self, DebugExit};
+use crate::drivers::{block, channel, debugcon};
+use crate::process::{start, usage};
+use crate::syscall::count;
+use crate::{fs, mm, vm};
+
+/// How the job, or the attempt to run it, ended.
+pub(super) struct Outcome {
+    ending: Ending,
+    code: u8,
+    signal: u8,
+    reason: String,
+}
+
+impl Outcome {
+    /// The main process ended so.
+    pub(super) fn ended(status: Option<ExitStatus>) -> Self {
+        let (ending, code, signal) = match status {
+            Some(ExitStatus::Exited(code)) => (Ending::Exited, code, 0),
+            Some(ExitStatus::Signaled { signal, .. }) => (Ending::Signaled, 0, signal),
+            None => (Ending::Panic, 0, 0),
+        };
+        Self { ending, code, signal, reason: String::new() }
+    }
+
+    /// There was no job, or it was cut short.
+    pub(super) fn failed(ending: Ending, reason: &str) -> Self {
+        Self { ending, code: 0, signal: 0, reason: reason.to_string() }
+    }
+
+    /// The program couldn't be started.
+    pub(super) fn not_started(spec: &Spec, errno: Errno) -> Self {
+        let program = spec.args.first().map(Vec::as_slice).unwrap_or_default();
+        let program = String::from_utf8_lossy(program);
+        let (ending, code) = match errno {
+            Errno::ENOENT | Errno::ENOTDIR => (Ending::NotFound, 127),
+            _ => (Ending::NoExec, 126),
+        };
+        let reason = format!("{program}: {}", errno.description());
+        Self { ending, code, signal: 0, reason }
+    }
+}
+
+/// Takes everything down and leaves.
+pub(super) fn finish(outcome: &Outcome) -> ! {
+    let job_ended = now_ns();
+    start::kill_all();
+    let flushed = fs::sync_all();
+    channel::drain();
+    let flush_failure;
+    let mut outcome_reason = outcome.reason.as_str();
+    let mut ending = outcome.ending;
+    if let Err(errno) = flushed
+        && !matches!(ending, Ending::BadJob | Ending::Panic)
+    {
+        ending = Ending::FlushFailed;
+        flush_failure = format!("what the job wrote isn't all on its disks: {}", errno.description());
+        outcome_reason = &flush_failure;
+    }
+    report(ending, outcome, outcome_reason, job_ended)
+}
+
+fn report(ending: Ending, outcome: &Outcome, reason: &str, job_ended: u64) -> ! {
+    let disks = block::disks();
+    let names: Vec<(String, block::Stats)> =
+        disks.iter().map(|disk| (disk.name().to_string(), disk.stats())).collect();
+    let disks: Vec<DiskCount<'_>> = names
+        .iter()
+        .map(|(name, stats)| DiskCount { name, read: stats.bytes_read, written: stats.bytes_written })
+        .collect();
+    let calls: Vec<(&str, u64)> = count::calls().collect();
+    let missing: Vec<(&str, u64)> = count::unimplemented_calls().collect();
+    let started = start::first_user_instruction_ns().unwrap_or(job_ended);
+    let totals = usage::totals();
+    let mut record = Record::new(ending, reason);
+    record.code = outcome.code;
+    record.signal = outcome.signal;
+    record.boot_us = started / 1000;
+    record.job_us = job_ended.saturating_sub(started) / 1000;
+    record.peak_kib = mm::frame::stats().peak as u64 * 4;
+    record.user_us = totals.user_ns / 1000;
+    record.sys_us = totals.system_ns / 1000;
+    record.faults = totals.minor_faults + totals.major_faults;
+    record.oom_kills = vm::oom_kills();
+    record.syscalls = &calls;
+    record.unimplemented = &missing;
+    record.disks = &disks;
+    record.stack_high_water = mm::stack::high_water();
+    let mut line = String::new();
+    let _ = record.write(&mut line);
+    debugcon::write(line.as_bytes());
+    arch::exit(DebugExit::from_value(record.exit_value()))
+}
