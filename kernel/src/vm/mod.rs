@@ -19,6 +19,7 @@ mod advise;
 mod area;
 mod copy;
 mod fault;
+mod foreign;
 mod fork;
 mod heap;
 pub(crate) mod iter;
