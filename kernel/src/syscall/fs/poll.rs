@@ -1,0 +1,392 @@
+//! poll(2), ppoll(2), select(2), pselect6(2).
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use kiln_core::addr::UserAddr;
+use kiln_core::errno::Errno;
+use kiln_core::num::{low16, low32, u64_of, usize_of, usize_of32};
+use kiln_core::signal::SigSet;
+use kiln_core::time::{TIMESPEC_SIZE, Timespec, Timeval};
+
+use crate::arch::time::now_ns;
+use crate::fs::{Events, FdTable, Watch};
+use crate::process::{Restart, Task, signal};
+use crate::sched::{Mode, Poller, Wake};
+use crate::syscall::{Call, SysResult};
+use crate::vm::AddressSpace;
+
+/// Bytes of `struct pollfd`: descriptor, events, results (asm-generic/poll.h).
+const POLLFD_SIZE: usize = 8;
+/// Bytes of the kernel's `sigset_t`.
+const SIGSET_SIZE: usize = 8;
+/// Descriptors in an `fd_set` word.
+const WORD_BITS: usize = 64;
+
+/// How long to wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// Not at all.
+    Now,
+    /// To this time of `now_ns`.
+    Time(u64),
+    /// For ever.
+    Forever,
+}
+
+impl Until {
+    /// `ns` nanoseconds from now.
+    pub(crate) fn after(ns: u64) -> Self {
+        match ns {
+            0 => Self::Now,
+            _ => Self::Time(now_ns().saturating_add(ns)),
+        }
+    }
+
+    /// Nanoseconds that are left.
+    fn left(self) -> u64 {
+        match self {
+            Self::Time(deadline) => deadline.saturating_sub(now_ns()),
+            _ => 0,
+        }
+    }
+}
+
+/// Waits until `scan`, which looks at every file and adds it to the watch it is given, counts
+/// something.
+///
+/// # Errors
+/// `EINTR`'s place is taken by `ERESTARTNOHAND`; `ENOMEM`; those of `scan`.
+pub(crate) fn wait_ready(
+    until: Until,
+    mut scan: impl FnMut(Option<&mut dyn Watch>) -> Result<usize, Errno>,
+) -> Result<usize, Errno> {
+    if until == Until::Now {
+        return scan(None);
+    }
+    let mut poller = Poller::new()?;
+    let ready = scan(Some(&mut poller))?;
+    if ready > 0 {
+        return Ok(ready);
+    }
+    poller.check()?;
+    let deadline = match until {
+        Until::Time(deadline) => Some(deadline),
+        _ => None,
+    };
+    loop {
+        let woken = poller.wait(deadline, Mode::Interruptible);
+        // What became ready counts even when the time is up or a signal came.
+        let ready = scan(None)?;
+        match woken {
+            _ if ready > 0 => return Ok(ready),
+            Ok(()) => {}
+            Err(Wake::Timeout) => return Ok(0),
+            Err(Wake::Signal) => return Err(Errno::ERESTARTNOHAND),
+        }
+    }
+}
+
+/// Always told, asked for or not.
+const UNASKED: Events = Events::ERR.union(Events::HUP).union(Events::NVAL);
+
+/// The state of one descriptor.
+fn look(files: &FdTable, fd: i32, wanted: Events, watch: Option<&mut dyn Watch>) -> Events {
+    match files.get(fd) {
+        Ok(file) => file.ops.poll(&file, watch).intersection(wanted.union(UNASKED)),
+        Err(_) => Events::NVAL,
+    }
+}
+
+// --- poll ----------------------------------------------------------------------------------------
+
+struct PollFd {
+    fd: i32,
+    events: Events,
+    results: Events,
+}
+
+fn read_pollfds(space: &Arc<AddressSpace>, fds: UserAddr, count: u32) -> Result<Vec<PollFd>, Errno> {
+    let mut list = Vec::new();
+    list.try_reserve_exact(usize_of32(count)).map_err(|_| Errno::ENOMEM)?;
+    for index in 0..u64::from(count) {
+        let at = fds.checked_add(index * u64_of(POLLFD_SIZE)).ok_or(Errno::EFAULT)?;
+        let word: u64 = space.read_val(at)?;
+        list.push(PollFd {
+            fd: low32(word).cast_signed(),
+            events: Events::from_bits_truncate(u32::from(low16(word >> 32))),
+            results: Events::empty(),
+        });
+    }
+    Ok(list)
+}
+
+fn write_results(space: &Arc<AddressSpace>, fds: UserAddr, list: &[PollFd]) -> Result<(), Errno> {
+    for (index, entry) in (0u64..).zip(list) {
+        let at = fds.checked_add(index * u64_of(POLLFD_SIZE) + 6).ok_or(Errno::EFAULT)?;
+        space.write_val(at, &low16(u64::from(entry.results.bits())))?;
+    }
+    Ok(())
+}
+
+fn do_poll(task: &Arc<Task>, fds: UserAddr, count: u32, until: Until) -> SysResult {
+    if u64::from(count) > task.process().limit(kiln_core::abi::RLIMIT_NOFILE) {
+        return Err(Errno::EINVAL);
+    }
+    let (space, files) = (task.space()?, task.files()?);
+    let mut list = read_pollfds(&space, fds, count)?;
+    let ready = wait_ready(until, |mut watch| {
+        let mut ready = 0;
+        for entry in list.iter_mut().filter(|entry| entry.fd >= 0) {
+            // Once something is ready nobody will wait, so the rest needn't be watched.
+            let watch = if ready == 0 { reborrow(&mut watch) } else { None };
+            entry.results = look(&files, entry.fd, entry.events, watch);
+            ready += usize::from(!entry.results.is_empty());
+        }
+        Ok(ready)
+    })?;
+    write_results(&space, fds, &list)?;
+    Ok(u64_of(ready))
+}
+
+/// The same watch once more.
+fn reborrow<'a>(watch: &'a mut Option<&mut dyn Watch>) -> Option<&'a mut dyn Watch> {
+    match watch {
+        Some(watch) => Some(&mut **watch),
+        None => None,
+    }
+}
+
+/// poll(2). A negative timeout is none.
+pub(crate) fn poll(call: &mut Call<'_>, fds: UserAddr, count: u32, timeout: i32) -> SysResult {
+    let until = match u64::try_from(timeout) {
+        Ok(ms) => Until::after(ms * 1_000_000),
+        Err(_) => Until::Forever,
+    };
+    poll_until(call.task, fds, count, until)
+}
+
+/// poll with its deadline fixed: also how restart_syscall(2) goes on with it.
+pub(crate) fn poll_until(task: &Arc<Task>, fds: UserAddr, count: u32, until: Until) -> SysResult {
+    match do_poll(task, fds, count, until) {
+        Err(Errno::ERESTARTNOHAND) => {
+            let deadline = match until {
+                Until::Time(deadline) => deadline,
+                _ => u64::MAX,
+            };
+            task.set_restart(Restart::Poll { fds, count, deadline });
+            Err(Errno::ERESTART_RESTARTBLOCK)
+        }
+        result => result,
+    }
+}
+
+/// ppoll(2).
+pub(crate) fn ppoll(
+    call: &mut Call<'_>,
+    fds: UserAddr,
+    count: u32,
+    timeout: UserAddr,
+    mask: UserAddr,
+    mask_size: usize,
+) -> SysResult {
+    let space = call.task.space()?;
+    let until = read_timespec(&space, timeout)?;
+    swap_mask(call.task, &space, mask, mask_size)?;
+    let result = do_poll(call.task, fds, count, until);
+    finish(call.task, result, mask);
+    store_left(&space, timeout, until, Timespec::from_ns(until.left()).encode());
+    result
+}
+
+// --- select --------------------------------------------------------------------------------------
+
+/// The three sets of select(2), as words.
+struct Sets {
+    asked: [Vec<u64>; 3],
+    found: [Vec<u64>; 3],
+}
+
+/// What makes a descriptor ready in each set (fs/select.c).
+const READY: [Events; 3] = [
+    Events::READABLE.union(Events::RDBAND).union(Events::HUP).union(Events::ERR),
+    Events::WRITABLE.union(Events::WRBAND).union(Events::ERR),
+    Events::PRI,
+];
+
+fn zeros(words: usize) -> Result<Vec<u64>, Errno> {
+    let mut list = Vec::new();
+    list.try_reserve_exact(words).map_err(|_| Errno::ENOMEM)?;
+    list.resize(words, 0);
+    Ok(list)
+}
+
+impl Sets {
+    fn read(space: &Arc<AddressSpace>, count: usize, at: [UserAddr; 3]) -> Result<Self, Errno> {
+        let words = count.div_ceil(WORD_BITS);
+        let set = || zeros(words);
+        let mut sets = Self { asked: [set()?, set()?, set()?], found: [set()?, set()?, set()?] };
+        for (list, at) in sets.asked.iter_mut().zip(at).filter(|(_, at)| !at.is_null()) {
+            for (index, word) in (0u64..).zip(list.iter_mut()) {
+                *word = space.read_val(at.checked_add(index * 8).ok_or(Errno::EFAULT)?)?;
+            }
+        }
+        Ok(sets)
+    }
+
+    fn write(&self, space: &Arc<AddressSpace>, at: [UserAddr; 3]) -> Result<(), Errno> {
+        for (list, at) in self.found.iter().zip(at).filter(|(_, at)| !at.is_null()) {
+            for (index, word) in (0u64..).zip(list) {
+                space.write_val(at.checked_add(index * 8).ok_or(Errno::EFAULT)?, word)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn asked_for(&self, fd: usize) -> [bool; 3] {
+        let bit = |set: &Vec<u64>| {
+            set.get(fd / WORD_BITS).is_some_and(|word| word & 1 << (fd % WORD_BITS) != 0)
+        };
+        [bit(&self.asked[0]), bit(&self.asked[1]), bit(&self.asked[2])]
+    }
+
+    fn mark(&mut self, set: usize, fd: usize) {
+        let word = self.found.get_mut(set).and_then(|set| set.get_mut(fd / WORD_BITS));
+        if let Some(word) = word {
+            *word |= 1 << (fd % WORD_BITS);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.found.iter_mut().for_each(|set| set.fill(0));
+    }
+
+    /// Looks at every descriptor that is asked for.
+    fn scan(
+        &mut self,
+        files: &FdTable,
+        count: usize,
+        mut watch: Option<&mut dyn Watch>,
+    ) -> Result<usize, Errno> {
+        self.clear();
+        let mut ready = 0;
+        for fd in 0..count {
+            let asked = self.asked_for(fd);
+            if asked == [false; 3] {
+                continue;
+            }
+            let number = i32::try_from(fd).map_err(|_| Errno::EBADF)?;
+            let watch = if ready == 0 { reborrow(&mut watch) } else { None };
+            let state = look(files, number, Events::all(), watch);
+            if state.contains(Events::NVAL) {
+                return Err(Errno::EBADF);
+            }
+            for (set, wanted) in READY.into_iter().enumerate() {
+                if asked.get(set) == Some(&true) && state.intersects(wanted) {
+                    self.mark(set, fd);
+                    ready += 1;
+                }
+            }
+        }
+        Ok(ready)
+    }
+}
+
+fn do_select(task: &Arc<Task>, count: i32, at: [UserAddr; 3], until: Until) -> SysResult {
+    let count = usize::try_from(count).map_err(|_| Errno::EINVAL)?;
+    let limit = usize_of(task.process().limit(kiln_core::abi::RLIMIT_NOFILE));
+    let (space, files) = (task.space()?, task.files()?);
+    let count = count.min(limit);
+    let mut sets = Sets::read(&space, count, at)?;
+    let ready = wait_ready(until, |watch| sets.scan(&files, count, watch))?;
+    sets.write(&space, at)?;
+    Ok(u64_of(ready))
+}
+
+/// select(2); the rest of the time goes back to the caller.
+pub(crate) fn select(
+    call: &mut Call<'_>,
+    count: i32,
+    reads: UserAddr,
+    writes: UserAddr,
+    exceptions: UserAddr,
+    timeout: UserAddr,
+) -> SysResult {
+    let space = call.task.space()?;
+    let until = if timeout.is_null() {
+        Until::Forever
+    } else {
+        let bytes: [u8; TIMESPEC_SIZE] = space.read_val(timeout)?;
+        Until::after(Timeval::decode(&bytes).to_ns()?)
+    };
+    let result = do_select(call.task, count, [reads, writes, exceptions], until);
+    store_left(&space, timeout, until, Timeval::from_ns(until.left()).encode());
+    result
+}
+
+/// pselect6(2): the last argument points to a mask's address and size.
+pub(crate) fn pselect6(
+    call: &mut Call<'_>,
+    count: i32,
+    reads: UserAddr,
+    writes: UserAddr,
+    exceptions: UserAddr,
+    timeout: UserAddr,
+    mask: UserAddr,
+) -> SysResult {
+    let space = call.task.space()?;
+    let until = read_timespec(&space, timeout)?;
+    let (mask, size) = if mask.is_null() {
+        (UserAddr::NULL, 0)
+    } else {
+        let [address, size]: [u64; 2] = space.read_val(mask)?;
+        (UserAddr::new(address), usize_of(size))
+    };
+    swap_mask(call.task, &space, mask, size)?;
+    let result = do_select(call.task, count, [reads, writes, exceptions], until);
+    finish(call.task, result, mask);
+    store_left(&space, timeout, until, Timespec::from_ns(until.left()).encode());
+    result
+}
+
+// --- what ppoll and pselect6 share ---------------------------------------------------------------
+
+/// A relative timeout; null is none.
+pub(crate) fn read_timespec(space: &Arc<AddressSpace>, at: UserAddr) -> Result<Until, Errno> {
+    if at.is_null() {
+        return Ok(Until::Forever);
+    }
+    let bytes: [u8; TIMESPEC_SIZE] = space.read_val(at)?;
+    Timespec::decode(&bytes).to_ns().map(Until::after)
+}
+
+/// Takes the signal mask that holds for the call.
+pub(crate) fn swap_mask(
+    task: &Arc<Task>,
+    space: &Arc<AddressSpace>,
+    mask: UserAddr,
+    size: usize,
+) -> Result<(), Errno> {
+    if mask.is_null() {
+        return Ok(());
+    }
+    if size != SIGSET_SIZE {
+        return Err(Errno::EINVAL);
+    }
+    signal::swap_mask_for_call(task, SigSet::from_bits(space.read_val(mask)?));
+    Ok(())
+}
+
+/// Puts the mask back, unless a signal's delivery is going to.
+pub(crate) fn finish(task: &Arc<Task>, result: SysResult, mask: UserAddr) {
+    if !mask.is_null() && result != Err(Errno::ERESTARTNOHAND) {
+        signal::restore_mask_after_call(task);
+    }
+}
+
+/// Tells the caller how much time was left. It may not be writable: Linux doesn't mind.
+fn store_left(space: &Arc<AddressSpace>, at: UserAddr, until: Until, left: [u8; TIMESPEC_SIZE]) {
+    if !at.is_null() && until != Until::Forever {
+        let _ = space.write_val(at, &left);
+    }
+}
