@@ -32,13 +32,15 @@ pub(crate) fn verbose() -> bool {
     VERBOSE.load(Ordering::Relaxed)
 }
 
+/// The whole line. In phase two only.
+pub(crate) fn command_line() -> &'static [u8] {
+    let range = CMDLINE.get();
+    range.map(|range| kept_bytes(*range)).unwrap_or_default()
+}
+
 /// The value of the first `key=value`. In phase two only.
 pub(crate) fn get(key: &str) -> Option<&'static [u8]> {
-    let line = CMDLINE
-        .get()
-        .map(|range| kept_bytes(*range))
-        .unwrap_or_default();
-    words(line).find_map(|word| word.strip_prefix(key.as_bytes())?.strip_prefix(b"="))
+    words(command_line()).find_map(|word| word.strip_prefix(key.as_bytes())?.strip_prefix(b"="))
 }
 
 fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {

@@ -31,6 +31,7 @@ pub(crate) mod exception_table;
 pub(crate) mod exit;
 pub(crate) mod features;
 pub(crate) mod fpu;
+pub(crate) mod identity;
 pub(crate) mod irq;
 pub(crate) mod port;
 pub(crate) mod provoke;

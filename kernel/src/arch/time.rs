@@ -45,6 +45,11 @@ pub(crate) fn cycles_to_ns(cycles: u64) -> u64 {
     kiln_core::num::low64(product >> 32)
 }
 
+/// The TSC's rate in kHz.
+pub(crate) fn khz() -> u64 {
+    (1_000_000 << 32) / SCALE.load(Ordering::Relaxed).max(1)
+}
+
 /// Nanoseconds since boot. Never goes back on one CPU.
 #[inline]
 pub(crate) fn now_ns() -> u64 {

@@ -5,7 +5,8 @@ use alloc::string::String;
 use kiln_core::errno::Errno;
 use kiln_core::num::u64_of;
 
-use crate::arch::{features, time::now_ns};
+use crate::arch::identity::identity;
+use crate::arch::time::{self, now_ns};
 use crate::drivers::{block, random};
 use crate::fs::procfs::{Access, Fixed, Node, ProcFile, Text};
 use crate::fs::{self, clock};
@@ -41,10 +42,10 @@ text_file! {
 text_file! {
     /// The processors.
     CpuInfo, out => {
-        let cpu = features::identity();
+        let cpu = identity();
         write!(out, "processor\t: 0\nvendor_id\t: {}\ncpu family\t: {}\nmodel\t\t: {}\n", cpu.vendor(), cpu.family, cpu.model)?;
         write!(out, "model name\t: {}\nstepping\t: {}\n", cpu.brand(), cpu.stepping)?;
-        let khz = crate::arch::time::khz();
+        let khz = time::khz();
         write!(out, "cpu MHz\t\t: {}.{:03}\n", khz / 1000, khz % 1000)?;
         write!(out, "physical id\t: 0\nsiblings\t: 1\ncore id\t\t: 0\ncpu cores\t: 1\n")?;
         write!(out, "fpu\t\t: yes\nfpu_exception\t: yes\nwp\t\t: yes\nflags\t\t:")?;
