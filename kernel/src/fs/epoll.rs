@@ -1,0 +1,359 @@
+//! epoll(7): many files watched by one.
+//!
+//! An [`Item`] is a file with what is wanted of it. It observes the wait queues of its file; when one
+//! of them wakes, the item goes to the end of the ready list, which costs no allocation and is
+//! allowed in interrupts. [`Epoll::collect`] takes items off that list and looks at their files
+//! again: only what it sees then counts. Level-triggered items that are ready go back to the list.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::any::Any;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use kiln_core::abi;
+use kiln_core::errno::Errno;
+
+use super::anon::event_file;
+use super::file::{Events, File, FileOps, Watch};
+use super::memory::try_arc;
+use crate::mm::kmem;
+use crate::sched::{Mutex, WaitQueue, WakeTarget};
+use crate::sync::IrqLock;
+
+/// How deep epoll files may watch each other (fs/eventpoll.c, `EP_MAX_NESTS`).
+const MAX_NESTING: usize = 4;
+/// Bits of `events` that aren't states of a file.
+const MODES: u32 = abi::EPOLLET | abi::EPOLLONESHOT | abi::EPOLLWAKEUP | abi::EPOLLEXCLUSIVE;
+
+/// What is wanted of a file, and what the caller gets back for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Interest {
+    /// `EPOLL*` bits.
+    pub(crate) events: u32,
+    /// The caller's own.
+    pub(crate) data: u64,
+}
+
+/// A file that is watched.
+struct Item {
+    file: Weak<File>,
+    events: AtomicU32,
+    data: AtomicU64,
+    ready: Arc<Ready>,
+    /// The next item of the ready list, and whether this one is in it; the list's lock protects it.
+    link: IrqLock<Link>,
+}
+
+#[derive(Default)]
+struct Link {
+    queued: bool,
+    next: Option<Arc<Item>>,
+}
+
+/// The ready list and who waits for it.
+struct Ready {
+    list: IrqLock<List>,
+    queue: Arc<WaitQueue>,
+}
+
+#[derive(Default)]
+struct List {
+    first: Option<Arc<Item>>,
+    last: Option<Arc<Item>>,
+    length: usize,
+}
+
+impl List {
+    fn push(&mut self, item: &Arc<Item>) {
+        let mut link = item.link.lock();
+        if link.queued {
+            return;
+        }
+        link.queued = true;
+        drop(link);
+        match self.last.replace(Arc::clone(item)) {
+            Some(last) => last.link.lock().next = Some(Arc::clone(item)),
+            None => self.first = Some(Arc::clone(item)),
+        }
+        self.length += 1;
+    }
+
+    fn pop(&mut self) -> Option<Arc<Item>> {
+        let item = self.first.take()?;
+        let mut link = item.link.lock();
+        link.queued = false;
+        self.first = link.next.take();
+        drop(link);
+        if self.first.is_none() {
+            self.last = None;
+        }
+        self.length -= 1;
+        Some(item)
+    }
+}
+
+impl Ready {
+    fn push(&self, item: &Arc<Item>) {
+        self.list.lock().push(item);
+        self.queue.wake_one();
+    }
+}
+
+impl WakeTarget for Item {
+    fn woken(self: Arc<Self>) {
+        self.ready.push(&self);
+    }
+}
+
+impl Item {
+    fn interest(&self) -> Interest {
+        Interest {
+            events: self.events.load(Ordering::Acquire),
+            data: self.data.load(Ordering::Acquire),
+        }
+    }
+
+    fn set_interest(&self, interest: Interest) {
+        self.data.store(interest.data, Ordering::Release);
+        self.events.store(interest.events, Ordering::Release);
+    }
+
+    /// The states of `file` that are wanted; errors and hang-ups always are, unless the item is
+    /// switched off after its one shot.
+    fn state(&self, file: &Arc<File>, watch: Option<&mut dyn Watch>) -> Events {
+        let wanted = self.interest().events & !MODES;
+        let state = file.ops.poll(file, watch);
+        if wanted == 0 && self.interest().events & abi::EPOLLONESHOT != 0 {
+            return Events::empty();
+        }
+        state & (Events::from_bits_truncate(wanted) | Events::ERR | Events::HUP)
+    }
+}
+
+/// Collects the queues that an item must observe.
+struct Registration {
+    target: Arc<dyn WakeTarget>,
+    queues: Vec<Arc<WaitQueue>>,
+    failed: bool,
+}
+
+impl Watch for Registration {
+    fn add(&mut self, queue: &Arc<WaitQueue>) {
+        let added = self.queues.try_reserve(1).is_ok()
+            && queue.observe(Arc::clone(&self.target)).is_ok();
+        match added {
+            true => self.queues.push(Arc::clone(queue)),
+            false => self.failed = true,
+        }
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        for queue in &self.queues {
+            queue.forget(&self.target);
+        }
+    }
+}
+
+/// An item with its registration; dropping it ends the watch.
+struct Entry {
+    item: Arc<Item>,
+    _registration: Registration,
+}
+
+/// An epoll file's own part.
+pub(crate) struct Epoll {
+    /// By descriptor and file, as Linux tells them apart.
+    entries: Mutex<BTreeMap<(i32, u64), Entry>>,
+    ready: Arc<Ready>,
+}
+
+/// A new epoll file; `flags` are `EPOLL_CLOEXEC` or none.
+///
+/// # Errors
+/// `ENOMEM`.
+pub(crate) fn create(flags: u32) -> Result<Arc<File>, Errno> {
+    let ready = Ready {
+        list: IrqLock::new(List::default()),
+        queue: try_arc(WaitQueue::new())?,
+    };
+    let epoll = Epoll { entries: Mutex::new(BTreeMap::new()), ready: try_arc(ready)? };
+    event_file(b"[eventpoll]", try_arc(epoll)?, flags)
+}
+
+/// The epoll behind a file.
+///
+/// # Errors
+/// `EINVAL` when it isn't one.
+pub(crate) fn of(file: &File) -> Result<&Epoll, Errno> {
+    file.ops.as_any().and_then(|ops| ops.downcast_ref()).ok_or(Errno::EINVAL)
+}
+
+impl Epoll {
+    /// Watches one more file.
+    ///
+    /// # Errors
+    /// `EEXIST` when it is watched already; `EPERM` for files that can't be polled; `ELOOP` for
+    /// epoll files in a ring or too deep; `ENOMEM`.
+    pub(crate) fn add(&self, fd: i32, file: &Arc<File>, interest: Interest) -> Result<(), Errno> {
+        if !file.ops.can_poll() {
+            return Err(Errno::EPERM);
+        }
+        if let Ok(inner) = of(file) {
+            self.check_nesting(inner, MAX_NESTING)?;
+        }
+        let mut entries = self.entries.lock();
+        entries.retain(|_, entry| entry.item.file.strong_count() > 0);
+        let key = (fd, file.id());
+        if entries.contains_key(&key) {
+            return Err(Errno::EEXIST);
+        }
+        let _charge = kmem::charge(2 * size_of::<Entry>())?;
+        let item = try_arc(Item {
+            file: Arc::downgrade(file),
+            events: AtomicU32::new(interest.events),
+            data: AtomicU64::new(interest.data),
+            ready: Arc::clone(&self.ready),
+            link: IrqLock::new(Link::default()),
+        })?;
+        let mut registration = Registration {
+            target: Arc::<Item>::clone(&item),
+            queues: Vec::new(),
+            failed: false,
+        };
+        let state = item.state(file, Some(&mut registration));
+        if registration.failed {
+            return Err(Errno::ENOMEM);
+        }
+        if !state.is_empty() {
+            self.ready.push(&item);
+        }
+        entries.insert(key, Entry { item, _registration: registration });
+        Ok(())
+    }
+
+    /// Changes what is wanted of a file.
+    ///
+    /// # Errors
+    /// `ENOENT` when it isn't watched; `EINVAL` where `EPOLLEXCLUSIVE` is involved.
+    pub(crate) fn modify(&self, fd: i32, file: &Arc<File>, interest: Interest) -> Result<(), Errno> {
+        let entries = self.entries.lock();
+        let entry = entries.get(&(fd, file.id())).ok_or(Errno::ENOENT)?;
+        if (entry.item.interest().events | interest.events) & abi::EPOLLEXCLUSIVE != 0 {
+            return Err(Errno::EINVAL);
+        }
+        entry.item.set_interest(interest);
+        if !entry.item.state(file, None).is_empty() {
+            self.ready.push(&entry.item);
+        }
+        Ok(())
+    }
+
+    /// Ends the watch on a file.
+    ///
+    /// # Errors
+    /// `ENOENT` when it isn't watched.
+    pub(crate) fn remove(&self, fd: i32, file: &Arc<File>) -> Result<(), Errno> {
+        let entry = self.entries.lock().remove(&(fd, file.id())).ok_or(Errno::ENOENT)?;
+        // It may stand in the ready list still: nothing is wanted of it any more.
+        entry.item.set_interest(Interest { events: abi::EPOLLONESHOT, data: 0 });
+        Ok(())
+    }
+
+    /// Takes up to `max` ready files off the list and hands them to `emit`.
+    ///
+    /// # Errors
+    /// Those of `emit`, when nothing was handed over before.
+    pub(crate) fn collect(
+        &self,
+        max: usize,
+        mut emit: impl FnMut(usize, Interest) -> Result<(), Errno>,
+    ) -> Result<usize, Errno> {
+        let mut count = 0;
+        let waiting = self.ready.list.lock().length;
+        for _ in 0..waiting {
+            if count == max {
+                break;
+            }
+            let Some(item) = self.ready.list.lock().pop() else { break };
+            let Some(file) = item.file.upgrade() else { continue };
+            let state = item.state(&file, None);
+            if state.is_empty() {
+                continue;
+            }
+            let interest = item.interest();
+            if let Err(errno) = emit(count, Interest { events: state.bits(), ..interest }) {
+                self.ready.push(&item);
+                return if count > 0 { Ok(count) } else { Err(errno) };
+            }
+            count += 1;
+            if interest.events & abi::EPOLLONESHOT != 0 {
+                item.set_interest(Interest { events: abi::EPOLLONESHOT, ..interest });
+            } else if interest.events & abi::EPOLLET == 0 {
+                self.ready.list.lock().push(&item);
+            }
+        }
+        Ok(count)
+    }
+
+    /// The queue by which readiness is told.
+    pub(crate) fn queue(&self) -> &Arc<WaitQueue> {
+        &self.ready.queue
+    }
+
+    /// Whether some file may be ready.
+    pub(crate) fn has_candidates(&self) -> bool {
+        self.ready.list.lock().length > 0
+    }
+
+    /// Whether a watched file is ready, without taking it off the list.
+    fn is_ready(&self) -> bool {
+        let waiting = self.ready.list.lock().length;
+        for _ in 0..waiting {
+            let Some(item) = self.ready.list.lock().pop() else { return false };
+            let ready = item.file.upgrade().is_some_and(|file| !item.state(&file, None).is_empty());
+            if ready {
+                self.ready.list.lock().push(&item);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Refuses `inner` when this epoll can be reached from it, or it is too deep.
+    fn check_nesting(&self, inner: &Self, depth: usize) -> Result<(), Errno> {
+        if core::ptr::eq(self, inner) || depth == 0 {
+            return Err(Errno::ELOOP);
+        }
+        let mut files = Vec::new();
+        for entry in inner.entries.lock().values() {
+            files.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+            files.extend(entry.item.file.upgrade());
+        }
+        for file in &files {
+            if let Ok(next) = of(file) {
+                self.check_nesting(next, depth - 1)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FileOps for Epoll {
+    fn is_stream(&self) -> bool {
+        true
+    }
+
+    fn poll(&self, _: &File, watch: Option<&mut dyn Watch>) -> Events {
+        if let Some(watch) = watch {
+            watch.add(&self.ready.queue);
+        }
+        if self.is_ready() { Events::READABLE } else { Events::empty() }
+    }
+
+    fn as_any(&self) -> Option<&dyn Any> {
+        Some(self)
+    }
+}
