@@ -1,129 +1,115 @@
-//! What `/proc` shows (proc(5)): the root directory here, a process's directory in [`pid`], its
-//! descriptors in [`fd`], the system's files in [`system`].
+//! What the process room tells `/proc` ([`Processes`]): who there is, each file's text ([`task`]),
+//! and the system's files that are about processors and processes ([`system`]).
 
-mod fd;
-mod pid;
+/// Appends formatted text to a [`Text`].
+macro_rules! put {
+    ($out:expr, $($format:tt)*) => { $out.put(format_args!($($format)*)) };
+}
+
 mod system;
+mod task;
 
-use alloc::format;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use kiln_core::errno::Errno;
-use kiln_core::fs::attr::FileType;
-use kiln_core::num::usize_of;
 
-use super::{current, table};
-use crate::fs::procfs::{self, EmitName, Fixed, Node, ProcDir, ProcLink};
-use pid::ProcessDir;
+use super::{Process, Task, current, table};
+use crate::fs::procfs::{self, PidFile, PidLink, Processes, Text};
+use crate::fs::{FdTable, FsContext, Path};
 
-/// Makes `proc` known to `mount`.
+/// Makes processes appear in `/proc`.
 pub(crate) fn register() -> Result<(), Errno> {
-    procfs::set_root(Arc::new(Root))
+    procfs::set_processes(&Table);
+    procfs::register(system::FILES)
 }
 
-struct Root;
+struct Table;
 
-/// The fixed part of the root directory.
-static SYSTEM: Fixed = Fixed(&[
-    ("self", || Node::link(SelfLink)),
-    ("thread-self", || Node::link(ThreadSelfLink)),
-    ("cmdline", || Node::file(system::Cmdline)),
-    ("cpuinfo", || Node::file(system::CpuInfo)),
-    ("devices", || Node::file(system::Devices)),
-    ("filesystems", || Node::file(system::FileSystems)),
-    ("loadavg", || Node::file(system::LoadAvg)),
-    ("meminfo", || Node::file(system::MemInfo)),
-    ("mounts", || Node::link(MountsLink)),
-    ("partitions", || Node::file(system::Partitions)),
-    ("stat", || Node::file(system::Stat)),
-    ("swaps", || Node::file(system::Swaps)),
-    ("sys", || Node::dir(Fixed(system::SYS))),
-    ("uptime", || Node::file(system::Uptime)),
-    ("version", || Node::file(system::Version)),
-    ("vmstat", || Node::file(system::VmStat)),
-]);
+fn process(pid: u32) -> Result<Arc<Process>, Errno> {
+    table::process_of(pid).ok_or(Errno::ESRCH)
+}
 
-/// Cursors from here on are process numbers.
-const FIRST_PID_CURSOR: u64 = 1000;
+/// The thread a file is about; the first of the process where they don't differ.
+fn task_of(pid: u32, tid: u32) -> Result<Arc<Task>, Errno> {
+    match table::task(tid) {
+        Some(task) if task.pid() == pid => Ok(task),
+        _ => process(pid)?.first_task().ok_or(Errno::ESRCH),
+    }
+}
 
-impl ProcDir for Root {
-    fn lookup(&self, name: &[u8]) -> Result<Option<Node>, Errno> {
-        if let Some(node) = SYSTEM.lookup(name)? {
-            return Ok(Some(node));
-        }
-        // A thread's number is found, too, though only processes are listed.
-        let Some(process) = number(name).and_then(table::process_of) else { return Ok(None) };
-        Node::dir(ProcessDir::new(process)).map(Some)
+impl Processes for Table {
+    fn current(&self) -> (u32, u32) {
+        current().map_or((0, 0), |task| (task.pid(), task.tid()))
     }
 
-    fn list(&self, cursor: u64, emit: &mut EmitName<'_>) -> Result<(), Errno> {
-        let fixed = u64::try_from(SYSTEM.0.len()).unwrap_or(0);
-        let mut more = true;
-        if cursor < fixed {
-            SYSTEM.list(cursor, &mut |name, kind, next| {
-                more = emit(name, kind, if next == fixed { FIRST_PID_CURSOR } else { next });
-                more
-            })?;
+    fn next_process(&self, from: u32) -> Option<u32> {
+        table::pids().ok()?.into_iter().filter(|pid| *pid >= from).min()
+    }
+
+    fn next_thread(&self, pid: u32, from: u32) -> Option<u32> {
+        let tasks = process(pid).ok()?.tasks().ok()?;
+        tasks.iter().map(|task| task.tid()).filter(|tid| *tid >= from).min()
+    }
+
+    fn owner(&self, pid: u32) -> Result<(u32, u32), Errno> {
+        let Some(task) = process(pid)?.first_task() else { return Ok((0, 0)) };
+        let creds = task.creds();
+        Ok((creds.uids.effective, creds.gids.effective))
+    }
+
+    fn text(&self, pid: u32, tid: u32, file: PidFile, out: &mut Text) -> Result<(), Errno> {
+        match task_of(pid, tid) {
+            Ok(task) => task::text(&task, file, out),
+            Err(_) => task::zombie(&*process(pid)?, file, out),
         }
-        let first = cursor.saturating_sub(FIRST_PID_CURSOR);
-        let mut pids = table::pids()?;
-        pids.sort_unstable();
-        for pid in pids.into_iter().filter(|pid| u64::from(*pid) >= first) {
-            let next = FIRST_PID_CURSOR + u64::from(pid) + 1;
-            if !more || !emit(format!("{pid}").as_bytes(), FileType::Directory, next) {
-                break;
+    }
+
+    fn set(&self, pid: u32, tid: u32, file: PidFile, value: &[u8]) -> Result<(), Errno> {
+        let task = task_of(pid, tid)?;
+        match file {
+            PidFile::Comm => {
+                let end = value.iter().position(|byte| matches!(byte, b'\n' | 0));
+                task.set_comm(value.get(..end.unwrap_or(value.len())).unwrap_or_default());
+                Ok(())
             }
-        }
-        Ok(())
-    }
-}
-
-/// A name that is a number without a leading zero.
-fn number(name: &[u8]) -> Option<u32> {
-    let digits = name.iter().all(u8::is_ascii_digit) && name.first() != Some(&b'0');
-    core::str::from_utf8(name).ok().filter(|_| digits)?.parse().ok()
-}
-
-struct SelfLink;
-
-impl ProcLink for SelfLink {
-    fn target(&self) -> Result<Vec<u8>, Errno> {
-        let task = current().ok_or(Errno::ENOENT)?;
-        Ok(format!("{}", task.pid()).into_bytes())
-    }
-}
-
-struct ThreadSelfLink;
-
-impl ProcLink for ThreadSelfLink {
-    fn target(&self) -> Result<Vec<u8>, Errno> {
-        let task = current().ok_or(Errno::ENOENT)?;
-        Ok(format!("{}/task/{}", task.pid(), task.tid()).into_bytes())
-    }
-}
-
-struct MountsLink;
-
-impl ProcLink for MountsLink {
-    fn target(&self) -> Result<Vec<u8>, Errno> {
-        Ok(b"self/mounts".to_vec())
-    }
-}
-
-/// The children of a list of numbers, for directories that hold nothing else.
-fn list_numbers(
-    mut numbers: Vec<u32>,
-    kind: FileType,
-    cursor: u64,
-    emit: &mut EmitName<'_>,
-) -> Result<(), Errno> {
-    numbers.sort_unstable();
-    let first = u32::try_from(usize_of(cursor)).unwrap_or(u32::MAX);
-    for number in numbers.into_iter().filter(|number| *number >= first) {
-        if !emit(format!("{number}").as_bytes(), kind, u64::from(number) + 1) {
-            break;
+            PidFile::OomScoreAdj => {
+                let text = core::str::from_utf8(value).map_err(|_| Errno::EINVAL)?;
+                let value: i32 = text.trim().parse().map_err(|_| Errno::EINVAL)?;
+                if !(-1000..=1000).contains(&value) {
+                    return Err(Errno::EINVAL);
+                }
+                task.process().set_oom_adjustment(value);
+                Ok(())
+            }
+            _ => Err(Errno::EINVAL),
         }
     }
-    Ok(())
+
+    fn link(&self, pid: u32, tid: u32, link: PidLink) -> Result<Path, Errno> {
+        let task = task_of(pid, tid)?;
+        match link {
+            PidLink::Cwd => Ok(task.fs()?.cwd()),
+            PidLink::Root => Ok(task.fs()?.root()),
+            PidLink::Exe => task.process().exe().ok_or(Errno::ENOENT),
+        }
+    }
+
+    fn files(&self, pid: u32, tid: u32) -> Result<Arc<FdTable>, Errno> {
+        task_of(pid, tid)?.files()
+    }
+
+    fn context(&self, pid: u32, tid: u32) -> Result<Arc<FsContext>, Errno> {
+        task_of(pid, tid)?.fs()
+    }
+
+    fn may_inspect(&self, pid: u32) -> bool {
+        let (Some(caller), Ok(process)) = (current(), process(pid)) else { return false };
+        let Some(task) = process.first_task() else { return true };
+        if Arc::ptr_eq(caller.process(), &process) {
+            return true;
+        }
+        let (own, other) = (caller.creds(), task.creds());
+        let same = other.uids.is_all(own.uids.fs) && other.gids.is_all(own.gids.fs);
+        own.has(kiln_core::cred::CAP_SYS_PTRACE) || same
+    }
 }
