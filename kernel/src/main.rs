@@ -12,6 +12,7 @@ mod arch;
 mod drivers;
 #[allow(dead_code, unused_imports, reason = "its users are on their way")]
 mod fs;
+mod job;
 mod mm;
 mod options;
 mod panic;
@@ -20,6 +21,7 @@ mod process;
 mod sched;
 mod selftest;
 mod sync;
+mod syscall;
 #[allow(dead_code, unused_imports, reason = "its users are on their way")]
 mod syscall;
 #[allow(dead_code, unused_imports, reason = "its users are on their way")]

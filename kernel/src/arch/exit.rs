@@ -22,6 +22,18 @@ pub(crate) enum DebugExit {
     KernelFailure = 0x13,
 }
 
+impl DebugExit {
+    /// The one that is written as `value` (`kiln_core::report`); the kernel's failure for others.
+    pub(crate) const fn from_value(value: u8) -> Self {
+        match value {
+            0x10 => Self::JobZero,
+            0x11 => Self::JobNonZero,
+            0x12 => Self::JobSignalled,
+            _ => Self::KernelFailure,
+        }
+    }
+}
+
 /// Ends the VM.
 pub(crate) fn exit(code: DebugExit) -> ! {
     port::write_u16(PORT, u16::from(code as u8));

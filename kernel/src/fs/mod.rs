@@ -28,6 +28,8 @@ mod dentry;
 pub(crate) mod devfs;
 pub(crate) mod devices;
 mod directory;
+pub(crate) mod epoll;
+pub(crate) mod eventfd;
 pub(crate) mod fdtable;
 pub(crate) mod file;
 pub(crate) mod inode;

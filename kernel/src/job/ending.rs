@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use kiln_core::errno::Errno;
 use kiln_core::job::Spec;
+use kiln_core::num::u64_of;
 use kiln_core::report::{DiskCount, Ending, Record};
 use kiln_core::wait_status::ExitStatus;
 
@@ -15,7 +16,8 @@ use crate::arch::{self, DebugExit};
 use crate::drivers::{block, channel, debugcon};
 use crate::process::{start, usage};
 use crate::syscall::count;
-use crate::{fs, mm, vm};
+use super::prepare;
+use crate::{mm, vm};
 
 /// How the job, or the attempt to run it, ended.
 pub(super) struct Outcome {
@@ -30,7 +32,7 @@ impl Outcome {
     pub(super) fn ended(status: Option<ExitStatus>) -> Self {
         let (ending, code, signal) = match status {
             Some(ExitStatus::Exited(code)) => (Ending::Exited, code, 0),
-            Some(ExitStatus::Signaled { signal, .. }) => (Ending::Signaled, 0, signal),
+            Some(ExitStatus::Signaled { signal, .. }) => (Ending::Signaled, 0, signal.number()),
             None => (Ending::Panic, 0, 0),
         };
         Self { ending, code, signal, reason: String::new() }
@@ -58,7 +60,7 @@ impl Outcome {
 pub(super) fn finish(outcome: &Outcome) -> ! {
     let job_ended = now_ns();
     start::kill_all();
-    let flushed = fs::sync_all();
+    let flushed = prepare::take_down();
     channel::drain();
     let flush_failure;
     let mut outcome_reason = outcome.reason.as_str();
@@ -75,11 +77,11 @@ pub(super) fn finish(outcome: &Outcome) -> ! {
 
 fn report(ending: Ending, outcome: &Outcome, reason: &str, job_ended: u64) -> ! {
     let disks = block::disks();
-    let names: Vec<(String, block::Stats)> =
+    let names: Vec<(String, block::DiskStats)> =
         disks.iter().map(|disk| (disk.name().to_string(), disk.stats())).collect();
     let disks: Vec<DiskCount<'_>> = names
         .iter()
-        .map(|(name, stats)| DiskCount { name, read: stats.bytes_read, written: stats.bytes_written })
+        .map(|(name, stats)| DiskCount { name, read: stats.read, written: stats.written })
         .collect();
     let calls: Vec<(&str, u64)> = count::calls().collect();
     let missing: Vec<(&str, u64)> = count::unimplemented_calls().collect();
@@ -90,7 +92,8 @@ fn report(ending: Ending, outcome: &Outcome, reason: &str, job_ended: u64) -> ! 
     record.signal = outcome.signal;
     record.boot_us = started / 1000;
     record.job_us = job_ended.saturating_sub(started) / 1000;
-    record.peak_kib = mm::frame::stats().peak as u64 * 4;
+    let memory = mm::frame::stats();
+    record.peak_kib = u64_of(memory.peak) * 4;
     record.user_us = totals.user_ns / 1000;
     record.sys_us = totals.system_ns / 1000;
     record.faults = totals.minor_faults + totals.major_faults;

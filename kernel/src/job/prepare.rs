@@ -6,13 +6,29 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use kiln_core::errno::Errno;
+use kiln_core::fs::attr::FileType;
+use kiln_core::fs::perm::Identity;
 use kiln_core::job::{Disk, FW_CFG_NAME, Spec};
 use kiln_core::report::Ending;
 
 use crate::drivers::block::{self, BlockDevice};
 use crate::drivers::virtio::blk::VirtioBlk;
-use crate::drivers::{channel, fw_cfg, random};
-use crate::fs::{self, File, FsContext};
+use crate::drivers::{self, channel, fw_cfg, random};
+use crate::fs::vfs::{self, Node};
+use crate::fs::{self, File, FsContext, Lookup, MountFlags, Namespace};
+use crate::process::{host, proc};
+use crate::sync::Once;
+
+/// The mounted tree, once there is one.
+static NAMESPACE: Once<Arc<Namespace>> = Once::new();
+
+/// Everything is brought to its disk and left as it should be found.
+///
+/// # Errors
+/// The first failure.
+pub(super) fn take_down() -> Result<(), Errno> {
+    NAMESPACE.get().map_or(Ok(()), |namespace| vfs::unmount_all(namespace))
+}
 
 /// Everything the program needs around it.
 pub(super) struct Scene {
@@ -42,17 +58,28 @@ pub(super) fn scene() -> Result<Scene, Failure> {
         channel::init(slot, spec.stdin)
             .map_err(|error| Failure::bad_job(format!("the channel: {error}")))?;
     }
-    crate::drivers::threads_run();
-    let fs = fs::init(crate::initrd()).map_err(|error| Failure::bad_job(format!("the root: {error}")))?;
+    drivers::threads_run();
+    let fs = tree()?;
+    host::set_host_name(if spec.hostname.is_empty() { b"kiln" } else { &spec.hostname })
+        .map_err(|errno| Failure::bad_job(format!("the host name: {}", errno.description())))?;
     attach_disks(&spec, &fs)?;
-    let stdio = fs::stdio::open(&fs, spec.tty, spec.window)
-        .map_err(|errno| Failure::bad_job(format!("the standard streams: {errno}")))?;
+    let stdio = fs::stdio::open(&fs, &spec)
+        .map_err(|errno| Failure::bad_job(format!("the standard streams: {}", errno.description())))?;
     Ok(Scene { spec, fs, stdio })
+}
+
+/// The mounted tree: the root from the boot module, `/dev` and `/proc`.
+fn tree() -> Result<Arc<FsContext>, Failure> {
+    let failed = |errno: Errno| Failure::bad_job(format!("/proc: {}", errno.description()));
+    proc::register().map_err(failed)?;
+    let namespace = fs::init(crate::initrd()).map_err(|bad| Failure::bad_job(format!("{bad}")))?;
+    NAMESPACE.call_once(|| Arc::clone(&namespace));
+    FsContext::new(namespace).map_err(failed)
 }
 
 fn specification() -> Result<Spec, Failure> {
     let bytes = fw_cfg::read(FW_CFG_NAME)
-        .map_err(|error| Failure::bad_job(format!("no job in fw_cfg ({FW_CFG_NAME}): {error}")))?;
+        .map_err(|error| Failure::bad_job(format!("no job in fw_cfg ({FW_CFG_NAME}): {error:?}")))?;
     Spec::decode(&bytes)
         .map_err(|bad| Failure::bad_job(format!("the job specification's `{}` is wrong", bad.0)))
 }
@@ -66,19 +93,29 @@ fn attach_disks(spec: &Spec, fs: &Arc<FsContext>) -> Result<(), Failure> {
             .map_err(|error| Failure::bad_job(format!("disk {name}: {error}")))?;
         disks.push(device);
     }
-    block::register(disks.clone());
-    for (disk, device) in spec.disks.iter().zip(&disks) {
+    block::register(disks);
+    for (disk, letter) in spec.disks.iter().zip('a'..='z') {
         if !disk.mountpoint.is_empty() {
-            mount(fs, disk, device).map_err(|errno| {
+            let name = format!("/dev/vd{letter}");
+            mount(fs, disk, &name).map_err(|errno| {
                 let place = String::from_utf8_lossy(&disk.mountpoint);
-                let name = device.name();
-                Failure::bad_job(format!("mounting {name} at {place} as {}: {errno}", disk.fs_type))
+                let why = errno.description();
+                Failure::bad_job(format!("mounting {name} at {place} as {}: {why}", disk.fs_type))
             })?;
         }
     }
     Ok(())
 }
 
-fn mount(fs: &Arc<FsContext>, disk: &Disk, device: &Arc<dyn BlockDevice>) -> Result<(), Errno> {
-    fs::mount_disk(fs, device, &disk.fs_type, disk.read_only, &disk.mountpoint)
+/// Mounts a disk at its place, which is made where it is missing.
+fn mount(fs: &Arc<FsContext>, disk: &Disk, device: &str) -> Result<(), Errno> {
+    let lookup = Lookup::new(fs, Identity::KERNEL);
+    match vfs::create(&lookup, &disk.mountpoint, &Node::new(FileType::Directory, 0o755)) {
+        Ok(_) | Err(Errno::EEXIST) => {}
+        Err(errno) => return Err(errno),
+    }
+    let mut flags = MountFlags::RELATIME;
+    flags.set(MountFlags::READ_ONLY, disk.read_only);
+    let kind = disk.fs_type.as_bytes();
+    vfs::mount(&lookup, device.as_bytes(), &disk.mountpoint, kind, flags, b"")
 }

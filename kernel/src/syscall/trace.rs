@@ -11,8 +11,6 @@ use alloc::string::String;
 use alloc::sync::Arc;
 
 use kiln_core::addr::UserAddr;
-use kiln_core::channel::guest::Output;
-use kiln_core::errno::Errno;
 use kiln_core::strace::{Memory, Outcome, RawCall, format_call};
 
 use super::{Call, Handler, SysResult, entry};
@@ -35,8 +33,8 @@ struct CallerMemory(Option<Arc<AddressSpace>>);
 
 impl Memory for CallerMemory {
     fn read(&self, address: u64, buffer: &mut [u8]) -> bool {
-        let space = self.0.as_ref();
-        space.is_some_and(|space| space.copy_in(buffer, UserAddr::new(address)).is_ok())
+        let copied = self.0.as_ref().map(|space| space.copy_in(buffer, UserAddr::new(address)));
+        copied.is_some_and(|result| result.is_ok())
     }
 }
 
@@ -73,26 +71,13 @@ fn describe(call: &Call<'_>, number: u64, values: [u64; 6], outcome: Outcome) ->
     let memory = CallerMemory(call.task.space().ok());
     match entry(number) {
         Some(entry) => {
-            let raw = RawCall {
-                name: entry.name,
-                args: entry.args,
-                values,
-                outcome,
-            };
+            let raw = RawCall { name: entry.name, args: entry.args, values, outcome };
             format_call(&raw, &memory)
         }
         None => {
             let name = format!("syscall_{number:#x}");
             let args = [kiln_core::strace::Arg::Hex; 6];
-            format_call(
-                &RawCall {
-                    name: &name,
-                    args: &args,
-                    values,
-                    outcome,
-                },
-                &memory,
-            )
+            format_call(&RawCall { name: &name, args: &args, values, outcome }, &memory)
         }
     }
 }
@@ -105,18 +90,6 @@ fn print(call: &Call<'_>, line: &str) {
 /// Prints a line of thread `tid`'s: a call, a signal or an exit.
 pub(crate) fn event(tid: u32, line: &str) {
     // The job's main process has PID 2; strace marks only the others.
-    let text = if tid == 2 {
-        format!("{line}\n")
-    } else {
-        format!("[pid {tid:5}] {line}\n")
-    };
-    // Nobody reading standard error any more is no reason to stop the job.
-    let mut rest = text.as_bytes();
-    let mut take = |to: &mut [u8]| {
-        let (now, later) = rest.split_at(rest.len().min(to.len()));
-        to.iter_mut().zip(now).for_each(|(to, from)| *to = *from);
-        rest = later;
-        Ok(now.len())
-    };
-    let _: Result<usize, Errno> = channel::write(Output::Stderr, text.len(), false, &mut take);
+    let text = if tid == 2 { format!("{line}\n") } else { format!("[pid {tid:5}] {line}\n") };
+    channel::log_patiently(text.as_bytes());
 }

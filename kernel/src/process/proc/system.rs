@@ -7,7 +7,7 @@ use crate::arch::time::{self, now_ns};
 use crate::drivers::{block, random};
 use crate::fs::clock;
 use crate::fs::procfs::{SystemFile, Text};
-use crate::process::{table, uts};
+use crate::process::{table, host};
 use crate::sync::Once;
 use crate::{options, sched};
 
@@ -30,21 +30,21 @@ pub(super) const FILES: &[SystemFile] = &[
         path: "sys/kernel/hostname",
         mode: 0o644,
         read: |out| {
-            out.bytes(&uts::hostname())?;
+            out.bytes(&host::host_name()?)?;
             out.bytes(b"\n")
         },
         write: Some(set_hostname),
     },
     SystemFile::readable("sys/kernel/cap_last_cap", |out| out.bytes(b"40\n")),
     SystemFile::readable("sys/kernel/ngroups_max", |out| out.bytes(b"65536\n")),
-    SystemFile::readable("sys/kernel/osrelease", |out| put!(out, "{}\n", uts::RELEASE)),
+    SystemFile::readable("sys/kernel/osrelease", |out| put!(out, "{}\n", host::RELEASE)),
     SystemFile::readable("sys/kernel/ostype", |out| out.bytes(b"Linux\n")),
     SystemFile::readable("sys/kernel/pid_max", |out| out.bytes(b"32768\n")),
     SystemFile::readable("sys/kernel/random/boot_id", boot_id),
     SystemFile::readable("sys/kernel/random/uuid", |out| write_uuid(out, fresh_uuid())),
     SystemFile::readable("sys/kernel/randomize_va_space", |out| out.bytes(b"2\n")),
     SystemFile::readable("sys/kernel/threads-max", |out| out.bytes(b"32768\n")),
-    SystemFile::readable("sys/kernel/version", |out| put!(out, "{}\n", uts::VERSION)),
+    SystemFile::readable("sys/kernel/version", |out| put!(out, "{}\n", host::VERSION)),
     SystemFile::readable("sys/vm/mmap_min_addr", |out| out.bytes(b"65536\n")),
 ];
 
@@ -98,12 +98,12 @@ fn uptime(out: &mut Text) -> Result<(), Errno> {
 }
 
 fn version(out: &mut Text) -> Result<(), Errno> {
-    put!(out, "Linux version {} (kiln) {}\n", uts::RELEASE, uts::VERSION)
+    put!(out, "Linux version {} (kiln) {}\n", host::RELEASE, host::VERSION)
 }
 
 fn set_hostname(value: &[u8]) -> Result<(), Errno> {
     let end = value.iter().position(|byte| matches!(byte, b'\n' | 0));
-    uts::set_hostname(value.get(..end.unwrap_or(value.len())).unwrap_or_default())
+    host::set_host_name(value.get(..end.unwrap_or(value.len())).unwrap_or_default())
 }
 
 fn boot_id(out: &mut Text) -> Result<(), Errno> {
