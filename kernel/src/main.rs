@@ -93,7 +93,13 @@ extern "sysv64" fn main() -> ! {
     if let Some(test) = options::get("selftest") {
         selftest::run(test);
     }
-    arch::exit(arch::DebugExit::JobZero)
+    job::run()
+}
+
+/// Where the root image lies, and its length: the loader's first module.
+fn initrd() -> Option<(PhysAddr, u64)> {
+    let module = BOOT_INFO.get()?.modules.as_slice().first()?;
+    Some((PhysAddr::new(module.start), module.len()))
 }
 
 /// The timer, the clock and the interrupts of devices.

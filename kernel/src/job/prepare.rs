@@ -13,7 +13,7 @@ use kiln_core::report::Ending;
 
 use crate::drivers::block::{self, BlockDevice};
 use crate::drivers::virtio::blk::VirtioBlk;
-use crate::drivers::{self, channel, fw_cfg, random};
+use crate::drivers::{channel, fw_cfg, random};
 use crate::fs::vfs::{self, Node};
 use crate::fs::{self, File, FsContext, Lookup, MountFlags, Namespace};
 use crate::process::{host, proc};
@@ -58,9 +58,9 @@ pub(super) fn scene() -> Result<Scene, Failure> {
         channel::init(slot, spec.stdin)
             .map_err(|error| Failure::bad_job(format!("the channel: {error}")))?;
     }
-    drivers::threads_run();
     let fs = tree()?;
-    host::set_host_name(if spec.hostname.is_empty() { b"kiln" } else { &spec.hostname })
+    let hostname: &[u8] = if spec.hostname.is_empty() { b"kiln" } else { &spec.hostname };
+    host::set_host_name(hostname)
         .map_err(|errno| Failure::bad_job(format!("the host name: {}", errno.description())))?;
     attach_disks(&spec, &fs)?;
     let stdio = fs::stdio::open(&fs, &spec)

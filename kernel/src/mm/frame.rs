@@ -123,6 +123,8 @@ struct Pool {
     fresh: FreeRanges,
     /// All frames there ever were.
     total: usize,
+    /// The fewest that were ever free when a block was taken.
+    least_free: usize,
 }
 
 static POOL: SpinLock<Pool> = SpinLock::new(Pool {
@@ -131,12 +133,14 @@ static POOL: SpinLock<Pool> = SpinLock::new(Pool {
     buddy: Buddy::new(),
     fresh: FreeRanges::new(),
     total: 0,
+    least_free: usize::MAX,
 });
 
 impl Pool {
     fn alloc_block(&mut self, order: u8) -> Option<Pfn> {
         loop {
             if let Some(pfn) = self.buddy.alloc(&Table, order) {
+                self.least_free = self.least_free.min(self.free_frames());
                 return Some(pfn);
             }
             self.take_section()?;
@@ -275,6 +279,8 @@ pub(crate) struct MemoryStats {
     pub(crate) total: usize,
     /// Frames not in use.
     pub(crate) free: usize,
+    /// The most that were in use at any time.
+    pub(crate) peak: usize,
 }
 
 /// How much memory there is.
@@ -283,6 +289,7 @@ pub(crate) fn stats() -> MemoryStats {
     MemoryStats {
         total: pool.total,
         free: pool.free_frames(),
+        peak: pool.total.saturating_sub(pool.least_free),
     }
 }
 
