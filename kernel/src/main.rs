@@ -23,8 +23,6 @@ mod selftest;
 mod sync;
 mod syscall;
 #[allow(dead_code, unused_imports, reason = "its users are on their way")]
-mod syscall;
-#[allow(dead_code, unused_imports, reason = "its users are on their way")]
 mod vm;
 
 use pvh::BootInfo;

@@ -17,7 +17,7 @@ use crate::drivers::{block, channel, debugcon};
 use crate::process::{start, usage};
 use crate::syscall::count;
 use super::prepare;
-use crate::{mm, vm};
+use crate::mm;
 
 /// How the job, or the attempt to run it, ended.
 pub(super) struct Outcome {
@@ -97,7 +97,6 @@ fn report(ending: Ending, outcome: &Outcome, reason: &str, job_ended: u64) -> ! 
     record.user_us = totals.user_ns / 1000;
     record.sys_us = totals.system_ns / 1000;
     record.faults = totals.minor_faults + totals.major_faults;
-    record.oom_kills = vm::oom_kills();
     record.syscalls = &calls;
     record.unimplemented = &missing;
     record.disks = &disks;

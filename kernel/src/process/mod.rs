@@ -13,6 +13,7 @@
 //! | [`fault`] | exceptions of a program |
 //! | [`futex`] | sleeping on a word of memory |
 //! | [`timers`] | alarms and interval timers |
+//! | [`proc`] | what /proc tells of processes |
 //! | [`usage`] | processor time and the rest of rusage |
 //! | [`start`] | PID 1, and the job |
 //! | [`rseq`] | restartable sequences |
@@ -30,6 +31,7 @@ pub(crate) mod fault;
 pub(crate) mod futex;
 pub(crate) mod group;
 pub(crate) mod host;
+pub(crate) mod proc;
 pub(crate) mod rseq;
 pub(crate) mod signal;
 pub(crate) mod start;

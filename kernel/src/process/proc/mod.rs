@@ -10,7 +10,10 @@ mod system;
 mod task;
 
 use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
 
+use kiln_core::abi::CAP_SYS_PTRACE;
+use kiln_core::cred::Ids;
 use kiln_core::errno::Errno;
 
 use super::{Process, Task, current, table};
@@ -24,6 +27,12 @@ pub(crate) fn register() -> Result<(), Errno> {
 }
 
 struct Table;
+
+fn set_name(task: &Task, name: &[u8]) {
+    if let Some(thread) = task.thread() {
+        thread.set_name(name);
+    }
+}
 
 fn process(pid: u32) -> Result<Arc<Process>, Errno> {
     table::process_of(pid).ok_or(Errno::ESRCH)
@@ -69,16 +78,17 @@ impl Processes for Table {
         match file {
             PidFile::Comm => {
                 let end = value.iter().position(|byte| matches!(byte, b'\n' | 0));
-                task.set_comm(value.get(..end.unwrap_or(value.len())).unwrap_or_default());
+                set_name(&task, value.get(..end.unwrap_or(value.len())).unwrap_or_default());
                 Ok(())
             }
             PidFile::OomScoreAdj => {
                 let text = core::str::from_utf8(value).map_err(|_| Errno::EINVAL)?;
-                let value: i32 = text.trim().parse().map_err(|_| Errno::EINVAL)?;
+                let value: i64 = text.trim().parse().map_err(|_| Errno::EINVAL)?;
                 if !(-1000..=1000).contains(&value) {
                     return Err(Errno::EINVAL);
                 }
-                task.process().set_oom_adjustment(value);
+                let biased = u32::try_from(value + 1000).map_err(|_| Errno::EINVAL)?;
+                task.process().oom_adjustment.store(biased, Ordering::Relaxed);
                 Ok(())
             }
             _ => Err(Errno::EINVAL),
@@ -90,7 +100,10 @@ impl Processes for Table {
         match link {
             PidLink::Cwd => Ok(task.fs()?.cwd()),
             PidLink::Root => Ok(task.fs()?.root()),
-            PidLink::Exe => task.process().exe().ok_or(Errno::ENOENT),
+            PidLink::Exe => {
+                let exe = task.process().exe().ok_or(Errno::ENOENT)?;
+                Ok(exe.path().clone())
+            }
         }
     }
 
@@ -109,7 +122,8 @@ impl Processes for Table {
             return true;
         }
         let (own, other) = (caller.creds(), task.creds());
-        let same = other.uids.is_all(own.uids.fs) && other.gids.is_all(own.gids.fs);
-        own.has(kiln_core::cred::CAP_SYS_PTRACE) || same
+        let all = |ids: Ids, id| [ids.real, ids.effective, ids.saved] == [id; 3];
+        let same = all(other.uids, own.uids.fs) && all(other.gids, own.gids.fs);
+        own.has(CAP_SYS_PTRACE) || same
     }
 }

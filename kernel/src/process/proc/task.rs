@@ -2,16 +2,19 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 
 use kiln_core::addr::UserAddr;
 use kiln_core::cred::Credentials;
 use kiln_core::errno::Errno;
+use kiln_core::proctree::Standing;
 use kiln_core::num::{u64_of, usize_of};
-use kiln_core::signal::SigSet;
+use kiln_core::signal::{SigSet, Signal};
 
 use crate::fs::procfs::{PidFile, Text};
+use crate::process::group::Stop;
 use crate::process::{Process, Task, table, usage};
-use crate::vm::AddressSpace;
+use crate::vm::{AddressSpace, MemorySizes};
 
 const NS_PER_TICK: u64 = 10_000_000;
 
@@ -28,10 +31,10 @@ pub(super) fn text(task: &Task, file: PidFile, out: &mut Text) -> Result<(), Err
         PidFile::Io => io(out),
         PidFile::Limits => limits(task, out),
         PidFile::Maps => maps(task, out),
-        PidFile::OomScoreAdj => put!(out, "{}\n", task.process().oom_adjustment()),
-        PidFile::OomAdj => put!(out, "{}\n", task.process().oom_adjustment() * 17 / 1000),
+        PidFile::OomScoreAdj => put!(out, "{}\n", oom_adjustment(task)),
+        PidFile::OomAdj => put!(out, "{}\n", oom_adjustment(task) * 17 / 1000),
         PidFile::OomScore | PidFile::Wchan => out.bytes(b"0"),
-        PidFile::Personality => put!(out, "{:08x}\n", task.personality()),
+        PidFile::Personality => put!(out, "{:08x}\n", task.personality.load(Ordering::Relaxed)),
         PidFile::Stat => stat(task, out),
         PidFile::Statm => statm(task, out),
         PidFile::Status => status(task, out),
@@ -122,9 +125,9 @@ fn limits(task: &Task, out: &mut Text) -> Result<(), Errno> {
     put!(out, "{:<25} {:<20} {:<20} {:<10}\n", "Limit", "Soft Limit", "Hard Limit", "Units")?;
     let limits = task.process().limits();
     for (resource, (name, unit)) in (0u32..).zip(LIMITS) {
-        let limit = limits.get(resource);
+        let Some(limit) = limits.get(resource) else { break };
         put!(out, "{name:<25} ")?;
-        for value in [limit.current, limit.maximum] {
+        for value in [limit.soft, limit.hard] {
             match value {
                 u64::MAX => put!(out, "{:<20} ", "unlimited")?,
                 value => put!(out, "{value:<20} ")?,
@@ -135,9 +138,38 @@ fn limits(task: &Task, out: &mut Text) -> Result<(), Errno> {
     Ok(())
 }
 
+fn oom_adjustment(task: &Task) -> i64 {
+    i64::from(task.process().oom_adjustment.load(Ordering::Relaxed)) - 1000
+}
+
+/// What a task does about signals.
+struct SignalSets {
+    pending: SigSet,
+    shared_pending: SigSet,
+    blocked: SigSet,
+    ignored: SigSet,
+    caught: SigSet,
+}
+
+fn signal_sets(task: &Task) -> SignalSets {
+    let group = task.process().group.lock();
+    let (ignored, caught) = {
+        let actions = group.actions.lock();
+        (actions.ignored(), actions.caught())
+    };
+    let signals = task.signals.lock();
+    SignalSets {
+        pending: signals.pending.set(),
+        shared_pending: group.pending.set(),
+        blocked: signals.blocked,
+        ignored,
+        caught,
+    }
+}
+
 /// The letter of a task's state, and its word.
 fn state(task: &Task) -> (char, &'static str) {
-    if task.process().is_stopped() {
+    if !matches!(task.process().group.lock().stop, Stop::Running) {
         return ('T', "stopped");
     }
     match task.thread() {
@@ -153,7 +185,7 @@ fn stat(task: &Task, out: &mut Text) -> Result<(), Errno> {
     let usage = usage::of_process(process);
     let (sizes, info) = match space(task) {
         Some(space) => (space.sizes(), space.info()),
-        None => (crate::vm::MemorySizes::default(), Arc::default()),
+        None => (MemorySizes::default(), Arc::default()),
     };
     let nice = task.thread().map_or(0, |thread| i64::from(thread.nice()));
     put!(out, "{} (", task.tid())?;
@@ -167,10 +199,10 @@ fn stat(task: &Task, out: &mut Text) -> Result<(), Errno> {
     // 23: memory; 26: code and stack; 31: signals.
     put!(out, "{} {} {} ", sizes.total, sizes.resident / 4096, u64::MAX)?;
     put!(out, "{} {} {} 0 0 ", info.code.0, info.code.1, info.stack)?;
-    let sets = task.signal_sets();
+    let sets = signal_sets(task);
     put!(out, "{} {} {} {} ", sets.pending.bits(), sets.blocked.bits(), sets.ignored.bits(), sets.caught.bits())?;
     // 35: wchan … 38: exit signal, CPU, real-time priority and policy, … 45: data, heap, arguments.
-    put!(out, "0 0 0 {} 0 0 0 0 0 0 ", process.exit_signal())?;
+    put!(out, "0 0 0 {} 0 0 0 0 0 0 ", process.exit_signal().map_or(0, Signal::number))?;
     put!(out, "{} {} 0 ", info.data.0, info.data.1)?;
     put!(out, "{} {} {} {} 0\n", info.args.0, info.args.1, info.env.0, info.env.1)
 }
@@ -193,7 +225,7 @@ fn status(task: &Task, out: &mut Text) -> Result<(), Errno> {
     credentials(&task.creds(), out)?;
     sizes(task, out)?;
     put!(out, "Threads:\t{}\nSigQ:\t0/31791\n", process.thread_count())?;
-    let sets = task.signal_sets();
+    let sets = signal_sets(task);
     for (label, set) in [
         ("SigPnd", sets.pending),
         ("ShdPnd", sets.shared_pending),
@@ -257,7 +289,7 @@ fn capabilities(creds: &Credentials, out: &mut Text) -> Result<(), Errno> {
         ("CapBnd", creds.caps.bounding),
         ("CapAmb", creds.caps.ambient),
     ] {
-        put!(out, "{label}:\t{set:016x}\n")?;
+        put!(out, "{label}:\t{:016x}\n", set.bits())?;
     }
     Ok(())
 }
@@ -268,7 +300,7 @@ pub(super) fn zombie(process: &Process, file: PidFile, out: &mut Text) -> Result
     let standing = table::standing(pid).ok_or(Errno::ESRCH)?;
     match file {
         PidFile::Stat => {
-            let table::Standing { parent, group, session } = standing;
+            let Standing { parent, group, session } = standing;
             put!(out, "{pid} () Z {parent} {group} {session} 0 -1 4194308")?;
             for _ in 0..43 {
                 out.bytes(b" 0")?;

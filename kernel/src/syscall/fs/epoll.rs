@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use kiln_core::abi;
 use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
-use kiln_core::num::u64_of;
+use kiln_core::num::{u64_of, usize_of};
 
 use super::poll::{Until, finish, read_timespec, swap_mask};
 use crate::fs::epoll::{self, Interest};
@@ -28,7 +28,7 @@ const EXCLUSIVE_BITS: u32 = abi::EPOLLIN
     | abi::EPOLLEXCLUSIVE;
 
 fn install(call: &Call<'_>, file: Arc<File>, close_on_exec: bool) -> SysResult {
-    let limit = call.task.process().limit(abi::RLIMIT_NOFILE);
+    let limit = usize_of(call.task.process().limit(abi::RLIMIT_NOFILE));
     let fd = call.task.files()?.install(file, close_on_exec, limit)?;
     Ok(u64::from(fd.cast_unsigned()))
 }

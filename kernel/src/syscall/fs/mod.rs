@@ -1,0 +1,4 @@
+//! Calls about files.
+
+pub(crate) mod epoll;
+pub(crate) mod poll;
