@@ -19,7 +19,6 @@ mod advise;
 mod area;
 mod copy;
 mod fault;
-mod foreign;
 mod fork;
 mod heap;
 pub(crate) mod iter;
