@@ -13,7 +13,8 @@
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
     clippy::panic,
-    reason = "a behaviour that panics dies of SIGABRT, which is a failed test and meant to be one"
+    clippy::large_stack_arrays,
+    reason = "a behaviour that panics dies of SIGABRT, a failed test and meant to be one; stacks here are megabytes"
 )]
 
 mod behaviour;

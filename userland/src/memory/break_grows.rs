@@ -15,7 +15,7 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
         say!("not zero: {dirty}");
         fill(first, top);
         say!("filled: {}", count(first, top, 0));
-        let half = (first + top) / 2 & !0xfff;
+        let half = ((first + top) / 2) & !0xfff;
         say!("shrink: {}", memory::brk(half) == half);
         say!("grow again: {}", memory::brk(top) == top);
         say!("kept {} zero again {}", count(first, half, 0x5a) == 0, count(half, top, 0) == 0);
