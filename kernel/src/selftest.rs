@@ -15,6 +15,8 @@ pub(crate) fn run(name: &[u8]) {
     match name {
         b"user" => arch::enters_user_mode(),
         b"ring3" => ring3::all(),
+        b"smap" => ring3::mistakes(false),
+        b"smep" => ring3::mistakes(true),
         b"sched" => crate::sched::selftest::run(),
         b"memory" => mm::all_memory_comes_back(),
         b"bench" => mm::bench(),

@@ -17,7 +17,6 @@ pub(crate) fn provoke(name: &[u8], alias: u64) {
         b"text" => write_text(0),
         b"text-alias" => write_text(alias),
         b"nx" => execute_data(),
-        b"user" => read_user(),
         _ => {}
     }
     let own = name.strip_prefix(b"stack-").unwrap_or_default();
@@ -140,8 +139,15 @@ fn execute_data() {
     unsafe { asm!("call {}", in(reg) CODE.as_ptr()) };
 }
 
-fn read_user() {
-    let pointer = core::ptr::with_exposed_provenance::<u8>(0x1000);
-    // SAFETY: nothing is mapped there, or SMAP forbids it: the fault is the purpose.
+/// Reads a program's memory without the copying functions: SMAP forbids it.
+pub(crate) fn read_user(address: u64) {
+    let pointer = core::ptr::with_exposed_provenance::<u8>(usize_of(address));
+    // SAFETY: the fault is the purpose; without SMAP a byte is read and forgotten.
     unsafe { pointer.read_volatile() };
+}
+
+/// Executes a program's memory, `ret` preferably: SMEP forbids it.
+pub(crate) fn execute_user(address: u64) {
+    // SAFETY: the fault is the purpose; without SMEP a `ret` comes back.
+    unsafe { asm!("call {}", in(reg) address) };
 }

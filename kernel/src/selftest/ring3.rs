@@ -4,6 +4,7 @@ use kiln_core::addr::{TASK_SIZE, UserAddr};
 use x86_64::registers::rflags::{self, RFlags};
 
 use super::arch::space;
+use crate::arch::provoke;
 use crate::arch::user::{self, Stop, UserContext};
 use crate::mm::frame::FrameRef;
 use crate::mm::paging::PageFlags;
@@ -16,6 +17,18 @@ pub(super) fn all() {
     registers();
     last_page();
     stacks();
+}
+
+/// A kernel that reads or executes a program's memory by mistake is stopped: these end in a report.
+pub(super) fn mistakes(execute: bool) {
+    let _tables = space(&[0xC3]);
+    assert!(copies::copy_in(&mut [0; 1], UserAddr::new(0x1000)).is_ok());
+    if execute {
+        provoke::execute_user(0x1000);
+    } else {
+        provoke::read_user(0x1000);
+    }
+    panic!("nothing stopped it");
 }
 
 /// Runs `code` from fresh registers; the vector it stops with, or `None` for a syscall.

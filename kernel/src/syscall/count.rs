@@ -34,7 +34,9 @@ pub(crate) fn unimplemented_calls() -> impl Iterator<Item = (&'static str, u64)>
 
 fn named(counters: &'static [AtomicU64; COUNT]) -> impl Iterator<Item = (&'static str, u64)> {
     super::table::ENTRIES.iter().filter_map(|entry| {
-        let count = counters.get(usize::from(entry.number))?.load(Ordering::Relaxed);
+        let count = counters
+            .get(usize::from(entry.number))?
+            .load(Ordering::Relaxed);
         (count > 0).then_some((entry.name, count))
     })
 }

@@ -186,7 +186,9 @@ fn absent(call: &mut Call<'_>) -> SysResult {
 /// The row of the call with this number.
 pub(crate) fn entry(number: u64) -> Option<&'static Entry> {
     let number = u16::try_from(number).ok()?;
-    let row = table::ENTRIES.binary_search_by_key(&number, |entry| entry.number).ok()?;
+    let row = table::ENTRIES
+        .binary_search_by_key(&number, |entry| entry.number)
+        .ok()?;
     table::ENTRIES.get(row)
 }
 

@@ -8,8 +8,10 @@ use crate::mm::frame::FrameRef;
 
 /// Marks the number of a frame that is an empty table. Numbers end far below: see `PHYSMAP_SIZE`.
 const TABLE: u32 = 1 << 31;
-/// Frames collected before a flush comes of itself.
+/// Frames that are collected without a frame to hold them.
 const CAPACITY: usize = 62;
+/// Numbers that a frame holds.
+const OVERFLOW: usize = kiln_core::addr::PAGE_SIZE / 4;
 /// Pages flushed one by one; above that, the whole TLB is.
 const FEW: u64 = 16;
 
@@ -17,6 +19,9 @@ const FEW: u64 = 16;
 /// at [`flush`](Self::flush), when the collection is full, or when it is dropped.
 pub(crate) struct Gather {
     frames: [u32; CAPACITY],
+    /// A frame that holds those for which there is no room here.
+    overflow: Option<FrameRef>,
+    /// Frames collected, in both.
     len: usize,
     /// Where entries were changed that a TLB may know, and in which address space.
     stale: Option<(Root, u64, u64)>,
@@ -27,6 +32,7 @@ impl Gather {
     pub(crate) const fn new() -> Self {
         Self {
             frames: [0; CAPACITY],
+            overflow: None,
             len: 0,
             stale: None,
         }
@@ -81,12 +87,35 @@ impl Gather {
     }
 
     fn push_number(&mut self, number: u32) {
-        if self.len == CAPACITY {
+        if self.len == CAPACITY && self.overflow.is_none() {
+            self.overflow = FrameRef::alloc().ok();
+        }
+        let room = if self.overflow.is_some() {
+            CAPACITY + OVERFLOW
+        } else {
+            CAPACITY
+        };
+        if self.len >= room {
             self.flush();
         }
-        if let Some(slot) = self.frames.get_mut(self.len) {
-            *slot = number;
-            self.len += 1;
+        match (self.frames.get_mut(self.len), &self.overflow) {
+            (Some(slot), _) => *slot = number,
+            (None, Some(frame)) => frame.write((self.len - CAPACITY) * 4, &number.to_ne_bytes()),
+            (None, None) => {}
+        }
+        self.len += 1;
+    }
+
+    /// The number at `index`, below `len`.
+    fn number(&self, index: usize) -> u32 {
+        match (self.frames.get(index), &self.overflow) {
+            (Some(number), _) => *number,
+            (None, Some(frame)) => {
+                let mut bytes = [0; 4];
+                frame.read((index - CAPACITY) * 4, &mut bytes);
+                u32::from_ne_bytes(bytes)
+            }
+            (None, None) => 0,
         }
     }
 
@@ -99,12 +128,12 @@ impl Gather {
                 flush_range(start, end);
             }
         }
-        for number in self.frames.iter().take(self.len) {
-            let addr = frame::address(*number & !TABLE);
+        for number in (0..self.len).map(|index| self.number(index)) {
+            let addr = frame::address(number & !TABLE);
             // SAFETY: each number pushed stands for one handle, and is taken out here once. Tables
             // are released when their last entry has been cleared, and have one handle.
             unsafe {
-                match *number & TABLE {
+                match number & TABLE {
                     0 => drop(FrameRef::from_raw(addr)),
                     _ => FrameRef::from_raw(addr).free_zeroed(),
                 }
