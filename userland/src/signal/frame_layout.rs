@@ -36,7 +36,7 @@ extern "C" fn on_signal(sig: i32, info: &mut libc::siginfo_t, context: &mut libc
     let segments = context.uc_mcontext.gregs[libc::REG_CSGSFS as usize].cast_unsigned();
     say!("cs {:#x} ss {:#x}", segments & 0xffff, segments >> 48);
     let state = context.uc_mcontext.fpregs as usize;
-    say!("state aligned to 64: {}", state % 64 == 0);
+    say!("state aligned to 64: {}", state.is_multiple_of(64));
     // SAFETY: the legacy area is 512 bytes; bytes 464..512 hold the software's own words.
     let (magic, extended, features, size) = unsafe {
         let words = (state + 464) as *const u32;
