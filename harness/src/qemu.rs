@@ -149,7 +149,9 @@ pub fn arguments(machine: &Machine, wires: &Wires) -> Vec<OsString> {
             ",cache=writeback"
         });
         head.push_str(",discard=unmap,file=");
-        let device = format!("virtio-blk-device,drive=disk{slot},bus=virtio-mmio-bus.{slot}");
+        let device = format!(
+            "virtio-blk-device,drive=disk{slot},bus=virtio-mmio-bus.{slot},werror=report,rerror=report"
+        );
         let drive = with_path(&head, drive.file.as_os_str());
         put(&[
             "-drive".as_ref(),

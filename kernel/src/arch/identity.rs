@@ -31,45 +31,107 @@ const FLAGS: &[Flags] = &[
     Flags {
         word: 0,
         names: &[
-            (0, "fpu"), (1, "vme"), (2, "de"), (3, "pse"), (4, "tsc"), (5, "msr"), (6, "pae"),
-            (7, "mce"), (8, "cx8"), (9, "apic"), (11, "sep"), (12, "mtrr"), (13, "pge"),
-            (14, "mca"), (15, "cmov"), (16, "pat"), (17, "pse36"), (19, "clflush"), (23, "mmx"),
-            (24, "fxsr"), (25, "sse"), (26, "sse2"), (27, "ss"), (28, "ht"),
+            (0, "fpu"),
+            (1, "vme"),
+            (2, "de"),
+            (3, "pse"),
+            (4, "tsc"),
+            (5, "msr"),
+            (6, "pae"),
+            (7, "mce"),
+            (8, "cx8"),
+            (9, "apic"),
+            (11, "sep"),
+            (12, "mtrr"),
+            (13, "pge"),
+            (14, "mca"),
+            (15, "cmov"),
+            (16, "pat"),
+            (17, "pse36"),
+            (19, "clflush"),
+            (23, "mmx"),
+            (24, "fxsr"),
+            (25, "sse"),
+            (26, "sse2"),
+            (27, "ss"),
+            (28, "ht"),
         ],
     },
     Flags {
         word: 1,
-        names: &[(11, "syscall"), (20, "nx"), (26, "pdpe1gb"), (27, "rdtscp"), (29, "lm")],
+        names: &[
+            (11, "syscall"),
+            (20, "nx"),
+            (26, "pdpe1gb"),
+            (27, "rdtscp"),
+            (29, "lm"),
+        ],
     },
     Flags {
         word: 2,
         names: &[
-            (0, "pni"), (1, "pclmulqdq"), (9, "ssse3"), (12, "fma"), (13, "cx16"), (17, "pcid"),
-            (19, "sse4_1"), (20, "sse4_2"), (21, "x2apic"), (22, "movbe"), (23, "popcnt"),
-            (25, "aes"), (26, "xsave"), (28, "avx"), (29, "f16c"), (30, "rdrand"),
+            (0, "pni"),
+            (1, "pclmulqdq"),
+            (9, "ssse3"),
+            (12, "fma"),
+            (13, "cx16"),
+            (17, "pcid"),
+            (19, "sse4_1"),
+            (20, "sse4_2"),
+            (21, "x2apic"),
+            (22, "movbe"),
+            (23, "popcnt"),
+            (25, "aes"),
+            (26, "xsave"),
+            (28, "avx"),
+            (29, "f16c"),
+            (30, "rdrand"),
             (31, "hypervisor"),
         ],
     },
     Flags {
         word: 3,
-        names: &[(0, "lahf_lm"), (5, "abm"), (6, "sse4a"), (8, "3dnowprefetch")],
+        names: &[
+            (0, "lahf_lm"),
+            (5, "abm"),
+            (6, "sse4a"),
+            (8, "3dnowprefetch"),
+        ],
     },
     Flags {
         word: 4,
         names: &[
-            (0, "fsgsbase"), (3, "bmi1"), (5, "avx2"), (7, "smep"), (8, "bmi2"), (9, "erms"),
-            (10, "invpcid"), (16, "avx512f"), (18, "rdseed"), (19, "adx"), (20, "smap"),
-            (23, "clflushopt"), (24, "clwb"), (29, "sha_ni"),
+            (0, "fsgsbase"),
+            (3, "bmi1"),
+            (5, "avx2"),
+            (7, "smep"),
+            (8, "bmi2"),
+            (9, "erms"),
+            (10, "invpcid"),
+            (16, "avx512f"),
+            (18, "rdseed"),
+            (19, "adx"),
+            (20, "smap"),
+            (23, "clflushopt"),
+            (24, "clwb"),
+            (29, "sha_ni"),
         ],
     },
-    Flags { word: 5, names: &[(2, "umip"), (3, "pku"), (9, "vaes"), (10, "vpclmulqdq")] },
+    Flags {
+        word: 5,
+        names: &[(2, "umip"), (3, "pku"), (9, "vaes"), (10, "vpclmulqdq")],
+    },
 ];
 
 /// Asks CPUID.
 pub(crate) fn identity() -> Identity {
     let zero = __cpuid(0);
     let one = __cpuid(1);
-    let seven = if zero.eax >= 7 { __cpuid_count(7, 0) } else { __cpuid(0x4FFF_FFFF) };
+    let seven = if zero.eax >= 7 {
+        __cpuid_count(7, 0)
+    } else {
+        __cpuid(0x4FFF_FFFF)
+    };
     let extended = __cpuid(0x8000_0001);
     let mut vendor = [0; 12];
     put(&mut vendor, &[zero.ebx, zero.edx, zero.ecx]);
@@ -79,15 +141,30 @@ pub(crate) fn identity() -> Identity {
         put(part, &[text.eax, text.ebx, text.ecx, text.edx]);
     }
     let base = one.eax >> 8 & 0xF;
-    let family = if base == 0xF { base + (one.eax >> 20 & 0xFF) } else { base };
-    let high_model = if matches!(base, 6 | 0xF) { one.eax >> 16 & 0xF } else { 0 };
+    let family = if base == 0xF {
+        base + (one.eax >> 20 & 0xFF)
+    } else {
+        base
+    };
+    let high_model = if matches!(base, 6 | 0xF) {
+        one.eax >> 16 & 0xF
+    } else {
+        0
+    };
     Identity {
         vendor,
         brand,
         family,
         model: high_model << 4 | one.eax >> 4 & 0xF,
         stepping: one.eax & 0xF,
-        words: [one.edx, extended.edx, one.ecx, extended.ecx, seven.ebx, seven.ecx],
+        words: [
+            one.edx,
+            extended.edx,
+            one.ecx,
+            extended.ecx,
+            seven.ebx,
+            seven.ecx,
+        ],
     }
 }
 
@@ -98,8 +175,13 @@ fn put(to: &mut [u8], words: &[u32]) {
 }
 
 fn text(bytes: &[u8]) -> &str {
-    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-    core::str::from_utf8(bytes.get(..end).unwrap_or_default()).unwrap_or("").trim()
+    let end = bytes
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(bytes.len());
+    core::str::from_utf8(bytes.get(..end).unwrap_or_default())
+        .unwrap_or("")
+        .trim()
 }
 
 impl Identity {
@@ -117,7 +199,11 @@ impl Identity {
     pub(crate) fn flags(&self) -> impl Iterator<Item = &'static str> {
         FLAGS.iter().flat_map(|flags| {
             let word = self.words.get(flags.word).copied().unwrap_or(0);
-            flags.names.iter().filter(move |(bit, _)| word >> bit & 1 != 0).map(|(_, name)| *name)
+            flags
+                .names
+                .iter()
+                .filter(move |(bit, _)| word >> bit & 1 != 0)
+                .map(|(_, name)| *name)
         })
     }
 }

@@ -140,8 +140,8 @@ struct Registration {
 
 impl Watch for Registration {
     fn add(&mut self, queue: &Arc<WaitQueue>) {
-        let added = self.queues.try_reserve(1).is_ok()
-            && queue.observe(Arc::clone(&self.target)).is_ok();
+        let added =
+            self.queues.try_reserve(1).is_ok() && queue.observe(Arc::clone(&self.target)).is_ok();
         match added {
             true => self.queues.push(Arc::clone(queue)),
             false => self.failed = true,
@@ -179,7 +179,10 @@ pub(crate) fn create(flags: u32) -> Result<Arc<File>, Errno> {
         list: IrqLock::new(List::default()),
         queue: try_arc(WaitQueue::new())?,
     };
-    let epoll = Epoll { entries: Mutex::new(BTreeMap::new()), ready: try_arc(ready)? };
+    let epoll = Epoll {
+        entries: Mutex::new(BTreeMap::new()),
+        ready: try_arc(ready)?,
+    };
     event_file(b"[eventpoll]", try_arc(epoll)?, flags)
 }
 
@@ -188,7 +191,10 @@ pub(crate) fn create(flags: u32) -> Result<Arc<File>, Errno> {
 /// # Errors
 /// `EINVAL` when it isn't one.
 pub(crate) fn of(file: &File) -> Result<&Epoll, Errno> {
-    file.ops.as_any().and_then(|ops| ops.downcast_ref()).ok_or(Errno::EINVAL)
+    file.ops
+        .as_any()
+        .and_then(|ops| ops.downcast_ref())
+        .ok_or(Errno::EINVAL)
 }
 
 impl Epoll {
@@ -230,7 +236,13 @@ impl Epoll {
         if !state.is_empty() {
             self.ready.push(&item);
         }
-        entries.insert(key, Entry { item, _registration: registration });
+        entries.insert(
+            key,
+            Entry {
+                item,
+                _registration: registration,
+            },
+        );
         Ok(())
     }
 
@@ -238,7 +250,12 @@ impl Epoll {
     ///
     /// # Errors
     /// `ENOENT` when it isn't watched; `EINVAL` where `EPOLLEXCLUSIVE` is involved.
-    pub(crate) fn modify(&self, fd: i32, file: &Arc<File>, interest: Interest) -> Result<(), Errno> {
+    pub(crate) fn modify(
+        &self,
+        fd: i32,
+        file: &Arc<File>,
+        interest: Interest,
+    ) -> Result<(), Errno> {
         let entries = self.entries.lock();
         let entry = entries.get(&(fd, file.id())).ok_or(Errno::ENOENT)?;
         if (entry.item.interest().events | interest.events) & abi::EPOLLEXCLUSIVE != 0 {
@@ -256,9 +273,16 @@ impl Epoll {
     /// # Errors
     /// `ENOENT` when it isn't watched.
     pub(crate) fn remove(&self, fd: i32, file: &Arc<File>) -> Result<(), Errno> {
-        let entry = self.entries.lock().remove(&(fd, file.id())).ok_or(Errno::ENOENT)?;
+        let entry = self
+            .entries
+            .lock()
+            .remove(&(fd, file.id()))
+            .ok_or(Errno::ENOENT)?;
         // It may stand in the ready list still: nothing is wanted of it any more.
-        entry.item.set_interest(Interest { events: abi::EPOLLONESHOT, data: 0 });
+        entry.item.set_interest(Interest {
+            events: abi::EPOLLONESHOT,
+            data: 0,
+        });
         Ok(())
     }
 
@@ -277,20 +301,33 @@ impl Epoll {
             if count == max {
                 break;
             }
-            let Some(item) = self.ready.list.lock().pop() else { break };
-            let Some(file) = item.file.upgrade() else { continue };
+            let Some(item) = self.ready.list.lock().pop() else {
+                break;
+            };
+            let Some(file) = item.file.upgrade() else {
+                continue;
+            };
             let state = item.state(&file, None);
             if state.is_empty() {
                 continue;
             }
             let interest = item.interest();
-            if let Err(errno) = emit(count, Interest { events: state.bits(), ..interest }) {
+            if let Err(errno) = emit(
+                count,
+                Interest {
+                    events: state.bits(),
+                    ..interest
+                },
+            ) {
                 self.ready.push(&item);
                 return if count > 0 { Ok(count) } else { Err(errno) };
             }
             count += 1;
             if interest.events & abi::EPOLLONESHOT != 0 {
-                item.set_interest(Interest { events: abi::EPOLLONESHOT, ..interest });
+                item.set_interest(Interest {
+                    events: abi::EPOLLONESHOT,
+                    ..interest
+                });
             } else if interest.events & abi::EPOLLET == 0 {
                 self.ready.list.lock().push(&item);
             }
@@ -312,8 +349,13 @@ impl Epoll {
     fn is_ready(&self) -> bool {
         let waiting = self.ready.list.lock().length;
         for _ in 0..waiting {
-            let Some(item) = self.ready.list.lock().pop() else { return false };
-            let ready = item.file.upgrade().is_some_and(|file| !item.state(&file, None).is_empty());
+            let Some(item) = self.ready.list.lock().pop() else {
+                return false;
+            };
+            let ready = item
+                .file
+                .upgrade()
+                .is_some_and(|file| !item.state(&file, None).is_empty());
             if ready {
                 self.ready.list.lock().push(&item);
                 return true;
@@ -350,7 +392,11 @@ impl FileOps for Epoll {
         if let Some(watch) = watch {
             watch.add(&self.ready.queue);
         }
-        if self.is_ready() { Events::READABLE } else { Events::empty() }
+        if self.is_ready() {
+            Events::READABLE
+        } else {
+            Events::empty()
+        }
     }
 
     fn as_any(&self) -> Option<&dyn Any> {

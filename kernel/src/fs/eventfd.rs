@@ -64,7 +64,9 @@ impl EventFd {
         if file.has(abi::O_NONBLOCK) {
             return attempt().ok_or(Errno::EAGAIN);
         }
-        self.queue.wait(Mode::Interruptible, None, attempt).map_err(|_| Errno::ERESTARTSYS)
+        self.queue
+            .wait(Mode::Interruptible, None, attempt)
+            .map_err(|_| Errno::ERESTARTSYS)
     }
 }
 

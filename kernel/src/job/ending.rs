@@ -1,8 +1,8 @@
 //! The end: processes, file systems, the channel, the record, the machine; in this order, so that what
 //! the job wrote is on its disks before the status is reported.
 
-use alloc::string::{String, ToString};
 use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use kiln_core::errno::Errno;
@@ -11,13 +11,13 @@ use kiln_core::num::u64_of;
 use kiln_core::report::{DiskCount, Ending, Record};
 use kiln_core::wait_status::ExitStatus;
 
+use super::prepare;
 use crate::arch::time::now_ns;
 use crate::arch::{self, DebugExit};
 use crate::drivers::{block, channel, debugcon};
+use crate::mm;
 use crate::process::{start, usage};
 use crate::syscall::count;
-use super::prepare;
-use crate::mm;
 
 /// How the job, or the attempt to run it, ended.
 pub(super) struct Outcome {
@@ -35,12 +35,22 @@ impl Outcome {
             Some(ExitStatus::Signaled { signal, .. }) => (Ending::Signaled, 0, signal.number()),
             None => (Ending::Panic, 0, 0),
         };
-        Self { ending, code, signal, reason: String::new() }
+        Self {
+            ending,
+            code,
+            signal,
+            reason: String::new(),
+        }
     }
 
     /// There was no job, or it was cut short.
     pub(super) fn failed(ending: Ending, reason: &str) -> Self {
-        Self { ending, code: 0, signal: 0, reason: reason.to_string() }
+        Self {
+            ending,
+            code: 0,
+            signal: 0,
+            reason: reason.to_string(),
+        }
     }
 
     /// The program couldn't be started.
@@ -52,7 +62,12 @@ impl Outcome {
             _ => (Ending::NoExec, 126),
         };
         let reason = format!("{program}: {}", errno.description());
-        Self { ending, code, signal: 0, reason }
+        Self {
+            ending,
+            code,
+            signal: 0,
+            reason,
+        }
     }
 }
 
@@ -69,7 +84,10 @@ pub(super) fn finish(outcome: &Outcome) -> ! {
         && !matches!(ending, Ending::BadJob | Ending::Panic)
     {
         ending = Ending::FlushFailed;
-        flush_failure = format!("what the job wrote isn't all on its disks: {}", errno.description());
+        flush_failure = format!(
+            "what the job wrote isn't all on its disks: {}",
+            errno.description()
+        );
         outcome_reason = &flush_failure;
     }
     report(ending, outcome, outcome_reason, job_ended)
@@ -77,11 +95,17 @@ pub(super) fn finish(outcome: &Outcome) -> ! {
 
 fn report(ending: Ending, outcome: &Outcome, reason: &str, job_ended: u64) -> ! {
     let disks = block::disks();
-    let names: Vec<(String, block::DiskStats)> =
-        disks.iter().map(|disk| (disk.name().to_string(), disk.stats())).collect();
+    let names: Vec<(String, block::DiskStats)> = disks
+        .iter()
+        .map(|disk| (disk.name().to_string(), disk.stats()))
+        .collect();
     let disks: Vec<DiskCount<'_>> = names
         .iter()
-        .map(|(name, stats)| DiskCount { name, read: stats.read, written: stats.written })
+        .map(|(name, stats)| DiskCount {
+            name,
+            read: stats.read,
+            written: stats.written,
+        })
         .collect();
     let calls: Vec<(&str, u64)> = count::calls().collect();
     let missing: Vec<(&str, u64)> = count::unimplemented_calls().collect();

@@ -61,18 +61,24 @@ fn start_program(scene: &prepare::Scene) -> Result<Arc<Process>, Errno> {
 
 /// Sees to what may come while the job runs: the launcher's signals, and the time limit.
 fn watch(spec: &Spec, job: &Arc<Process>) {
-    let handlers = Handlers { signal: start::signal_job, window: crate::fs::tty::resize };
+    let handlers = Handlers {
+        signal: start::signal_job,
+        window: crate::fs::tty::resize,
+    };
     // A job without these watchers still runs and ends; the launcher has its own time limit.
     let _ = sched::spawn(b"channel", Box::new(move || channel::serve(handlers)));
     if spec.timeout_ms > 0 {
         let deadline = spec.timeout_ms.saturating_mul(1_000_000);
         let job = Arc::clone(job);
-        let _ = sched::spawn(b"timeout", Box::new(move || {
-            if job.wait_ended(Some(deadline.max(now_ns()))).is_none() {
-                TIMED_OUT.store(true, Ordering::Release);
-                start::kill_job();
-            }
-        }));
+        let _ = sched::spawn(
+            b"timeout",
+            Box::new(move || {
+                if job.wait_ended(Some(deadline.max(now_ns()))).is_none() {
+                    TIMED_OUT.store(true, Ordering::Release);
+                    start::kill_job();
+                }
+            }),
+        );
     }
 }
 

@@ -27,7 +27,9 @@ static NAMESPACE: Once<Arc<Namespace>> = Once::new();
 /// # Errors
 /// The first failure.
 pub(super) fn take_down() -> Result<(), Errno> {
-    NAMESPACE.get().map_or(Ok(()), |namespace| vfs::unmount_all(namespace))
+    NAMESPACE
+        .get()
+        .map_or(Ok(()), |namespace| vfs::unmount_all(namespace))
 }
 
 /// Everything the program needs around it.
@@ -45,7 +47,10 @@ pub(super) struct Failure {
 
 impl Failure {
     fn bad_job(reason: String) -> Self {
-        Self { ending: Ending::BadJob, reason }
+        Self {
+            ending: Ending::BadJob,
+            reason,
+        }
     }
 }
 
@@ -59,12 +64,17 @@ pub(super) fn scene() -> Result<Scene, Failure> {
             .map_err(|error| Failure::bad_job(format!("the channel: {error}")))?;
     }
     let fs = tree()?;
-    let hostname: &[u8] = if spec.hostname.is_empty() { b"kiln" } else { &spec.hostname };
+    let hostname: &[u8] = if spec.hostname.is_empty() {
+        b"kiln"
+    } else {
+        &spec.hostname
+    };
     host::set_host_name(hostname)
         .map_err(|errno| Failure::bad_job(format!("the host name: {}", errno.description())))?;
     attach_disks(&spec, &fs)?;
-    let stdio = fs::stdio::open(&fs, &spec)
-        .map_err(|errno| Failure::bad_job(format!("the standard streams: {}", errno.description())))?;
+    let stdio = fs::stdio::open(&fs, &spec).map_err(|errno| {
+        Failure::bad_job(format!("the standard streams: {}", errno.description()))
+    })?;
     Ok(Scene { spec, fs, stdio })
 }
 
@@ -78,8 +88,9 @@ fn tree() -> Result<Arc<FsContext>, Failure> {
 }
 
 fn specification() -> Result<Spec, Failure> {
-    let bytes = fw_cfg::read(FW_CFG_NAME)
-        .map_err(|error| Failure::bad_job(format!("no job in fw_cfg ({FW_CFG_NAME}): {error:?}")))?;
+    let bytes = fw_cfg::read(FW_CFG_NAME).map_err(|error| {
+        Failure::bad_job(format!("no job in fw_cfg ({FW_CFG_NAME}): {error:?}"))
+    })?;
     Spec::decode(&bytes)
         .map_err(|bad| Failure::bad_job(format!("the job specification's `{}` is wrong", bad.0)))
 }
@@ -100,7 +111,10 @@ fn attach_disks(spec: &Spec, fs: &Arc<FsContext>) -> Result<(), Failure> {
             mount(fs, disk, &name).map_err(|errno| {
                 let place = String::from_utf8_lossy(&disk.mountpoint);
                 let why = errno.description();
-                Failure::bad_job(format!("mounting {name} at {place} as {}: {why}", disk.fs_type))
+                Failure::bad_job(format!(
+                    "mounting {name} at {place} as {}: {why}",
+                    disk.fs_type
+                ))
             })?;
         }
     }
@@ -110,12 +124,23 @@ fn attach_disks(spec: &Spec, fs: &Arc<FsContext>) -> Result<(), Failure> {
 /// Mounts a disk at its place, which is made where it is missing.
 fn mount(fs: &Arc<FsContext>, disk: &Disk, device: &str) -> Result<(), Errno> {
     let lookup = Lookup::new(fs, Identity::KERNEL);
-    match vfs::create(&lookup, &disk.mountpoint, &Node::new(FileType::Directory, 0o755)) {
+    match vfs::create(
+        &lookup,
+        &disk.mountpoint,
+        &Node::new(FileType::Directory, 0o755),
+    ) {
         Ok(_) | Err(Errno::EEXIST) => {}
         Err(errno) => return Err(errno),
     }
     let mut flags = MountFlags::RELATIME;
     flags.set(MountFlags::READ_ONLY, disk.read_only);
     let kind = disk.fs_type.as_bytes();
-    vfs::mount(&lookup, device.as_bytes(), &disk.mountpoint, kind, flags, b"")
+    vfs::mount(
+        &lookup,
+        device.as_bytes(),
+        &disk.mountpoint,
+        kind,
+        flags,
+        b"",
+    )
 }

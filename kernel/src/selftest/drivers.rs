@@ -7,7 +7,9 @@ use alloc::vec::Vec;
 use kiln_core::errno::Errno;
 use kiln_core::job::{FW_CFG_NAME, Spec};
 
-use crate::drivers::block::{BlockDevice, IoError, Memory, read_bytes, write_bytes};
+use crate::drivers::block::{
+    BlockDevice, IoError, Memory, SECTORS_PER_PAGE, read_bytes, write_bytes,
+};
 use crate::drivers::channel::{self, Output};
 use crate::drivers::fw_cfg;
 use crate::drivers::virtio::blk::VirtioBlk;
@@ -106,7 +108,7 @@ pub(super) fn terminal() {
     channel::drain();
 }
 
-/// Writes every disk that may be written from 1 MiB on, and reads it back in other pieces.
+/// Writes every disk that may be written, and reads it back in other pieces.
 pub(super) fn disks() {
     let spec = spec();
     open_channel(&spec);
@@ -119,12 +121,14 @@ pub(super) fn disks() {
     channel::drain();
 }
 
-const PAGES: usize = 300;
-const START: u64 = 1 << 20;
+/// Most pages of a disk that are tried: more than go into two requests.
+const PAGES: u64 = 300;
+const START: u64 = 4096;
 
 fn exercise(disk: &dyn BlockDevice) {
     let page = FrameRef::alloc();
-    let frames: Result<Vec<_>, _> = (0..PAGES).map(|_| FrameRef::alloc()).collect();
+    let pages = (disk.sectors() / SECTORS_PER_PAGE - 1).min(PAGES);
+    let frames: Result<Vec<_>, _> = (0..pages).map(|_| FrameRef::alloc()).collect();
     let (Ok(page), Ok(frames)) = (page, frames) else {
         panic!("no memory");
     };

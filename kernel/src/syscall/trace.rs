@@ -33,7 +33,10 @@ struct CallerMemory(Option<Arc<AddressSpace>>);
 
 impl Memory for CallerMemory {
     fn read(&self, address: u64, buffer: &mut [u8]) -> bool {
-        let copied = self.0.as_ref().map(|space| space.copy_in(buffer, UserAddr::new(address)));
+        let copied = self
+            .0
+            .as_ref()
+            .map(|space| space.copy_in(buffer, UserAddr::new(address)));
         copied.is_some_and(|result| result.is_ok())
     }
 }
@@ -71,13 +74,26 @@ fn describe(call: &Call<'_>, number: u64, values: [u64; 6], outcome: Outcome) ->
     let memory = CallerMemory(call.task.space().ok());
     match entry(number) {
         Some(entry) => {
-            let raw = RawCall { name: entry.name, args: entry.args, values, outcome };
+            let raw = RawCall {
+                name: entry.name,
+                args: entry.args,
+                values,
+                outcome,
+            };
             format_call(&raw, &memory)
         }
         None => {
             let name = format!("syscall_{number:#x}");
             let args = [kiln_core::strace::Arg::Hex; 6];
-            format_call(&RawCall { name: &name, args: &args, values, outcome }, &memory)
+            format_call(
+                &RawCall {
+                    name: &name,
+                    args: &args,
+                    values,
+                    outcome,
+                },
+                &memory,
+            )
         }
     }
 }
@@ -90,6 +106,10 @@ fn print(call: &Call<'_>, line: &str) {
 /// Prints a line of thread `tid`'s: a call, a signal or an exit.
 pub(crate) fn event(tid: u32, line: &str) {
     // The job's main process has PID 2; strace marks only the others.
-    let text = if tid == 2 { format!("{line}\n") } else { format!("[pid {tid:5}] {line}\n") };
+    let text = if tid == 2 {
+        format!("{line}\n")
+    } else {
+        format!("[pid {tid:5}] {line}\n")
+    };
     channel::log_patiently(text.as_bytes());
 }

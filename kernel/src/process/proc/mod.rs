@@ -52,16 +52,26 @@ impl Processes for Table {
     }
 
     fn next_process(&self, from: u32) -> Option<u32> {
-        table::pids().ok()?.into_iter().filter(|pid| *pid >= from).min()
+        table::pids()
+            .ok()?
+            .into_iter()
+            .filter(|pid| *pid >= from)
+            .min()
     }
 
     fn next_thread(&self, pid: u32, from: u32) -> Option<u32> {
         let tasks = process(pid).ok()?.tasks().ok()?;
-        tasks.iter().map(|task| task.tid()).filter(|tid| *tid >= from).min()
+        tasks
+            .iter()
+            .map(|task| task.tid())
+            .filter(|tid| *tid >= from)
+            .min()
     }
 
     fn owner(&self, pid: u32) -> Result<(u32, u32), Errno> {
-        let Some(task) = process(pid)?.first_task() else { return Ok((0, 0)) };
+        let Some(task) = process(pid)?.first_task() else {
+            return Ok((0, 0));
+        };
         let creds = task.creds();
         Ok((creds.uids.effective, creds.gids.effective))
     }
@@ -78,7 +88,10 @@ impl Processes for Table {
         match file {
             PidFile::Comm => {
                 let end = value.iter().position(|byte| matches!(byte, b'\n' | 0));
-                set_name(&task, value.get(..end.unwrap_or(value.len())).unwrap_or_default());
+                set_name(
+                    &task,
+                    value.get(..end.unwrap_or(value.len())).unwrap_or_default(),
+                );
                 Ok(())
             }
             PidFile::OomScoreAdj => {
@@ -88,7 +101,9 @@ impl Processes for Table {
                     return Err(Errno::EINVAL);
                 }
                 let biased = u32::try_from(value + 1000).map_err(|_| Errno::EINVAL)?;
-                task.process().oom_adjustment.store(biased, Ordering::Relaxed);
+                task.process()
+                    .oom_adjustment
+                    .store(biased, Ordering::Relaxed);
                 Ok(())
             }
             _ => Err(Errno::EINVAL),
@@ -116,8 +131,12 @@ impl Processes for Table {
     }
 
     fn may_inspect(&self, pid: u32) -> bool {
-        let (Some(caller), Ok(process)) = (current(), process(pid)) else { return false };
-        let Some(task) = process.first_task() else { return true };
+        let (Some(caller), Ok(process)) = (current(), process(pid)) else {
+            return false;
+        };
+        let Some(task) = process.first_task() else {
+            return true;
+        };
         if Arc::ptr_eq(caller.process(), &process) {
             return true;
         }

@@ -7,7 +7,7 @@ use crate::arch::time::{self, now_ns};
 use crate::drivers::{block, random};
 use crate::fs::clock;
 use crate::fs::procfs::{SystemFile, Text};
-use crate::process::{table, host};
+use crate::process::{host, table};
 use crate::sync::Once;
 use crate::{options, sched};
 
@@ -37,11 +37,15 @@ pub(super) const FILES: &[SystemFile] = &[
     },
     SystemFile::readable("sys/kernel/cap_last_cap", |out| out.bytes(b"40\n")),
     SystemFile::readable("sys/kernel/ngroups_max", |out| out.bytes(b"65536\n")),
-    SystemFile::readable("sys/kernel/osrelease", |out| put!(out, "{}\n", host::RELEASE)),
+    SystemFile::readable("sys/kernel/osrelease", |out| {
+        put!(out, "{}\n", host::RELEASE)
+    }),
     SystemFile::readable("sys/kernel/ostype", |out| out.bytes(b"Linux\n")),
     SystemFile::readable("sys/kernel/pid_max", |out| out.bytes(b"32768\n")),
     SystemFile::readable("sys/kernel/random/boot_id", boot_id),
-    SystemFile::readable("sys/kernel/random/uuid", |out| write_uuid(out, fresh_uuid())),
+    SystemFile::readable("sys/kernel/random/uuid", |out| {
+        write_uuid(out, fresh_uuid())
+    }),
     SystemFile::readable("sys/kernel/randomize_va_space", |out| out.bytes(b"2\n")),
     SystemFile::readable("sys/kernel/threads-max", |out| out.bytes(b"32768\n")),
     SystemFile::readable("sys/kernel/version", |out| put!(out, "{}\n", host::VERSION)),
@@ -52,8 +56,18 @@ fn cpuinfo(out: &mut Text) -> Result<(), Errno> {
     let cpu = identity();
     let khz = time::khz();
     put!(out, "processor\t: 0\nvendor_id\t: {}\n", cpu.vendor())?;
-    put!(out, "cpu family\t: {}\nmodel\t\t: {}\n", cpu.family, cpu.model)?;
-    put!(out, "model name\t: {}\nstepping\t: {}\n", cpu.brand(), cpu.stepping)?;
+    put!(
+        out,
+        "cpu family\t: {}\nmodel\t\t: {}\n",
+        cpu.family,
+        cpu.model
+    )?;
+    put!(
+        out,
+        "model name\t: {}\nstepping\t: {}\n",
+        cpu.brand(),
+        cpu.stepping
+    )?;
     put!(out, "cpu MHz\t\t: {}.{:03}\n", khz / 1000, khz % 1000)?;
     out.bytes(b"physical id\t: 0\nsiblings\t: 1\ncore id\t\t: 0\ncpu cores\t: 1\n")?;
     out.bytes(b"fpu\t\t: yes\nfpu_exception\t: yes\nwp\t\t: yes\nflags\t\t:")?;
@@ -98,7 +112,12 @@ fn uptime(out: &mut Text) -> Result<(), Errno> {
 }
 
 fn version(out: &mut Text) -> Result<(), Errno> {
-    put!(out, "Linux version {} (kiln) {}\n", host::RELEASE, host::VERSION)
+    put!(
+        out,
+        "Linux version {} (kiln) {}\n",
+        host::RELEASE,
+        host::VERSION
+    )
 }
 
 fn set_hostname(value: &[u8]) -> Result<(), Errno> {
@@ -122,7 +141,11 @@ fn fresh_uuid() -> [u8; 16] {
 
 fn write_uuid(out: &mut Text, bytes: [u8; 16]) -> Result<(), Errno> {
     for (index, byte) in bytes.iter().enumerate() {
-        let dash = if matches!(index, 4 | 6 | 8 | 10) { "-" } else { "" };
+        let dash = if matches!(index, 4 | 6 | 8 | 10) {
+            "-"
+        } else {
+            ""
+        };
         put!(out, "{dash}{byte:02x}")?;
     }
     out.bytes(b"\n")

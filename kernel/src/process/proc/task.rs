@@ -7,8 +7,8 @@ use core::sync::atomic::Ordering;
 use kiln_core::addr::UserAddr;
 use kiln_core::cred::Credentials;
 use kiln_core::errno::Errno;
-use kiln_core::proctree::Standing;
 use kiln_core::num::{u64_of, usize_of};
+use kiln_core::proctree::Standing;
 use kiln_core::signal::{SigSet, Signal};
 
 use crate::fs::procfs::{PidFile, Text};
@@ -45,7 +45,10 @@ pub(super) fn text(task: &Task, file: PidFile, out: &mut Text) -> Result<(), Err
 
 /// The name without its padding.
 fn name(task: &Task) -> Vec<u8> {
-    task.comm().into_iter().take_while(|byte| *byte != 0).collect()
+    task.comm()
+        .into_iter()
+        .take_while(|byte| *byte != 0)
+        .collect()
 }
 
 fn space(task: &Task) -> Option<Arc<AddressSpace>> {
@@ -54,7 +57,9 @@ fn space(task: &Task) -> Option<Arc<AddressSpace>> {
 
 /// What lies in `range` of the program's memory.
 fn memory(task: &Task, range: (u64, u64), out: &mut Text) -> Result<(), Errno> {
-    let Some(space) = space(task) else { return Ok(()) };
+    let Some(space) = space(task) else {
+        return Ok(());
+    };
     let mut at = range.0;
     while at < range.1 {
         let mut bytes = [0; 512];
@@ -88,7 +93,15 @@ fn auxv(task: &Task, out: &mut Text) -> Result<(), Errno> {
 }
 
 fn io(out: &mut Text) -> Result<(), Errno> {
-    for field in ["rchar", "wchar", "syscr", "syscw", "read_bytes", "write_bytes", "cancelled_write_bytes"] {
+    for field in [
+        "rchar",
+        "wchar",
+        "syscr",
+        "syscw",
+        "read_bytes",
+        "write_bytes",
+        "cancelled_write_bytes",
+    ] {
         put!(out, "{field}: 0\n")?;
     }
     Ok(())
@@ -122,10 +135,19 @@ const LIMITS: [(&str, &str); 16] = [
 ];
 
 fn limits(task: &Task, out: &mut Text) -> Result<(), Errno> {
-    put!(out, "{:<25} {:<20} {:<20} {:<10}\n", "Limit", "Soft Limit", "Hard Limit", "Units")?;
+    put!(
+        out,
+        "{:<25} {:<20} {:<20} {:<10}\n",
+        "Limit",
+        "Soft Limit",
+        "Hard Limit",
+        "Units"
+    )?;
     let limits = task.process().limits();
     for (resource, (name, unit)) in (0u32..).zip(LIMITS) {
-        let Some(limit) = limits.get(resource) else { break };
+        let Some(limit) = limits.get(resource) else {
+            break;
+        };
         put!(out, "{name:<25} ")?;
         for value in [limit.soft, limit.hard] {
             match value {
@@ -190,28 +212,82 @@ fn stat(task: &Task, out: &mut Text) -> Result<(), Errno> {
     let nice = task.thread().map_or(0, |thread| i64::from(thread.nice()));
     put!(out, "{} (", task.tid())?;
     out.bytes(&name(task))?;
-    put!(out, ") {} {} {} {} ", state(task).0, standing.parent, standing.group, standing.session)?;
+    put!(
+        out,
+        ") {} {} {} {} ",
+        state(task).0,
+        standing.parent,
+        standing.group,
+        standing.session
+    )?;
     // 7: terminal and its group, flags; 10: faults; 14: times in ticks; 18: priority, nice.
-    put!(out, "{} {} 4194304 {} 0 {} 0 ", 0, -1, usage.minor_faults, usage.major_faults)?;
+    put!(
+        out,
+        "{} {} 4194304 {} 0 {} 0 ",
+        0,
+        -1,
+        usage.minor_faults,
+        usage.major_faults
+    )?;
     let ticks = |ns: u64| ns / NS_PER_TICK;
-    put!(out, "{} {} 0 0 ", ticks(usage.user_ns), ticks(usage.system_ns))?;
-    put!(out, "{} {nice} {} 0 {} ", 20 + nice, process.thread_count(), ticks(process.started))?;
+    put!(
+        out,
+        "{} {} 0 0 ",
+        ticks(usage.user_ns),
+        ticks(usage.system_ns)
+    )?;
+    put!(
+        out,
+        "{} {nice} {} 0 {} ",
+        20 + nice,
+        process.thread_count(),
+        ticks(process.started)
+    )?;
     // 23: memory; 26: code and stack; 31: signals.
-    put!(out, "{} {} {} ", sizes.total, sizes.resident / 4096, u64::MAX)?;
+    put!(
+        out,
+        "{} {} {} ",
+        sizes.total,
+        sizes.resident / 4096,
+        u64::MAX
+    )?;
     put!(out, "{} {} {} 0 0 ", info.code.0, info.code.1, info.stack)?;
     let sets = signal_sets(task);
-    put!(out, "{} {} {} {} ", sets.pending.bits(), sets.blocked.bits(), sets.ignored.bits(), sets.caught.bits())?;
+    put!(
+        out,
+        "{} {} {} {} ",
+        sets.pending.bits(),
+        sets.blocked.bits(),
+        sets.ignored.bits(),
+        sets.caught.bits()
+    )?;
     // 35: wchan … 38: exit signal, CPU, real-time priority and policy, … 45: data, heap, arguments.
-    put!(out, "0 0 0 {} 0 0 0 0 0 0 ", process.exit_signal().map_or(0, Signal::number))?;
+    put!(
+        out,
+        "0 0 0 {} 0 0 0 0 0 0 ",
+        process.exit_signal().map_or(0, Signal::number)
+    )?;
     put!(out, "{} {} 0 ", info.data.0, info.data.1)?;
-    put!(out, "{} {} {} {} 0\n", info.args.0, info.args.1, info.env.0, info.env.1)
+    put!(
+        out,
+        "{} {} {} {} 0\n",
+        info.args.0,
+        info.args.1,
+        info.env.0,
+        info.env.1
+    )
 }
 
 fn statm(task: &Task, out: &mut Text) -> Result<(), Errno> {
     let sizes = space(task).map(|space| space.sizes()).unwrap_or_default();
     let pages = |bytes: u64| bytes / 4096;
     let (total, resident) = (pages(sizes.total), pages(sizes.resident));
-    put!(out, "{total} {resident} 0 {} 0 {} 0\n", pages(sizes.text), pages(sizes.data + sizes.stack))
+    put!(
+        out,
+        "{total} {resident} 0 {} 0 {} 0\n",
+        pages(sizes.text),
+        pages(sizes.data + sizes.stack)
+    )
 }
 
 fn status(task: &Task, out: &mut Text) -> Result<(), Errno> {
@@ -220,11 +296,25 @@ fn status(task: &Task, out: &mut Text) -> Result<(), Errno> {
     let standing = table::standing(process.pid()).ok_or(Errno::ESRCH)?;
     out.bytes(b"Name:\t")?;
     out.bytes(&name(task))?;
-    put!(out, "\nUmask:\t{:04o}\nState:\t{letter} ({word})\n", task.fs()?.umask())?;
-    put!(out, "Tgid:\t{}\nNgid:\t0\nPid:\t{}\nPPid:\t{}\nTracerPid:\t0\n", process.pid(), task.tid(), standing.parent)?;
+    put!(
+        out,
+        "\nUmask:\t{:04o}\nState:\t{letter} ({word})\n",
+        task.fs()?.umask()
+    )?;
+    put!(
+        out,
+        "Tgid:\t{}\nNgid:\t0\nPid:\t{}\nPPid:\t{}\nTracerPid:\t0\n",
+        process.pid(),
+        task.tid(),
+        standing.parent
+    )?;
     credentials(&task.creds(), out)?;
     sizes(task, out)?;
-    put!(out, "Threads:\t{}\nSigQ:\t0/31791\n", process.thread_count())?;
+    put!(
+        out,
+        "Threads:\t{}\nSigQ:\t0/31791\n",
+        process.thread_count()
+    )?;
     let sets = signal_sets(task);
     for (label, set) in [
         ("SigPnd", sets.pending),
@@ -236,15 +326,32 @@ fn status(task: &Task, out: &mut Text) -> Result<(), Errno> {
         signal_line(label, set, out)?;
     }
     capabilities(&task.creds(), out)?;
-    put!(out, "NoNewPrivs:\t{}\nSeccomp:\t0\nSeccomp_filters:\t0\n", u32::from(task.has_no_new_privileges()))?;
-    put!(out, "Cpus_allowed:\t1\nCpus_allowed_list:\t0\nMems_allowed:\t1\nMems_allowed_list:\t0\n")?;
+    put!(
+        out,
+        "NoNewPrivs:\t{}\nSeccomp:\t0\nSeccomp_filters:\t0\n",
+        u32::from(task.has_no_new_privileges())
+    )?;
+    put!(
+        out,
+        "Cpus_allowed:\t1\nCpus_allowed_list:\t0\nMems_allowed:\t1\nMems_allowed_list:\t0\n"
+    )?;
     let (voluntary, involuntary) = task.thread().map_or((0, 0), |thread| thread.switches());
-    put!(out, "voluntary_ctxt_switches:\t{voluntary}\nnonvoluntary_ctxt_switches:\t{involuntary}\n")
+    put!(
+        out,
+        "voluntary_ctxt_switches:\t{voluntary}\nnonvoluntary_ctxt_switches:\t{involuntary}\n"
+    )
 }
 
 fn credentials(creds: &Credentials, out: &mut Text) -> Result<(), Errno> {
     for (label, ids) in [("Uid", &creds.uids), ("Gid", &creds.gids)] {
-        put!(out, "{label}:\t{}\t{}\t{}\t{}\n", ids.real, ids.effective, ids.saved, ids.fs)?;
+        put!(
+            out,
+            "{label}:\t{}\t{}\t{}\t{}\n",
+            ids.real,
+            ids.effective,
+            ids.saved,
+            ids.fs
+        )?;
     }
     put!(out, "FDSize:\t64\nGroups:\t")?;
     for group in creds.groups.iter() {
@@ -254,7 +361,9 @@ fn credentials(creds: &Credentials, out: &mut Text) -> Result<(), Errno> {
 }
 
 fn sizes(task: &Task, out: &mut Text) -> Result<(), Errno> {
-    let Some(space) = space(task) else { return Ok(()) };
+    let Some(space) = space(task) else {
+        return Ok(());
+    };
     let sizes = space.sizes();
     for (label, bytes) in [
         ("VmPeak", sizes.peak),
@@ -300,7 +409,11 @@ pub(super) fn zombie(process: &Process, file: PidFile, out: &mut Text) -> Result
     let standing = table::standing(pid).ok_or(Errno::ESRCH)?;
     match file {
         PidFile::Stat => {
-            let Standing { parent, group, session } = standing;
+            let Standing {
+                parent,
+                group,
+                session,
+            } = standing;
             put!(out, "{pid} () Z {parent} {group} {session} 0 -1 4194308")?;
             for _ in 0..43 {
                 out.bytes(b" 0")?;
@@ -309,7 +422,10 @@ pub(super) fn zombie(process: &Process, file: PidFile, out: &mut Text) -> Result
         }
         PidFile::Status => {
             let parent = standing.parent;
-            put!(out, "Name:\t\nState:\tZ (zombie)\nTgid:\t{pid}\nPid:\t{pid}\nPPid:\t{parent}\n")
+            put!(
+                out,
+                "Name:\t\nState:\tZ (zombie)\nTgid:\t{pid}\nPid:\t{pid}\nPPid:\t{parent}\n"
+            )
         }
         PidFile::Cmdline | PidFile::Comm => Ok(()),
         _ => Err(Errno::ESRCH),

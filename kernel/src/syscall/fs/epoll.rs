@@ -62,7 +62,10 @@ pub(crate) fn epoll_ctl(
     if operation != abi::EPOLL_CTL_DEL {
         let words: [u32; 3] = space.read_val(event)?;
         let [events, low, high] = words;
-        interest = Interest { events, data: u64::from(high) << 32 | u64::from(low) };
+        interest = Interest {
+            events,
+            data: u64::from(high) << 32 | u64::from(low),
+        };
     }
     let (outer, file) = (files.get(epfd)?, files.get(fd)?);
     if !file.ops.can_poll() {
@@ -97,9 +100,15 @@ fn wait(task: &Arc<Task>, epfd: i32, events: UserAddr, max: i32, until: Until) -
     let epoll = epoll::of(&file)?;
     loop {
         let count = epoll.collect(max, |index, event| {
-            let at = events.checked_add(u64_of(index) * EVENT_SIZE).ok_or(Errno::EFAULT)?;
+            let at = events
+                .checked_add(u64_of(index) * EVENT_SIZE)
+                .ok_or(Errno::EFAULT)?;
             let data = event.data;
-            let words = [event.events, kiln_core::num::low32(data), kiln_core::num::high32(data)];
+            let words = [
+                event.events,
+                kiln_core::num::low32(data),
+                kiln_core::num::high32(data),
+            ];
             space.write_val(at, &words)
         })?;
         let deadline = match until {
@@ -179,7 +188,11 @@ pub(crate) fn epoll_pwait2(
 
 /// eventfd2(2).
 pub(crate) fn eventfd2(call: &mut Call<'_>, value: u32, flags: u32) -> SysResult {
-    install(call, eventfd::create(value, flags)?, flags & abi::EFD_CLOEXEC != 0)
+    install(
+        call,
+        eventfd::create(value, flags)?,
+        flags & abi::EFD_CLOEXEC != 0,
+    )
 }
 
 /// eventfd(2).

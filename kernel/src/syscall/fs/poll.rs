@@ -93,7 +93,10 @@ const UNASKED: Events = Events::ERR.union(Events::HUP).union(Events::NVAL);
 /// The state of one descriptor.
 fn look(files: &FdTable, fd: i32, wanted: Events, watch: Option<&mut dyn Watch>) -> Events {
     match files.get(fd) {
-        Ok(file) => file.ops.poll(&file, watch).intersection(wanted.union(UNASKED)),
+        Ok(file) => file
+            .ops
+            .poll(&file, watch)
+            .intersection(wanted.union(UNASKED)),
         Err(_) => Events::NVAL,
     }
 }
@@ -106,11 +109,18 @@ struct PollFd {
     results: Events,
 }
 
-fn read_pollfds(space: &Arc<AddressSpace>, fds: UserAddr, count: u32) -> Result<Vec<PollFd>, Errno> {
+fn read_pollfds(
+    space: &Arc<AddressSpace>,
+    fds: UserAddr,
+    count: u32,
+) -> Result<Vec<PollFd>, Errno> {
     let mut list = Vec::new();
-    list.try_reserve_exact(usize_of32(count)).map_err(|_| Errno::ENOMEM)?;
+    list.try_reserve_exact(usize_of32(count))
+        .map_err(|_| Errno::ENOMEM)?;
     for index in 0..u64::from(count) {
-        let at = fds.checked_add(index * u64_of(POLLFD_SIZE)).ok_or(Errno::EFAULT)?;
+        let at = fds
+            .checked_add(index * u64_of(POLLFD_SIZE))
+            .ok_or(Errno::EFAULT)?;
         let word: u64 = space.read_val(at)?;
         list.push(PollFd {
             fd: low32(word).cast_signed(),
@@ -123,7 +133,9 @@ fn read_pollfds(space: &Arc<AddressSpace>, fds: UserAddr, count: u32) -> Result<
 
 fn write_results(space: &Arc<AddressSpace>, fds: UserAddr, list: &[PollFd]) -> Result<(), Errno> {
     for (index, entry) in (0u64..).zip(list) {
-        let at = fds.checked_add(index * u64_of(POLLFD_SIZE) + 6).ok_or(Errno::EFAULT)?;
+        let at = fds
+            .checked_add(index * u64_of(POLLFD_SIZE) + 6)
+            .ok_or(Errno::EFAULT)?;
         space.write_val(at, &low16(u64::from(entry.results.bits())))?;
     }
     Ok(())
@@ -139,7 +151,11 @@ fn do_poll(task: &Arc<Task>, fds: UserAddr, count: u32, until: Until) -> SysResu
         let mut ready = 0;
         for entry in list.iter_mut().filter(|entry| entry.fd >= 0) {
             // Once something is ready nobody will wait, so the rest needn't be watched.
-            let watch = if ready == 0 { reborrow(&mut watch) } else { None };
+            let watch = if ready == 0 {
+                reborrow(&mut watch)
+            } else {
+                None
+            };
             entry.results = look(&files, entry.fd, entry.events, watch);
             ready += usize::from(!entry.results.is_empty());
         }
@@ -174,7 +190,11 @@ pub(crate) fn poll_until(task: &Arc<Task>, fds: UserAddr, count: u32, until: Unt
                 Until::Time(deadline) => deadline,
                 _ => u64::MAX,
             };
-            task.set_restart(Restart::Poll { fds, count, deadline });
+            task.set_restart(Restart::Poll {
+                fds,
+                count,
+                deadline,
+            });
             Err(Errno::ERESTART_RESTARTBLOCK)
         }
         result => result,
@@ -195,7 +215,12 @@ pub(crate) fn ppoll(
     swap_mask(call.task, &space, mask, mask_size)?;
     let result = do_poll(call.task, fds, count, until);
     finish(call.task, result, mask);
-    store_left(&space, timeout, until, Timespec::from_ns(until.left()).encode());
+    store_left(
+        &space,
+        timeout,
+        until,
+        Timespec::from_ns(until.left()).encode(),
+    );
     result
 }
 
@@ -209,7 +234,10 @@ struct Sets {
 
 /// What makes a descriptor ready in each set (fs/select.c).
 const READY: [Events; 3] = [
-    Events::READABLE.union(Events::RDBAND).union(Events::HUP).union(Events::ERR),
+    Events::READABLE
+        .union(Events::RDBAND)
+        .union(Events::HUP)
+        .union(Events::ERR),
     Events::WRITABLE.union(Events::WRBAND).union(Events::ERR),
     Events::PRI,
 ];
@@ -225,8 +253,16 @@ impl Sets {
     fn read(space: &Arc<AddressSpace>, count: usize, at: [UserAddr; 3]) -> Result<Self, Errno> {
         let words = count.div_ceil(WORD_BITS);
         let set = || zeros(words);
-        let mut sets = Self { asked: [set()?, set()?, set()?], found: [set()?, set()?, set()?] };
-        for (list, at) in sets.asked.iter_mut().zip(at).filter(|(_, at)| !at.is_null()) {
+        let mut sets = Self {
+            asked: [set()?, set()?, set()?],
+            found: [set()?, set()?, set()?],
+        };
+        for (list, at) in sets
+            .asked
+            .iter_mut()
+            .zip(at)
+            .filter(|(_, at)| !at.is_null())
+        {
             for (index, word) in (0u64..).zip(list.iter_mut()) {
                 *word = space.read_val(at.checked_add(index * 8).ok_or(Errno::EFAULT)?)?;
             }
@@ -245,13 +281,21 @@ impl Sets {
 
     fn asked_for(&self, fd: usize) -> [bool; 3] {
         let bit = |set: &Vec<u64>| {
-            set.get(fd / WORD_BITS).is_some_and(|word| word & 1 << (fd % WORD_BITS) != 0)
+            set.get(fd / WORD_BITS)
+                .is_some_and(|word| word & 1 << (fd % WORD_BITS) != 0)
         };
-        [bit(&self.asked[0]), bit(&self.asked[1]), bit(&self.asked[2])]
+        [
+            bit(&self.asked[0]),
+            bit(&self.asked[1]),
+            bit(&self.asked[2]),
+        ]
     }
 
     fn mark(&mut self, set: usize, fd: usize) {
-        let word = self.found.get_mut(set).and_then(|set| set.get_mut(fd / WORD_BITS));
+        let word = self
+            .found
+            .get_mut(set)
+            .and_then(|set| set.get_mut(fd / WORD_BITS));
         if let Some(word) = word {
             *word |= 1 << (fd % WORD_BITS);
         }
@@ -276,7 +320,11 @@ impl Sets {
                 continue;
             }
             let number = i32::try_from(fd).map_err(|_| Errno::EBADF)?;
-            let watch = if ready == 0 { reborrow(&mut watch) } else { None };
+            let watch = if ready == 0 {
+                reborrow(&mut watch)
+            } else {
+                None
+            };
             let state = look(files, number, Events::all(), watch);
             if state.contains(Events::NVAL) {
                 return Err(Errno::EBADF);
@@ -320,7 +368,12 @@ pub(crate) fn select(
         Until::after(Timeval::decode(&bytes).to_ns()?)
     };
     let result = do_select(call.task, count, [reads, writes, exceptions], until);
-    store_left(&space, timeout, until, Timeval::from_ns(until.left()).encode());
+    store_left(
+        &space,
+        timeout,
+        until,
+        Timeval::from_ns(until.left()).encode(),
+    );
     result
 }
 
@@ -345,7 +398,12 @@ pub(crate) fn pselect6(
     swap_mask(call.task, &space, mask, size)?;
     let result = do_select(call.task, count, [reads, writes, exceptions], until);
     finish(call.task, result, mask);
-    store_left(&space, timeout, until, Timespec::from_ns(until.left()).encode());
+    store_left(
+        &space,
+        timeout,
+        until,
+        Timespec::from_ns(until.left()).encode(),
+    );
     result
 }
 
