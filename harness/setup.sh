@@ -104,11 +104,15 @@ kiln_toolchain() {
     if ! (cd "$KILN_HOME" && cargo --version) >/dev/null 2>&1; then
         local wanted
         wanted=$(sed -n 's/^channel *= *"\(.*\)"/\1/p' "$KILN_HOME/rust-toolchain.toml")
-        kiln_say "adding Rust $wanted"
-        if ! rustup toolchain install "$wanted" --profile minimal </dev/null >&2; then
-            # Where only the installed toolchain can be had, it is the next best.
+        if [[ $(rustc +stable --version 2>/dev/null) == "rustc $wanted "* ]]; then
             export RUSTUP_TOOLCHAIN=stable
-            kiln_say "Rust $wanted can't be had: trying $(rustc --version 2>&1 | head -1)"
+        else
+            kiln_say "adding Rust $wanted"
+            if ! rustup toolchain install "$wanted" --profile minimal </dev/null >&2; then
+                # Where only the installed toolchain can be had, it is the next best.
+                export RUSTUP_TOOLCHAIN=stable
+                kiln_say "Rust $wanted can't be had: trying $(rustc --version 2>&1 | head -1)"
+            fi
         fi
     fi
     kiln_packages cc:gcc /usr/include/stdio.h:libc6-dev
