@@ -11,6 +11,7 @@
 //! | [`devices`] | character and block devices by number; the memory devices |
 //! | [`stdio`], [`tty`], [`blockdev`] | the job's streams, terminals, disks as files |
 //! | [`ramfs`] | files in memory: the root (seeded from an image), tmpfs |
+//! | [`ext4`] | ext2, ext3 and ext4 on disks |
 //! | [`devfs`], [`procfs`] | `/dev` and `/proc` |
 //!
 //! The rules are in `kiln_core::path` (the walk) and `kiln_core::fs` (permissions, flags, pipes,
@@ -30,6 +31,7 @@ pub(crate) mod devices;
 mod directory;
 pub(crate) mod epoll;
 pub(crate) mod eventfd;
+pub(crate) mod ext4;
 pub(crate) mod fdtable;
 pub(crate) mod file;
 pub(crate) mod inode;

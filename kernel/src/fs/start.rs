@@ -9,7 +9,8 @@ use kiln_core::fs::perm::Identity;
 use super::ramfs::{self, BadArchive, NotAnImage};
 use super::vfs::{self, Node};
 use super::{
-    Dentry, FsContext, Inode, Lookup, Mount, MountFlags, Namespace, devfs, procfs, superblock, tty,
+    Dentry, FsContext, Inode, Lookup, Mount, MountFlags, Namespace, devfs, ext4, procfs,
+    superblock, tty,
 };
 
 /// Why there is no root.
@@ -43,6 +44,9 @@ impl From<Errno> for BadRoot {
 /// EROFS image or a cpio archive; without one it is empty.
 pub(crate) fn init(module: Option<(PhysAddr, u64)>) -> Result<Arc<Namespace>, BadRoot> {
     for kind in [devfs::TYPE, procfs::TYPE, ramfs::TMPFS, ramfs::RAMFS] {
+        superblock::register(kind)?;
+    }
+    for kind in ext4::TYPES {
         superblock::register(kind)?;
     }
     procfs::init()?;

@@ -1,7 +1,7 @@
 //! Attributes of files, and the numbers of the file system as a whole.
 
 use super::device::Device;
-use super::error::Result;
+use super::error::{Error, Result};
 use super::inode::{Ino, Inode};
 use super::{Ext4, FileType, Time};
 
@@ -40,6 +40,8 @@ pub struct SetAttr {
     pub atime: Option<Time>,
     pub mtime: Option<Time>,
     pub ctime: Option<Time>,
+    /// A regular file's size, as by [`Ext4::set_size`]: blocks aren't touched.
+    pub size: Option<u64>,
     /// `FS_IOC_SETFLAGS`: of these only the flags that a user may change are taken.
     pub flags: Option<u32>,
 }
@@ -109,6 +111,16 @@ impl<D: Device> Ext4<D> {
         inode.atime = set.atime.unwrap_or(inode.atime);
         inode.mtime = set.mtime.unwrap_or(inode.mtime);
         inode.ctime = set.ctime.unwrap_or(inode.ctime);
+        if let Some(size) = set.size {
+            if inode.kind() != FileType::Regular {
+                return Err(Error::Invalid);
+            }
+            if size > self.size_limit(&inode) {
+                return Err(Error::TooBig);
+            }
+            inode.size = size;
+            self.note_large_file(size);
+        }
         self.transact(|fs| fs.store(&inode))
     }
 

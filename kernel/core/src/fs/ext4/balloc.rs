@@ -28,18 +28,24 @@ impl<D: Device> Ext4<D> {
     /// Free blocks that the caller may have: not those kept for root, nor those promised.
     fn available(&self) -> u64 {
         let counters = self.sup.counters;
-        let kept = if self.privileged {
+        self.spendable(counters.reserved)
+    }
+
+    /// Free blocks beyond what is kept for root, and for `promised` blocks with their metadata.
+    fn spendable(&self, promised: u64) -> u64 {
+        let root = if self.privileged {
             0
         } else {
             self.sup.reserved_blocks
         };
-        let promised = match counters.reserved {
+        let promised = match promised {
             0 => 0,
-            n => n + n / 128 + METADATA_SLACK,
+            n => n.saturating_add(n / 128).saturating_add(METADATA_SLACK),
         };
-        counters
+        self.sup
+            .counters
             .free_blocks
-            .saturating_sub(kept.saturating_add(promised))
+            .saturating_sub(root.saturating_add(promised))
     }
 
     /// Whether operations may use the blocks that are kept for root (`mke2fs -m`): set it before
@@ -48,7 +54,7 @@ impl<D: Device> Ext4<D> {
         self.privileged = privileged;
     }
 
-    /// Promises `blocks` blocks to data that will be written later.
+    /// Promises `blocks` blocks to data that will be written later, with [`super::Fill::Promised`].
     ///
     /// # Errors
     /// [`Error::NoSpace`]
@@ -56,8 +62,8 @@ impl<D: Device> Ext4<D> {
         if !self.writable {
             return Err(Error::ReadOnly);
         }
-        let slack = blocks / 128 + METADATA_SLACK;
-        if self.available() < blocks.saturating_add(slack) {
+        let before = self.sup.counters.reserved;
+        if self.spendable(before.saturating_add(blocks)) == 0 {
             return Err(Error::NoSpace);
         }
         self.sup.counters.reserved += blocks;

@@ -5,7 +5,7 @@ use super::Time;
 use super::device::Device;
 use super::error::{Error, Result};
 use super::inode::Ino;
-use super::map::State;
+use super::map::{Fill, State};
 use crate::num::{low32, u64_of};
 
 impl<D: Device> Ext4<D> {
@@ -36,7 +36,7 @@ impl<D: Device> Ext4<D> {
         while block < stop {
             let most = low32((stop - block).min(u64::from(u32::MAX)));
             let first = u32::try_from(block).map_err(|_| Error::TooBig)?;
-            let got = self.allocate(ino, first, most, true)?;
+            let got = self.allocate(ino, first, most, Fill::Unwritten)?;
             block += u64::from(got.mapping.length);
         }
         if !keep_size && end > inode.size {

@@ -5,7 +5,7 @@ use super::bytes::{part, put_slice};
 use super::device::Device;
 use super::error::{Error, Result};
 use super::inode::{Ino, Inode};
-use super::map::{Allocated, Mapping, State};
+use super::map::{Allocated, Fill, Mapping, State};
 use super::superblock::RoCompat;
 use super::{Ext4, FileType, Time};
 use crate::num::{low32, u64_of, usize_of};
@@ -100,7 +100,7 @@ impl<D: Device> Ext4<D> {
         let block = u32::try_from(offset >> bits).map_err(|_| Error::TooBig)?;
         let blocks = (within + buffer.len()).div_ceil(size);
         let most = low32(u64_of(blocks).min(u64::from(u32::MAX)));
-        let Allocated { mapping, new } = self.allocate(ino, block, most, true)?;
+        let Allocated { mapping, new } = self.allocate(ino, block, most, Fill::Unwritten)?;
         let start = mapping.start << bits;
         let blank = new || mapping.state == State::Unwritten;
         let whole = if within == 0 { buffer.len() / size } else { 0 };
@@ -140,6 +140,15 @@ impl<D: Device> Ext4<D> {
         Ok(())
     }
 
+    /// The greatest size that file `ino` can have, in bytes.
+    ///
+    /// # Errors
+    /// When it isn't a regular file, or can't be read.
+    pub fn max_size(&mut self, ino: Ino) -> Result<u64> {
+        let inode = self.load_file(ino)?;
+        Ok(self.size_limit(&inode))
+    }
+
     /// Sets the size of file `ino` without touching blocks, as after writing behind its end;
     /// to make a file smaller, see [`Ext4::truncate`].
     ///
@@ -160,7 +169,7 @@ impl<D: Device> Ext4<D> {
     }
 
     /// Sizes beyond 2 GiB are a feature that the superblock names.
-    fn note_large_file(&mut self, size: u64) {
+    pub(super) fn note_large_file(&mut self, size: u64) {
         if size > 0x7FFF_FFFF {
             self.sup.ro_compat.insert(RoCompat::LARGE_FILE);
         }

@@ -34,6 +34,19 @@ pub struct Allocated {
     pub new: bool,
 }
 
+/// What becomes of a hole that is filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// Allocated, but still zeros to readers; files without extents don't have this, so there it
+    /// is as [`Fill::Written`].
+    Unwritten,
+    /// Written: the caller writes all of it.
+    Written,
+    /// As [`Fill::Written`], using up to so many blocks that [`Ext4::reserve`] promised; as many
+    /// as were allocated aren't promised any more then.
+    Promised(u64),
+}
+
 /// Extents (or, for block maps, blocks) changed in one transaction.
 const BATCH: u32 = 256;
 const BATCH_BLOCKS: u64 = 8192;
@@ -57,20 +70,13 @@ impl<D: Device> Ext4<D> {
     }
 
     /// Makes sure that blocks lie behind file `ino` from `block` on: the first piece of at most
-    /// `most` blocks, in as long a run as the disk has. What was a hole becomes written, or, if
-    /// `unwritten` (and the file has extents), allocated but still zeros to readers.
+    /// `most` blocks, in as long a run as the disk has.
     ///
     /// The caller writes the data before the metadata is synced, and then sets the size.
     ///
     /// # Errors
     /// [`Error::NoSpace`], [`Error::TooBig`], or when the tree can't be read.
-    pub fn allocate(
-        &mut self,
-        ino: Ino,
-        block: u32,
-        most: u32,
-        unwritten: bool,
-    ) -> Result<Allocated> {
+    pub fn allocate(&mut self, ino: Ino, block: u32, most: u32, how: Fill) -> Result<Allocated> {
         let inode = self.load_file(ino)?;
         let mapping = self.map_inode(&inode, block, most)?;
         if mapping.state != State::Hole {
@@ -81,7 +87,14 @@ impl<D: Device> Ext4<D> {
         }
         self.transact(|fs| {
             let mut inode = inode;
+            let promised = match how {
+                Fill::Promised(blocks) => blocks.min(u64::from(mapping.length)),
+                _ => 0,
+            };
+            fs.unreserve(promised);
+            let unwritten = how == Fill::Unwritten;
             let mapping = fs.fill(&mut inode, block, mapping.length, unwritten)?;
+            fs.sup.counters.reserved += promised.saturating_sub(u64::from(mapping.length));
             fs.store(&inode)?;
             Ok(Allocated { mapping, new: true })
         })

@@ -53,7 +53,7 @@ pub use device::{Device, DeviceError};
 pub use error::{Error, Result};
 pub use inode::{Ino, ROOT};
 pub use list::Entry;
-pub use map::{Allocated, Mapping, State};
+pub use map::{Allocated, Fill, Mapping, State};
 pub use mount::Options;
 pub use namei::{NewFile, Unlinked};
 pub use rename::How;

@@ -49,7 +49,7 @@ impl<D: Device> Ext4<D> {
             cache,
             state_found: sup.state(),
             sup,
-            writable: !options.read_only,
+            writable: false,
             before: None,
             orphans: Vec::new(),
             list_changes: Vec::new(),
@@ -57,9 +57,8 @@ impl<D: Device> Ext4<D> {
             next_generation: seed | 1,
         };
         fs.load_dir(inode::ROOT)?;
-        if fs.writable {
-            fs.mark_mounted(options.now)?;
-            fs.finish_orphans(options.now)?;
+        if !options.read_only {
+            fs.allow_writing(options.now)?;
         }
         Ok(fs)
     }
@@ -84,20 +83,58 @@ impl<D: Device> Ext4<D> {
         self.cache.flush()
     }
 
-    /// Writes everything and notes that the file system is whole; gives the device back.
+    /// Writes everything and notes that the file system is whole: nothing can be changed from then
+    /// on (until [`Ext4::allow_writing`]), and the device is as an unmounted one.
     ///
     /// # Errors
     /// When the device fails: the file system then counts as not cleanly unmounted.
-    pub fn unmount(mut self, now: Time) -> Result<D> {
-        if self.writable {
-            self.sync()?;
-            if self.sup.counters.last_orphan == 0 {
-                self.sup.set_state(self.state_found)?;
-            }
-            self.sup.note_write(now.seconds.max(0).cast_unsigned())?;
-            self.sync()?;
+    pub fn finish(&mut self, now: Time) -> Result<()> {
+        if !self.writable {
+            return Ok(());
         }
+        self.sync()?;
+        if self.sup.counters.last_orphan == 0 {
+            self.sup.set_state(self.state_found)?;
+        }
+        self.sup.note_write(now.seconds.max(0).cast_unsigned())?;
+        self.sync()?;
+        self.writable = false;
+        Ok(())
+    }
+
+    /// Allows changes again after [`Ext4::finish`], or after mounting read-only.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`] when a feature stands against it, or when the device fails.
+    pub fn allow_writing(&mut self, now: Time) -> Result<()> {
+        if self.writable {
+            return Ok(());
+        }
+        if !self.sup.is_writable() {
+            return Err(Error::ReadOnly);
+        }
+        self.writable = true;
+        let ready = self
+            .mark_mounted(now)
+            .and_then(|()| self.finish_orphans(now));
+        self.writable = ready.is_ok();
+        ready
+    }
+
+    /// [`Ext4::finish`], giving the device back.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn unmount(mut self, now: Time) -> Result<D> {
+        self.finish(now)?;
         Ok(self.cache.dev)
+    }
+
+    /// Inodes that have no name left but haven't been evicted, the oldest first; and inodes whose
+    /// truncation was interrupted by an error.
+    #[must_use]
+    pub fn orphans(&self) -> &[inode::Ino] {
+        &self.orphans
     }
 
     /// Whether changes are allowed.

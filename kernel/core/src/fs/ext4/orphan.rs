@@ -99,6 +99,10 @@ impl<D: Device> Ext4<D> {
 
     /// Finishes what an earlier mount left: deletes orphans, and ends truncations.
     pub(super) fn finish_orphans(&mut self, now: Time) -> Result<()> {
+        if !self.orphans.is_empty() {
+            // They are this mount's own, still open.
+            return Ok(());
+        }
         let mut next = self.sup.counters.last_orphan;
         // The list goes from its head, which the vector has last.
         let mut found = alloc::vec::Vec::new();

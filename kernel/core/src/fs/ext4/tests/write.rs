@@ -2,7 +2,7 @@
 
 use super::image::{NOW, Temp, assert_clean, contents, list, make, mount};
 use super::model::Model;
-use crate::fs::ext4::{Error, NewFile, ROOT, State};
+use crate::fs::ext4::{Error, Fill, NewFile, ROOT, State};
 use std::vec::Vec;
 use std::{format, println};
 
@@ -136,7 +136,7 @@ fn a_large_file_lies_in_long_extents() {
     let blocks = 512 * 256;
     let mut at = 0;
     while at < blocks {
-        let got = fs.allocate(ino, at, 256, false).unwrap();
+        let got = fs.allocate(ino, at, 256, Fill::Written).unwrap();
         assert!(got.new);
         at += got.mapping.length.min(256);
     }

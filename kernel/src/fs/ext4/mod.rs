@@ -1,0 +1,391 @@
+//! ext4, ext3 and ext2 on disks: kiln-core's implementation under the VFS.
+//!
+//! [`Volume`] is a mounted file system: the core under a sleeping lock, and the inodes in use.
+//! `node` carries the VFS's requests out, `pages` moves file data, `disk` metadata.
+//!
+//! What changes often and alone (times, sizes) is noted in the VFS's inode, which the volume holds
+//! until it has written it. A deleted file's blocks are freed by whoever comes next
+//! ([`Volume::settle`]), since its last handle may go anywhere. Locks: inode, a file's transfers
+//! ([`Pages::io`]), the core; spin locks are leaves.
+
+mod disk;
+mod node;
+mod pages;
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use kiln_core::errno::Errno;
+use kiln_core::fs::attr::Timestamp;
+use kiln_core::fs::ext4::{self as core_fs, Error, Ext4, Ino, Options, ROOT, SetAttr, Time};
+use kiln_core::fs::stat::StatFs;
+
+use self::disk::Disk;
+use self::node::Node;
+use self::pages::Pages;
+use super::blockdev;
+use super::clock;
+use super::inode::{Inode, InodeParts};
+use super::memory::{try_arc, try_box};
+use super::superblock::{FileSystemType, MountRequest, SuperBlock, SuperOps};
+use crate::drivers::block::BlockDevice;
+use crate::mm::{frame, kmem};
+use crate::sched::Mutex;
+use crate::sync::{Once, SpinLock};
+use crate::vm::Mapping;
+
+/// `EXT4_SUPER_MAGIC` (linux/magic.h).
+const MAGIC: u32 = 0xEF53;
+/// What an entry of the table of inodes takes.
+const ENTRY_BYTES: usize = 96;
+/// Changed inodes held before they are written.
+const MAX_CHANGED: usize = 64;
+
+/// The types that are mounted so.
+pub(crate) const TYPES: [FileSystemType; 3] = [
+    file_system("ext4"),
+    file_system("ext3"),
+    file_system("ext2"),
+];
+
+const fn file_system(name: &'static str) -> FileSystemType {
+    FileSystemType {
+        name,
+        needs_device: true,
+        mount,
+    }
+}
+
+/// What is known of an inode in use.
+#[derive(Default)]
+struct Known {
+    inode: Weak<Inode>,
+    pages: Weak<Pages>,
+}
+
+/// A file whose last name and last handle are gone.
+struct Doomed {
+    ino: Ino,
+    pages: Option<Arc<Pages>>,
+}
+
+/// A mounted ext4 file system.
+struct Volume {
+    core: Mutex<Ext4<Disk>>,
+    disk: Arc<dyn BlockDevice>,
+    /// log2 of the block size.
+    block_bits: u32,
+    sb: Once<Weak<SuperBlock>>,
+    known: SpinLock<BTreeMap<Ino, Known>>,
+    /// Inodes with times or sizes to be written.
+    changed: SpinLock<Vec<Arc<Inode>>>,
+    doomed: SpinLock<Vec<Doomed>>,
+    /// Inodes that will be doomed: the list has room for them.
+    nameless: AtomicUsize,
+    /// Promised blocks of files that are gone.
+    returned: AtomicU64,
+    /// The first error that nobody has been told of.
+    error: SpinLock<Option<Errno>>,
+}
+
+fn time(stamp: Timestamp) -> Time {
+    Time {
+        seconds: stamp.sec,
+        nanos: stamp.nsec,
+    }
+}
+
+fn stamp(time: Time) -> Timestamp {
+    Timestamp {
+        sec: time.seconds,
+        nsec: time.nanos,
+    }
+}
+
+fn now() -> Time {
+    time(clock::now())
+}
+
+/// Mounts the file system on the disk of `request`; its root directory.
+fn mount(request: &MountRequest<'_>) -> Result<Arc<Inode>, Errno> {
+    let device = request.device.as_ref().ok_or(Errno::ENOTBLK)?;
+    let disk = blockdev::disk_of(device).ok_or(Errno::ENXIO)?;
+    if disk.read_only() && !request.read_only {
+        return Err(Errno::EACCES);
+    }
+    let options = Options {
+        read_only: request.read_only,
+        cache_bytes: cache_bytes(),
+        now: now(),
+    };
+    let core = Ext4::mount(Disk::new(Arc::clone(disk))?, &options).map_err(Error::errno)?;
+    let block_size = core.block_size();
+    let volume = try_arc(Volume {
+        core: Mutex::new(core),
+        disk: Arc::clone(disk),
+        block_bits: block_size.trailing_zeros(),
+        sb: Once::new(),
+        known: SpinLock::new(BTreeMap::new()),
+        changed: SpinLock::new(Vec::new()),
+        doomed: SpinLock::new(Vec::new()),
+        nameless: AtomicUsize::new(0),
+        returned: AtomicU64::new(0),
+        error: SpinLock::new(None),
+    })?;
+    let ops: Box<dyn SuperOps> = try_box(Super(Arc::clone(&volume)))?;
+    let size = u32::try_from(block_size).map_err(|_| Errno::EINVAL)?;
+    let sb = SuperBlock::on_device("ext4", device.rdev(), size, request.read_only, ops)?;
+    volume.sb.call_once(|| Arc::downgrade(&sb));
+    volume.inode_with(&sb, &mut volume.core.lock(), ROOT)
+}
+
+/// A sixteenth of the free memory, at most 4 MiB, for metadata.
+fn cache_bytes() -> usize {
+    let free = frame::stats().free * kiln_core::addr::PAGE_SIZE;
+    (free / 16).clamp(64 << 10, 4 << 20)
+}
+
+impl Volume {
+    /// The inode of that number; `core` is the volume's own, locked.
+    fn inode(self: &Arc<Self>, core: &mut Ext4<Disk>, ino: Ino) -> Result<Arc<Inode>, Errno> {
+        let sb = self.sb.get().and_then(Weak::upgrade).ok_or(Errno::EIO)?;
+        self.inode_with(&sb, core, ino)
+    }
+
+    fn inode_with(
+        self: &Arc<Self>,
+        sb: &Arc<SuperBlock>,
+        core: &mut Ext4<Disk>,
+        ino: Ino,
+    ) -> Result<Arc<Inode>, Errno> {
+        let (inode, pages) = {
+            let known = self.known.lock();
+            let known = known.get(&ino);
+            (
+                known.and_then(|known| known.inode.upgrade()),
+                known.and_then(|known| known.pages.upgrade()),
+            )
+        };
+        if let Some(inode) = inode {
+            return Ok(inode);
+        }
+        let attr = core.attr(ino).map_err(Error::errno)?;
+        let (pages, mapping) = match attr.kind {
+            core_fs::FileType::Regular => {
+                let limit = core.max_size(ino).map_err(Error::errno)?;
+                let (pages, mapping) = self.file_pages(ino, attr.size, limit, pages)?;
+                (Some(pages), Some(mapping))
+            }
+            _ => (None, None),
+        };
+        let known_pages = pages.as_ref().map_or(Weak::new(), Arc::downgrade);
+        let node = try_arc(Node::new(Arc::clone(self), ino, pages))?;
+        let inode = Inode::new(InodeParts {
+            sb: Arc::clone(sb),
+            ino: u64::from(ino),
+            attr: node::attr_of(&attr).ok_or(Errno::EUCLEAN)?,
+            mapping,
+            ops: Arc::<Node>::clone(&node),
+        })?;
+        node.me.call_once(|| Arc::downgrade(&inode));
+        let _charge = kmem::charge(ENTRY_BYTES)?;
+        let known = Known {
+            inode: Arc::downgrade(&inode),
+            pages: known_pages,
+        };
+        let old = self.known.lock().insert(ino, known);
+        drop(old);
+        Ok(inode)
+    }
+
+    /// A file's pages and page cache: those from before, if some are still to be written.
+    fn file_pages(
+        self: &Arc<Self>,
+        ino: Ino,
+        size: u64,
+        limit: u64,
+        before: Option<Arc<Pages>>,
+    ) -> Result<(Arc<Pages>, Arc<Mapping>), Errno> {
+        if let Some(pages) = before
+            && let Some(mapping) = pages.mapping()
+        {
+            return Ok((pages, mapping));
+        }
+        let pages = try_arc(Pages::new(Arc::clone(self), ino, size, limit))?;
+        let mapping = Mapping::new(Some(Arc::<Pages>::clone(&pages)), size)?;
+        pages.set_mapping(&mapping);
+        Ok((pages, mapping))
+    }
+
+    /// Nothing of this inode is in use any more: `returned` blocks were promised to it.
+    fn forget(&self, ino: Ino, returned: u64) {
+        self.returned.fetch_add(returned, Ordering::Relaxed);
+        let mut known = self.known.lock();
+        let gone = known.get(&ino).is_some_and(|known| {
+            known.inode.strong_count() == 0 && known.pages.strong_count() == 0
+        });
+        let entry = if gone { known.remove(&ino) } else { None };
+        drop(known);
+        drop(entry);
+    }
+
+    /// Makes sure that a file that just lost its last name can be noted as doomed.
+    fn expect_doomed(&self) -> Result<(), Errno> {
+        let count = self.nameless.load(Ordering::Relaxed) + 1;
+        let mut doomed = self.doomed.lock();
+        let missing = count.saturating_sub(doomed.len());
+        doomed.try_reserve(missing).map_err(|_| Errno::ENOMEM)
+    }
+
+    /// Does what piled up: frees deleted files, writes changed inodes when there are many.
+    fn settle(&self) {
+        if self.changed.lock().len() > MAX_CHANGED {
+            self.write_changed();
+        }
+        let returned = self.returned.swap(0, Ordering::Relaxed);
+        if returned > 0 {
+            self.core.lock().unreserve(returned);
+        }
+        loop {
+            // The lock isn't held while the file goes.
+            let next = self.doomed.lock().pop();
+            let Some(Doomed { ino, pages }) = next else {
+                return;
+            };
+            let result = {
+                let _io = pages.as_ref().map(|pages| pages.io.write());
+                self.core.lock().evict(ino, now())
+            };
+            self.nameless.fetch_sub(1, Ordering::Relaxed);
+            self.note(result);
+        }
+    }
+
+    /// Keeps an error until somebody can be told.
+    fn note(&self, result: Result<(), Error>) {
+        if let Err(error) = result {
+            self.error.lock().get_or_insert(error.errno());
+        }
+    }
+
+    /// A file without a name needs no times any more, and goes sooner when it isn't held.
+    fn drop_changed(&self, ino: Ino) {
+        let found = {
+            let mut changed = self.changed.lock();
+            let place = changed
+                .iter()
+                .position(|inode| inode.ino() == u64::from(ino));
+            place.map(|place| changed.swap_remove(place))
+        };
+        drop(found);
+    }
+
+    /// Writes the times and sizes of all changed inodes into the core's buffers.
+    fn write_changed(&self) {
+        let changed = core::mem::take(&mut *self.changed.lock());
+        for inode in &changed {
+            self.note(self.write_inode(inode));
+        }
+    }
+
+    /// Writes an inode's times and size into the core's buffers.
+    fn write_inode(&self, inode: &Inode) -> Result<(), Error> {
+        if let Some(node) = node::node_of(inode) {
+            node.is_changed.store(false, Ordering::Release);
+        }
+        let attr = inode.attr();
+        let (Ok(ino), true) = (Ino::try_from(inode.ino()), attr.nlink > 0) else {
+            return Ok(());
+        };
+        let set = SetAttr {
+            atime: Some(time(attr.atime)),
+            mtime: Some(time(attr.mtime)),
+            ctime: Some(time(attr.ctime)),
+            size: inode.mapping().map(|mapping| mapping.size()),
+            ..SetAttr::default()
+        };
+        self.core.lock().set_attr(ino, &set)
+    }
+
+    /// Takes back what files were promised and don't need.
+    fn release_promises(&self) {
+        let mut last = 0;
+        loop {
+            let next = {
+                let known = self.known.lock();
+                let mut rest = known.range(last + 1..);
+                rest.find_map(|(ino, known)| Some((*ino, known.pages.upgrade()?)))
+            };
+            let Some((ino, pages)) = next else { return };
+            last = ino;
+            pages.release_promise();
+        }
+    }
+
+    fn sync(&self) -> Result<(), Errno> {
+        self.write_changed();
+        self.settle();
+        self.release_promises();
+        let synced = self.core.lock().sync().map_err(Error::errno);
+        let earlier = self.error.lock().take().map_or(Ok(()), Err);
+        synced.and(earlier)
+    }
+
+    /// Leaves the disk as an unmounted one: deleted files that are still open go, too.
+    fn finish(&self) -> Result<(), Errno> {
+        let synced = self.sync();
+        let mut core = self.core.lock();
+        while let Some(ino) = core.orphans().last().copied() {
+            if core.evict(ino, now()).is_err() {
+                break;
+            }
+        }
+        let finished = core.finish(now()).map_err(Error::errno);
+        synced.and(finished)
+    }
+}
+
+/// The file system as a whole, for the VFS.
+struct Super(Arc<Volume>);
+
+impl SuperOps for Super {
+    fn statfs(&self) -> Result<StatFs, Errno> {
+        self.0.settle();
+        let stat = self.0.core.lock().statfs();
+        let [low, high] = stat.id;
+        Ok(StatFs {
+            magic: MAGIC,
+            block_size: stat.block_size,
+            blocks: stat.blocks,
+            free: stat.free,
+            available: stat.available,
+            files: stat.inodes,
+            files_free: stat.free_inodes,
+            id: u64::from(low) | u64::from(high) << 32,
+            name_max: stat.name_max,
+            flags: 0,
+        })
+    }
+
+    fn sync(&self) -> Result<(), Errno> {
+        self.0.sync()
+    }
+
+    fn remount(&self, read_only: bool) -> Result<(), Errno> {
+        if read_only {
+            self.0.sync()?;
+            return self.0.core.lock().finish(now()).map_err(Error::errno);
+        }
+        if self.0.disk.read_only() {
+            return Err(Errno::EROFS);
+        }
+        let mut core = self.0.core.lock();
+        core.allow_writing(now()).map_err(Error::errno)
+    }
+
+    fn unmount(&self) -> Result<(), Errno> {
+        self.0.finish()
+    }
+}

@@ -1,0 +1,454 @@
+//! [`Node`]: the VFS's requests for an inode, carried out by the core.
+
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::any::Any;
+use core::sync::atomic::{AtomicBool, Ordering};
+use kiln_core::addr::PAGE_SIZE;
+use kiln_core::errno::Errno;
+use kiln_core::fs::attr::{self, Attr, DeviceNumber};
+use kiln_core::fs::dirent::Entry;
+use kiln_core::fs::ext4::{self as core_fs, Error, Ext4, FileType, How, Ino, NewFile};
+use kiln_core::fs::xattr;
+use kiln_core::num::{low16, low32, u64_of};
+
+use super::disk::Disk;
+use super::pages::Pages;
+use super::{Doomed, Volume, now, stamp, time};
+use crate::fs::inode::{Allocate, AllocateKind, Emit, Inode, InodeOps, NewInode, Rename};
+use crate::fs::memory::{append, try_push};
+use crate::fs::regular::zero_range;
+use crate::sync::Once;
+use crate::vm::Mapping;
+
+/// The VFS's cursors begin at 2.
+const FIRST_CURSOR: u64 = 2;
+
+/// An inode's side of the file system.
+pub(super) struct Node {
+    volume: Arc<Volume>,
+    ino: Ino,
+    pages: Option<Arc<Pages>>,
+    /// The inode that this belongs to.
+    pub(super) me: Once<Weak<Inode>>,
+    /// It is in the volume's list of changed inodes.
+    pub(super) is_changed: AtomicBool,
+    /// Its last name is gone.
+    is_nameless: AtomicBool,
+}
+
+/// The node of an inode, if it is one of ours.
+pub(super) fn node_of(inode: &Inode) -> Option<&Node> {
+    inode.ops().as_any()?.downcast_ref()
+}
+
+fn kind_of(kind: FileType) -> Option<attr::FileType> {
+    Some(match kind {
+        FileType::Unknown => return None,
+        FileType::Regular => attr::FileType::Regular,
+        FileType::Directory => attr::FileType::Directory,
+        FileType::Char => attr::FileType::CharDevice,
+        FileType::Block => attr::FileType::BlockDevice,
+        FileType::Fifo => attr::FileType::Fifo,
+        FileType::Socket => attr::FileType::Socket,
+        FileType::Symlink => attr::FileType::Symlink,
+    })
+}
+
+/// The core's attributes as the VFS has them.
+pub(super) fn attr_of(from: &core_fs::Attr) -> Option<Attr> {
+    Some(Attr {
+        kind: kind_of(from.kind)?,
+        mode: u32::from(from.mode) & attr::MODE_BITS,
+        uid: from.uid,
+        gid: from.gid,
+        nlink: from.links,
+        size: from.size,
+        blocks: from.sectors,
+        rdev: DeviceNumber::decode(from.device),
+        atime: stamp(from.atime),
+        mtime: stamp(from.mtime),
+        ctime: stamp(from.ctime),
+        btime: stamp(from.crtime),
+    })
+}
+
+/// The number of an inode that may be of any file system.
+fn number(inode: &Inode) -> Result<Ino, Errno> {
+    let node = node_of(inode).ok_or(Errno::EXDEV)?;
+    Ok(node.ino)
+}
+
+/// Brings a directory up to date after its names changed.
+fn renew_dir(core: &mut Ext4<Disk>, dir: &Inode) -> Result<(), Errno> {
+    let from = core.attr(number(dir)?).map_err(Error::errno)?;
+    dir.update(|attr| {
+        attr.nlink = from.links;
+        attr.size = from.size;
+        attr.blocks = from.sectors;
+        attr.mtime = stamp(from.mtime);
+        attr.ctime = stamp(from.ctime);
+    });
+    Ok(())
+}
+
+/// Brings an inode's links and change time up to date.
+fn renew_links(core: &mut Ext4<Disk>, inode: &Inode) -> Result<(), Errno> {
+    let from = core.attr(number(inode)?).map_err(Error::errno)?;
+    inode.update(|attr| {
+        attr.nlink = from.links;
+        attr.ctime = stamp(from.ctime);
+    });
+    Ok(())
+}
+
+impl Node {
+    pub(super) fn new(volume: Arc<Volume>, ino: Ino, pages: Option<Arc<Pages>>) -> Self {
+        Self {
+            volume,
+            ino,
+            pages,
+            me: Once::new(),
+            is_changed: AtomicBool::new(false),
+            is_nameless: AtomicBool::new(false),
+        }
+    }
+
+    /// Runs an operation of the core.
+    fn with<T>(
+        &self,
+        operation: impl FnOnce(&mut Ext4<Disk>) -> Result<T, Error>,
+    ) -> Result<T, Errno> {
+        self.volume.settle();
+        operation(&mut self.volume.core.lock()).map_err(Error::errno)
+    }
+
+    /// Notes whether an inode still has a name, after the core took one away or gave one.
+    fn note_links(&self, inode: &Inode) {
+        let Some(node) = node_of(inode) else { return };
+        let nameless = inode.is_dead();
+        let was = node.is_nameless.swap(nameless, Ordering::AcqRel);
+        match (was, nameless) {
+            (false, true) => {
+                self.volume.nameless.fetch_add(1, Ordering::Relaxed);
+                self.volume.drop_changed(node.ino);
+            }
+            (true, false) => {
+                self.volume.nameless.fetch_sub(1, Ordering::Relaxed);
+            }
+            _ => {}
+        }
+    }
+
+    fn new_file<'a>(new: &NewInode<'a>) -> NewFile<'a> {
+        NewFile {
+            mode: low16(u64::from(new.kind.mode() | new.mode)),
+            uid: new.uid,
+            gid: new.gid,
+            device: low32(new.rdev.encode()),
+            target: new.target,
+            now: now(),
+        }
+    }
+
+    fn file(&self, inode: &Inode) -> Result<(&Arc<Pages>, Arc<Mapping>), Errno> {
+        let pages = self.pages.as_ref().ok_or(Errno::EINVAL)?;
+        let mapping = inode.mapping().ok_or(Errno::EINVAL)?;
+        Ok((pages, Arc::clone(mapping)))
+    }
+
+    /// Frees the whole pages within a range of a file, and zeros what is left of it at both ends.
+    fn punch(&self, inode: &Inode, from: u64, to: u64) -> Result<(), Errno> {
+        let (pages, mapping) = self.file(inode)?;
+        let page = u64_of(PAGE_SIZE);
+        let size = mapping.size();
+        let (first, last) = (from.div_ceil(page), to.min(size).div_ceil(page));
+        // Within one page, or up to the end of the file within the last.
+        let whole_end = if to >= size { last } else { to / page };
+        if first >= whole_end {
+            return zero_range(&mapping, from, to.min(size));
+        }
+        zero_range(&mapping, from, (first * page).min(size))?;
+        if to < size {
+            zero_range(&mapping, whole_end * page, to)?;
+        }
+        mapping.discard(first, whole_end - first);
+        let freed = {
+            let _io = pages.io.write();
+            self.with(|core| {
+                let length = (whole_end - first) * page;
+                core.punch_hole(self.ino, first * page, length, now())
+            })
+        };
+        // What was read while the blocks were still there.
+        mapping.discard(first, whole_end - first);
+        freed
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if *self.is_nameless.get_mut() {
+            if let Some(pages) = &self.pages {
+                pages.bury();
+            }
+            let doomed = Doomed {
+                ino: self.ino,
+                pages: self.pages.take(),
+            };
+            let mut list = self.volume.doomed.lock();
+            if list.len() < list.capacity() {
+                list.push(doomed);
+            }
+        }
+        self.volume.forget(self.ino, 0);
+    }
+}
+
+impl InodeOps for Node {
+    fn lookup(&self, dir: &Arc<Inode>, name: &[u8]) -> Result<Option<Arc<Inode>>, Errno> {
+        let _ = dir;
+        self.volume.settle();
+        let mut core = self.volume.core.lock();
+        match core.lookup(self.ino, name).map_err(Error::errno)? {
+            Some(ino) => self.volume.inode(&mut core, ino).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn create(
+        &self,
+        dir: &Arc<Inode>,
+        name: &[u8],
+        new: &NewInode<'_>,
+    ) -> Result<Arc<Inode>, Errno> {
+        self.volume.settle();
+        let mut core = self.volume.core.lock();
+        let ino = core
+            .create(self.ino, name, &Self::new_file(new))
+            .map_err(Error::errno)?;
+        renew_dir(&mut core, dir)?;
+        self.volume.inode(&mut core, ino)
+    }
+
+    fn create_unnamed(&self, dir: &Arc<Inode>, new: &NewInode<'_>) -> Result<Arc<Inode>, Errno> {
+        let _ = dir;
+        self.volume.settle();
+        self.volume.expect_doomed()?;
+        let mut core = self.volume.core.lock();
+        let ino = core
+            .create_unnamed(self.ino, &Self::new_file(new))
+            .map_err(Error::errno)?;
+        let inode = self.volume.inode(&mut core, ino)?;
+        self.note_links(&inode);
+        Ok(inode)
+    }
+
+    fn link(&self, dir: &Arc<Inode>, name: &[u8], inode: &Arc<Inode>) -> Result<(), Errno> {
+        let ino = number(inode)?;
+        self.volume.settle();
+        let mut core = self.volume.core.lock();
+        core.link(ino, self.ino, name, now())
+            .map_err(Error::errno)?;
+        renew_dir(&mut core, dir)?;
+        renew_links(&mut core, inode)?;
+        self.note_links(inode);
+        Ok(())
+    }
+
+    fn unlink(&self, dir: &Arc<Inode>, name: &[u8], victim: &Arc<Inode>) -> Result<(), Errno> {
+        self.volume.settle();
+        self.volume.expect_doomed()?;
+        let mut core = self.volume.core.lock();
+        core.unlink(self.ino, name, now()).map_err(Error::errno)?;
+        renew_dir(&mut core, dir)?;
+        renew_links(&mut core, victim)?;
+        self.note_links(victim);
+        Ok(())
+    }
+
+    fn rmdir(&self, dir: &Arc<Inode>, name: &[u8], victim: &Arc<Inode>) -> Result<(), Errno> {
+        self.volume.settle();
+        self.volume.expect_doomed()?;
+        let mut core = self.volume.core.lock();
+        core.rmdir(self.ino, name, now()).map_err(Error::errno)?;
+        renew_dir(&mut core, dir)?;
+        renew_links(&mut core, victim)?;
+        self.note_links(victim);
+        Ok(())
+    }
+
+    fn rename(&self, rename: &Rename<'_>) -> Result<(), Errno> {
+        let from = (number(rename.from)?, rename.from_name);
+        let to = (number(rename.to)?, rename.to_name);
+        let how = if rename.exchange {
+            How::Exchange
+        } else {
+            How::Replace
+        };
+        self.volume.settle();
+        self.volume.expect_doomed()?;
+        let mut core = self.volume.core.lock();
+        core.rename(from, to, how, now()).map_err(Error::errno)?;
+        renew_dir(&mut core, rename.from)?;
+        renew_dir(&mut core, rename.to)?;
+        renew_links(&mut core, rename.moved)?;
+        if let Some(replaced) = rename.replaced {
+            renew_links(&mut core, replaced)?;
+            self.note_links(replaced);
+        }
+        Ok(())
+    }
+
+    fn readdir(&self, dir: &Arc<Inode>, cursor: u64, emit: &mut Emit<'_>) -> Result<(), Errno> {
+        let _ = dir;
+        self.with(|core| {
+            core.read_dir(
+                self.ino,
+                cursor.saturating_sub(FIRST_CURSOR),
+                &mut |entry| {
+                    if entry.name == b"." || entry.name == b".." {
+                        return true;
+                    }
+                    let shown = Entry {
+                        ino: u64::from(entry.ino),
+                        kind: kind_of(entry.kind).map_or(0, attr::FileType::dirent),
+                        name: entry.name,
+                    };
+                    emit(&shown, entry.next + FIRST_CURSOR)
+                },
+            )
+        })
+    }
+
+    fn readlink(&self, inode: &Arc<Inode>) -> Result<Vec<u8>, Errno> {
+        let _ = inode;
+        self.with(|core| core.read_link(self.ino))
+    }
+
+    fn refresh(&self, inode: &Inode) -> Result<(), Errno> {
+        let sectors = self.with(|core| Ok(core.attr(self.ino)?.sectors))?;
+        let promised = self.pages.as_ref().map_or(0, |pages| pages.promised());
+        let more = promised << (self.volume.block_bits - 9);
+        inode.update(|attr| attr.blocks = sectors + more);
+        Ok(())
+    }
+
+    fn set_attr(&self, inode: &Arc<Inode>, change: &attr::SetAttr) -> Result<(), Errno> {
+        let _ = inode;
+        let set = core_fs::SetAttr {
+            permissions: change.mode.map(|mode| low16(u64::from(mode))),
+            uid: change.uid,
+            gid: change.gid,
+            atime: change.atime.map(time),
+            mtime: change.mtime.map(time),
+            ctime: change.ctime.map(time),
+            ..core_fs::SetAttr::default()
+        };
+        self.with(|core| core.set_attr(self.ino, &set))
+    }
+
+    fn truncate(&self, inode: &Arc<Inode>, size: u64) -> Result<(), Errno> {
+        let (pages, mapping) = self.file(inode)?;
+        if size > pages.limit {
+            return Err(Errno::EFBIG);
+        }
+        let old = mapping.size();
+        mapping.truncate(size)?;
+        if size >= old {
+            return self.with(|core| core.set_size(self.ino, size, now()));
+        }
+        let result = {
+            let _io = pages.io.write();
+            self.with(|core| core.truncate(self.ino, size, now()))
+        };
+        pages.release_promise();
+        result
+    }
+
+    fn allocate(&self, inode: &Arc<Inode>, request: &Allocate) -> Result<(), Errno> {
+        let (pages, mapping) = self.file(inode)?;
+        let end = request
+            .offset
+            .checked_add(request.len)
+            .filter(|end| *end <= pages.limit)
+            .ok_or(Errno::EFBIG)?;
+        if request.kind != AllocateKind::Reserve {
+            self.punch(inode, request.offset, end)?;
+        }
+        if request.kind != AllocateKind::Punch {
+            self.with(|core| core.fallocate(self.ino, request.offset, request.len, true, now()))?;
+        }
+        if !request.keep_size && end > mapping.size() {
+            mapping.truncate(end)?;
+            self.touched(inode);
+        }
+        Ok(())
+    }
+
+    fn touched(&self, inode: &Inode) {
+        if inode.is_dead() || self.is_changed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let me = self.me.get().and_then(Weak::upgrade);
+        if let Some(me) = me
+            && try_push(&mut self.volume.changed.lock(), me).is_ok()
+        {
+            return;
+        }
+        let written = self.volume.write_inode(inode);
+        self.volume.note(written);
+    }
+
+    fn sync(&self, inode: &Arc<Inode>, data_only: bool) -> Result<(), Errno> {
+        let _ = data_only;
+        if self.is_changed.load(Ordering::Acquire) {
+            self.volume.write_inode(inode).map_err(Error::errno)?;
+        }
+        self.with(Ext4::sync)
+    }
+
+    fn get_xattr(&self, inode: &Arc<Inode>, name: &[u8]) -> Result<Vec<u8>, Errno> {
+        let _ = inode;
+        self.with(|core| core.get_xattr(self.ino, name))
+    }
+
+    fn set_xattr(
+        &self,
+        inode: &Arc<Inode>,
+        name: &[u8],
+        value: Option<&[u8]>,
+        mode: xattr::SetMode,
+    ) -> Result<(), Errno> {
+        let mode = match mode {
+            xattr::SetMode::Any => core_fs::SetMode::Any,
+            xattr::SetMode::Create => core_fs::SetMode::Create,
+            xattr::SetMode::Replace => core_fs::SetMode::Replace,
+        };
+        let mut core = self.volume.core.lock();
+        match value {
+            Some(value) => core.set_xattr(self.ino, name, value, mode, now()),
+            None => core.remove_xattr(self.ino, name, now()),
+        }
+        .map_err(Error::errno)?;
+        renew_links(&mut core, inode)
+    }
+
+    fn list_xattr(&self, inode: &Arc<Inode>) -> Result<Vec<u8>, Errno> {
+        let _ = inode;
+        let mut list = Vec::new();
+        let mut result = Ok(());
+        self.with(|core| {
+            core.list_xattr(self.ino, &mut |name| {
+                result = result
+                    .and_then(|()| append(&mut list, name))
+                    .and_then(|()| append(&mut list, b"\0"));
+            })
+        })?;
+        result.map(|()| list)
+    }
+
+    fn as_any(&self) -> Option<&dyn Any> {
+        Some(self)
+    }
+}
