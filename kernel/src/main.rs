@@ -90,7 +90,9 @@ extern "sysv64" fn main() -> ! {
     }
     if let Some(test) = options::get("selftest") {
         selftest::run(test);
+        arch::exit(arch::DebugExit::JobZero);
     }
+    mm::kmem::fail_nth(options::number("failcharge").unwrap_or(0));
     job::run()
 }
 

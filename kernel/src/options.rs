@@ -5,6 +5,8 @@
 //! | --- | --- |
 //! | `verbose`, `console=ttyS0` | kernel messages on the serial line |
 //! | `fault=NAME` | a fault on purpose ([`provoke`](crate::arch::provoke)) |
+//! | `selftest=NAME` | a test in the machine itself ([`selftest`](crate::selftest)) |
+//! | `failcharge=N` | the Nth charge of kernel memory fails ([`kmem`](crate::mm::kmem)) |
 
 use core::sync::atomic::{AtomicBool, Ordering};
 use kiln_core::num::usize_of;
@@ -41,6 +43,11 @@ pub(crate) fn command_line() -> &'static [u8] {
 /// The value of the first `key=value`. In phase two only.
 pub(crate) fn get(key: &str) -> Option<&'static [u8]> {
     words(command_line()).find_map(|word| word.strip_prefix(key.as_bytes())?.strip_prefix(b"="))
+}
+
+/// The value of the first `key=value` if it is a decimal number. In phase two only.
+pub(crate) fn number(key: &str) -> Option<u64> {
+    core::str::from_utf8(get(key)?).ok()?.parse().ok()
 }
 
 fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {

@@ -35,8 +35,6 @@ static REGISTERS: Once<Registers> = Once::new();
 static ON_TIMER: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 /// It is in use, and no longer measures the TSC.
 static IN_USE: AtomicBool = AtomicBool::new(false);
-/// It counts, so stopping it is worth an access.
-static RUNNING: AtomicBool = AtomicBool::new(false);
 
 enum Registers {
     Memory(NonNull<u8>),
@@ -133,19 +131,10 @@ pub(crate) fn arm_timer(deadline: u64) {
     settle_clock();
     let left = deadline.saturating_sub(time::now_ns()).max(1);
     let count = u32::try_from(left.saturating_mul(TIMER_HZ) / 1_000_000_000).unwrap_or(u32::MAX);
-    RUNNING.store(true, Ordering::Relaxed);
     write(INITIAL_COUNT, count.max(1));
 }
 
-/// Stops the timer.
-pub(crate) fn disarm() {
-    if RUNNING.swap(false, Ordering::Relaxed) {
-        write(INITIAL_COUNT, 0);
-    }
-}
-
 pub(super) fn timer_fired() {
-    RUNNING.store(false, Ordering::Relaxed);
     let handler = ON_TIMER.load(Ordering::Acquire);
     if !handler.is_null() {
         // SAFETY: only `on_timer` stores here, and it stores such functions.

@@ -25,8 +25,6 @@ pub(crate) struct PerCpu {
     pub(super) user_rsp: AtomicU64,
     /// The context of the thread that is in user mode.
     pub(super) user_context: AtomicPtr<UserContext>,
-    /// The running thread; the scheduler's to interpret.
-    current: AtomicPtr<()>,
     /// Number of the CPU, from 0.
     id: AtomicU32,
     /// The thread should give up the CPU, or look at its flags, before it goes on in user mode.
@@ -52,7 +50,6 @@ impl PerCpu {
             this: AtomicU64::new(0),
             user_rsp: AtomicU64::new(0),
             user_context: AtomicPtr::new(core::ptr::null_mut()),
-            current: AtomicPtr::new(core::ptr::null_mut()),
             id: AtomicU32::new(0),
             need_resched: AtomicBool::new(false),
             _reserved: AtomicU32::new(0),
@@ -64,16 +61,6 @@ impl PerCpu {
     /// Number of the CPU, from 0.
     pub(crate) fn id(&self) -> u32 {
         self.id.load(Ordering::Relaxed)
-    }
-
-    /// The running thread, as [`set_current`](Self::set_current) left it.
-    pub(crate) fn current(&self) -> *mut () {
-        self.current.load(Ordering::Relaxed)
-    }
-
-    /// Names the running thread.
-    pub(crate) fn set_current(&self, thread: *mut ()) {
-        self.current.store(thread, Ordering::Relaxed);
     }
 
     /// Asks the running thread to come out of user mode, or not to enter it: `user::run` returns

@@ -86,29 +86,3 @@ pub(super) fn dispatch(vector: u8) {
     }
     apic::end_of_interrupt();
 }
-
-/// Keeps interrupts off on this CPU while it lives.
-#[derive(Debug)]
-pub(crate) struct Off {
-    were_on: bool,
-    // The flag is this CPU's.
-    _here: core::marker::PhantomData<*const ()>,
-}
-
-/// Switches interrupts off.
-pub(crate) fn off() -> Off {
-    let were_on = interrupts::are_enabled();
-    interrupts::disable();
-    Off {
-        were_on,
-        _here: core::marker::PhantomData,
-    }
-}
-
-impl Drop for Off {
-    fn drop(&mut self) {
-        if self.were_on {
-            interrupts::enable();
-        }
-    }
-}

@@ -29,8 +29,6 @@ const TSS: u16 = 0x40;
 
 /// Exceptions by their vectors (Intel SDM volume 3, table 6-1).
 pub(crate) mod vector {
-    /// Division error.
-    pub(crate) const DE: u8 = 0;
     /// Debug.
     pub(crate) const DB: u8 = 1;
     /// Non-maskable interrupt.
@@ -39,8 +37,6 @@ pub(crate) mod vector {
     pub(crate) const BP: u8 = 3;
     /// Overflow.
     pub(crate) const OF: u8 = 4;
-    /// Invalid opcode.
-    pub(crate) const UD: u8 = 6;
     /// Double fault.
     pub(crate) const DF: u8 = 8;
     /// General protection.

@@ -47,21 +47,6 @@ impl Contiguous {
     pub(crate) fn len(&self) -> usize {
         1 << (u32::from(self.order) + PAGE_SHIFT)
     }
-
-    /// Gives it up without freeing it; [`from_raw`](Self::from_raw) takes it up again.
-    pub(crate) fn into_raw(self) -> (PhysAddr, u8) {
-        let raw = (self.addr, self.order);
-        core::mem::forget(self);
-        raw
-    }
-
-    /// The block that [`into_raw`](Self::into_raw) gave up.
-    ///
-    /// # Safety
-    /// `addr` and `order` are what it returned, and are used once.
-    pub(crate) unsafe fn from_raw(addr: PhysAddr, order: u8) -> Self {
-        Self { addr, order }
-    }
 }
 
 impl Drop for Contiguous {
@@ -69,12 +54,4 @@ impl Drop for Contiguous {
         // SAFETY: allocated with this order, and no pointer to it outlives it.
         unsafe { frame::free_block(self.addr, self.order) };
     }
-}
-
-/// The physical address behind a pointer into the physmap (heap, frames, `Contiguous`); `None` for
-/// any other pointer, such as one to a stack or to the image.
-pub(crate) fn physmap_addr(pointer: *const u8) -> Option<PhysAddr> {
-    use super::layout::{PHYSMAP, PHYSMAP_SIZE};
-    let offset = u64_of(pointer.addr()).checked_sub(PHYSMAP)?;
-    (offset < PHYSMAP_SIZE).then_some(PhysAddr::new(offset))
 }

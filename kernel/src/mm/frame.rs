@@ -1,242 +1,26 @@
 //! Physical frames: an allocator of blocks, and [`FrameRef`], a counted handle of one frame.
-//!
-//! Memory is taken into use by sections of 4 MiB when what is in use runs out: only then are the
-//! section's frame records made, out of the section itself. Records are an array in virtual memory,
-//! one for each frame number, mapped where there are any.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 use kiln_core::addr::{PAGE_SHIFT, PAGE_SIZE, PhysAddr};
-use kiln_core::frames::{Buddy, Pfn, Record, Records, SECTION_FRAMES, State};
-use kiln_core::num::{low32, u64_of, usize_of, usize_of32};
+pub(crate) use kiln_core::frames::OutOfMemory;
+use kiln_core::frames::Pfn;
+use kiln_core::num::{low32, u64_of, usize_of};
 
 use super::boot::FreeRanges;
-use super::layout::{RECORDS, physmap};
-use super::{copy, kernel};
-use crate::sync::{Once, SpinLock};
+use super::copy;
+use super::layout::physmap;
+use crate::sync::Once;
+
+mod pool;
+
+use pool::{POOL, make_records, record, zero_page};
 
 /// Most separate ranges of free memory.
 pub(crate) const MAX_RANGES: usize = 40;
 const PAGE: u64 = PAGE_SIZE as u64;
-/// Frames kept aside in the fast list.
-const HOT: usize = 64;
-/// Order of the blocks that refill it.
-const REFILL_ORDER: u8 = 4;
-
-pub(crate) use kiln_core::frames::OutOfMemory;
-
-/// What is remembered of a frame, in virtual memory at [`RECORDS`].
-#[repr(C)]
-struct FrameRecord {
-    /// Handles of it.
-    count: AtomicU32,
-    /// [`State`], encoded.
-    state: AtomicU32,
-    prev: AtomicU32,
-    next: AtomicU32,
-}
-
-const _: () = assert!(
-    size_of::<FrameRecord>() == 16,
-    "the layout promises 16 bytes a frame"
-);
-
-/// The record of `pfn`, whose section is in use.
-fn record<'a>(pfn: Pfn) -> &'a FrameRecord {
-    let at = RECORDS + u64::from(pfn) * u64_of(size_of::<FrameRecord>());
-    // SAFETY: numbers of frames come from the allocator and from `FrameRef`s, so their section's
-    // records are mapped, for good. All zeroes is a record, and its fields are atomics.
-    unsafe { &*core::ptr::with_exposed_provenance(usize_of(at)) }
-}
-
-/// The records as the buddy allocator sees them.
-struct Table;
-
-impl Records for Table {
-    fn get(&self, pfn: Pfn) -> Record {
-        let record = record(pfn);
-        let word = record.state.load(Ordering::Relaxed);
-        let order = kiln_core::num::low8(u64::from(word));
-        let state = match word >> 8 {
-            1 => State::Free(order),
-            2 => State::Used(order),
-            _ => State::Other,
-        };
-        let (prev, next) = (
-            record.prev.load(Ordering::Relaxed),
-            record.next.load(Ordering::Relaxed),
-        );
-        Record { state, prev, next }
-    }
-
-    fn set(&self, pfn: Pfn, value: Record) {
-        let record = record(pfn);
-        let word = match value.state {
-            State::Other => 0,
-            State::Free(order) => 0x100 | u32::from(order),
-            State::Used(order) => 0x200 | u32::from(order),
-        };
-        record.state.store(word, Ordering::Relaxed);
-        record.prev.store(value.prev, Ordering::Relaxed);
-        record.next.store(value.next, Ordering::Relaxed);
-    }
-}
-
-/// A short stack of free frames.
-struct Stack {
-    frames: [Pfn; HOT],
-    len: usize,
-}
-
-impl Stack {
-    const fn new() -> Self {
-        Self {
-            frames: [0; HOT],
-            len: 0,
-        }
-    }
-
-    fn pop(&mut self) -> Option<Pfn> {
-        let last = self.len.checked_sub(1)?;
-        self.len = last;
-        self.frames.get(last).copied()
-    }
-
-    /// Whether there was room.
-    fn push(&mut self, pfn: Pfn) -> bool {
-        let Some(slot) = self.frames.get_mut(self.len) else {
-            return false;
-        };
-        *slot = pfn;
-        self.len += 1;
-        true
-    }
-}
-
-/// All free memory.
-struct Pool {
-    /// Single frames, to be had and given back in a few instructions.
-    hot: Stack,
-    /// The same, of frames known to be all zeroes: page tables come back that way.
-    zeroed: Stack,
-    buddy: Buddy,
-    /// What isn't in use yet.
-    fresh: FreeRanges,
-    /// All frames there ever were.
-    total: usize,
-    /// The fewest that were ever free when a block was taken.
-    least_free: usize,
-}
-
-static POOL: SpinLock<Pool> = SpinLock::new(Pool {
-    hot: Stack::new(),
-    zeroed: Stack::new(),
-    buddy: Buddy::new(),
-    fresh: FreeRanges::new(),
-    total: 0,
-    least_free: usize::MAX,
-});
-
-impl Pool {
-    fn alloc_block(&mut self, order: u8) -> Option<Pfn> {
-        loop {
-            if let Some(pfn) = self.buddy.alloc(&Table, order) {
-                self.least_free = self.least_free.min(self.free_frames());
-                return Some(pfn);
-            }
-            self.take_section()?;
-        }
-    }
-
-    fn alloc_one(&mut self) -> Option<Pfn> {
-        if self.hot.len == 0 {
-            self.refill();
-        }
-        self.hot.pop().or_else(|| self.zeroed.pop())
-    }
-
-    fn refill(&mut self) -> Option<()> {
-        let (order, pfn) = match self.alloc_block(REFILL_ORDER) {
-            Some(pfn) => (REFILL_ORDER, pfn),
-            None => (0, self.buddy.alloc(&Table, 0)?),
-        };
-        self.buddy.split(&Table, pfn, order).ok()?;
-        // Backwards, so that they go out in rising order.
-        for frame in (pfn..pfn + (1 << order)).rev() {
-            self.hot.push(frame);
-        }
-        Some(())
-    }
-
-    /// Gives a single frame back. A double free is found when the frame leaves the fast list.
-    fn free_one(&mut self, pfn: Pfn) {
-        if self.hot.len == HOT {
-            for _ in 0..HOT / 2 {
-                let spare = self.hot.pop().unwrap_or(0);
-                self.free_block(spare, 0);
-            }
-        }
-        self.hot.push(pfn);
-    }
-
-    fn free_block(&mut self, pfn: Pfn, order: u8) {
-        let freed = self.buddy.free(&Table, pfn, order);
-        // The block is lost rather than handed out twice.
-        debug_assert!(freed.is_ok(), "{freed:?}");
-    }
-
-    /// Takes the next section into use; `None` when there is no more.
-    fn take_section(&mut self) -> Option<()> {
-        let (mut start, end) = self.fresh.take_section(u64::from(SECTION_FRAMES) * PAGE)?;
-        let mut take = || {
-            // A frame from elsewhere leaves the section whole.
-            let addr = match self.buddy.alloc(&Table, 0) {
-                Some(pfn) => address(pfn).raw(),
-                None if start + PAGE <= end => {
-                    start += PAGE;
-                    start - PAGE
-                }
-                None => return None,
-            };
-            zero_page(PhysAddr::new(addr));
-            Some(addr)
-        };
-        let made = make_records(pfn_of(PhysAddr::new(end - PAGE)), &mut take);
-        // A range too small for its own records is left unused.
-        if made.is_some() {
-            self.buddy
-                .insert(&Table, low32(start >> PAGE_SHIFT), low32(end >> PAGE_SHIFT));
-        }
-        Some(())
-    }
-
-    fn free_frames(&self) -> usize {
-        let fresh = usize_of(self.fresh.total() >> PAGE_SHIFT);
-        self.hot.len + self.zeroed.len + usize_of32(self.buddy.free_frames()) + fresh
-    }
-}
-
-/// Maps the records of the section of `pfn` where they aren't mapped yet.
-fn make_records(pfn: Pfn, take: &mut dyn FnMut() -> Option<u64>) -> Option<()> {
-    let per_page = PAGE / u64_of(size_of::<FrameRecord>());
-    let pages = u64::from(SECTION_FRAMES) / per_page;
-    let first = RECORDS + u64::from(pfn / SECTION_FRAMES) * pages * PAGE;
-    for va in (0..pages).map(|page| first + page * PAGE) {
-        if !kernel::is_mapped(va) {
-            let page = take()?;
-            kernel::map_records(va, PhysAddr::new(page), take)?;
-        }
-    }
-    Some(())
-}
 
 fn pfn_of(addr: PhysAddr) -> Pfn {
     low32(addr.raw() >> PAGE_SHIFT)
-}
-
-fn zero_page(addr: PhysAddr) {
-    let at = physmap::<u64>(addr).expose_provenance();
-    // SAFETY: called for frames that nobody else uses yet; the physmap shows all memory.
-    unsafe { copy::raw_zero(u64_of(at), PAGE_SIZE) };
 }
 
 /// Adds memory that was in use until now: the boot's own.

@@ -16,7 +16,6 @@ static NEXT: AtomicU64 = AtomicU64::new(MMIO);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Registers {
     base: NonNull<u8>,
-    len: usize,
 }
 
 // SAFETY: a pointer to registers; every access is volatile, and what they mean from which CPU is the
@@ -38,29 +37,11 @@ impl Registers {
         let base = core::ptr::with_exposed_provenance_mut(usize_of(va) + offset);
         Ok(Self {
             base: NonNull::new(base).ok_or(OutOfMemory)?,
-            len,
         })
     }
 
-    /// Where they are mapped, for drivers that bring their own accessors.
+    /// Where they are mapped.
     pub(crate) fn ptr(&self) -> NonNull<u8> {
         self.base
-    }
-
-    /// Reads the 32-bit register at `offset`; all ones beyond the end.
-    pub(crate) fn read(&self, offset: usize) -> u32 {
-        if offset + 4 > self.len {
-            return u32::MAX;
-        }
-        // SAFETY: within the mapping; registers are aligned by their nature.
-        unsafe { self.base.add(offset).cast::<u32>().read_volatile() }
-    }
-
-    /// Writes the 32-bit register at `offset`; beyond the end, nothing.
-    pub(crate) fn write(&self, offset: usize, value: u32) {
-        if offset + 4 <= self.len {
-            // SAFETY: as in `read`.
-            unsafe { self.base.add(offset).cast::<u32>().write_volatile(value) };
-        }
     }
 }

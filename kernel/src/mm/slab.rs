@@ -26,6 +26,7 @@ const UNIT: usize = 16;
 /// The class for each size, in units.
 static CLASS_BY_UNITS: [u8; LARGEST / UNIT + 1] = classes_by_units();
 
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
 const fn classes_by_units() -> [u8; LARGEST / UNIT + 1] {
     let mut table = [0; LARGEST / UNIT + 1];
     let (mut units, mut class) = (0, 0u8);

@@ -55,11 +55,6 @@ impl KernelStack {
         Bounds::of(self.slot).end - 16
     }
 
-    /// Number of its slot.
-    pub(crate) fn slot(&self) -> u32 {
-        self.slot
-    }
-
     /// Keeps it mapped for good.
     pub(crate) fn leak(self) -> StackTop {
         let top = self.top();
