@@ -31,13 +31,20 @@ kiln_packages() {
         return 1
     fi
     kiln_say "installing ${packages[*]}"
-    {
-        apt-get -qq update &&
-            DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "${packages[@]}"
-    } </dev/null >&2 || {
+    if ! kiln_quietly apt-get -qq update ||
+        ! DEBIAN_FRONTEND=noninteractive kiln_quietly apt-get -qq -y --no-install-recommends install "${packages[@]}"; then
         kiln_say "apt-get install ${packages[*]} failed"
         return 1
-    }
+    fi
+}
+
+# Runs a command in the project; what it says is shown only when it fails.
+kiln_quietly() {
+    local log status
+    log=$(cd "$KILN_HOME" && "$@" </dev/null 2>&1)
+    status=$?
+    ((status == 0)) || printf '%s\n' "$log" >&2
+    return "$status"
 }
 
 # Whether everything in "$@" is there and no source of the project is younger than it.
@@ -60,7 +67,8 @@ kiln_target() {
     [[ -d $sysroot/lib/rustlib/$KILN_TARGET ]] && return 0
     type -P rustup >/dev/null || return 1
     kiln_say "adding Rust's target $KILN_TARGET"
-    (cd "$KILN_HOME" && rustup target add "$KILN_TARGET") </dev/null >&2
+    kiln_quietly rustup target add "$KILN_TARGET"
+    [[ -d $sysroot/lib/rustlib/$KILN_TARGET ]]
 }
 
 # Builds the kernel with Debian's compiler and its library sources, where rustup's target can't be had.
@@ -71,21 +79,12 @@ kiln_debian_kernel() {
     RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 \
         CARGO_UNSTABLE_BUILD_STD=core,alloc,compiler_builtins \
         CARGO_UNSTABLE_BUILD_STD_FEATURES=compiler-builtins-mem \
-        kiln_cargo /usr/bin/cargo build --locked --release -p kiln --target "$KILN_TARGET"
-}
-
-# Runs cargo in the project; what it says is shown only when it fails.
-kiln_cargo() {
-    local log status
-    log=$(cd "$KILN_HOME" && "$@" </dev/null 2>&1)
-    status=$?
-    ((status == 0)) || printf '%s\n' "$log" >&2
-    return "$status"
+        kiln_quietly /usr/bin/cargo build --locked --release -p kiln --target "$KILN_TARGET"
 }
 
 kiln_build_kernel() {
     if kiln_target; then
-        kiln_cargo cargo build --locked --release -p kiln --target "$KILN_TARGET"
+        kiln_quietly cargo build --locked --release -p kiln --target "$KILN_TARGET"
     else
         kiln_debian_kernel
     fi
@@ -108,7 +107,7 @@ kiln_toolchain() {
             export RUSTUP_TOOLCHAIN=stable
         else
             kiln_say "adding Rust $wanted"
-            if ! rustup toolchain install "$wanted" --profile minimal </dev/null >&2; then
+            if ! kiln_quietly rustup toolchain install "$wanted" --profile minimal; then
                 # Where only the installed toolchain can be had, it is the next best.
                 export RUSTUP_TOOLCHAIN=stable
                 kiln_say "Rust $wanted can't be had: trying $(rustc --version 2>&1 | head -1)"
@@ -122,7 +121,7 @@ kiln_toolchain() {
 kiln_component() {
     (cd "$KILN_HOME" && "$1" --version) >/dev/null 2>&1 && return 0
     kiln_say "adding Rust's component $2"
-    (cd "$KILN_HOME" && rustup component add "$2") </dev/null >&2
+    kiln_quietly rustup component add "$2"
 }
 
 # The launcher and the kernel, when a source is younger than either.
@@ -132,7 +131,7 @@ kiln_build() {
     kiln_fresh "$launcher" "$kernel" && return 0
     kiln_toolchain || return 1
     kiln_say "building the launcher and the kernel (a minute or two the first time)"
-    if ! kiln_cargo cargo build --locked --release -p kiln-harness --bin kiln-run || ! kiln_build_kernel; then
+    if ! kiln_quietly cargo build --locked --release -p kiln-harness --bin kiln-run || ! kiln_build_kernel; then
         kiln_say "the build failed"
         return 1
     fi
@@ -147,8 +146,8 @@ kiln_build_tests() {
     # Without them their own tests fail and say so; the others still run.
     kiln_component cargo-fmt rustfmt
     kiln_component cargo-clippy clippy
-    if ! kiln_cargo cargo build --locked --release -p kiln-harness --bins ||
-        ! RUSTFLAGS='-C target-feature=+crt-static' kiln_cargo cargo build --locked --release \
+    if ! kiln_quietly cargo build --locked --release -p kiln-harness --bins ||
+        ! RUSTFLAGS='-C target-feature=+crt-static' kiln_quietly cargo build --locked --release \
             -p kiln-userland --target x86_64-unknown-linux-gnu; then
         kiln_say "the build of the tests failed"
         return 1
