@@ -14,6 +14,7 @@ use kiln_core::auxv::ArgStrings;
 use kiln_core::cred::Credentials;
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::FileType;
+use kiln_core::fs::flags::OpenFlags;
 use kiln_core::fs::perm::Want;
 use kiln_core::num::u64_of;
 use kiln_core::rlimit::{INFINITY, Rlimits};
@@ -111,6 +112,7 @@ fn check(
         return Err(Errno::EACCES);
     }
     lookup.check(inode, Want::EXEC)?;
+    inode.ops().open(inode, OpenFlags { raw: 0, mode: 0 })?;
     Executable::new(found.clone(), caller.fs.root())
 }
 
