@@ -16,7 +16,7 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
                     "mov rsp, {rsp}",
                     "syscall",
                     "mov r13, rax",
-                    "mov r14d, 500",
+                    "mov r14d, 20",
                     "2:", "mov eax, 24", "syscall", "dec r14d", "jnz 2b",
                     "mov rcx, rsp",
                     "mov rsp, r12",

@@ -9,7 +9,7 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
     let rw = libc::PROT_READ | libc::PROT_WRITE;
     let Ok(map) = Map::new(PAGE, rw, libc::MAP_SHARED, -1, 0) else { return 1 };
     let turn = |mine: u32| {
-        for _ in 0..300 {
+        for _ in 0..100 {
             while map.word(0).load(SeqCst) != mine {
                 let _ = process::sched_yield();
             }

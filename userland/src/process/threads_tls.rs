@@ -10,7 +10,7 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
     let handles: Vec<_> = (1..=8u64)
         .map(|i| {
             std::thread::spawn(move || {
-                for _ in 0..500 {
+                for _ in 0..100 {
                     OWN.set(OWN.get() + i);
                     let _ = process::sched_yield();
                 }
