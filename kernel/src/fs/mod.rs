@@ -8,6 +8,7 @@
 //! | [`vfs`] | what system calls do with paths: open, make, remove, rename, attributes |
 //! | [`fdtable`] | descriptors |
 //! | `regular`, `directory`, [`pipe`], [`anon`], [`locks`] | kinds of open files |
+//! | [`epoll`], [`eventfd`], [`memfd`], [`splice`] | what Linux has besides |
 //! | [`devices`] | character and block devices by number; the memory devices |
 //! | [`stdio`], [`tty`], [`blockdev`] | the job's streams, terminals, disks as files |
 //! | [`ramfs`] | files in memory: the root (seeded from an image), tmpfs |
@@ -36,12 +37,14 @@ pub(crate) mod fdtable;
 pub(crate) mod file;
 pub(crate) mod inode;
 pub(crate) mod locks;
+pub(crate) mod memfd;
 pub(crate) mod memory;
 pub(crate) mod mount;
 pub(crate) mod pipe;
 pub(crate) mod procfs;
 pub(crate) mod ramfs;
 mod regular;
+pub(crate) mod splice;
 mod start;
 pub(crate) mod stdio;
 pub(crate) mod superblock;

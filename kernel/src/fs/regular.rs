@@ -8,6 +8,7 @@ use kiln_core::errno::Errno;
 use kiln_core::num::{u64_of, usize_of};
 
 use super::file::{Events, File, FileOps, MapSource, Watch};
+use super::memfd;
 use super::mount::MountFlags;
 use crate::sync::Once;
 use crate::vm::{IoDst, IoSrc, Mapping};
@@ -51,6 +52,7 @@ impl FileOps for Regular {
             return Err(Errno::EFBIG);
         }
         src.limit(usize_of(MAX_SIZE - *pos));
+        memfd::check_write(file, *pos + u64_of(src.remaining()))?;
         if !file.keeps_privilege() {
             file.inode.drop_privilege(|attr| {
                 let mode = attr.mode_without_privilege();

@@ -9,7 +9,9 @@ use kiln_core::fs::stat::{Stat, StatFs};
 
 use crate::fs::clock;
 use crate::fs::context::Lookup;
-use crate::fs::inode::Inode;
+use crate::fs::file::File;
+use crate::fs::inode::{Allocate, AllocateKind, Inode};
+use crate::fs::memfd;
 use crate::fs::mount::{MountFlags, Path};
 use crate::fs::regular::MAX_SIZE;
 
@@ -129,6 +131,48 @@ pub(crate) fn truncate_inode(
         mode,
         ..SetAttr::default()
     })
+}
+
+/// fallocate(2).
+pub(crate) fn allocate(file: &File, mode: u32, offset: i64, len: i64) -> Result<(), Errno> {
+    /// `FALLOC_FL_*` (linux/falloc.h).
+    const KEEP_SIZE: u32 = 1;
+    const PUNCH_HOLE: u32 = 2;
+    const ZERO_RANGE: u32 = 0x10;
+    let (Ok(offset), Ok(len @ 1..)) = (u64::try_from(offset), u64::try_from(len)) else {
+        return Err(Errno::EINVAL);
+    };
+    let kind = match mode & !KEEP_SIZE {
+        0 => AllocateKind::Reserve,
+        PUNCH_HOLE if mode & KEEP_SIZE != 0 => AllocateKind::Punch,
+        ZERO_RANGE => AllocateKind::Zero,
+        _ => return Err(Errno::EOPNOTSUPP),
+    };
+    file.check_writable()?;
+    match file.inode.kind() {
+        FileType::Regular => {}
+        FileType::Directory => return Err(Errno::EISDIR),
+        FileType::Fifo => return Err(Errno::ESPIPE),
+        _ => return Err(Errno::ENODEV),
+    }
+    let end = offset.checked_add(len).filter(|end| *end <= MAX_SIZE);
+    let end = end.ok_or(Errno::EFBIG)?;
+    let request = Allocate {
+        offset,
+        len,
+        kind,
+        keep_size: mode & KEEP_SIZE != 0,
+    };
+    let inode = &file.inode;
+    let _guard = inode.lock.lock();
+    if kind == AllocateKind::Reserve {
+        memfd::check_resize(file, end.max(inode.size()))?;
+    } else {
+        memfd::check_write(file, end)?;
+    }
+    inode.ops().allocate(inode, &request)?;
+    inode.modified();
+    Ok(())
 }
 
 /// What `statfs` tells of the file system that shows `path`.

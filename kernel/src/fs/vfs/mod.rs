@@ -19,8 +19,10 @@ use super::context::Lookup;
 use super::dentry::Dentry;
 use super::mount::Path;
 
+pub(crate) use crate::fs::regular::seek_contents;
 pub(crate) use attr::{
-    access, chmod, chown, set_attr_checked, set_times, stat, statfs, truncate, truncate_inode,
+    access, allocate, chmod, chown, set_attr_checked, set_times, stat, statfs, truncate,
+    truncate_inode,
 };
 pub(crate) use create::{Node, create, link, symlink};
 pub(crate) use mounting::{bind, mount, move_mount, remount, sync_all, unmount, unmount_all};

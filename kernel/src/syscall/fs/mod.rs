@@ -1,4 +1,130 @@
-//! Calls about files.
+//! Files: the system calls that work on descriptors and paths.
+//!
+//! | module | calls |
+//! | --- | --- |
+//! | [`io`] | `read`, `write` and their variants, `lseek`, `fsync` |
+//! | [`open`] | `open`, `close`, `pipe`, `memfd_create` |
+//! | [`fd`] | `dup`, `fcntl`, `flock`, `ioctl`, `close_range` |
+//! | [`names`] | `mkdir`, `unlink`, `rename`, `link`, `readlink`, `getdents`, `getcwd`, … |
+//! | [`attr`] | `stat`, `chmod`, `chown`, `utimensat`, `truncate`, `access`, `statfs` |
+//! | [`poll`], [`epoll`] | waiting for many files |
+//! | [`splice`] | `sendfile`, `splice`, `tee`, `copy_file_range` |
+//! | [`mounts`] | `mount`, `umount2`, `sync` |
+//! | [`xattr`] | extended attributes |
+//!
+//! The work is `fs`'s; here arguments are taken apart and results put together, as Linux does.
 
+pub(crate) mod attr;
 pub(crate) mod epoll;
+pub(crate) mod fd;
+pub(crate) mod io;
+pub(crate) mod mounts;
+pub(crate) mod names;
+pub(crate) mod open;
 pub(crate) mod poll;
+pub(crate) mod splice;
+pub(crate) mod xattr;
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use kiln_core::abi;
+use kiln_core::addr::UserAddr;
+use kiln_core::errno::Errno;
+use kiln_core::num::usize_of;
+
+use super::{Call, SysResult};
+use crate::fs::{File, Lookup, Path, identity, vfs};
+
+/// Relative paths begin in the working directory.
+const AT_FDCWD: i32 = abi::AT_FDCWD;
+
+/// The open file behind `fd`, not one opened with `O_PATH`.
+fn file(call: &Call<'_>, fd: i32) -> Result<Arc<File>, Errno> {
+    call.task.files()?.get(fd)
+}
+
+/// A path argument.
+fn path_arg(call: &Call<'_>, addr: UserAddr) -> Result<Vec<u8>, Errno> {
+    call.task.space()?.copy_path(addr)
+}
+
+/// Where a path begins that is relative to `dirfd`.
+fn base(call: &Call<'_>, dirfd: i32, path: &[u8]) -> Result<Option<Path>, Errno> {
+    if dirfd == AT_FDCWD || path.first() == Some(&b'/') {
+        return Ok(None);
+    }
+    let file = call.task.files()?.get_any(dirfd)?;
+    Ok(Some(file.path.clone()))
+}
+
+/// Does `work` as the caller, paths being relative to `base`.
+fn with_lookup<T>(
+    call: &Call<'_>,
+    base: Option<Path>,
+    work: impl FnOnce(&Lookup<'_>) -> Result<T, Errno>,
+) -> Result<T, Errno> {
+    let (context, creds) = (call.task.fs()?, call.task.creds());
+    work(&Lookup::new(&context, identity(&creds)).at(base))
+}
+
+/// Copies the path at `addr` and does `work` with it, relative to `dirfd`.
+fn with_path<T>(
+    call: &Call<'_>,
+    dirfd: i32,
+    addr: UserAddr,
+    work: impl FnOnce(&Lookup<'_>, &[u8]) -> Result<T, Errno>,
+) -> Result<T, Errno> {
+    let path = path_arg(call, addr)?;
+    let base = base(call, dirfd, &path)?;
+    with_lookup(call, base, |lookup| work(lookup, &path))
+}
+
+/// The file that `dirfd`, `addr` and `AT_*` flags mean: with `AT_EMPTY_PATH` and an empty path, the
+/// one behind `dirfd` itself.
+fn resolve_at(call: &Call<'_>, dirfd: i32, addr: UserAddr, flags: u32) -> Result<Path, Errno> {
+    let empty_allowed = flags & abi::AT_EMPTY_PATH != 0;
+    let path = if addr.is_null() && empty_allowed {
+        Vec::new()
+    } else {
+        path_arg(call, addr)?
+    };
+    if path.is_empty() && empty_allowed {
+        return behind(call, dirfd);
+    }
+    let follow = flags & abi::AT_SYMLINK_NOFOLLOW == 0;
+    let base = base(call, dirfd, &path)?;
+    with_lookup(call, base, |lookup| vfs::resolve(lookup, &path, follow))
+}
+
+/// The path behind a descriptor, `O_PATH` ones too.
+fn behind(call: &Call<'_>, fd: i32) -> Result<Path, Errno> {
+    if fd == AT_FDCWD {
+        return Ok(call.task.fs()?.cwd());
+    }
+    Ok(call.task.files()?.get_any(fd)?.path.clone())
+}
+
+/// EINVAL for flags that aren't among `known`.
+fn known_flags(flags: u32, known: u32) -> Result<(), Errno> {
+    if flags & !known == 0 {
+        Ok(())
+    } else {
+        Err(Errno::EINVAL)
+    }
+}
+
+/// Descriptors the caller may have.
+fn descriptor_limit(call: &Call<'_>) -> usize {
+    usize_of(call.task.process().limit(abi::RLIMIT_NOFILE))
+}
+
+/// Puts a new open file behind the lowest free descriptor.
+fn install(call: &Call<'_>, file: Arc<File>, close_on_exec: bool) -> SysResult {
+    let limit = descriptor_limit(call);
+    let fd = call.task.files()?.install(file, close_on_exec, limit)?;
+    fd_result(fd)
+}
+
+fn fd_result(fd: i32) -> SysResult {
+    Ok(u64::from(fd.cast_unsigned()))
+}

@@ -1,0 +1,365 @@
+//! Reading and writing: `read`, `write`, `pread64`, `readv`, `preadv2` and their kin, `lseek`,
+//! `fsync`, `readahead`.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use kiln_core::abi;
+use kiln_core::addr::UserAddr;
+use kiln_core::errno::Errno;
+use kiln_core::num::{u64_of, usize_of};
+use kiln_core::signal::{SigInfo, Signal};
+
+use super::{Call, SysResult, file};
+use crate::fs::File;
+use crate::fs::vfs::{self, seek_contents};
+use crate::process::signal;
+use crate::vm::{AddressSpace, IoDst, IoSrc, IoVec};
+
+/// Most bytes that one call moves (`MAX_RW_COUNT`).
+pub(super) const MAX_COUNT: usize = 0x7FFF_F000;
+/// Most buffers of one call (`UIO_MAXIOV`).
+const MAX_VECTORS: usize = 1024;
+
+/// What a write answers: a broken pipe also tells the caller by a signal.
+pub(super) fn written(call: &Call<'_>, result: Result<usize, Errno>) -> SysResult {
+    if result == Err(Errno::EPIPE) {
+        // Nothing is queued for a signal without a story, so this can't fail.
+        let _ = signal::send_to_task(call.task, SigInfo::kernel(Signal::PIPE));
+    }
+    result.map(u64_of)
+}
+
+/// EFAULT for a buffer that no program can have.
+fn buffer(addr: UserAddr, count: usize) -> Result<usize, Errno> {
+    if count > usize_of(i64::MAX.cast_unsigned()) {
+        return Err(Errno::EINVAL);
+    }
+    if !addr.range_is_user(count) {
+        return Err(Errno::EFAULT);
+    }
+    Ok(count.min(MAX_COUNT))
+}
+
+pub(in crate::syscall) fn read(
+    call: &mut Call<'_>,
+    fd: i32,
+    buf: UserAddr,
+    count: usize,
+) -> SysResult {
+    let file = file(call, fd)?;
+    file.check_readable()?;
+    let count = buffer(buf, count)?;
+    let space = call.task.space()?;
+    file.read(&mut IoDst::user_buf(&space, buf, count))
+        .map(u64_of)
+}
+
+pub(in crate::syscall) fn write(
+    call: &mut Call<'_>,
+    fd: i32,
+    buf: UserAddr,
+    count: usize,
+) -> SysResult {
+    let file = file(call, fd)?;
+    file.check_writable()?;
+    let count = buffer(buf, count)?;
+    let space = call.task.space()?;
+    let result = file.write(&mut IoSrc::user_buf(&space, buf, count));
+    written(call, result)
+}
+
+/// A position argument; EINVAL for a negative one.
+fn position(offset: i64) -> Result<u64, Errno> {
+    u64::try_from(offset).map_err(|_| Errno::EINVAL)
+}
+
+pub(in crate::syscall) fn pread64(
+    call: &mut Call<'_>,
+    fd: i32,
+    buf: UserAddr,
+    count: usize,
+    offset: i64,
+) -> SysResult {
+    let pos = position(offset)?;
+    let file = file(call, fd)?;
+    let count = buffer(buf, count)?;
+    let space = call.task.space()?;
+    file.read_at(&mut IoDst::user_buf(&space, buf, count), pos)
+        .map(u64_of)
+}
+
+pub(in crate::syscall) fn pwrite64(
+    call: &mut Call<'_>,
+    fd: i32,
+    buf: UserAddr,
+    count: usize,
+    offset: i64,
+) -> SysResult {
+    let pos = position(offset)?;
+    let file = file(call, fd)?;
+    let count = buffer(buf, count)?;
+    let space = call.task.space()?;
+    let result = file.write_at(&mut IoSrc::user_buf(&space, buf, count), pos);
+    written(call, result)
+}
+
+/// The buffers of a vector call, together no more than [`MAX_COUNT`] bytes.
+pub(super) fn vectors(
+    space: &Arc<AddressSpace>,
+    addr: UserAddr,
+    count: u64,
+) -> Result<Vec<IoVec>, Errno> {
+    let count = usize_of(count);
+    if count > MAX_VECTORS {
+        return Err(Errno::EINVAL);
+    }
+    let mut list = Vec::new();
+    list.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
+    let mut room = MAX_COUNT;
+    let mut at = addr;
+    for _ in 0..count {
+        let mut vector: IoVec = space.read_val(at)?;
+        if i64::try_from(vector.len).is_err() {
+            return Err(Errno::EINVAL);
+        }
+        if !vector.base.range_is_user(vector.len) {
+            return Err(Errno::EFAULT);
+        }
+        vector.len = vector.len.min(room);
+        room -= vector.len;
+        list.push(vector);
+        at = at.checked_add(16).ok_or(Errno::EFAULT)?;
+    }
+    Ok(list)
+}
+
+fn read_vectors(call: &Call<'_>, fd: i32, iov: UserAddr, count: u64, at: Option<u64>) -> SysResult {
+    let file = file(call, fd)?;
+    file.check_readable()?;
+    let space = call.task.space()?;
+    let vectors = vectors(&space, iov, count)?;
+    let mut dst = IoDst::user(&space, &vectors);
+    let done = match at {
+        Some(pos) => file.read_at(&mut dst, pos),
+        None => file.read(&mut dst),
+    };
+    done.map(u64_of)
+}
+
+fn write_vectors(
+    call: &Call<'_>,
+    fd: i32,
+    iov: UserAddr,
+    count: u64,
+    at: Option<u64>,
+) -> SysResult {
+    let file = file(call, fd)?;
+    file.check_writable()?;
+    let space = call.task.space()?;
+    let vectors = vectors(&space, iov, count)?;
+    let mut src = IoSrc::user(&space, &vectors);
+    let done = match at {
+        Some(pos) => file.write_at(&mut src, pos),
+        None => file.write(&mut src),
+    };
+    written(call, done)
+}
+
+pub(in crate::syscall) fn readv(
+    call: &mut Call<'_>,
+    fd: i32,
+    iov: UserAddr,
+    count: u64,
+) -> SysResult {
+    read_vectors(call, fd, iov, count, None)
+}
+
+pub(in crate::syscall) fn writev(
+    call: &mut Call<'_>,
+    fd: i32,
+    iov: UserAddr,
+    count: u64,
+) -> SysResult {
+    write_vectors(call, fd, iov, count, None)
+}
+
+pub(in crate::syscall) fn preadv(
+    call: &mut Call<'_>,
+    fd: i32,
+    iov: UserAddr,
+    count: u64,
+    offset: i64,
+    _high: u64,
+) -> SysResult {
+    read_vectors(call, fd, iov, count, Some(position(offset)?))
+}
+
+pub(in crate::syscall) fn pwritev(
+    call: &mut Call<'_>,
+    fd: i32,
+    iov: UserAddr,
+    count: u64,
+    offset: i64,
+    _high: u64,
+) -> SysResult {
+    write_vectors(call, fd, iov, count, Some(position(offset)?))
+}
+
+/// The flags of `preadv2` and `pwritev2` that mean nothing here but are known (`RWF_*`).
+const RWF_HARMLESS: u32 = abi::RWF_HIPRI | abi::RWF_DSYNC | abi::RWF_SYNC;
+
+fn position_or_current(offset: i64) -> Result<Option<u64>, Errno> {
+    if offset == -1 {
+        return Ok(None);
+    }
+    position(offset).map(Some)
+}
+
+pub(in crate::syscall) fn preadv2(
+    call: &mut Call<'_>,
+    fd: i32,
+    iov: UserAddr,
+    count: u64,
+    offset: i64,
+    _high: u64,
+    flags: u32,
+) -> SysResult {
+    if flags & !RWF_HARMLESS != 0 {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    read_vectors(call, fd, iov, count, position_or_current(offset)?)
+}
+
+pub(in crate::syscall) fn pwritev2(
+    call: &mut Call<'_>,
+    fd: i32,
+    iov: UserAddr,
+    count: u64,
+    offset: i64,
+    _high: u64,
+    flags: u32,
+) -> SysResult {
+    if flags & !RWF_HARMLESS != 0 {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    let done = write_vectors(call, fd, iov, count, position_or_current(offset)?)?;
+    if flags & (abi::RWF_DSYNC | abi::RWF_SYNC) != 0 {
+        let file = file(call, fd)?;
+        file.ops.sync(&file, flags & abi::RWF_SYNC == 0)?;
+    }
+    Ok(done)
+}
+
+pub(in crate::syscall) fn lseek(
+    call: &mut Call<'_>,
+    fd: i32,
+    offset: i64,
+    whence: u32,
+) -> SysResult {
+    let file = file(call, fd)?;
+    if whence > abi::SEEK_HOLE {
+        return Err(Errno::EINVAL);
+    }
+    if file.ops.is_stream() {
+        return Err(Errno::ESPIPE);
+    }
+    seek(&file, offset, whence)
+}
+
+fn seek(file: &File, offset: i64, whence: u32) -> SysResult {
+    let mut pos = file.position();
+    let Some(end) = file.ops.seek_end(file) else {
+        *pos = 0;
+        return Ok(0);
+    };
+    let base = match whence {
+        abi::SEEK_SET => 0,
+        abi::SEEK_CUR => *pos,
+        abi::SEEK_END => end,
+        _ => {
+            let at = u64::try_from(offset).map_err(|_| Errno::ENXIO)?;
+            let data = whence == abi::SEEK_DATA;
+            *pos = match file.inode.mapping() {
+                Some(mapping) => seek_contents(mapping, at, data)?,
+                None if at >= end => return Err(Errno::ENXIO),
+                None if data => at,
+                None => end,
+            };
+            return Ok(*pos);
+        }
+    };
+    let moved = base.checked_add_signed(offset).ok_or(Errno::EINVAL)?;
+    if i64::try_from(moved).is_err() {
+        return Err(Errno::EINVAL);
+    }
+    *pos = moved;
+    Ok(moved)
+}
+
+pub(in crate::syscall) fn fsync(call: &mut Call<'_>, fd: i32) -> SysResult {
+    let file = file(call, fd)?;
+    file.ops.sync(&file, false).map(|()| 0)
+}
+
+pub(in crate::syscall) fn fdatasync(call: &mut Call<'_>, fd: i32) -> SysResult {
+    let file = file(call, fd)?;
+    file.ops.sync(&file, true).map(|()| 0)
+}
+
+pub(in crate::syscall) fn sync_file_range(
+    call: &mut Call<'_>,
+    fd: i32,
+    offset: i64,
+    len: i64,
+    flags: u32,
+) -> SysResult {
+    let file = file(call, fd)?;
+    if flags & !7 != 0 || offset < 0 || len < 0 || offset.checked_add(len).is_none() {
+        return Err(Errno::EINVAL);
+    }
+    match file.inode.mapping() {
+        Some(mapping) => mapping.sync_all().map(|()| 0),
+        None if file.ops.is_stream() => Err(Errno::ESPIPE),
+        None => Ok(0),
+    }
+}
+
+pub(in crate::syscall) fn readahead(
+    call: &mut Call<'_>,
+    fd: i32,
+    _offset: i64,
+    _count: usize,
+) -> SysResult {
+    let file = file(call, fd)?;
+    file.check_readable()?;
+    // The page cache reads ahead by itself.
+    file.inode.mapping().map(|_| 0).ok_or(Errno::EINVAL)
+}
+
+pub(in crate::syscall) fn fadvise64(
+    call: &mut Call<'_>,
+    fd: i32,
+    _offset: i64,
+    len: i64,
+    advice: u32,
+) -> SysResult {
+    let file = file(call, fd)?;
+    if file.ops.is_stream() {
+        return Err(Errno::ESPIPE);
+    }
+    if len < 0 || advice > abi::POSIX_FADV_NOREUSE {
+        return Err(Errno::EINVAL);
+    }
+    Ok(0)
+}
+
+pub(in crate::syscall) fn fallocate(
+    call: &mut Call<'_>,
+    fd: i32,
+    mode: u32,
+    offset: i64,
+    len: i64,
+) -> SysResult {
+    let file = file(call, fd)?;
+    vfs::allocate(&file, mode, offset, len).map(|()| 0)
+}

@@ -1,0 +1,93 @@
+//! Mounting, and bringing everything to disk.
+
+use kiln_core::abi;
+use kiln_core::addr::{PAGE_SIZE, UserAddr};
+use kiln_core::errno::Errno;
+use kiln_core::num::low32;
+
+use super::{Call, SysResult, file, with_lookup};
+use crate::fs::memory::try_zeros;
+use crate::fs::{MountFlags, vfs};
+
+/// A string argument that may be left out.
+fn optional(call: &Call<'_>, addr: UserAddr) -> Result<alloc::vec::Vec<u8>, Errno> {
+    if addr.is_null() {
+        return Ok(alloc::vec::Vec::new());
+    }
+    call.task.space()?.copy_path(addr)
+}
+
+/// The mount's options: up to a page, which may end in the middle of memory.
+fn options(call: &Call<'_>, addr: UserAddr) -> Result<alloc::vec::Vec<u8>, Errno> {
+    if addr.is_null() {
+        return Ok(alloc::vec::Vec::new());
+    }
+    let mut data = try_zeros(PAGE_SIZE)?;
+    let got = call.task.space()?.copy_in_some(&mut data, addr);
+    if got == 0 {
+        return Err(Errno::EFAULT);
+    }
+    let end = data.iter().take(got).position(|byte| *byte == 0);
+    data.truncate(end.unwrap_or(got));
+    Ok(data)
+}
+
+pub(in crate::syscall) fn mount(
+    call: &mut Call<'_>,
+    source: UserAddr,
+    target: UserAddr,
+    kind: UserAddr,
+    flags: u64,
+    data: UserAddr,
+) -> SysResult {
+    /// The top half of old programs' flags: it says nothing any more (`MS_MGC_VAL`).
+    const MAGIC: u32 = 0xC0ED_0000;
+    const MAGIC_MASK: u32 = 0xFFFF_0000;
+    const PROPAGATION: u32 = abi::MS_SHARED | abi::MS_PRIVATE | abi::MS_SLAVE | abi::MS_UNBINDABLE;
+    let kind = optional(call, kind)?;
+    let source = optional(call, source)?;
+    let target = call.task.space()?.copy_path(target)?;
+    let data = options(call, data)?;
+    let mut flags = low32(flags);
+    if flags & MAGIC_MASK == MAGIC {
+        flags &= !MAGIC_MASK;
+    }
+    let mut wanted = MountFlags::from_bits_truncate(flags);
+    if !wanted.contains(MountFlags::NO_ATIME) && flags & abi::MS_STRICTATIME == 0 {
+        wanted |= MountFlags::RELATIME;
+    }
+    with_lookup(call, None, |lookup| {
+        let bind = flags & abi::MS_BIND != 0;
+        if flags & abi::MS_REMOUNT != 0 {
+            vfs::remount(lookup, &target, wanted, bind)
+        } else if bind {
+            vfs::bind(lookup, &source, &target)
+        } else if flags & PROPAGATION != 0 {
+            // With one namespace, propagation has nowhere to go.
+            vfs::resolve(lookup, &target, true).map(|_| ())
+        } else if flags & abi::MS_MOVE != 0 {
+            vfs::move_mount(lookup, &source, &target)
+        } else {
+            vfs::mount(lookup, &source, &target, &kind, wanted, &data)
+        }
+    })
+    .map(|()| 0)
+}
+
+pub(in crate::syscall) fn umount2(call: &mut Call<'_>, target: UserAddr, flags: u32) -> SysResult {
+    let target = call.task.space()?.copy_path(target)?;
+    with_lookup(call, None, |lookup| vfs::unmount(lookup, &target, flags)).map(|()| 0)
+}
+
+pub(in crate::syscall) fn sync(call: &mut Call<'_>) -> SysResult {
+    // It reports nothing; what fails is told by fsync, and at the end of the job.
+    let _ = vfs::sync_all(call.task.fs()?.namespace());
+    Ok(0)
+}
+
+pub(in crate::syscall) fn syncfs(call: &mut Call<'_>, fd: i32) -> SysResult {
+    let file = file(call, fd)?;
+    let written = crate::vm::writeback::sync_everything();
+    let synced = file.inode.sb().ops().sync();
+    written.and(synced).map(|()| 0)
+}
