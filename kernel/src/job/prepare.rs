@@ -105,6 +105,9 @@ fn attach_disks(spec: &Spec, fs: &Arc<FsContext>) -> Result<(), Failure> {
         disks.push(device);
     }
     block::register(disks);
+    fs::blockdev::init().map_err(|errno| {
+        Failure::bad_job(format!("making /dev/vd*: {}", errno.description()))
+    })?;
     for (disk, letter) in spec.disks.iter().zip('a'..='z') {
         if !disk.mountpoint.is_empty() {
             let name = format!("/dev/vd{letter}");
@@ -134,7 +137,11 @@ fn mount(fs: &Arc<FsContext>, disk: &Disk, device: &str) -> Result<(), Errno> {
     }
     let mut flags = MountFlags::RELATIME;
     flags.set(MountFlags::READ_ONLY, disk.read_only);
-    let kind = disk.fs_type.as_bytes();
+    // The one kind of file system on disks, whatever it calls itself.
+    let kind = match disk.fs_type.as_bytes() {
+        b"auto" => b"ext4",
+        kind => kind,
+    };
     vfs::mount(
         &lookup,
         device.as_bytes(),
