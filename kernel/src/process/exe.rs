@@ -26,6 +26,7 @@ impl Executable {
     pub(super) fn new(path: fs::Path, root: fs::Path) -> Result<Arc<Self>, Errno> {
         let inode = Arc::clone(path.inode()?);
         let _charge = kmem::charge(size_of::<Self>() + 16)?;
+        inode.ops().load(&inode)?;
         inode.deny_writing()?;
         Ok(Arc::new(Self { path, inode, root }))
     }

@@ -7,7 +7,6 @@ use kiln_core::addr::PAGE_SIZE;
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::FileType;
 use kiln_core::fs::dirent::Entry;
-use kiln_core::fs::flags::OpenFlags;
 use kiln_core::fs::index::Index;
 use kiln_core::fs::xattr::{SetMode, Xattrs};
 use kiln_core::num::u64_of;
@@ -15,7 +14,6 @@ use kiln_core::num::u64_of;
 use super::make;
 use super::seed::Origin;
 use crate::fs::clock;
-use crate::fs::file::FileOps;
 use crate::fs::inode::{Emit, Inode, InodeOps, NewInode, Rename};
 use crate::fs::memory::{append, try_copy};
 use crate::mm::kmem;
@@ -262,18 +260,11 @@ impl InodeOps for Node {
         try_copy(&self.target)
     }
 
-    fn open(&self, inode: &Arc<Inode>, flags: OpenFlags) -> Result<Arc<dyn FileOps>, Errno> {
-        if let (Some(origin), FileType::Regular) = (&self.origin, inode.kind()) {
-            origin.fill(inode)?;
+    fn load(&self, inode: &Inode) -> Result<(), Errno> {
+        match &self.origin {
+            Some(origin) => origin.fill(inode),
+            None => Ok(()),
         }
-        crate::fs::open_by_type(inode, flags)
-    }
-
-    fn truncate(&self, inode: &Arc<Inode>, size: u64) -> Result<(), Errno> {
-        if let Some(origin) = &self.origin {
-            origin.fill(inode)?;
-        }
-        inode.mapping().ok_or(Errno::EINVAL)?.truncate(size)
     }
 
     fn refresh(&self, inode: &Inode) -> Result<(), Errno> {
