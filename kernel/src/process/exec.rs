@@ -14,7 +14,6 @@ use kiln_core::auxv::ArgStrings;
 use kiln_core::cred::Credentials;
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::FileType;
-use kiln_core::fs::flags::OpenFlags;
 use kiln_core::fs::perm::Want;
 use kiln_core::num::u64_of;
 use kiln_core::rlimit::{INFINITY, Rlimits};
@@ -88,20 +87,16 @@ pub(super) fn find(
 ) -> Result<Arc<Executable>, Errno> {
     let lookup = Lookup::new(caller.fs, fs::identity(caller.creds)).at(caller.base.clone());
     let found = fs::vfs::resolve(&lookup, path, follow)?;
-    check(&lookup, caller, found)
+    check(&lookup, found)
 }
 
 /// An open file's own path, for execveat(2) with `AT_EMPTY_PATH`.
 pub(super) fn found(caller: &Caller<'_>, path: fs::Path) -> Result<Arc<Executable>, Errno> {
     let lookup = Lookup::new(caller.fs, fs::identity(caller.creds));
-    check(&lookup, caller, path)
+    check(&lookup, path)
 }
 
-fn check(
-    lookup: &Lookup<'_>,
-    caller: &Caller<'_>,
-    found: fs::Path,
-) -> Result<Arc<Executable>, Errno> {
+fn check(lookup: &Lookup<'_>, found: fs::Path) -> Result<Arc<Executable>, Errno> {
     let inode = found.inode()?;
     match inode.kind() {
         FileType::Regular => {}
@@ -112,8 +107,7 @@ fn check(
         return Err(Errno::EACCES);
     }
     lookup.check(inode, Want::EXEC)?;
-    inode.ops().open(inode, OpenFlags { raw: 0, mode: 0 })?;
-    Executable::new(found.clone(), caller.fs.root())
+    Executable::open(found)
 }
 
 /// Builds the program that `file` is. `path` is how it was named.

@@ -18,7 +18,7 @@ use kiln_core::num::{u64_of, usize_of};
 use super::task::Task;
 use crate::mm::user;
 use crate::sched::{Deadline, Mode, WaitQueue, Wake};
-use crate::sync::SpinLock;
+use crate::sync::{SpinLock, SpinLockGuard};
 use crate::vm::AddressSpace;
 
 /// Which word it is, wherever it is mapped.
@@ -56,6 +56,8 @@ impl Key {
 const BUCKETS: usize = 64;
 
 type Bucket = SpinLock<Vec<Arc<Waiter>>>;
+/// A locked bucket.
+type Sleepers = SpinLockGuard<'static, Vec<Arc<Waiter>>>;
 
 static TABLE: [Bucket; BUCKETS] = [const { SpinLock::new(Vec::new()) }; BUCKETS];
 
@@ -216,13 +218,7 @@ pub(super) fn wake_word(space: &Arc<AddressSpace>, addr: UserAddr, count: usize)
 }
 
 /// The buckets of two keys, locked in order; the second is `None` when it is the first.
-fn lock_both(
-    first: Key,
-    second: Key,
-) -> (
-    crate::sync::SpinLockGuard<'static, Vec<Arc<Waiter>>>,
-    Option<crate::sync::SpinLockGuard<'static, Vec<Arc<Waiter>>>>,
-) {
+fn lock_both(first: Key, second: Key) -> (Sleepers, Option<Sleepers>) {
     let (a, b) = (first.bucket_number(), second.bucket_number());
     if a == b {
         return (bucket(a).lock(), None);

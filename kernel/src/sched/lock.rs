@@ -56,11 +56,6 @@ impl<T> Mutex<T> {
         self.guarded(guard)
     }
 
-    /// Takes the lock when it is open.
-    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        self.cell.try_lock().map(|guard| self.guarded(guard))
-    }
-
     fn guarded<'a>(&'a self, guard: spin::MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         MutexGuard {
             guard,
@@ -154,15 +149,6 @@ impl<T> RwLock<T> {
     pub(crate) fn try_read(&self) -> Option<RwLockReadGuard<'_, T>> {
         let guard = self.cell.try_read()?;
         Some(RwLockReadGuard {
-            guard,
-            _wake: WakeAllOnDrop(&self.queue),
-        })
-    }
-
-    /// Takes the lock for writing when nobody holds it.
-    pub(crate) fn try_write(&self) -> Option<RwLockWriteGuard<'_, T>> {
-        let guard = self.cell.try_write()?;
-        Some(RwLockWriteGuard {
             guard,
             _wake: WakeAllOnDrop(&self.queue),
         })

@@ -152,11 +152,6 @@ impl Thread {
         *self.name.lock() = name_bytes(name);
     }
 
-    /// Its kernel stack; `None` for the boot's own thread.
-    pub(crate) fn stack(&self) -> Option<&KernelStack> {
-        self.stack.as_ref()
-    }
-
     /// Makes it runnable, whether it waits now or is about to.
     pub(crate) fn wake(self: &Arc<Self>) {
         if self.state.swap(NOTIFIED, Ordering::AcqRel) == PARKED {
@@ -329,6 +324,6 @@ fn start() -> ! {
 }
 
 /// Ends the running thread. Everything that its stack holds must have been dropped.
-pub(crate) fn exit_current() -> ! {
+fn exit_current() -> ! {
     cpu::leave_for_ever()
 }

@@ -55,11 +55,6 @@ impl Timer {
     pub(crate) fn disarm(&self) {
         TIMERS.lock().disarm(self.0);
     }
-
-    /// When it expires; `None` when disarmed.
-    pub(crate) fn deadline(&self) -> Option<u64> {
-        TIMERS.lock().deadline(self.0)
-    }
 }
 
 impl Drop for Timer {

@@ -165,7 +165,11 @@ pub(crate) const COUNT: usize = 451;
 /// The handlers by number.
 static HANDLERS: [Handler; COUNT] = handlers();
 
-#[expect(clippy::indexing_slicing, reason = "evaluated at build time")]
+#[expect(
+    clippy::indexing_slicing,
+    clippy::large_stack_arrays,
+    reason = "evaluated at build time"
+)]
 const fn handlers() -> [Handler; COUNT] {
     let mut handlers = [absent as Handler; COUNT];
     let mut row = 0;
