@@ -102,7 +102,7 @@ pub(crate) fn zero_range(mapping: &Arc<Mapping>, from: u64, to: u64) -> Result<(
         return write_zeros(mapping, from, to);
     }
     write_zeros(mapping, from, first * page)?;
-    mapping.discard(first, last - first);
+    mapping.discard(first, last - first)?;
     write_zeros(mapping, last * page, to)
 }
 

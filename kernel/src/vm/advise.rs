@@ -182,7 +182,7 @@ impl AddressSpace {
             if part.mapping.has_source() {
                 return Err(Errno::EOPNOTSUPP);
             }
-            part.mapping.discard(part.first, part.count);
+            part.mapping.discard(part.first, part.count)?;
             next = part.end;
         }
         Ok(())

@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use kiln_core::errno::Errno;
 use kiln_core::num::usize_of;
-use kiln_core::pagemap::{CHUNK_BYTES, PageMap, State};
+use kiln_core::pagemap::{CHUNK_BYTES, CHUNK_PAGES, PageMap, State};
 
 use super::readahead::Readahead;
 use super::reclaim::{self, alloc_frame, alloc_zeroed_frame};
@@ -59,6 +59,16 @@ pub(crate) trait PageSource: Send + Sync {
     }
 }
 
+/// Where a file without a source begins: with pages that lie in memory already. Each is asked for
+/// when it is first wanted, and belongs to the file from then on.
+pub(crate) trait PageOrigin: Send + Sync {
+    /// The page of this number, its bytes past the end of the file zero.
+    ///
+    /// # Errors
+    /// `ENOMEM`, or that of a broken image.
+    fn page(&self, index: u64) -> Result<FrameRef, Errno>;
+}
+
 /// What the pages' lock guards.
 struct Inner {
     pages: PageMap<FrameRef>,
@@ -73,6 +83,9 @@ pub(crate) struct Mapping {
     /// Itself, for the lists that it enters.
     me: Weak<Self>,
     source: Option<Arc<dyn PageSource>>,
+    origin: Option<Arc<dyn PageOrigin>>,
+    /// Pages from here on have no origin, or have it no more.
+    origin_end: AtomicU64,
     size: AtomicU64,
     inner: SpinLock<Inner>,
     changed: WaitQueue,
@@ -92,11 +105,33 @@ impl Mapping {
     /// # Errors
     /// `ENOMEM`.
     pub(crate) fn new(source: Option<Arc<dyn PageSource>>, size: u64) -> Result<Arc<Self>, Errno> {
+        Self::build(source, None, size)
+    }
+
+    /// A file of `size` bytes in memory that begins as its origin says.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub(crate) fn with_origin(
+        origin: Arc<dyn PageOrigin>,
+        size: u64,
+    ) -> Result<Arc<Self>, Errno> {
+        Self::build(None, Some(origin), size)
+    }
+
+    fn build(
+        source: Option<Arc<dyn PageSource>>,
+        origin: Option<Arc<dyn PageOrigin>>,
+        size: u64,
+    ) -> Result<Arc<Self>, Errno> {
         let _charge = kmem::charge(size_of::<Self>() + 2 * size_of::<usize>())?;
+        let origin_end = if origin.is_some() { size.div_ceil(PAGE) } else { 0 };
         Ok(Arc::new_cyclic(|me| Self {
             me: me.clone(),
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             source,
+            origin,
+            origin_end: AtomicU64::new(origin_end),
             size: AtomicU64::new(size),
             inner: SpinLock::new(Inner {
                 pages: PageMap::new(),
@@ -145,6 +180,18 @@ impl Mapping {
 
     pub(super) fn set_reclaimable(&self) {
         self.reclaimable.store(true, Ordering::Relaxed);
+    }
+
+    /// Pages that take up memory, or will when they are wanted.
+    pub(crate) fn content_pages(&self) -> u64 {
+        let origin_end = self.origin_end.load(Ordering::Acquire);
+        let inner = self.inner.lock();
+        let mut beyond = 0;
+        inner.pages.for_ready(origin_end..u64::MAX, |_, _| {
+            beyond += 1;
+            true
+        });
+        origin_end + beyond
     }
 
     /// Pages in memory.
@@ -201,6 +248,7 @@ impl Mapping {
                 Some(_) => self.wait_loaded(index),
                 None => match &self.source {
                     Some(source) => self.load(source.as_ref(), index, wanted)?,
+                    None if self.has_origin(index) => self.take_origin(index)?,
                     None => self.add_zeroed(index)?,
                 },
             }
@@ -225,6 +273,38 @@ impl Mapping {
                 Err(Errno::EEXIST)
             }
         }
+    }
+
+    /// Whether the page, if it isn't in memory, comes from the origin.
+    fn has_origin(&self, index: u64) -> bool {
+        index < self.origin_end.load(Ordering::Acquire)
+    }
+
+    /// Whether there is something other than a hole, be it in memory or not.
+    fn has_content(&self, index: u64) -> bool {
+        (self.source.is_some() && index < self.page_count()) || self.has_origin(index)
+    }
+
+    /// Takes pages over from the origin: this one, and those around it, which share its index.
+    fn take_origin(&self, index: u64) -> Result<(), Errno> {
+        let Some(origin) = &self.origin else {
+            return Ok(());
+        };
+        let first = index - index % CHUNK_PAGES;
+        let end = (first + CHUNK_PAGES).min(self.origin_end.load(Ordering::Acquire));
+        for at in first..end {
+            if self.is_present(at) {
+                continue;
+            }
+            let taken = origin.page(at).and_then(|frame| self.insert(at, frame));
+            match taken {
+                // The file became shorter meanwhile.
+                Ok(()) if !self.has_origin(at) => self.remove_pages(at..at + 1),
+                Err(error) if at == index && error != Errno::EEXIST => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn add_zeroed(&self, index: u64) -> Result<(), Errno> {
@@ -343,7 +423,8 @@ impl Mapping {
     /// The first byte at or after `pos` that isn't in a hole, for a mapping without a source.
     pub(crate) fn seek_data(&self, pos: u64) -> Option<u64> {
         let inner = self.inner.lock();
-        let page = inner.pages.next_present(pos / PAGE)?;
+        let first = pos / PAGE;
+        let page = if self.has_origin(first) { first } else { inner.pages.next_present(first)? };
         let at = pos.max(page * PAGE);
         (at < self.size()).then_some(at)
     }
@@ -352,7 +433,8 @@ impl Mapping {
     /// without a source.
     pub(crate) fn seek_hole(&self, pos: u64) -> u64 {
         let inner = self.inner.lock();
-        let page = inner.pages.next_missing(pos / PAGE);
+        let origin_end = self.origin_end.load(Ordering::Acquire);
+        let page = inner.pages.next_missing(origin_end.max(pos / PAGE));
         pos.max(page * PAGE).min(self.size())
     }
 }

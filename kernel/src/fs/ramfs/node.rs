@@ -260,21 +260,9 @@ impl InodeOps for Node {
         try_copy(&self.target)
     }
 
-    fn load(&self, inode: &Inode) -> Result<(), Errno> {
-        match &self.origin {
-            Some(origin) => origin.fill(inode),
-            None => Ok(()),
-        }
-    }
-
     fn refresh(&self, inode: &Inode) -> Result<(), Errno> {
         if let Some(mapping) = inode.mapping() {
-            let mut pages = u64_of(mapping.resident_pages());
-            if let Some(origin) = &self.origin
-                && !origin.is_filled()
-            {
-                pages = mapping.size().div_ceil(u64_of(PAGE_SIZE));
-            }
+            let pages = mapping.content_pages();
             inode.update(|attr| attr.blocks = pages * u64_of(PAGE_SIZE / 512));
         }
         Ok(())

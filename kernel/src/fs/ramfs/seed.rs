@@ -21,7 +21,7 @@ use crate::mm::frame::FrameRef;
 use crate::mm::kmem;
 use crate::sched::Mutex;
 use crate::sync::SpinLock;
-use crate::vm::{Mapping, alloc_zeroed_frame};
+use crate::vm::{Mapping, PageOrigin, alloc_zeroed_frame};
 
 /// A boot module's bytes.
 pub(super) struct Module {
@@ -93,6 +93,34 @@ fn errno(error: erofs::Error) -> Errno {
     }
 }
 
+/// A regular file of the image: its blocks are its pages, where they lie.
+struct Contents {
+    seed: Arc<Seed>,
+    inode: erofs::Inode,
+}
+
+impl PageOrigin for Contents {
+    fn page(&self, index: u64) -> Result<FrameRef, Errno> {
+        let image = &self.seed.image;
+        if let Some(at) = image.extent(&self.inode, index) {
+            return image.source().frame(at).ok_or(Errno::EUCLEAN);
+        }
+        let frame = alloc_zeroed_frame().map_err(|_| Errno::ENOMEM)?;
+        let mut buffer = [0; 512];
+        let mut within = 0;
+        while within < PAGE_SIZE {
+            let at = index * BLOCK + u64_of(within);
+            let got = image.read(&self.inode, at, &mut buffer).map_err(errno)?;
+            if got == 0 {
+                break;
+            }
+            frame.write(within, buffer.get(..got).unwrap_or_default());
+            within += got;
+        }
+        Ok(frame)
+    }
+}
+
 /// The root directory of a file system in memory that grows from the image at `start`, `len`
 /// bytes long. Nothing is read but the superblock and the root inode.
 pub(crate) fn seeded_root(start: PhysAddr, len: u64) -> Result<Arc<Inode>, NotAnImage> {
@@ -129,16 +157,21 @@ impl Seed {
             _ => Vec::new(),
         };
         let mapping = match inode.attr.kind {
-            FileType::Regular => Some(Mapping::new(None, inode.attr.size)?),
+            FileType::Regular => {
+                let contents = Contents {
+                    seed: Arc::clone(self),
+                    inode,
+                };
+                Some(Mapping::with_origin(try_arc(contents)?, inode.attr.size)?)
+            }
             _ => None,
         };
         let origin = Origin {
             seed: Arc::clone(self),
             inode,
             names_taken: AtomicBool::new(false),
-            filled: AtomicBool::new(false),
             xattrs_loaded: AtomicBool::new(false),
-            filling: Mutex::new(()),
+            loading: Mutex::new(()),
         };
         let made = Inode::new(InodeParts {
             sb: Arc::clone(sb),
@@ -160,9 +193,8 @@ pub(super) struct Origin {
     seed: Arc<Seed>,
     inode: erofs::Inode,
     names_taken: AtomicBool,
-    filled: AtomicBool,
     xattrs_loaded: AtomicBool,
-    filling: Mutex<()>,
+    loading: Mutex<()>,
 }
 
 impl Origin {
@@ -206,51 +238,9 @@ impl Origin {
         Ok(())
     }
 
-    /// Whether the contents have been taken over.
-    pub(super) fn is_filled(&self) -> bool {
-        self.filled.load(Ordering::Acquire)
-    }
-
-    /// Makes the image's blocks the pages of the file.
-    pub(super) fn fill(&self, inode: &Inode) -> Result<(), Errno> {
-        if self.is_filled() || inode.kind() != FileType::Regular {
-            return Ok(());
-        }
-        let _guard = self.filling.lock();
-        if self.is_filled() {
-            return Ok(());
-        }
-        let mapping = inode.mapping().ok_or(Errno::EINVAL)?;
-        for index in 0..self.inode.attr.size.div_ceil(BLOCK) {
-            mapping.insert(index, self.page(index)?)?;
-        }
-        self.filled.store(true, Ordering::Release);
-        Ok(())
-    }
-
-    fn page(&self, index: u64) -> Result<FrameRef, Errno> {
-        let image = &self.seed.image;
-        if let Some(at) = image.extent(&self.inode, index) {
-            return image.source().frame(at).ok_or(Errno::EUCLEAN);
-        }
-        let frame = alloc_zeroed_frame().map_err(|_| Errno::ENOMEM)?;
-        let mut buffer = [0; 512];
-        let mut within = 0;
-        while within < PAGE_SIZE {
-            let at = index * BLOCK + u64_of(within);
-            let got = image.read(&self.inode, at, &mut buffer).map_err(errno)?;
-            if got == 0 {
-                break;
-            }
-            frame.write(within, buffer.get(..got).unwrap_or_default());
-            within += got;
-        }
-        Ok(frame)
-    }
-
     /// Takes the extended attributes over into `node`.
     pub(super) fn load_xattrs(&self, node: &Node, _: &Inode) -> Result<(), Errno> {
-        let _guard = self.filling.lock();
+        let _guard = self.loading.lock();
         if self.xattrs_loaded.load(Ordering::Acquire) {
             return Ok(());
         }

@@ -51,7 +51,7 @@ impl Mapping {
     ) -> Result<usize, Errno> {
         let frame = match self.cached(index) {
             Some(frame) => frame,
-            None if self.source.is_none() && !self.is_present(index) => return dst.put_zeros(len),
+            None if !self.has_content(index) && !self.is_present(index) => return dst.put_zeros(len),
             None => self.page_for(index, dst.remaining().div_ceil(PAGE_SIZE) as u64)?,
         };
         dst.put_frame(&frame, offset, len)
@@ -124,7 +124,7 @@ impl Mapping {
         if let Some(frame) = cached {
             return self.write_to_page(index, &frame, offset, len, src);
         }
-        let inside = self.source.is_some() && index < self.page_count();
+        let inside = self.has_content(index);
         if self.is_present(index) || (inside && len < PAGE_SIZE) {
             let frame = self.page_for(index, 1)?;
             return self.write_to_page(index, &frame, offset, len, src);

@@ -2,6 +2,7 @@
 //! short.
 
 use core::ops::Range;
+use core::sync::atomic::Ordering;
 
 use kiln_core::addr::PAGE_SIZE;
 use kiln_core::errno::Errno;
@@ -27,6 +28,7 @@ impl Mapping {
         if !edge.is_multiple_of(PAGE) && edge < old.max(size) {
             self.zero_tail(edge)?;
         }
+        self.origin_end.fetch_min(size.div_ceil(PAGE), Ordering::AcqRel);
         self.set_size(size);
         if size < old {
             self.remove_pages(size.div_ceil(PAGE)..u64::MAX);
@@ -35,8 +37,21 @@ impl Mapping {
     }
 
     /// Drops the pages of the range, dirty or not, and unmaps them: after a hole was punched.
-    pub(crate) fn discard(&self, first: u64, count: u64) {
-        self.remove_pages(first..first.saturating_add(count));
+    ///
+    /// # Errors
+    /// `ENOMEM`, when the file still lies with its origin and has to be taken over first.
+    pub(crate) fn discard(&self, first: u64, count: u64) -> Result<(), Errno> {
+        let range = first..first.saturating_add(count);
+        let origin_end = self.origin_end.load(Ordering::Acquire);
+        if range.start < origin_end {
+            // What lies before the range keeps its origin, what lies after it can't.
+            for index in range.end..origin_end {
+                self.page_for(index, 1)?;
+            }
+            self.origin_end.fetch_min(range.start, Ordering::AcqRel);
+        }
+        self.remove_pages(range);
+        Ok(())
     }
 
     /// Drops the clean pages of the range that no program maps; dirty ones stay.
@@ -66,9 +81,7 @@ impl Mapping {
     /// last page.
     pub(super) fn zero_tail(&self, edge: u64) -> Result<(), Errno> {
         let index = edge / PAGE;
-        let has_bytes =
-            self.is_present(index) || (self.source.is_some() && index < self.page_count());
-        if !has_bytes {
+        if !self.is_present(index) && !self.has_content(index) {
             return Ok(());
         }
         let frame = self.page_for(index, 1)?;
