@@ -172,7 +172,7 @@ impl Node {
         if to < size {
             zero_range(&mapping, whole_end * page, to)?;
         }
-        mapping.discard(first, whole_end - first);
+        mapping.discard(first, whole_end - first)?;
         let freed = {
             let _io = pages.io.write();
             self.with(|core| {
@@ -181,7 +181,7 @@ impl Node {
             })
         };
         // What was read while the blocks were still there.
-        mapping.discard(first, whole_end - first);
+        mapping.discard(first, whole_end - first)?;
         freed
     }
 }
