@@ -144,12 +144,6 @@ pub(crate) trait InodeOps: Send + Sync {
         super::open_by_type(inode, flags)
     }
 
-    /// Makes [`Inode::mapping`] ready; comes before the pages of a regular file are used.
-    fn load(&self, inode: &Inode) -> Result<(), Errno> {
-        let _ = inode;
-        Ok(())
-    }
-
     /// Brings [`Inode::attr`] up to date before it is shown.
     fn refresh(&self, inode: &Inode) -> Result<(), Errno> {
         let _ = inode;
@@ -402,7 +396,6 @@ impl Inode {
         change.ctime = Some(now);
         if let Some(size) = change.size.take() {
             if size != self.size() {
-                self.ops.load(self)?;
                 self.ops.truncate(self, size)?;
             }
             change.mtime = change.mtime.or(Some(now));

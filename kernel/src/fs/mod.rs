@@ -72,10 +72,7 @@ fn open_by_type(inode: &Arc<Inode>, flags: OpenFlags) -> Result<Arc<dyn FileOps>
         return Ok(file::path_ops());
     }
     match inode.kind() {
-        FileType::Regular if inode.mapping().is_some() => {
-            inode.ops().load(inode)?;
-            Ok(regular::ops())
-        }
+        FileType::Regular if inode.mapping().is_some() => Ok(regular::ops()),
         FileType::Regular => Err(Errno::EINVAL),
         FileType::Directory => Ok(directory::ops()),
         FileType::Fifo => pipe::open(inode, flags),

@@ -31,7 +31,6 @@ impl Executable {
         let ops = inode.ops().open(&inode, flags)?;
         let file = File::new(path, ops, flags)?;
         let _charge = kmem::charge(size_of::<Self>() + 16)?;
-        inode.ops().load(&inode)?;
         inode.deny_writing()?;
         Ok(Arc::new(Self { file }))
     }

@@ -112,10 +112,7 @@ impl Mapping {
     ///
     /// # Errors
     /// `ENOMEM`.
-    pub(crate) fn with_origin(
-        origin: Arc<dyn PageOrigin>,
-        size: u64,
-    ) -> Result<Arc<Self>, Errno> {
+    pub(crate) fn with_origin(origin: Arc<dyn PageOrigin>, size: u64) -> Result<Arc<Self>, Errno> {
         Self::build(None, Some(origin), size)
     }
 
@@ -125,7 +122,11 @@ impl Mapping {
         size: u64,
     ) -> Result<Arc<Self>, Errno> {
         let _charge = kmem::charge(size_of::<Self>() + 2 * size_of::<usize>())?;
-        let origin_end = if origin.is_some() { size.div_ceil(PAGE) } else { 0 };
+        let origin_end = if origin.is_some() {
+            size.div_ceil(PAGE)
+        } else {
+            0
+        };
         Ok(Arc::new_cyclic(|me| Self {
             me: me.clone(),
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
@@ -424,7 +425,11 @@ impl Mapping {
     pub(crate) fn seek_data(&self, pos: u64) -> Option<u64> {
         let inner = self.inner.lock();
         let first = pos / PAGE;
-        let page = if self.has_origin(first) { first } else { inner.pages.next_present(first)? };
+        let page = if self.has_origin(first) {
+            first
+        } else {
+            inner.pages.next_present(first)?
+        };
         let at = pos.max(page * PAGE);
         (at < self.size()).then_some(at)
     }

@@ -51,7 +51,9 @@ impl Mapping {
     ) -> Result<usize, Errno> {
         let frame = match self.cached(index) {
             Some(frame) => frame,
-            None if !self.has_content(index) && !self.is_present(index) => return dst.put_zeros(len),
+            None if !self.has_content(index) && !self.is_present(index) => {
+                return dst.put_zeros(len);
+            }
             None => self.page_for(index, dst.remaining().div_ceil(PAGE_SIZE) as u64)?,
         };
         dst.put_frame(&frame, offset, len)

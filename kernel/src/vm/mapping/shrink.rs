@@ -28,7 +28,8 @@ impl Mapping {
         if !edge.is_multiple_of(PAGE) && edge < old.max(size) {
             self.zero_tail(edge)?;
         }
-        self.origin_end.fetch_min(size.div_ceil(PAGE), Ordering::AcqRel);
+        self.origin_end
+            .fetch_min(size.div_ceil(PAGE), Ordering::AcqRel);
         self.set_size(size);
         if size < old {
             self.remove_pages(size.div_ceil(PAGE)..u64::MAX);
