@@ -5,12 +5,11 @@
 //! they were: [`Cache::abort`] puts them back, so a failed operation leaves nothing behind.
 //! Checksums are set when blocks are written (see `seal.rs`), not with every change.
 
-use super::bytes::part_mut;
 use super::device::Device;
 use super::error::{Error, Result};
+use super::undo::Log;
 use crate::num::u64_of;
 use alloc::vec::Vec;
-use core::ops::Range;
 use hashbrown::HashMap;
 
 /// What a metadata block holds, with what its checksum needs.
@@ -34,58 +33,33 @@ pub(super) enum Kind {
 /// A buffer's number within the cache; valid until the next call that may evict.
 pub(super) type Slot = usize;
 
-const NOWHERE: u64 = u64::MAX;
+pub(super) const NOWHERE: u64 = u64::MAX;
 /// How much is written at once when dirty blocks are neighbours.
 const BATCH_BYTES: usize = 32 * 1024;
 
 #[derive(Debug)]
-struct Buffer {
-    block: u64,
-    kind: Kind,
-    data: Vec<u8>,
-    dirty: bool,
+pub(super) struct Buffer {
+    pub(super) block: u64,
+    pub(super) kind: Kind,
+    pub(super) data: Vec<u8>,
+    pub(super) dirty: bool,
     /// Used since the clock's hand last passed.
-    used: bool,
+    pub(super) used: bool,
     /// Bit 0: the block's checksum is right; for inode tables bit n: that of inode n.
-    verified: u64,
-}
-
-/// One step of the undo log.
-#[derive(Debug)]
-enum Undo {
-    /// `length` bytes at `at`, saved at the end of the log's bytes.
-    Bytes {
-        block: u64,
-        at: usize,
-        length: usize,
-    },
-    /// The buffer didn't exist, or not as metadata.
-    Fresh { block: u64 },
-    /// The block's kind was another.
-    Kind { block: u64, kind: Kind },
-}
-
-/// The running transaction.
-#[derive(Debug, Default)]
-struct Log {
-    open: bool,
-    steps: Vec<Undo>,
-    bytes: Vec<u8>,
-    /// Freed blocks, whose buffers go at commit.
-    forgotten: Vec<u64>,
+    pub(super) verified: u64,
 }
 
 /// The buffers and the device beneath them.
 #[derive(Debug)]
 pub(super) struct Cache<D> {
     pub(super) dev: D,
-    block_size: usize,
-    slots: Vec<Buffer>,
-    index: HashMap<u64, Slot>,
+    pub(super) block_size: usize,
+    pub(super) slots: Vec<Buffer>,
+    pub(super) index: HashMap<u64, Slot>,
     hand: usize,
     capacity: usize,
-    dirty: usize,
-    log: Log,
+    pub(super) dirty: usize,
+    pub(super) log: Log,
     batch: Vec<u8>,
 }
 
@@ -159,52 +133,6 @@ impl<D: Device> Cache<D> {
         Ok(slot)
     }
 
-    /// Starts `block` anew as zeros of `kind`, as part of the transaction: it was just allocated.
-    pub(super) fn fresh(&mut self, block: u64, kind: Kind) -> Result<()> {
-        let dirty_before = self
-            .index
-            .get(&block)
-            .and_then(|slot| self.slots.get(*slot))
-            .filter(|buffer| buffer.dirty)
-            .map(|buffer| buffer.kind);
-        self.log.forgotten.retain(|freed| *freed != block);
-        match dirty_before {
-            Some(before) => {
-                self.edit(block, before, 0..self.block_size)?;
-                self.step(Undo::Kind {
-                    block,
-                    kind: before,
-                })?;
-            }
-            None => self.step(Undo::Fresh { block })?,
-        }
-        let slot = self.blank(block, kind)?;
-        self.set_verified(slot, 0);
-        self.mark_dirty(slot);
-        Ok(())
-    }
-
-    /// The bytes `at` of `block` to be changed, noted as they were; the block becomes dirty.
-    pub(super) fn edit(&mut self, block: u64, kind: Kind, at: Range<usize>) -> Result<&mut [u8]> {
-        let slot = self.get(block, kind)?;
-        if self.log.open {
-            let buffer = self.slots.get(slot).ok_or(Error::Invalid)?;
-            let old = super::bytes::part(&buffer.data, at.clone())?;
-            let bytes = &mut self.log.bytes;
-            bytes.try_reserve(old.len()).map_err(|_| Error::NoMemory)?;
-            bytes.extend_from_slice(old);
-            let length = old.len();
-            self.step(Undo::Bytes {
-                block,
-                at: at.start,
-                length,
-            })?;
-        }
-        self.mark_dirty(slot);
-        let buffer = self.slots.get_mut(slot).ok_or(Error::Invalid)?;
-        part_mut(&mut buffer.data, at)
-    }
-
     pub(super) fn data(&self, slot: Slot) -> &[u8] {
         self.slots.get(slot).map_or(&[], |buffer| &buffer.data)
     }
@@ -230,96 +158,7 @@ impl<D: Device> Cache<D> {
         }
     }
 
-    /// Drops the buffers of blocks that are being freed, at commit: they may hold file data next.
-    pub(super) fn forget(&mut self, block: u64, length: u64) -> Result<()> {
-        let Self {
-            index, slots, log, ..
-        } = self;
-        let end = block.saturating_add(length);
-        let mut note = |block| {
-            log.forgotten.try_reserve(1).map_err(|_| Error::NoMemory)?;
-            log.forgotten.push(block);
-            Ok(())
-        };
-        if length <= u64_of(slots.len()) {
-            return (block..end)
-                .filter(|block| index.contains_key(block))
-                .try_for_each(note);
-        }
-        slots
-            .iter()
-            .map(|buffer| buffer.block)
-            .filter(|held| *held != NOWHERE && (block..end).contains(held))
-            .try_for_each(&mut note)
-    }
-
-    pub(super) fn begin(&mut self) {
-        self.log.open = true;
-    }
-
-    /// Ends the transaction: its changes stay, to be written by [`Cache::write_dirty`].
-    pub(super) fn commit(&mut self) {
-        let forgotten = core::mem::take(&mut self.log.forgotten);
-        for block in forgotten.iter().copied() {
-            self.discard(block);
-        }
-        self.log.forgotten = forgotten;
-        self.close_log();
-    }
-
-    /// Ends the transaction and puts back every byte that it changed.
-    pub(super) fn abort(&mut self) {
-        while let Some(step) = self.log.steps.pop() {
-            self.undo(&step);
-        }
-        self.close_log();
-    }
-
-    fn undo(&mut self, step: &Undo) {
-        match *step {
-            Undo::Fresh { block } => self.discard(block),
-            Undo::Kind { block, kind } => {
-                if let Some(buffer) = self.buffer_of(block) {
-                    buffer.kind = kind;
-                }
-            }
-            Undo::Bytes { block, at, length } => {
-                let keep = self.log.bytes.len().saturating_sub(length);
-                let mut saved = core::mem::take(&mut self.log.bytes);
-                if let Some(old) = saved.get(keep..)
-                    && let Some(buffer) = self.buffer_of(block)
-                    && let Some(place) = buffer.data.get_mut(at..at.saturating_add(length))
-                {
-                    place.copy_from_slice(old);
-                }
-                saved.truncate(keep);
-                self.log.bytes = saved;
-            }
-        }
-    }
-
-    fn buffer_of(&mut self, block: u64) -> Option<&mut Buffer> {
-        let slot = self.index.get(&block).copied()?;
-        self.slots.get_mut(slot)
-    }
-
-    fn close_log(&mut self) {
-        self.log.open = false;
-        self.log.steps.clear();
-        self.log.forgotten.clear();
-        self.log.bytes.clear();
-        // One large operation shouldn't hold its memory for ever.
-        self.log.bytes.shrink_to(16 * 1024);
-        self.log.steps.shrink_to(512);
-    }
-
-    fn discard(&mut self, block: u64) {
-        if let Some(slot) = self.index.remove(&block) {
-            self.vacate(slot);
-        }
-    }
-
-    fn vacate(&mut self, slot: Slot) {
+    pub(super) fn vacate(&mut self, slot: Slot) {
         if let Some(buffer) = self.slots.get_mut(slot) {
             if buffer.dirty {
                 self.dirty -= 1;
@@ -330,17 +169,7 @@ impl<D: Device> Cache<D> {
         }
     }
 
-    fn step(&mut self, step: Undo) -> Result<()> {
-        if !self.log.open {
-            return Ok(());
-        }
-        let steps = &mut self.log.steps;
-        steps.try_reserve(1).map_err(|_| Error::NoMemory)?;
-        steps.push(step);
-        Ok(())
-    }
-
-    fn mark_dirty(&mut self, slot: Slot) {
+    pub(super) fn mark_dirty(&mut self, slot: Slot) {
         if let Some(buffer) = self.slots.get_mut(slot)
             && !buffer.dirty
         {

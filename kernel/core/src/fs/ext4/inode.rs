@@ -3,15 +3,12 @@
 //! Layout: `struct ext4_inode` (Linux, fs/ext4/ext4.h). Writing changes only the fields kept here,
 //! so what else stands in the inode (extended attributes, the project) stays.
 
-use super::buffer::Kind;
 use super::bytes::{get16, get32, part, put_slice, put16, put32};
 use super::csum::crc32c;
-use super::device::Device;
 use super::error::{Error, Result};
 use super::superblock::{Compat, RoCompat, Super};
-use super::{Ext4, FileType, Time};
-use crate::num::{high32, low16, low32, u64_of, usize_of};
-use alloc::vec::Vec;
+use super::{FileType, Time};
+use crate::num::{high32, low16, low32, u64_of};
 
 /// An inode's number; the root directory is 2.
 pub type Ino = u32;
@@ -28,7 +25,7 @@ const FLAG_INLINE_DATA: u32 = 0x1000_0000;
 
 /// Bytes of `i_block`: block pointers, an extent tree's root, or a short symlink's target.
 pub(super) const BLOCK_BYTES: usize = 60;
-const OLD_SIZE: usize = 128;
+pub(super) const OLD_SIZE: usize = 128;
 const CHECKSUM_LO: usize = 0x7C;
 const CHECKSUM_HI: usize = 0x82;
 
@@ -105,7 +102,7 @@ pub(super) fn seal(seed: u32, b: &mut [u8], extra: u16) -> Result<()> {
     Ok(())
 }
 
-fn verify(seed: u32, b: &[u8], extra: u16) -> Result<()> {
+pub(super) fn verify(seed: u32, b: &[u8], extra: u16) -> Result<()> {
     let high = has_high_checksum(b, extra);
     let crc = checksum(seed, b, high)?;
     let right = get16(b, CHECKSUM_LO)? == low16(u64::from(crc))
@@ -177,7 +174,7 @@ impl Inode {
         }
     }
 
-    fn parse(sup: &Super, ino: Ino, b: &[u8]) -> Result<Self> {
+    pub(super) fn parse(sup: &Super, ino: Ino, b: &[u8]) -> Result<Self> {
         let extra = if b.len() > OLD_SIZE {
             get16(b, 0x80)?
         } else {
@@ -239,7 +236,7 @@ impl Inode {
         Ok(())
     }
 
-    fn store(&self, sup: &Super, b: &mut [u8]) -> Result<()> {
+    pub(super) fn store(&self, sup: &Super, b: &mut [u8]) -> Result<()> {
         let extra = self.extra_isize;
         put16(b, 0x00, self.mode)?;
         put16(b, 0x02, low16(u64::from(self.uid)))?;
@@ -363,122 +360,4 @@ fn put_sectors(sup: &Super, b: &mut [u8], sectors: u64, mut flags: u32) -> Resul
         put16(b, 0x74, low16(count >> 32))?;
     }
     put32(b, 0x20, flags)
-}
-
-impl<D: Device> Ext4<D> {
-    /// Block, kind, place in it and number within it of inode `ino`.
-    pub(super) fn inode_place(&mut self, ino: Ino) -> Result<(u64, Kind, usize, u32)> {
-        if ino == 0 || ino > self.sup.inodes {
-            return Err(Error::Corrupt("inode number"));
-        }
-        let (group, place) = self.sup.inode_group(ino);
-        let desc = self.desc(group)?;
-        let byte = u64::from(place) * u64_of(self.sup.inode_size);
-        let block = desc.inode_table + (byte >> self.sup.block_bits);
-        let at = usize_of(byte & (u64_of(self.sup.block_size) - 1));
-        let number = low32(u64_of(at / self.sup.inode_size));
-        Ok((block, Kind::Inodes, at, number))
-    }
-
-    /// Reads inode `ino`, whatever it is.
-    pub(super) fn load_any(&mut self, ino: Ino) -> Result<Inode> {
-        let (block, kind, at, number) = self.inode_place(ino)?;
-        let slot = self.cache.get(block, kind)?;
-        let known = self.cache.is_verified(slot, number);
-        let b = part(self.cache.data(slot), at..at + self.sup.inode_size)?;
-        if self.sup.has_csum() && !known {
-            let extra = if b.len() > OLD_SIZE {
-                get16(b, 0x80)?
-            } else {
-                0
-            };
-            verify(inode_seed(&self.sup, ino, get32(b, 0x64)?), b, extra)?;
-        }
-        let inode = Inode::parse(&self.sup, ino, b)?;
-        self.cache.set_verified(slot, number);
-        Ok(inode)
-    }
-
-    /// Reads inode `ino`, which a directory entry or an open file names.
-    pub(super) fn load(&mut self, ino: Ino) -> Result<Inode> {
-        let inode = self.load_any(ino)?;
-        if inode.links == 0 && !self.is_orphan(ino) {
-            return Err(Error::Stale);
-        }
-        if inode.kind() == FileType::Unknown {
-            return Err(Error::Corrupt("inode: mode"));
-        }
-        Ok(inode)
-    }
-
-    pub(super) fn load_dir(&mut self, ino: Ino) -> Result<Inode> {
-        let inode = self.load(ino)?;
-        if inode.is_dir() {
-            Ok(inode)
-        } else {
-            Err(Error::NotDirectory)
-        }
-    }
-
-    /// Writes the inode back into its table, as part of the transaction.
-    pub(super) fn store(&mut self, inode: &Inode) -> Result<()> {
-        let (block, kind, at, number) = self.inode_place(inode.ino)?;
-        let size = self.sup.inode_size;
-        let bytes = self.cache.edit(block, kind, at..at + size)?;
-        inode.store(&self.sup, bytes)?;
-        self.verified_inode(block, number)
-    }
-
-    /// Writes a new inode over whatever stood in its place.
-    pub(super) fn store_new(&mut self, inode: &Inode) -> Result<()> {
-        let (block, kind, at, number) = self.inode_place(inode.ino)?;
-        let size = self.sup.inode_size;
-        let bytes = self.cache.edit(block, kind, at..at + size)?;
-        bytes.fill(0);
-        inode.store(&self.sup, bytes)?;
-        self.verified_inode(block, number)
-    }
-
-    fn verified_inode(&mut self, block: u64, number: u32) -> Result<()> {
-        let slot = self.cache.get(block, Kind::Inodes)?;
-        self.cache.set_verified(slot, number);
-        Ok(())
-    }
-
-    /// The raw bytes of inode `ino` beyond its fixed part: extended attributes.
-    pub(super) fn inode_tail(&mut self, inode: &Inode) -> Result<Vec<u8>> {
-        let (block, kind, at, _) = self.inode_place(inode.ino)?;
-        let start = OLD_SIZE + usize::from(inode.extra_isize);
-        let mut tail = Vec::new();
-        if start >= self.sup.inode_size || inode.extra_isize == 0 {
-            return Ok(tail);
-        }
-        let slot = self.cache.get(block, kind)?;
-        let bytes = part(self.cache.data(slot), at + start..at + self.sup.inode_size)?;
-        tail.try_reserve_exact(bytes.len())
-            .map_err(|_| Error::NoMemory)?;
-        tail.extend_from_slice(bytes);
-        Ok(tail)
-    }
-
-    /// Replaces those bytes; the checksum follows with [`Ext4::store`].
-    pub(super) fn set_inode_tail(&mut self, inode: &Inode, tail: &[u8]) -> Result<()> {
-        let (block, kind, at, _) = self.inode_place(inode.ino)?;
-        let start = at + OLD_SIZE + usize::from(inode.extra_isize);
-        let end = at + self.sup.inode_size;
-        let bytes = self.cache.edit(block, kind, start..end)?;
-        put_slice(bytes, 0, tail)
-    }
-
-    /// The greatest size that a file of this inode's format can have, in bytes.
-    pub(super) fn size_limit(&self, inode: &Inode) -> u64 {
-        let bits = self.sup.block_bits;
-        if inode.has_extents() {
-            return u64::from(u32::MAX) << bits;
-        }
-        let per = 1u64 << (bits - 2);
-        let blocks = 12 + per + per * per + per * per * per;
-        let sectors_limit = u64::from(u32::MAX) >> (bits - 9);
-        blocks.min(sectors_limit).min(u64::from(u32::MAX)) << bits
-    }
 }

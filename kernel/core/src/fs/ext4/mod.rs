@@ -5,10 +5,11 @@
 //! it: [`Ext4::map`] and [`Ext4::allocate`] tell where a file's blocks lie, and the page cache
 //! moves them itself; [`Ext4::read`] and [`Ext4::write`] do it for callers without one.
 //!
-//! From below: `device` (the disk), `buffer` (metadata blocks, undo), `seal` (checksums),
-//! `superblock`, `group`, `bitmap`, `balloc`/`ialloc` (space), `inode`, `extent`/`extent_edit`/
-//! `indirect`/`map` (a file's blocks), `dir`/`hash`/`htree`/`list` (names), `namei` (operations on
-//! names), `file` (contents), `attr`, `xattr`, `orphan`, `journal`, `mount`.
+//! From below: `device` (the disk), `buffer` (metadata blocks) with `undo`, `seal` (checksums),
+//! `superblock` and `geometry`, `group`, `bitmap`, `balloc`/`ialloc` (space), `inode`/`itable`,
+//! `extent`/`extent_edit`/`extent_cut`/`indirect`/`indirect_edit`/`map` (a file's blocks),
+//! `dir`/`dir_edit`/`hash`/`htree`/`htree_edit`/`list` (directories), `namei`/`rename`
+//! (operations on names), `file`/`fallocate` (contents), `attr`, `xattr`, `orphan`, `mount`.
 //!
 //! Every change of metadata happens between `begin` and `commit` of a transaction; an operation
 //! that fails is rolled back whole. Layout: Linux, Documentation/filesystems/ext4.
@@ -24,9 +25,11 @@ mod dir;
 mod dir_edit;
 mod error;
 mod extent;
+mod extent_cut;
 mod extent_edit;
 mod fallocate;
 mod file;
+mod geometry;
 mod group;
 mod hash;
 mod htree;
@@ -35,6 +38,7 @@ mod ialloc;
 mod indirect;
 mod indirect_edit;
 mod inode;
+mod itable;
 mod list;
 mod map;
 mod mount;
@@ -45,6 +49,7 @@ mod seal;
 mod superblock;
 #[cfg(test)]
 mod tests;
+mod undo;
 mod xattr;
 
 pub use attr::{Attr, SetAttr, Statfs};
