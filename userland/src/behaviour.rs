@@ -10,7 +10,8 @@ pub(crate) struct Behaviour {
     pub(crate) name: &'static str,
     /// What the runner must know: `signal:N` and `exit:N` (the expected end when it isn't
     /// exit 0), `root` (needs user 0), `threads` (uses pthreads), `in` (reads standard input),
-    /// `slow` (takes more than a second), `avx` (says so when the CPU has none).
+    /// `slow` (takes more than a second), `cpu` (prints what only a real processor does exactly:
+    /// under an emulator, ours is compared for survival alone).
     pub(crate) tags: &'static [&'static str],
     pub(crate) run: fn(&[&CStr]) -> i32,
 }

@@ -79,6 +79,12 @@ fn compare(name: &str, tags: &[String]) -> Result<()> {
     let words = ["--root".into(), behave_root().into_os_string(), "--".into()];
     let rest = ["/behave", name].map(Into::into);
     let found = with_input(Job::new(words.into_iter().chain(rest))).run()?;
+    // What only a real processor does exactly (tag `cpu`): an emulated one may end it otherwise,
+    // as it does under Linux, but the kernel must survive it.
+    if has("cpu") && !Path::new("/dev/kvm").exists() {
+        ensure!(found.status() != 125, "{}", found.shown());
+        return Ok(());
+    }
     same(&found, &wanted)
 }
 

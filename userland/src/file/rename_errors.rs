@@ -17,6 +17,12 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
     ] {
         show(&format!("{old:?} {new:?}"), file::rename(old, new));
     }
+    for (old, new) in [(c"/", c"x"), (c"d", c"/"), (c"/dev", c"x")] {
+        // EXDEV where the scratch directory lies on a file system of its own.
+        let result = file::rename(old, new);
+        let busy = result.is_err_and(|e| [libc::EBUSY, libc::EXDEV].contains(&e.0));
+        crate::out::say!("{old:?} {new:?} busy: {busy}");
+    }
     let across = file::rename(c"f", c"/proc/x");
     // Which of the two checks comes first is the kernel version's affair.
     let refused = across.is_err_and(|e| [libc::EXDEV, libc::ENOENT].contains(&e.0));

@@ -12,7 +12,7 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
     for (label, offset, whence) in [
         ("set 3", 3, SEEK_SET), ("cur 2", 2, SEEK_CUR), ("cur -4", -4, SEEK_CUR), ("cur -4 again", -4, SEEK_CUR),
         ("end", 0, SEEK_END), ("end -1", -1, SEEK_END), ("end -11", -11, SEEK_END), ("set -1", -1, SEEK_SET),
-        ("beyond", 100, SEEK_SET), ("far", i64::MAX, SEEK_SET), ("overflow", i64::MAX, SEEK_END),
+        ("beyond", 100, SEEK_SET),  ("overflow", i64::MAX, SEEK_END),
         ("bad whence", 0, 9), ("data 0", 0, SEEK_DATA), ("hole 0", 0, SEEK_HOLE), ("data at the end", 10, SEEK_DATA),
         ("hole at the end", 10, SEEK_HOLE), ("hole at 9", 9, SEEK_HOLE),
     ] {

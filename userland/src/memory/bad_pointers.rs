@@ -93,11 +93,14 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
     ];
     for Case(label, number, args, index) in cases {
         let mut line = format!("{label}:");
-        for (_, address) in addresses {
+        for (name, address) in addresses {
             let mut args = args;
             args[index] = address;
             line.push(' ');
-            line.push_str(&probe(number, args));
+            // Pipes take whole pieces of a page or nothing, or bytes: versions differ.
+            let unsure = label.ends_with("pipe") && name == "last byte";
+            let seen = if unsure { String::from("-") } else { probe(number, args) };
+            line.push_str(&seen);
         }
         say!("{line}");
     }
@@ -112,7 +115,7 @@ fn probe(number: i64, args: [usize; 6]) -> String {
     let pid = child::start(|| {
         // SAFETY: the kernel refuses the address, or writes to this child's scratch page.
         let text = match unsafe { sys::call(number, args) } {
-            Ok(value) => format!("={}", if value > 4096 { 1 } else { value }),
+            Ok(value) => format!("={}", if number == libc::SYS_times || value > 4096 { 1 } else { value }),
             Err(Errno(number)) => Errno(number).to_string(),
         };
         i32::from(file::write(tx, text.as_bytes()).is_err())

@@ -18,11 +18,19 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
         let label = |what: &str| format!("{what} {len} with {before} mapped");
         show(&label("pread"), call(libc::SYS_pread64, fd, end - before, len));
         show(&label("pwrite"), call(libc::SYS_pwrite64, fd, end - before, len));
-        show(&label("read zero"), call(libc::SYS_read, zero, end - before, len));
+        // How much of the mapped part these take differs between versions.
+        let some = |what: &str, result: sys::Res| {
+            let fine = result.map_or_else(
+                |errno| errno.0 == libc::EFAULT && before < PAGE,
+                |n| (1..=before).contains(&n),
+            );
+            say!("{} fine: {fine}", label(what));
+        };
+        some("read zero", call(libc::SYS_read, zero, end - before, len));
         let (rx, tx) = file::pipe();
-        show(&label("write pipe"), call(libc::SYS_write, tx, end - before, len));
+        some("write pipe", call(libc::SYS_write, tx, end - before, len));
         let _ = file::write(tx, &[b'p'; 9000]);
-        show(&label("read pipe"), call(libc::SYS_read, rx, end - before, len));
+        some("read pipe", call(libc::SYS_read, rx, end - before, len));
         let _ = file::close(rx);
         let _ = file::close(tx);
     }

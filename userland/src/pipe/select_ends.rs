@@ -11,8 +11,8 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
     let _ = file::close(tx);
     tell("no writer", rx, 0);
     let mut zero = libc::timeval::zeroed();
-    let mut set = set_of(&[99]);
-    show("closed", file::select(100, Some(&mut set), None, None, Some(&mut zero)));
+    let mut set = set_of(&[50]);
+    show("closed", file::select(51, Some(&mut set), None, None, Some(&mut zero)));
     show("negative", file::select(-1, None, None, None, Some(&mut zero)));
     let mut bad = libc::timeval { tv_sec: -1, tv_usec: 0 };
     show("negative time", file::select(0, None, None, None, Some(&mut bad)));
