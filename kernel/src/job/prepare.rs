@@ -105,9 +105,8 @@ fn attach_disks(spec: &Spec, fs: &Arc<FsContext>) -> Result<(), Failure> {
         disks.push(device);
     }
     block::register(disks);
-    fs::blockdev::init().map_err(|errno| {
-        Failure::bad_job(format!("making /dev/vd*: {}", errno.description()))
-    })?;
+    fs::blockdev::init()
+        .map_err(|errno| Failure::bad_job(format!("making /dev/vd*: {}", errno.description())))?;
     for (disk, letter) in spec.disks.iter().zip('a'..='z') {
         if !disk.mountpoint.is_empty() {
             let name = format!("/dev/vd{letter}");

@@ -16,7 +16,7 @@ use super::group::{Group, Process, Stop};
 use super::signal::{notify_parent, parent_reaps_by_itself, send, send_to_group, settle_stop};
 use super::table;
 use super::task::Task;
-use super::{futex, usage};
+use super::{futex, terminal, usage};
 use crate::arch::time;
 use crate::sched::NOTIFY_KILL;
 use crate::vm::AddressSpace;
@@ -134,6 +134,7 @@ fn become_zombie(process: &Arc<Process>, status: ExitStatus) {
     process.timers.clear();
     process.set_exe(None);
     usage::count_ended(&process.ended_threads.lock());
+    terminal::process_ended(pid);
     hand_over_children(pid);
     let mut tree = table::tree().lock();
     tree.mark_zombie(pid);

@@ -14,6 +14,7 @@
 //! | [`futex`] | sleeping on a word of memory |
 //! | [`timers`] | alarms and interval timers |
 //! | [`proc`] | what /proc tells of processes |
+//! | [`terminal`] | job control's hooks |
 //! | [`usage`] | processor time and the rest of rusage |
 //! | [`start`] | PID 1, and the job |
 //! | [`rseq`] | restartable sequences |
@@ -37,6 +38,7 @@ pub(crate) mod signal;
 pub(crate) mod start;
 pub(crate) mod table;
 pub(crate) mod task;
+mod terminal;
 pub(crate) mod timers;
 pub(crate) mod usage;
 pub(crate) mod wait;

@@ -16,8 +16,8 @@ use super::clone::{Entry, shared_actions};
 use super::exec::{self, Caller, Prepared};
 use super::group::Process;
 use super::signal::{kill_everyone, send};
-use super::table;
 use super::task::{DEFAULT_TIMER_SLACK_NS, Policy, Shared, Task, TaskParts, TaskSignals, boxed};
+use super::{table, terminal};
 use crate::arch::fpu::FpuState;
 use crate::arch::time::now_ns;
 use crate::arch::user::UserContext;
@@ -42,6 +42,7 @@ const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:
 /// `ENOMEM`.
 pub(crate) fn init(entry: Entry) -> Result<(), Errno> {
     ENTRY.call_once(|| entry);
+    terminal::init();
     let actions = shared_actions(SigActions::new())?;
     let process = Process::new(1, initial_limits(), actions)?;
     table::tree().lock().add_first(process)
@@ -97,6 +98,9 @@ pub(crate) fn spawn_job(plan: &JobPlan<'_>) -> Result<Arc<Process>, Errno> {
     let task = make_task(prepared, fs, files)?;
     let process = Arc::clone(task.process());
     JOB.call_once(|| Arc::clone(&process));
+    if plan.tty {
+        terminal::give_console_to(process.pid());
+    }
     if let Some(thread) = task.thread() {
         thread.wake();
     }

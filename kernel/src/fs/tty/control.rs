@@ -23,6 +23,15 @@ pub(crate) struct Caller {
     pub(crate) leads: bool,
 }
 
+impl Caller {
+    /// A thread of the kernel's own.
+    pub(crate) const NOBODY: Self = Self {
+        session: 0,
+        group: 0,
+        leads: false,
+    };
+}
+
 /// What the process room does here.
 #[derive(Clone, Copy)]
 pub(crate) struct Hooks {
