@@ -11,9 +11,11 @@ use kiln_core::fs::perm::Identity;
 use kiln_core::job::{Disk, FW_CFG_NAME, Spec};
 use kiln_core::report::Ending;
 
+use crate::arch::{self, DebugExit};
 use crate::drivers::block::{self, BlockDevice};
+use crate::drivers::fw_cfg::{self, FwCfgError};
 use crate::drivers::virtio::blk::VirtioBlk;
-use crate::drivers::{channel, fw_cfg, random};
+use crate::drivers::{channel, random, serial};
 use crate::fs::vfs::{self, Node};
 use crate::fs::{self, File, FsContext, Lookup, MountFlags, Namespace};
 use crate::process::{host, proc};
@@ -88,11 +90,23 @@ fn tree() -> Result<Arc<FsContext>, Failure> {
 }
 
 fn specification() -> Result<Spec, Failure> {
-    let bytes = fw_cfg::read(FW_CFG_NAME).map_err(|error| {
-        Failure::bad_job(format!("no job in fw_cfg ({FW_CFG_NAME}): {error:?}"))
-    })?;
+    let bytes = match fw_cfg::read(FW_CFG_NAME) {
+        Ok(bytes) => bytes,
+        Err(FwCfgError::NotFound) => idle_boot(),
+        Err(error) => {
+            let reason = format!("reading the job from fw_cfg ({FW_CFG_NAME}): {error}");
+            return Err(Failure::bad_job(reason));
+        }
+    };
     Spec::decode(&bytes)
         .map_err(|bad| Failure::bad_job(format!("the job specification's `{}` is wrong", bad.0)))
+}
+
+/// Booted without the launcher, there is nothing to run. That is no failure, and no job's status
+/// either: there is no record, which the launcher would take for a failure.
+fn idle_boot() -> ! {
+    serial::write(b"kiln: no job was given in fw_cfg; nothing to do\n");
+    arch::exit(DebugExit::JobZero)
 }
 
 /// Opens the disks in the order of their names, then mounts those that have a place.
