@@ -193,9 +193,20 @@ fn send_to_thread(call: &Call<'_>, pid: Option<i32>, tid: i32, number: i32) -> S
     Ok(0)
 }
 
-fn read_info(call: &Call<'_>, number: i32, at: UserAddr) -> Result<SigInfo, Errno> {
+/// The story that a program wrote. One that only the kernel may tell, or that pretends to come
+/// from kill(2) or tgkill(2), it may send to itself only.
+fn read_info(call: &Call<'_>, pid: i32, at: UserAddr) -> Result<[u8; SIGINFO_SIZE], Errno> {
     let bytes: [u8; SIGINFO_SIZE] = call.task.space()?.read_val(at)?;
-    Ok(SigInfo::decode(valid(number)?, &bytes))
+    let code = SigInfo::decode(Signal::HUP, &bytes).code;
+    let pretends = code >= 0 || code == abi::SI_TKILL;
+    if pretends && call.task.pid().cast_signed() != pid {
+        return Err(Errno::EPERM);
+    }
+    Ok(bytes)
+}
+
+fn with_number(number: i32, bytes: &[u8; SIGINFO_SIZE]) -> Result<Option<SigInfo>, Errno> {
+    Ok(valid_or_none(number)?.map(|signal| SigInfo::decode(signal, bytes)))
 }
 
 pub(super) fn rt_sigqueueinfo(
@@ -204,10 +215,10 @@ pub(super) fn rt_sigqueueinfo(
     number: i32,
     info: UserAddr,
 ) -> SysResult {
-    let info = read_info(call, number, info)?;
+    let bytes = read_info(call, pid, info)?;
     let pid = u32::try_from(pid).map_err(|_| Errno::ESRCH)?;
     let process: Arc<Process> = table::process_of(pid).ok_or(Errno::ESRCH)?;
-    signal::queue_info(call.task, &process, None, info)?;
+    signal::queue_info(call.task, &process, None, with_number(number, &bytes)?)?;
     Ok(0)
 }
 
@@ -221,8 +232,9 @@ pub(super) fn rt_tgsigqueueinfo(
     if pid <= 0 || tid <= 0 {
         return Err(Errno::EINVAL);
     }
-    let info = read_info(call, number, info)?;
+    let bytes = read_info(call, pid, info)?;
     let task = thread(Some(pid), tid)?;
+    let info = with_number(number, &bytes)?;
     signal::queue_info(call.task, task.process(), Some(&task), info)?;
     Ok(0)
 }

@@ -212,8 +212,12 @@ pub(super) fn clock_nanosleep(
     left: UserAddr,
 ) -> SysResult {
     match u32::try_from(id) {
-        Ok(abi::CLOCK_THREAD_CPUTIME_ID) => return Err(Errno::EINVAL),
-        Ok(abi::CLOCK_MONOTONIC_RAW | abi::CLOCK_REALTIME_COARSE | abi::CLOCK_MONOTONIC_COARSE) => {
+        Ok(
+            abi::CLOCK_THREAD_CPUTIME_ID
+            | abi::CLOCK_MONOTONIC_RAW
+            | abi::CLOCK_REALTIME_COARSE
+            | abi::CLOCK_MONOTONIC_COARSE,
+        ) => {
             return Err(Errno::EOPNOTSUPP);
         }
         _ => {}

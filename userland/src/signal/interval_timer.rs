@@ -15,8 +15,8 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
     for (which, sig) in [(ITIMER_REAL, libc::SIGALRM), (ITIMER_VIRTUAL, libc::SIGVTALRM), (ITIMER_PROF, libc::SIGPROF)] {
         COUNT.store(0, SeqCst);
         let _ = signal::handle(sig, on_signal, 0, 0);
-        show("set", signal::setitimer(which, &timer(8_000), None));
         let start = time::monotonic();
+        show("set", signal::setitimer(which, &timer(8_000), None));
         while COUNT.load(SeqCst) < 4 {
             std::hint::spin_loop();
         }

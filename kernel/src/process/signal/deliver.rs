@@ -50,7 +50,7 @@ pub(super) fn enter_handler(
             restorer: action.restorer,
             registers: saved(regs, signals.last_fault),
             alt,
-            alt_flags: alt.told_flags(sp),
+            alt_flags: alt.flags,
             mask,
             fpstate: place.fpstate,
             xsave: saved_fpu.len() > FXSAVE_SIZE,
@@ -157,7 +157,8 @@ fn restore_fpu(task: &Task, space: &Arc<AddressSpace>, at: u64) -> Result<(), Er
     let given = bytes.get_mut(..length).ok_or(Errno::EFAULT)?;
     space.copy_in(given, UserAddr::new(at))?;
     if let Some(xstate) = marked {
-        frame::keep_features(&mut bytes, xstate.features);
+        // What no CPU has stays, for the check that refuses it.
+        frame::keep_features(&mut bytes, xstate.features | !fpu::components());
     }
     let loaded = thread.with_fpu(|state| (state.set_bytes(&bytes, marked.is_some()), true));
     loaded.ok_or(Errno::ESRCH)?.map_err(|_| Errno::EFAULT)

@@ -11,7 +11,7 @@ use kiln_core::time::ticks;
 use kiln_core::wait_status::WaitStatus;
 
 use super::super::exit;
-use super::super::group::{Group, Process};
+use super::super::group::{Group, Process, Stop};
 use super::super::table;
 use super::super::task::Task;
 use super::super::usage;
@@ -107,6 +107,11 @@ fn kills(action: &kiln_core::signal::SigAction, signal: Signal) -> bool {
 
 /// The thread that is to take the signal: the target, else the first one, else any.
 fn taker(group: &Group, target: Option<&Arc<Task>>, signal: Signal) -> Option<Arc<Task>> {
+    // A stopped process takes nothing until it goes on, but SIGKILL.
+    let stopped = matches!(group.stop, Stop::Stopped(_));
+    if stopped && signal != Signal::KILL {
+        return None;
+    }
     let wants = |task: &&Arc<Task>| {
         let signals = task.signals.lock();
         !signals.blocked.contains(signal)
@@ -214,24 +219,22 @@ pub(crate) fn kill_everyone() {
     }
 }
 
-/// rt_sigqueueinfo(2) and rt_tgsigqueueinfo(2): a signal with a story the program wrote.
+/// rt_sigqueueinfo(2) and rt_tgsigqueueinfo(2): a signal with a story the program wrote, or `None`
+/// for a mere check. Who may tell such a story has been looked at.
 ///
 /// # Errors
-/// `EPERM` for a story that only the kernel may tell, `EAGAIN`.
+/// `EPERM`, `EAGAIN`.
 pub(crate) fn queue_info(
     sender: &Arc<Task>,
     process: &Arc<Process>,
     target: Option<&Arc<Task>>,
-    info: SigInfo,
+    info: Option<SigInfo>,
 ) -> Result<(), Errno> {
-    let pretends = info.code >= 0 || info.code == abi::SI_TKILL;
-    if pretends && !Arc::ptr_eq(sender.process(), process) {
+    let signal = info.as_ref().map(|info| info.signal);
+    if !may_signal(sender, process, signal) {
         return Err(Errno::EPERM);
     }
-    if !may_signal(sender, process, Some(info.signal)) {
-        return Err(Errno::EPERM);
-    }
-    post(process, target, info)
+    info.map_or(Ok(()), |info| post(process, target, info))
 }
 
 /// Tells the parent that a process changed state: wakes its waits and sends SIGCHLD.
