@@ -167,6 +167,12 @@ pub(crate) enum MapSource {
     Zeros,
 }
 
+/// EINVAL for a range that ends past the largest position there is.
+fn check_span(pos: u64, len: usize) -> Result<(), Errno> {
+    let end = pos.saturating_add(kiln_core::num::u64_of(len));
+    (end <= i64::MAX.cast_unsigned()).then_some(()).ok_or(Errno::EINVAL)
+}
+
 /// An open file.
 pub(crate) struct File {
     /// Where it was found.
@@ -327,6 +333,7 @@ impl File {
             return Err(Errno::ESPIPE);
         }
         self.check_readable()?;
+        check_span(pos, dst.remaining())?;
         self.ops.read(self, dst, &mut pos)
     }
 
@@ -336,6 +343,7 @@ impl File {
             return Err(Errno::ESPIPE);
         }
         self.check_writable()?;
+        check_span(pos, src.remaining())?;
         self.ops.write(self, src, &mut pos)
     }
 }

@@ -141,7 +141,13 @@ impl Pipe {
         while dst.remaining() > 0 {
             let first = self.ring.lock().first().cloned();
             let Some(slot) = first else { break };
+            let wanted = slot.len.min(dst.remaining());
             match dst.put_frame(&slot.page, slot.offset, slot.len) {
+                // As on Linux a page's part goes as a whole or not at all.
+                Ok(count) if count < wanted => {
+                    failed = Some(Errno::EFAULT);
+                    break;
+                }
                 Ok(count) => {
                     done += count;
                     drop(slot.page);
@@ -243,17 +249,21 @@ impl Pipe {
         };
         let done = src.take_into_frame(&page, at, room)?;
         drop(page);
+        if done < room {
+            return Err(Errno::EFAULT);
+        }
         self.ring.lock().extend_last(done);
         Ok(done)
     }
 
     fn add_page(&self, src: &mut IoSrc<'_>, open: bool) -> Result<usize, Errno> {
         let page = self.page()?;
+        let wanted = src.remaining().min(PAGE_SIZE);
         let done = match src.take_into_frame(&page, 0, PAGE_SIZE) {
-            Ok(done) => done,
-            Err(error) => {
+            Ok(done) if done == wanted => done,
+            _ => {
                 self.recycle(page);
-                return Err(error);
+                return Err(Errno::EFAULT);
             }
         };
         let slot = Slot {

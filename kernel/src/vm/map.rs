@@ -298,6 +298,9 @@ fn area_flags(request: &MapRequest) -> Result<AreaFlags, Errno> {
         let bad = (shared && grows) || kind == abi::MAP_SHARED_VALIDATE;
         return if bad { Err(Errno::EINVAL) } else { Ok(flags) };
     };
+    if request.offset.saturating_add(request.len) > i64::MAX.cast_unsigned() {
+        return Err(Errno::EOVERFLOW);
+    }
     if kind == abi::MAP_SHARED_VALIDATE && request.flags & !KNOWN_FLAGS != 0 {
         return Err(Errno::EOPNOTSUPP);
     }

@@ -7,7 +7,6 @@ use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
 use kiln_core::vma::{AreaFlags, Prot, whole_pages};
 
-use super::area::Object;
 use super::fault::page_flags;
 use super::space::{AddressSpace, Areas, PAGE, errno};
 use crate::mm::paging::{Gather, PageFlags};
@@ -55,10 +54,9 @@ impl AddressSpace {
         let mut tables = self.tables.lock();
         for area in areas.map.overlapping(range) {
             let part = area.part(range);
-            // Private memory that isn't shared with a child or a file may be written at once;
-            // any other page is asked for by a fault.
-            let at_once = matches!(area.backing, Object::Anonymous);
-            let mut set = page_flags(area.prot, at_once);
+            // Writing is allowed by the fault that asks for it: only there it shows whether the
+            // page is shared with a file or another process.
+            let mut set = page_flags(area.prot, false);
             let mut clear = (PageFlags::WRITE | PageFlags::EXEC | PageFlags::NO_ACCESS) - set;
             if area.prot.is_empty() {
                 set |= PageFlags::NO_ACCESS;

@@ -31,9 +31,6 @@ pub(super) fn written(call: &Call<'_>, result: Result<usize, Errno>) -> SysResul
 
 /// EFAULT for a buffer that no program can have.
 fn buffer(addr: UserAddr, count: usize) -> Result<usize, Errno> {
-    if count > usize_of(i64::MAX.cast_unsigned()) {
-        return Err(Errno::EINVAL);
-    }
     if !addr.range_is_user(count) {
         return Err(Errno::EFAULT);
     }
