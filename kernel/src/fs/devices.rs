@@ -7,7 +7,7 @@ use kiln_core::errno::Errno;
 use kiln_core::fs::attr::FileType;
 use kiln_core::fs::flags::OpenFlags;
 
-use super::file::{File, FileOps, MapSource};
+use super::file::{File, FileOps, Ioctl, MapSource};
 use super::inode::Inode;
 use super::memory::{try_arc, try_push};
 use crate::drivers::random;
@@ -106,6 +106,13 @@ impl FileOps for Memory {
                 }
                 Ok(done)
             }
+        }
+    }
+
+    fn ioctl(&self, _: &File, _: &Ioctl<'_>) -> Result<u64, Errno> {
+        match self {
+            Self::Random => Err(Errno::EINVAL),
+            _ => Err(Errno::ENOTTY),
         }
     }
 

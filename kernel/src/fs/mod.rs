@@ -36,6 +36,7 @@ pub(crate) mod ext4;
 pub(crate) mod fdtable;
 pub(crate) mod file;
 pub(crate) mod inode;
+pub(crate) mod limits;
 pub(crate) mod locks;
 pub(crate) mod memfd;
 pub(crate) mod memory;

@@ -8,8 +8,8 @@ use kiln_core::errno::Errno;
 use kiln_core::num::{u64_of, usize_of};
 
 use super::file::{Events, File, FileOps, MapSource, Watch};
-use super::memfd;
 use super::mount::MountFlags;
+use super::{limits, memfd};
 use crate::sync::Once;
 use crate::vm::{IoDst, IoSrc, Mapping};
 
@@ -51,7 +51,8 @@ impl FileOps for Regular {
         if *pos >= MAX_SIZE {
             return Err(Errno::EFBIG);
         }
-        src.limit(usize_of(MAX_SIZE - *pos));
+        let room = limits::room(*pos)?;
+        src.limit(usize_of(room.min(MAX_SIZE - *pos)));
         memfd::check_write(file, *pos + u64_of(src.remaining()))?;
         if !file.keeps_privilege() {
             file.inode.drop_privilege(|attr| {

@@ -59,7 +59,7 @@ pub(crate) fn init(module: Option<(PhysAddr, u64)>) -> Result<Arc<Namespace>, Ba
             Err(error) => return Err(BadRoot::Image(error)),
         },
     };
-    let mount = Mount::new(Dentry::root(root)?, MountFlags::RELATIME, b"rootfs".into())?;
+    let mount = Mount::new(Dentry::root(root)?, MountFlags::RELATIME, b"tmpfs".into())?;
     let namespace = Namespace::new(mount)?;
     let context = FsContext::new(Arc::clone(&namespace))?;
     context.set_umask(0);
@@ -73,7 +73,7 @@ pub(crate) fn init(module: Option<(PhysAddr, u64)>) -> Result<Arc<Namespace>, Ba
 }
 
 fn empty() -> Result<Arc<Inode>, Errno> {
-    ramfs::root("rootfs", 0o755)
+    ramfs::root("tmpfs", 0o755)
 }
 
 /// Mounts a file system of the type at a directory, which is made when it is missing.

@@ -11,6 +11,7 @@
 //! | [`exit`], [`wait`] | ending, and learning of it |
 //! | [`signal`] | sending signals, and [`work`], which delivers them |
 //! | [`fault`] | exceptions of a program |
+//! | `file_limit` | how large it may make a file |
 //! | [`futex`] | sleeping on a word of memory |
 //! | [`timers`] | alarms and interval timers |
 //! | [`proc`] | what /proc tells of processes |
@@ -29,6 +30,7 @@ pub(crate) mod exe;
 pub(crate) mod exec;
 pub(crate) mod exit;
 pub(crate) mod fault;
+mod file_limit;
 pub(crate) mod futex;
 pub(crate) mod group;
 pub(crate) mod host;

@@ -85,6 +85,11 @@ impl OpenFlags {
     }
 
     fn check(self) -> Result<(), Errno> {
+        // Once it made a regular file of that name; since Linux 6.4 it is refused.
+        let makes_dir = abi::O_DIRECTORY | abi::O_CREAT;
+        if self.raw & makes_dir == makes_dir {
+            return Err(Errno::EINVAL);
+        }
         if self.has(TMPFILE_BIT) {
             let shape = self.raw & (abi::O_TMPFILE | abi::O_CREAT);
             if shape != abi::O_TMPFILE || !self.writes() {

@@ -261,6 +261,12 @@ impl InodeOps for Node {
     }
 
     fn refresh(&self, inode: &Inode) -> Result<(), Errno> {
+        /// What Linux's tmpfs reckons for a name.
+        const ENTRY: u64 = 20;
+        if is_dir(inode) {
+            let names = u64_of(self.state.lock().names.len());
+            inode.update(|attr| (attr.size, attr.blocks) = ((names + 2) * ENTRY, 0));
+        }
         if let Some(mapping) = inode.mapping() {
             let pages = mapping.content_pages();
             inode.update(|attr| attr.blocks = pages * u64_of(PAGE_SIZE / 512));

@@ -135,7 +135,7 @@ pub(crate) fn seeded_root(start: PhysAddr, len: u64) -> Result<Arc<Inode>, NotAn
             image,
             linked: SpinLock::new(BTreeMap::new()),
         })?;
-        let sb = file_system("rootfs", half_of_memory())?;
+        let sb = file_system("tmpfs", half_of_memory())?;
         sb.reserve_inos(past_last);
         seed.instantiate(&sb, root)
     };

@@ -11,9 +11,9 @@ use crate::fs::clock;
 use crate::fs::context::Lookup;
 use crate::fs::file::File;
 use crate::fs::inode::{Allocate, AllocateKind, Inode};
-use crate::fs::memfd;
 use crate::fs::mount::{MountFlags, Path};
 use crate::fs::regular::MAX_SIZE;
+use crate::fs::{limits, memfd};
 
 /// What `stat` tells of a file.
 pub(crate) fn stat(path: &Path) -> Result<Stat, Errno> {
@@ -125,6 +125,9 @@ pub(crate) fn truncate_inode(
         return Err(Errno::EFBIG);
     }
     let _guard = inode.lock.lock();
+    if size > inode.size() {
+        limits::room(size - 1)?;
+    }
     let mode = inode.with_attr(|attr| lookup.who.mode_after_write(attr));
     inode.set_attr(SetAttr {
         size: Some(size),
@@ -157,6 +160,9 @@ pub(crate) fn allocate(file: &File, mode: u32, offset: i64, len: i64) -> Result<
     }
     let end = offset.checked_add(len).filter(|end| *end <= MAX_SIZE);
     let end = end.ok_or(Errno::EFBIG)?;
+    if mode & KEEP_SIZE == 0 {
+        limits::room(end - 1)?;
+    }
     let request = Allocate {
         offset,
         len,

@@ -16,13 +16,14 @@ use kiln_core::abi::CAP_SYS_PTRACE;
 use kiln_core::cred::Ids;
 use kiln_core::errno::Errno;
 
-use super::{Process, Task, current, table};
+use super::{Process, Task, current, file_limit, table};
 use crate::fs::procfs::{self, PidFile, PidLink, Processes, Text};
-use crate::fs::{FdTable, FsContext, Path};
+use crate::fs::{FdTable, FsContext, Path, limits};
 
-/// Makes processes appear in `/proc`.
+/// Makes processes appear in `/proc`, and their limits known where files are written.
 pub(crate) fn register() -> Result<(), Errno> {
     procfs::set_processes(&Table);
+    limits::set_room(file_limit::room);
     procfs::register(system::FILES)
 }
 

@@ -121,13 +121,16 @@ pub(in crate::syscall) fn pipe2(call: &mut Call<'_>, fds: UserAddr, flags: u32) 
     let (files, limit) = (call.task.files()?, descriptor_limit(call));
     let cloexec = flags & abi::O_CLOEXEC != 0;
     let first = files.install(reader, cloexec, limit)?;
-    let installed = files.install(writer, cloexec, limit).and_then(|second| {
-        let pair = [first.cast_unsigned(), second.cast_unsigned()];
-        let written = call.task.space()?.write_val(fds, &pair);
-        written.inspect_err(|_| drop(files.close(second)))
-    });
-    installed.inspect_err(|_| drop(files.close(first)))?;
-    Ok(0)
+    let second = files.install(writer, cloexec, limit).inspect_err(|_| {
+        let _ = files.close(first);
+    })?;
+    let pair = [first.cast_unsigned(), second.cast_unsigned()];
+    let told = call.task.space()?.write_val(fds, &pair);
+    if told.is_err() {
+        let _ = files.close(second);
+        let _ = files.close(first);
+    }
+    told.map(|()| 0)
 }
 
 pub(in crate::syscall) fn memfd_create(
