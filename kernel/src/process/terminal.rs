@@ -31,6 +31,17 @@ pub(super) fn process_ended(pid: u32) {
     control::session_ended(pid);
 }
 
+/// What `/proc` shows of a session's terminal: its number and the foreground group.
+pub(super) fn shown(session: u32) -> (u64, i64) {
+    match control::terminal_of(session) {
+        Some(terminal) => {
+            let foreground = terminal.control().foreground();
+            (terminal.device().encode(), i64::from(foreground))
+        }
+        None => (0, -1),
+    }
+}
+
 fn caller() -> Caller {
     let pid = current().map_or(0, |task| task.pid());
     table::standing(pid).map_or(Caller::NOBODY, |standing| Caller {

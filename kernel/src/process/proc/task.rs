@@ -13,7 +13,7 @@ use kiln_core::signal::{SigSet, Signal};
 
 use crate::fs::procfs::{PidFile, Text};
 use crate::process::group::Stop;
-use crate::process::{Process, Task, table, usage};
+use crate::process::{Process, Task, table, terminal, usage};
 use crate::vm::{AddressSpace, MemorySizes};
 
 const NS_PER_TICK: u64 = 10_000_000;
@@ -220,12 +220,11 @@ fn stat(task: &Task, out: &mut Text) -> Result<(), Errno> {
         standing.group,
         standing.session
     )?;
+    let (device, foreground) = terminal::shown(standing.session);
     // 7: terminal and its group, flags; 10: faults; 14: times in ticks; 18: priority, nice.
     put!(
         out,
-        "{} {} 4194304 {} 0 {} 0 ",
-        0,
-        -1,
+        "{device} {foreground} 4194304 {} 0 {} 0 ",
         usage.minor_faults,
         usage.major_faults
     )?;
