@@ -170,7 +170,9 @@ pub(crate) enum MapSource {
 /// EINVAL for a range that ends past the largest position there is.
 fn check_span(pos: u64, len: usize) -> Result<(), Errno> {
     let end = pos.saturating_add(kiln_core::num::u64_of(len));
-    (end <= i64::MAX.cast_unsigned()).then_some(()).ok_or(Errno::EINVAL)
+    (end <= i64::MAX.cast_unsigned())
+        .then_some(())
+        .ok_or(Errno::EINVAL)
 }
 
 /// An open file.

@@ -1,6 +1,6 @@
 //! Physical frames: an allocator of blocks, and [`FrameRef`], a counted handle of one frame.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use kiln_core::addr::{PAGE_SHIFT, PAGE_SIZE, PhysAddr};
 pub(crate) use kiln_core::frames::OutOfMemory;
 use kiln_core::frames::Pfn;
@@ -32,6 +32,42 @@ pub(super) fn add(start: u64, end: u64) {
     }
 }
 
+/// Modules' memory below this has been given back.
+static RELEASED: AtomicU64 = AtomicU64::new(0);
+
+/// Gives back the whole pages of the module that `until` lies in or ends, up to `until`: they have
+/// been read and nobody will ask for them any more. A page that somebody still has stays, and what
+/// is behind it.
+pub(crate) fn release_module(until: PhysAddr) {
+    let modules = MODULES
+        .get()
+        .map(|modules| modules.as_slice())
+        .unwrap_or_default();
+    let last = until.raw().saturating_sub(1);
+    let Some(module) = modules
+        .iter()
+        .find(|module| (module.start..module.end).contains(&last))
+    else {
+        return;
+    };
+    let done = RELEASED.load(Ordering::Relaxed);
+    let mut page = module.start.next_multiple_of(PAGE).max(done);
+    while page + PAGE <= until.raw().min(module.end) {
+        let Some(frame) = FrameRef::boot_module(PhysAddr::new(page)) else {
+            return;
+        };
+        if frame.count() != 2 {
+            return;
+        }
+        let pfn = frame.0;
+        RELEASED.store(page + PAGE, Ordering::Relaxed);
+        drop(frame);
+        record(pfn).count.store(0, Ordering::Relaxed);
+        add(page, page + PAGE);
+        page += PAGE;
+    }
+}
+
 /// Takes over what `boot` found free, and where the modules are.
 pub(super) fn init(free: FreeRanges, modules: Modules) {
     MODULES.call_once(|| modules);
@@ -51,6 +87,9 @@ fn in_module(addr: PhysAddr) -> bool {
         .map(|modules| modules.as_slice())
         .unwrap_or_default();
     let page = addr.page_base().raw();
+    if page < RELEASED.load(Ordering::Relaxed) {
+        return false;
+    }
     modules
         .iter()
         .any(|module| module.start < page + PAGE && page < module.end)
@@ -127,7 +166,7 @@ impl FrameRef {
     }
 
     /// The frame at `addr` if it belongs to a boot module. Such frames are used where they lie and
-    /// are never free, whatever is dropped.
+    /// are never free, whatever is dropped, until [`release_module`] gives them back.
     pub(crate) fn boot_module(addr: PhysAddr) -> Option<Self> {
         let pfn = pfn_of(addr);
         if !in_module(addr) {

@@ -17,7 +17,7 @@ use crate::fs::inode::Inode;
 use crate::fs::memory::{append, try_zeros};
 use crate::fs::mount::Path;
 use crate::fs::vfs::{self, Node};
-use crate::mm::frame::FrameRef;
+use crate::mm::frame::{self, FrameRef};
 use crate::mm::kmem;
 use crate::vm::IoSrc;
 
@@ -91,9 +91,14 @@ impl Archive {
         }
         self.loaded = number + 1;
         let addr = self.start.checked_add(number * u64_of(PAGE_SIZE));
-        if let Some(frame) = addr.and_then(FrameRef::boot_module) {
+        let Some(addr) = addr else {
+            return;
+        };
+        if let Some(frame) = FrameRef::boot_module(addr) {
             frame.read(0, &mut self.page);
         }
+        // Reading goes forward only.
+        frame::release_module(addr);
     }
 }
 
