@@ -34,7 +34,8 @@ fn trim(line: &[u8]) -> &[u8] {
 /// shorter. `None`: it isn't a script.
 ///
 /// # Errors
-/// `ENOEXEC` when it names no interpreter, or one that may go on past the end of `head`.
+/// `ENOEXEC` when it names no interpreter, or one that may go on past the end of `head`; `EACCES`
+/// when the file ends before a name or a newline.
 pub fn parse(head: &[u8]) -> Result<Option<Script<'_>>, Errno> {
     let Some(rest) = head.strip_prefix(b"#!") else {
         return Ok(None);
@@ -45,11 +46,16 @@ pub fn parse(head: &[u8]) -> Result<Option<Script<'_>>, Errno> {
         None => rest,
     };
     let cut = line_end.is_none() && head.len() >= HEAD_SIZE;
+    let has_newline = head.contains(&b'\n');
     let started = line
         .iter()
         .position(|byte| !is_blank(*byte))
-        .and_then(|start| line.get(start..))
-        .ok_or(Errno::ENOEXEC)?;
+        .and_then(|start| line.get(start..));
+    let Some(started) = started else {
+        // Where the file just ends, the empty name is tried, and stands for a directory.
+        let tried = !has_newline && !cut;
+        return Err(if tried { Errno::EACCES } else { Errno::ENOEXEC });
+    };
     let end = started.iter().position(|byte| is_blank(*byte));
     if cut && end.is_none() {
         return Err(Errno::ENOEXEC);
@@ -81,6 +87,8 @@ mod tests {
         );
         assert_eq!(both(b"#!/bin/sh"), Some((&b"/bin/sh"[..], None)));
         assert_eq!(both(b"#!/bin/sh\r\n"), Some((&b"/bin/sh\r"[..], None)));
+        assert_eq!(parse(b"#!"), Err(Errno::EACCES));
+        assert_eq!(parse(b"#! \0"), Err(Errno::EACCES));
         assert_eq!(parse(b"#!\n"), Err(Errno::ENOEXEC));
         assert_eq!(parse(b"#!   \n/bin/sh\n"), Err(Errno::ENOEXEC));
     }
