@@ -95,16 +95,17 @@ impl Header {
     /// [`ElfError::NotOurs`] and [`ElfError::BadHeaders`].
     pub fn parse(bytes: &[u8]) -> Result<Self, ElfError> {
         use goblin::elf::header as eh;
-        let ident = bytes.get(..eh::SIZEOF_IDENT).ok_or(ElfError::NotOurs)?;
-        // Linux looks at the magic, the type and the machine only; class and byte order are
-        // checked here because goblin reads the rest by them.
-        let ours = ident.starts_with(eh::ELFMAG)
-            && ident.get(eh::EI_CLASS) == Some(&eh::ELFCLASS64)
-            && ident.get(eh::EI_DATA) == Some(&eh::ELFDATA2LSB);
-        if !ours || bytes.len() < HEADER_SIZE {
+        let mut head = [0; HEADER_SIZE];
+        let found = bytes.get(..HEADER_SIZE).ok_or(ElfError::NotOurs)?;
+        if !found.starts_with(eh::ELFMAG) {
             return Err(ElfError::NotOurs);
         }
-        let header = Elf::parse_header(bytes).map_err(|_| ElfError::NotOurs)?;
+        head.copy_from_slice(found);
+        // Linux looks at the magic, the type and the machine only. Class and byte order are set
+        // right because goblin would read the rest by them.
+        let [_, _, _, _, class, order, ..] = &mut head;
+        (*class, *order) = (eh::ELFCLASS64, eh::ELFDATA2LSB);
+        let header = Elf::parse_header(&head).map_err(|_| ElfError::NotOurs)?;
         let kind = match header.e_type {
             eh::ET_EXEC => Kind::Fixed,
             eh::ET_DYN => Kind::Relocatable,

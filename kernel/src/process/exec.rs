@@ -23,7 +23,7 @@ use kiln_core::signal::{SigInfo, Signal};
 
 use super::exe::Executable;
 use super::group::Process;
-use super::signal::force;
+use super::signal::force_fatal;
 use super::table;
 use super::task::Task;
 use super::{clone, exit, rseq, signal};
@@ -267,7 +267,7 @@ pub(crate) fn exec(task: &Arc<Task>, regs: &mut UserContext, call: &ExecCall) ->
             prepared.commit(task, regs)
         }
         Err(ExecError { fatal: true, .. }) => {
-            force(task, SigInfo::kernel(Signal::KILL));
+            force_fatal(task, SigInfo::kernel(Signal::SEGV));
             Ok(())
         }
         Err(ExecError { errno, .. }) => Err(errno),

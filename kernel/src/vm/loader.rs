@@ -155,8 +155,13 @@ fn plan(file: &dyn ImageFile) -> Result<Planned, LoadError> {
     let image = match elf::table_in(&header, &head) {
         Some(table) => Image::plan(&header, table)?,
         None => {
-            let table = read_exact(file, header.table_offset, header.table_size())?;
-            Image::plan(&header, &table.ok_or(ElfError::BadHeaders)?)?
+            let table = match read_exact(file, header.table_offset, header.table_size()) {
+                Ok(Some(table)) => table,
+                Err(Errno::ENOMEM) => return Err(Errno::ENOMEM.into()),
+                // Whatever else keeps them from being read.
+                _ => return Err(ElfError::BadHeaders.into()),
+            };
+            Image::plan(&header, &table)?
         }
     };
     Ok(Planned {

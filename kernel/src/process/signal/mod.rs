@@ -30,8 +30,8 @@ pub(super) use send::parent_reaps_by_itself;
 pub(super) use stop::settle as settle_stop;
 
 pub(crate) use send::{
-    force, kill, kill_everyone, may_signal, notify_parent, queue_info, send, send_to_group,
-    send_to_task,
+    force, force_fatal, kill, kill_everyone, may_signal, notify_parent, queue_info, send,
+    send_to_group, send_to_task,
 };
 
 /// What a task does next on its way to user mode.

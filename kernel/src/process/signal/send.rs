@@ -127,13 +127,23 @@ fn taker(group: &Group, target: Option<&Arc<Task>>, signal: Signal) -> Option<Ar
 /// Sends a signal that the thread's own instruction caused and that it can't put off: a blocked or
 /// ignored one gets its default action.
 pub(crate) fn force(task: &Arc<Task>, info: SigInfo) {
+    force_unless(task, info, |ignored_or_blocked| !ignored_or_blocked);
+}
+
+/// Sends a signal that the task dies of, handler or not.
+pub(crate) fn force_fatal(task: &Arc<Task>, info: SigInfo) {
+    force_unless(task, info, |_| false);
+}
+
+/// `keeps`: whether the disposition stays, given that the signal is ignored or blocked.
+fn force_unless(task: &Arc<Task>, info: SigInfo, keeps: fn(bool) -> bool) {
     let signal = info.signal;
     let process = task.process();
     let mut group = process.group.lock();
     let actions = Arc::clone(&group.actions);
     let mut signals = task.signals.lock();
     let ignored = actions.lock().get(signal).disposition == Disposition::Ignore;
-    if ignored || signals.blocked.contains(signal) {
+    if !keeps(ignored || signals.blocked.contains(signal)) {
         actions.lock().reset(signal);
         signals.blocked = signals.blocked.without(signal);
     }
