@@ -1,10 +1,13 @@
 //! `/proc`: what the kernel and its processes tell of themselves, as files.
 //!
-//! The tree is this room's: [`tree`] says what there is, [`text`] is how a file's text is read.
+//! The tree is this room's: [`tree`] says what there is ([`names`]: in a process's directory),
+//! [`list`] lists it, [`text`] is how a file's text is read.
 //! Contents come from above: the process room registers [`Processes`], and whoever has something
 //! to tell registers a [`File`] ([`register`]); [`system`] has the files that this room can write
 //! by itself. proc(5) says what they look like.
 
+mod list;
+mod names;
 mod system;
 mod text;
 mod tree;
@@ -26,7 +29,7 @@ use super::mount::Path;
 use super::superblock::{FileSystemType, MountRequest, SuperBlock, SuperOps};
 use crate::sync::{Once, SpinLock};
 
-pub(crate) use tree::{PidFile, PidLink};
+pub(crate) use names::{PidFile, PidLink};
 
 /// The type `proc`.
 pub(crate) const TYPE: FileSystemType = FileSystemType {

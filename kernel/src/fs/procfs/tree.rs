@@ -4,108 +4,17 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::{Attr, FileType};
-use kiln_core::fs::dirent::Entry;
 use kiln_core::fs::flags::OpenFlags;
 use kiln_core::path::Link;
 
+use super::names::{PID_FILES, PID_LINKS, PidFile, PidLink, TOP_LINKS};
 use super::text::TextFile;
-use super::{FILES, Processes, SystemFile, Text, processes, system};
+use super::{FILES, Processes, SystemFile, Text, list, processes, system};
 use crate::fs::clock;
 use crate::fs::file::FileOps;
 use crate::fs::inode::{Emit, Inode, InodeOps, InodeParts};
 use crate::fs::memory::{try_arc, try_copy};
 use crate::fs::mount::Path;
-
-/// A file of a process.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum PidFile {
-    /// `auxv`
-    Auxv,
-    /// `cmdline`
-    Cmdline,
-    /// `comm`
-    Comm,
-    /// `environ`
-    Environ,
-    /// `io`
-    Io,
-    /// `limits`
-    Limits,
-    /// `maps`
-    Maps,
-    /// `oom_adj`
-    OomAdj,
-    /// `oom_score`
-    OomScore,
-    /// `oom_score_adj`
-    OomScoreAdj,
-    /// `personality`
-    Personality,
-    /// `smaps`
-    Smaps,
-    /// `stat`
-    Stat,
-    /// `statm`
-    Statm,
-    /// `status`
-    Status,
-    /// `syscall`
-    Syscall,
-    /// `wchan`
-    Wchan,
-    /// `cgroup`: this room's
-    Cgroup,
-    /// `mounts`: this room's
-    Mounts,
-    /// `mountinfo`: this room's
-    MountInfo,
-}
-
-/// A link of a process.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum PidLink {
-    /// `cwd`
-    Cwd,
-    /// `exe`
-    Exe,
-    /// `root`
-    Root,
-}
-
-use PidFile::*;
-
-/// Files of a process, with their permissions.
-const PID_FILES: [(&str, u32, PidFile); 20] = [
-    ("auxv", 0o400, Auxv),
-    ("cgroup", 0o444, Cgroup),
-    ("cmdline", 0o444, Cmdline),
-    ("comm", 0o644, Comm),
-    ("environ", 0o400, Environ),
-    ("io", 0o400, Io),
-    ("limits", 0o444, Limits),
-    ("maps", 0o444, Maps),
-    ("mountinfo", 0o444, MountInfo),
-    ("mounts", 0o444, Mounts),
-    ("oom_adj", 0o644, OomAdj),
-    ("oom_score", 0o444, OomScore),
-    ("oom_score_adj", 0o644, OomScoreAdj),
-    ("personality", 0o400, Personality),
-    ("smaps", 0o444, Smaps),
-    ("stat", 0o444, Stat),
-    ("statm", 0o444, Statm),
-    ("status", 0o444, Status),
-    ("syscall", 0o400, Syscall),
-    ("wchan", 0o444, Wchan),
-];
-
-const PID_LINKS: [(&str, PidLink); 3] = [
-    ("cwd", PidLink::Cwd),
-    ("exe", PidLink::Exe),
-    ("root", PidLink::Root),
-];
-
-/// Links at the top: name, target.
-const TOP_LINKS: [&str; 3] = ["mounts", "self", "thread-self"];
 
 /// A place in `/proc`.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -137,10 +46,10 @@ pub(super) enum Node {
 /// A process, or one of its threads.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Who {
-    pid: u32,
-    tid: u32,
+    pub(super) pid: u32,
+    pub(super) tid: u32,
     /// Below `task`.
-    thread: bool,
+    pub(super) thread: bool,
 }
 
 impl PartialEq for SystemFile {
@@ -152,7 +61,7 @@ impl PartialEq for SystemFile {
 impl Eq for SystemFile {}
 
 /// A system file or directory of them below `prefix`, by name.
-fn system_child(prefix: &str, name: &str) -> Option<Node> {
+pub(super) fn system_child(prefix: &str, name: &str) -> Option<Node> {
     let files = FILES.lock();
     files.iter().rev().find_map(|file| {
         let rest = file.path.strip_prefix(prefix)?.strip_prefix(name)?;
@@ -182,7 +91,7 @@ impl Node {
         )
     }
 
-    fn kind(&self) -> FileType {
+    pub(super) fn kind(&self) -> FileType {
         match self {
             Self::TopLink(_) | Self::Fd(..) | Self::Link(..) => FileType::Symlink,
             node if node.is_dir() => FileType::Directory,
@@ -229,7 +138,7 @@ impl Node {
     }
 
     /// A number that tells it from every other place.
-    fn ino(&self) -> u64 {
+    pub(super) fn ino(&self) -> u64 {
         /// Numbers of system files and directories begin here; below are those of processes.
         const SYSTEM: u64 = 1 << 60;
         let by_name =
@@ -314,11 +223,13 @@ impl Node {
         let all = processes();
         match self {
             Self::System(file) => (file.read)(out),
-            Self::File(who, Mounts | MountInfo, _) if self.is_mount_info() => {
+            Self::File(who, PidFile::MountInfo, _) => {
                 system::mount_info(&*all?.context(who.pid, who.tid)?, out)
             }
-            Self::File(who, Mounts, _) => system::mounts(&*all?.context(who.pid, who.tid)?, out),
-            Self::File(_, Cgroup, _) => out.bytes(b"0::/\n"),
+            Self::File(who, PidFile::Mounts, _) => {
+                system::mounts(&*all?.context(who.pid, who.tid)?, out)
+            }
+            Self::File(_, PidFile::Cgroup, _) => out.bytes(b"0::/\n"),
             Self::File(who, file, _) => all?.text(who.pid, who.tid, *file, out),
             Self::FdInfo(who, fd) => {
                 let files = all?.files(who.pid, who.tid)?;
@@ -326,10 +237,6 @@ impl Node {
             }
             _ => Err(Errno::EISDIR),
         }
-    }
-
-    fn is_mount_info(&self) -> bool {
-        matches!(self, Self::File(_, MountInfo, _))
     }
 
     /// Takes what is written to a file.
@@ -353,7 +260,7 @@ fn process(all: &dyn Processes, pid: u32) -> Option<Node> {
 }
 
 impl Who {
-    fn child(&self, name: &str) -> Option<Node> {
+    pub(super) fn child(&self, name: &str) -> Option<Node> {
         match name {
             "fd" => return Some(Node::Fds(*self, false)),
             "fdinfo" => return Some(Node::Fds(*self, true)),
@@ -369,119 +276,13 @@ impl Who {
     }
 
     /// EACCES unless the caller may look into the process.
-    fn check(&self) -> Result<&'static dyn Processes, Errno> {
+    pub(super) fn check(&self) -> Result<&'static dyn Processes, Errno> {
         let all = processes()?;
         if all.may_inspect(self.pid) {
             Ok(all)
         } else {
             Err(Errno::EACCES)
         }
-    }
-}
-
-/// Cursors of `/proc` itself: first what is always there, then processes.
-const FIRST_PROCESS: u64 = 1 << 16;
-
-/// Calls `each` with the names a directory always has and what they are.
-fn fixed_names(node: &Node, mut each: impl FnMut(&str, Node) -> bool) {
-    let mut system = |prefix: &'static str| {
-        let files = match copy_files() {
-            Ok(files) => files,
-            Err(_) => return,
-        };
-        let mut last: Option<&str> = None;
-        for file in &files {
-            let Some(rest) = file.path.strip_prefix(prefix) else {
-                continue;
-            };
-            let name = rest.split('/').next().unwrap_or(rest);
-            if last == Some(name) {
-                continue;
-            }
-            last = Some(name);
-            if let Some(node) = system_child(prefix, name)
-                && !each(name, node)
-            {
-                return;
-            }
-        }
-    };
-    match node {
-        Node::Root => {
-            system("");
-            for link in TOP_LINKS {
-                if !each(link, Node::TopLink(link)) {
-                    return;
-                }
-            }
-        }
-        Node::Directory(prefix) => system(prefix),
-        Node::Process(who) => {
-            let others = ["fd", "fdinfo", "task"].into_iter();
-            let files = PID_FILES.iter().map(|(name, ..)| *name);
-            let links = PID_LINKS.iter().map(|(name, _)| *name);
-            for name in others.chain(files).chain(links) {
-                if let Some(node) = who.child(name)
-                    && !each(name, node)
-                {
-                    return;
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
-/// The system files, sorted by path.
-fn copy_files() -> Result<Vec<SystemFile>, Errno> {
-    let mut copy = Vec::new();
-    let count = FILES.lock().len();
-    copy.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
-    copy.extend(FILES.lock().iter().take(count));
-    copy.sort_unstable_by_key(|file: &SystemFile| file.path);
-    Ok(copy)
-}
-
-/// Lists names that are numbers: `next` answers the first from a number on.
-fn list_numbers(
-    from: u32,
-    base: u64,
-    emit: &mut Emit<'_>,
-    next: impl Fn(u32) -> Option<u32>,
-    node: impl Fn(u32) -> Node,
-) {
-    let mut at = from;
-    while let Some(found) = next(at) {
-        let node = node(found);
-        let mut digits = Digits::default();
-        let entry = Entry {
-            ino: node.ino(),
-            kind: node.kind().dirent(),
-            name: digits.of(found),
-        };
-        at = found.saturating_add(1);
-        if !emit(&entry, base + u64::from(at)) {
-            return;
-        }
-    }
-}
-
-/// A number's decimal digits.
-#[derive(Default)]
-struct Digits([u8; 10]);
-
-impl Digits {
-    fn of(&mut self, mut number: u32) -> &[u8] {
-        let mut start = self.0.len();
-        for (at, digit) in self.0.iter_mut().enumerate().rev() {
-            *digit = b'0' + kiln_core::num::low8(u64::from(number % 10));
-            number /= 10;
-            start = at;
-            if number == 0 {
-                break;
-            }
-        }
-        self.0.get(start..).unwrap_or(&[])
     }
 }
 
@@ -498,65 +299,7 @@ impl InodeOps for Node {
     }
 
     fn readdir(&self, _: &Arc<Inode>, cursor: u64, emit: &mut Emit<'_>) -> Result<(), Errno> {
-        let mut at = 2;
-        let mut stopped = false;
-        fixed_names(self, |name, node| {
-            let entry = Entry {
-                ino: node.ino(),
-                kind: node.kind().dirent(),
-                name: name.as_bytes(),
-            };
-            stopped = at >= cursor && !emit(&entry, at + 1);
-            at += 1;
-            !stopped
-        });
-        if stopped {
-            return Ok(());
-        }
-        let from = |base: u64| u32::try_from(cursor.saturating_sub(base)).unwrap_or(u32::MAX);
-        match self {
-            Self::Root => {
-                let all = processes()?;
-                let node = |pid| {
-                    Self::Process(Who {
-                        pid,
-                        tid: pid,
-                        thread: false,
-                    })
-                };
-                let next = |pid| all.next_process(pid);
-                list_numbers(from(FIRST_PROCESS), FIRST_PROCESS, emit, next, node);
-            }
-            Self::Tasks(pid) => {
-                let all = processes()?;
-                let node = |tid| {
-                    Self::Process(Who {
-                        pid: *pid,
-                        tid,
-                        thread: true,
-                    })
-                };
-                list_numbers(from(2), 2, emit, |tid| all.next_thread(*pid, tid), node);
-            }
-            Self::Fds(who, info) => {
-                let files = who.check()?.files(who.pid, who.tid)?;
-                let next = |fd: u32| {
-                    let (fd, _) = files.next_open(kiln_core::num::usize_of32(fd))?;
-                    u32::try_from(fd).ok()
-                };
-                let node = |fd: u32| {
-                    let fd = fd.cast_signed();
-                    if *info {
-                        Self::FdInfo(*who, fd)
-                    } else {
-                        Self::Fd(*who, fd)
-                    }
-                };
-                list_numbers(from(2), 2, emit, next, node);
-            }
-            _ => {}
-        }
-        Ok(())
+        list::list(self, cursor, emit)
     }
 
     fn readlink(&self, _: &Arc<Inode>) -> Result<Vec<u8>, Errno> {
@@ -589,7 +332,9 @@ impl InodeOps for Node {
         if inode.kind() != FileType::Regular {
             return crate::fs::open_by_type(inode, flags);
         }
-        if let Self::File(who, Auxv | Environ | Maps | Smaps | Io | Syscall, _) = self {
+        if let Self::File(who, file, _) = self
+            && file.is_private()
+        {
             who.check()?;
         }
         Ok(try_arc(TextFile::new(*self))?)

@@ -1,0 +1,99 @@
+//! What a process has in its directory: its files and links, by name.
+
+/// A file of a process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum PidFile {
+    /// `auxv`
+    Auxv,
+    /// `cmdline`
+    Cmdline,
+    /// `comm`
+    Comm,
+    /// `environ`
+    Environ,
+    /// `io`
+    Io,
+    /// `limits`
+    Limits,
+    /// `maps`
+    Maps,
+    /// `oom_adj`
+    OomAdj,
+    /// `oom_score`
+    OomScore,
+    /// `oom_score_adj`
+    OomScoreAdj,
+    /// `personality`
+    Personality,
+    /// `smaps`
+    Smaps,
+    /// `stat`
+    Stat,
+    /// `statm`
+    Statm,
+    /// `status`
+    Status,
+    /// `syscall`
+    Syscall,
+    /// `wchan`
+    Wchan,
+    /// `cgroup`: this room's
+    Cgroup,
+    /// `mounts`: this room's
+    Mounts,
+    /// `mountinfo`: this room's
+    MountInfo,
+}
+
+impl PidFile {
+    /// Whether only those who may look into the process may open it.
+    pub(super) fn is_private(self) -> bool {
+        matches!(self, Auxv | Environ | Io | Maps | Smaps | Syscall)
+    }
+}
+
+/// A link of a process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum PidLink {
+    /// `cwd`
+    Cwd,
+    /// `exe`
+    Exe,
+    /// `root`
+    Root,
+}
+
+use PidFile::*;
+
+/// Files of a process, with their permissions.
+pub(super) const PID_FILES: [(&str, u32, PidFile); 20] = [
+    ("auxv", 0o400, Auxv),
+    ("cgroup", 0o444, Cgroup),
+    ("cmdline", 0o444, Cmdline),
+    ("comm", 0o644, Comm),
+    ("environ", 0o400, Environ),
+    ("io", 0o400, Io),
+    ("limits", 0o444, Limits),
+    ("maps", 0o444, Maps),
+    ("mountinfo", 0o444, MountInfo),
+    ("mounts", 0o444, Mounts),
+    ("oom_adj", 0o644, OomAdj),
+    ("oom_score", 0o444, OomScore),
+    ("oom_score_adj", 0o644, OomScoreAdj),
+    ("personality", 0o400, Personality),
+    ("smaps", 0o444, Smaps),
+    ("stat", 0o444, Stat),
+    ("statm", 0o444, Statm),
+    ("status", 0o444, Status),
+    ("syscall", 0o400, Syscall),
+    ("wchan", 0o444, Wchan),
+];
+
+pub(super) const PID_LINKS: [(&str, PidLink); 3] = [
+    ("cwd", PidLink::Cwd),
+    ("exe", PidLink::Exe),
+    ("root", PidLink::Root),
+];
+
+/// Links at the top: name, target.
+pub(super) const TOP_LINKS: [&str; 3] = ["mounts", "self", "thread-self"];
