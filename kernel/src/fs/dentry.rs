@@ -18,7 +18,7 @@ use kiln_core::fs::index::hash_name;
 use super::inode::Inode;
 use super::memory::{try_arc, try_copy};
 use crate::mm::frame;
-use crate::sync::SpinLock;
+use crate::sync::{SpinLock, SpinLockGuard};
 
 /// Where a dentry is.
 struct Place {
@@ -26,11 +26,14 @@ struct Place {
     name: Box<[u8]>,
 }
 
+/// Names in a directory, by hash.
+type Children = HashTable<(u32, Arc<Dentry>)>;
+
 /// A name in a directory.
 pub(crate) struct Dentry {
     inode: Option<Arc<Inode>>,
     place: SpinLock<Place>,
-    children: SpinLock<HashTable<(u32, Arc<Dentry>)>>,
+    children: SpinLock<Children>,
     /// Mounts on it.
     mounts: AtomicU32,
     /// It is in its parent's table, or is a root.
@@ -180,10 +183,7 @@ impl Dentry {
     /// Enters a child in the table in place of another of that name.
     fn insert(&self, hash: u32, child: &Arc<Self>) -> Result<(), Errno> {
         let entry = (hash, Arc::clone(child));
-        let mut children = self.children.lock();
-        children
-            .try_reserve(1, |(hash, _)| u64::from(*hash))
-            .map_err(|_| Errno::ENOMEM)?;
+        let mut children = self.with_room()?;
         let place = child.place.lock();
         let old = children
             .find_entry(u64::from(hash), |(other, old)| {
@@ -198,6 +198,23 @@ impl Dentry {
             old.hashed.store(false, Ordering::Release);
         }
         Ok(())
+    }
+
+    /// Locks the table of children with room for one more. When memory is too short, or in too
+    /// small pieces, for a larger table, other names are forgotten in its place.
+    fn with_room(&self) -> Result<SpinLockGuard<'_, Children>, Errno> {
+        for _ in 0..SHRINK_TRIES {
+            let mut children = self.children.lock();
+            if children
+                .try_reserve(1, |(hash, _)| u64::from(*hash))
+                .is_ok()
+            {
+                return Ok(children);
+            }
+            drop(children);
+            shrink(SHRINK_BATCH);
+        }
+        Err(Errno::ENOMEM)
     }
 
     /// Takes it out of its parent's table: the name is gone, or forgotten.
@@ -292,6 +309,11 @@ impl Dentry {
     }
 }
 
+/// Names forgotten at a time when a table can't grow.
+const SHRINK_BATCH: usize = 64;
+/// How often: the first sweep may find every name used lately, and the next ones not.
+const SHRINK_TRIES: usize = 256;
+
 /// How many dentries are kept: what they take is a sixteenth of memory at most.
 fn limit() -> usize {
     (frame::stats().total * kiln_core::addr::PAGE_SIZE / 16 / WEIGHT).max(256)
@@ -299,7 +321,12 @@ fn limit() -> usize {
 
 fn remember_in_clock(dentry: &Arc<Dentry>) -> Result<(), Errno> {
     let mut clock = CLOCK.lock();
-    clock.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+    if clock.try_reserve(1).is_err() {
+        drop(clock);
+        shrink(SHRINK_BATCH);
+        clock = CLOCK.lock();
+        clock.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+    }
     clock.push_back(Arc::downgrade(dentry));
     let over = clock.len() > limit();
     drop(clock);
