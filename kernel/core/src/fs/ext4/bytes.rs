@@ -58,3 +58,16 @@ pub(super) fn put_slice(bytes: &mut [u8], at: usize, from: &[u8]) -> Result<()> 
     part_mut(bytes, at..at.saturating_add(from.len()))?.copy_from_slice(from);
     Ok(())
 }
+
+/// Big-endian, as JBD2 writes its structures.
+pub(super) fn be16(bytes: &[u8], at: usize) -> Result<u16> {
+    array(bytes, at).map(u16::from_be_bytes)
+}
+
+pub(super) fn be32(bytes: &[u8], at: usize) -> Result<u32> {
+    array(bytes, at).map(u32::from_be_bytes)
+}
+
+pub(super) fn be64(bytes: &[u8], at: usize) -> Result<u64> {
+    array(bytes, at).map(u64::from_be_bytes)
+}

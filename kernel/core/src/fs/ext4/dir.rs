@@ -37,30 +37,49 @@ pub(super) fn needed(length: usize) -> usize {
     (HEAD + length + 3) & !3
 }
 
+/// The fixed fields of an entry: enough to go on to the next one.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    ino: Ino,
+    length: usize,
+    name_length: usize,
+    kind: u8,
+}
+
+impl Head {
+    #[inline]
+    fn parse(b: &[u8], at: usize, end: usize) -> Result<Self> {
+        let bytes = b.get(at..).and_then(|rest| rest.first_chunk::<HEAD>());
+        let [i0, i1, i2, i3, l0, l1, name, kind] = *bytes.ok_or(BAD)?;
+        let head = Self {
+            ino: u32::from_le_bytes([i0, i1, i2, i3]),
+            length: usize::from(u16::from_le_bytes([l0, l1])),
+            name_length: usize::from(name),
+            kind,
+        };
+        let right = head.length >= TAIL
+            && head.length.is_multiple_of(4)
+            && head.length >= needed(head.name_length)
+            && at + head.length <= end
+            && (head.ino == 0 || head.name_length > 0);
+        if right { Ok(head) } else { Err(BAD) }
+    }
+}
+
 impl<'a> Record<'a> {
     pub(super) fn parse(b: &'a [u8], at: usize, end: usize, typed: bool) -> Result<Self> {
-        let ino = get32(b, at)?;
-        let length = usize::from(get16(b, at + 4)?);
-        let name_length = usize::from(get8(b, at + 6)?);
+        let head = Head::parse(b, at, end)?;
         let kind = if typed {
-            FileType::of_entry(get8(b, at + 7)?)
+            FileType::of_entry(head.kind)
         } else {
             FileType::Unknown
         };
-        let right = length >= TAIL
-            && length % 4 == 0
-            && length >= needed(name_length)
-            && at + length <= end;
-        if !right || (ino != 0 && name_length == 0) {
-            return Err(BAD);
-        }
-        let name = part(b, at + HEAD..at + HEAD + name_length)?;
         Ok(Self {
             at,
-            length,
-            ino,
+            length: head.length,
+            ino: head.ino,
             kind,
-            name,
+            name: part(b, at + HEAD..at + HEAD + head.name_length)?,
         })
     }
 
@@ -226,18 +245,23 @@ impl<D: Device> Ext4<D> {
         slot: Slot,
         name: &[u8],
     ) -> Result<Option<Place>> {
-        for record in Records::new(self.cache.data(slot), self.sup.has_types()) {
-            let record = record?;
-            if record.ino != 0 && record.name == name {
-                if record.ino > self.sup.inodes {
+        let b = self.cache.data(slot);
+        let end = leaf_end(b);
+        let mut at = 0;
+        while at < end {
+            let head = Head::parse(b, at, end)?;
+            let start = at + HEAD;
+            if head.ino != 0
+                && head.name_length == name.len()
+                && b.get(start..start + name.len()) == Some(name)
+            {
+                if head.ino > self.sup.inodes {
                     return Err(BAD);
                 }
-                return Ok(Some(Place {
-                    ino: record.ino,
-                    block,
-                    at: record.at,
-                }));
+                let ino = head.ino;
+                return Ok(Some(Place { ino, block, at }));
             }
+            at += head.length;
         }
         Ok(None)
     }

@@ -234,7 +234,7 @@ impl<D: Device> Ext4<D> {
         self.truncate(ino, size, now)
     }
 
-    fn zero_block(&self) -> Result<Vec<u8>> {
+    pub(super) fn zero_block(&self) -> Result<Vec<u8>> {
         let mut zeros = Vec::new();
         zeros
             .try_reserve_exact(self.sup.block_size)

@@ -9,7 +9,8 @@
 //! `superblock` and `geometry`, `group`, `bitmap`, `balloc`/`ialloc` (space), `inode`/`itable`,
 //! `extent`/`extent_edit`/`extent_cut`/`indirect`/`indirect_edit`/`map` (a file's blocks),
 //! `dir`/`dir_edit`/`hash`/`htree`/`htree_edit`/`list` (directories), `namei`/`rename`
-//! (operations on names), `file`/`fallocate` (contents), `attr`, `xattr`, `orphan`, `mount`.
+//! (operations on names), `file`/`fallocate` (contents), `attr`, `xattr`, `orphan`, `journal`,
+//! `mount`.
 //!
 //! Every change of metadata happens between `begin` and `commit` of a transaction; an operation
 //! that fails is rolled back whole. Layout: Linux, Documentation/filesystems/ext4.
@@ -39,6 +40,7 @@ mod indirect;
 mod indirect_edit;
 mod inode;
 mod itable;
+mod journal;
 mod list;
 mod map;
 mod mount;

@@ -40,12 +40,30 @@ impl<D: Device> Ext4<D> {
         if !options.read_only && !sup.is_writable() {
             return Err(Error::ReadOnly);
         }
-        if sup.incompat.contains(Incompat::RECOVER) {
-            return Err(Error::NeedsRecovery);
+        let mut fs = Self::over(dev, sup, options)?;
+        if fs.needs_replay() {
+            if options.read_only {
+                return Err(Error::NeedsRecovery);
+            }
+            fs.replay_journal()?;
+            // Anything may have changed on the disk, the superblock included.
+            let mut dev = fs.cache.dev;
+            let mut sup = read_super(&mut dev)?;
+            sup.incompat.remove(Incompat::RECOVER);
+            fs = Self::over(dev, sup, options)?;
         }
+        fs.load_dir(inode::ROOT)?;
+        if !options.read_only {
+            fs.allow_writing(options.now)?;
+        }
+        Ok(fs)
+    }
+
+    /// The file system on `dev`, not yet looked at beyond its superblock.
+    fn over(dev: D, sup: Super, options: &Options) -> Result<Self> {
         let cache = Cache::new(dev, sup.block_size, options.cache_bytes / sup.block_size)?;
         let seed = low32(options.now.seconds.cast_unsigned()) ^ options.now.nanos ^ sup.seed;
-        let mut fs = Self {
+        Ok(Self {
             cache,
             state_found: sup.state(),
             sup,
@@ -55,12 +73,7 @@ impl<D: Device> Ext4<D> {
             list_changes: Vec::new(),
             privileged: true,
             next_generation: seed | 1,
-        };
-        fs.load_dir(inode::ROOT)?;
-        if !options.read_only {
-            fs.allow_writing(options.now)?;
-        }
-        Ok(fs)
+        })
     }
 
     /// Notes on the disk that the file system is in use: without a journal of ours, only e2fsck

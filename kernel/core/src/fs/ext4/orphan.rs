@@ -2,10 +2,21 @@
 //! starts in the superblock and goes on in each inode's `i_dtime`, so that after a crash the
 //! next mount (or e2fsck) finishes the work.
 
+use super::buffer::Kind;
+use super::bytes::{get32, part, part_mut, put32};
+use super::csum::crc32c;
 use super::device::Device;
 use super::error::{Error, Result};
 use super::inode::{Ino, Inode};
+use super::map::State;
+use super::superblock::RoCompat;
 use super::{Ext4, Time};
+use crate::num::low32;
+
+/// The end of each block of the file of orphans: a magic number and a checksum.
+const FILE_TAIL: usize = 8;
+const FILE_MAGIC: u32 = 0x0B10_CA04;
+const BAD_FILE: Error = Error::Corrupt("file of orphans");
 
 /// A change of the list in memory, to be taken back when the transaction fails.
 #[derive(Clone, Copy, Debug)]
@@ -116,6 +127,7 @@ impl<D: Device> Ext4<D> {
         }
         found.reverse();
         self.orphans = found;
+        self.adopt_orphan_file()?;
         while let Some(ino) = self.orphans.last().copied() {
             let inode = self.load_any(ino)?;
             if inode.links == 0 {
@@ -125,5 +137,57 @@ impl<D: Device> Ext4<D> {
             }
         }
         Ok(())
+    }
+
+    /// Puts the inodes that the file of orphans names onto the list, and empties that file.
+    fn adopt_orphan_file(&mut self) -> Result<()> {
+        if !self.sup.ro_compat.contains(RoCompat::ORPHAN_PRESENT) {
+            return Ok(());
+        }
+        let file = self.load_any(self.sup.orphan_file)?;
+        let blocks = low32(file.size >> self.sup.block_bits);
+        let most = self.sup.blocks.min(u64::from(blocks));
+        for number in 0..low32(most) {
+            self.transact(|fs| fs.adopt_block(&file, number))?;
+        }
+        self.sup.ro_compat.remove(RoCompat::ORPHAN_PRESENT);
+        Ok(())
+    }
+
+    fn adopt_block(&mut self, file: &Inode, number: u32) -> Result<()> {
+        let mapping = self.map_inode(file, number, 1)?;
+        if mapping.state != State::Written {
+            return Err(BAD_FILE);
+        }
+        let block = mapping.start;
+        let entries = self.sup.block_size - FILE_TAIL;
+        let slot = self.block(block, Kind::Plain)?;
+        let b = self.cache.data(slot);
+        if get32(b, entries)? != FILE_MAGIC {
+            return Err(BAD_FILE);
+        }
+        let seed = crc32c(file.seed, &block.to_le_bytes());
+        if self.sup.has_csum() && crc32c(seed, part(b, 0..entries)?) != get32(b, entries + 4)? {
+            return Err(Error::BadChecksum("file of orphans"));
+        }
+        for at in (0..entries).step_by(4) {
+            let slot = self.block(block, Kind::Plain)?;
+            let ino = get32(self.cache.data(slot), at)?;
+            if ino == 0 {
+                continue;
+            }
+            if ino < self.sup.first_inode {
+                return Err(BAD_FILE);
+            }
+            let mut inode = self.load_any(ino)?;
+            self.add_orphan(&mut inode)?;
+            self.store(&inode)?;
+        }
+        let bytes = self
+            .cache
+            .edit(block, Kind::Plain, 0..entries + FILE_TAIL)?;
+        part_mut(bytes, 0..entries)?.fill(0);
+        let value = crc32c(seed, part(bytes, 0..entries)?);
+        put32(bytes, entries + 4, value)
     }
 }

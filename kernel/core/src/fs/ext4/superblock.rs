@@ -56,6 +56,7 @@ bitflags! {
         const DIR_NLINK = 0x20;
         const EXTRA_ISIZE = 0x40;
         const METADATA_CSUM = 0x400;
+        const ORPHAN_PRESENT = 0x10000;
     }
 }
 
@@ -98,6 +99,10 @@ pub(super) struct Super {
     pub(super) hash_unsigned: bool,
     pub(super) flex_bits: u32,
     pub(super) want_extra_isize: u16,
+    /// The journal's inode, or 0.
+    pub(super) journal_inode: u32,
+    /// The inode of the file of orphans, or 0.
+    pub(super) orphan_file: u32,
     pub(super) counters: Counters,
 }
 
@@ -167,6 +172,8 @@ impl Super {
             hash_unsigned: flags & 2 != 0,
             flex_bits: flex_bits(get8(b, 0x174)?, incompat)?,
             want_extra_isize: get16(b, 0x15E)?,
+            journal_inode: get32(b, 0xE0)?,
+            orphan_file: get32(b, 0x280)?,
             counters: Counters {
                 free_blocks: wide32(0x0C, 0x158)?,
                 free_inodes: get32(b, 0x10)?,

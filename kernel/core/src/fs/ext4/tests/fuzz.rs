@@ -153,27 +153,39 @@ fn damage_is_answered_with_errors() {
             );
         }
         let whole = model.fs.unmount(NOW).unwrap().bytes;
-        let places = interesting(&whole);
-        let rounds: u64 = env::var("KILN_FUZZ_ROUNDS").map_or(400, |text| text.parse().unwrap());
-        let first: u64 = env::var("KILN_FUZZ_FIRST").map_or(0, |text| text.parse().unwrap());
-        for seed in first..first + rounds {
-            let mut random = Random::new(seed + 1);
-            let mut bytes = whole.clone();
-            // The file contents are most of the image: favour its first quarter.
-            let upto = if random.chance(4) {
-                places.len()
-            } else {
-                places.len() / 4
-            };
-            damage(&mut bytes, &places[..upto], &mut random);
-            let options = Options {
-                now: NOW,
-                cache_bytes: 1 << 16,
-                ..Options::default()
-            };
-            if let Ok(mut fs) = Ext4::mount(Memory::new(bytes), &options) {
-                disturb(&mut fs, &mut random);
-            }
+        rounds(&whole);
+    }
+}
+
+/// An image of one's own: `KILN_FUZZ_IMAGE=... cargo test -p kiln-core fuzz -- --ignored`.
+#[test]
+#[ignore = "needs KILN_FUZZ_IMAGE"]
+fn damage_to_a_given_image() {
+    rounds(&std::fs::read(env::var("KILN_FUZZ_IMAGE").unwrap()).unwrap());
+}
+
+/// Damages an image in many ways, each time anew, and runs everything over it.
+fn rounds(whole: &[u8]) {
+    let places = interesting(whole);
+    let number = |name, or| env::var(name).map_or(or, |text| text.parse().unwrap());
+    let first: u64 = number("KILN_FUZZ_FIRST", 0);
+    for seed in first..first + number("KILN_FUZZ_ROUNDS", 400) {
+        let mut random = Random::new(seed + 1);
+        let mut bytes = whole.to_vec();
+        // The file contents are most of the image: favour its first quarter.
+        let upto = if random.chance(4) {
+            places.len()
+        } else {
+            places.len() / 4
+        };
+        damage(&mut bytes, &places[..upto], &mut random);
+        let options = Options {
+            now: NOW,
+            cache_bytes: 1 << 16,
+            ..Options::default()
+        };
+        if let Ok(mut fs) = Ext4::mount(Memory::new(bytes), &options) {
+            disturb(&mut fs, &mut random);
         }
     }
 }

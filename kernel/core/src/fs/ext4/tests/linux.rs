@@ -175,3 +175,77 @@ fn linux_and_we_read_each_other() {
         }
     }
 }
+
+/// A machine that stopped: Linux's journal is full of changes, two deleted files were still open.
+#[test]
+#[ignore = "needs root and loop devices"]
+fn replays_what_linux_left_when_it_stopped() {
+    for (name, options) in [
+        (
+            "ext4",
+            ["-t", "ext4", "-b", "4096", "-N", "20000"].as_slice(),
+        ),
+        ("ext4-1k", &["-t", "ext4", "-b", "1024", "-N", "20000"]),
+        (
+            "ext4-new",
+            &[
+                "-t",
+                "ext4",
+                "-b",
+                "1024",
+                "-N",
+                "20000",
+                "-O",
+                "metadata_csum_seed,orphan_file",
+            ],
+        ),
+        (
+            "ext4-narrow",
+            &["-t", "ext4", "-N", "20000", "-O", "^64bit,^metadata_csum"],
+        ),
+        ("ext3", &["-t", "ext3", "-N", "20000"]),
+    ] {
+        let temp = Temp::new(&format!("journal-{name}"));
+        let mounted = Mounted::new(&temp, &make(&temp, "200M", options, None));
+        let root = mounted.0.clone();
+        populate(&root);
+        sync(&root);
+        let open: Vec<fs::File> = ["few", "block"]
+            .iter()
+            .map(|dir| {
+                let first = fs::read_dir(root.join(dir))
+                    .unwrap()
+                    .next()
+                    .unwrap()
+                    .unwrap();
+                let file = fs::File::open(first.path()).unwrap();
+                fs::remove_file(first.path()).unwrap();
+                file
+            })
+            .collect();
+        fs::remove_dir_all(root.join("many")).unwrap();
+        fs::create_dir(root.join("later")).unwrap();
+        // Their blocks were directories' before: the journal has to revoke those.
+        for n in 0..300 {
+            fs::write(root.join(format!("later/{n}")), std::vec![n as u8; 9000]).unwrap();
+        }
+        sync(&root);
+        let stopped = fs::read(temp.0.join("looped")).unwrap();
+        assert!(stopped[1024 + 0x60] & 4 != 0, "the journal needs recovery");
+        if let Ok(path) = std::env::var("KILN_KEEP_STOPPED") {
+            fs::write(path, &stopped).unwrap();
+        }
+        let mut ours = mount(stopped);
+        assert!(compare(&mut ours, ROOT, &root) > 300, "{name}");
+        assert!(ours.orphans().is_empty());
+        drop(open);
+        let bytes = ours.unmount(NOW).unwrap().bytes;
+        drop(mounted);
+        assert_clean(&temp, &bytes, name);
+    }
+}
+
+fn sync(path: &Path) {
+    let status = Command::new("sync").arg("-f").arg(path).status();
+    assert!(status.unwrap().success());
+}

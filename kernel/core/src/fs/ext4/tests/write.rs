@@ -180,3 +180,32 @@ fn many_extents_split_and_go() {
         assert_clean(&temp, &fs.unmount(NOW).unwrap().bytes, name);
     }
 }
+
+#[test]
+fn a_failing_disk_is_told_and_loses_nothing_that_was_synced() {
+    let temp = Temp::new("failing");
+    let mut model = Model::new(mount(make(&temp, "40M", FORMATS[0].1, None)), 5);
+    for _ in 0..300 {
+        model.step();
+    }
+    model.fs.sync().unwrap();
+    let before = model.fs.device().bytes.clone();
+    model.fs.device().fails_after = Some(0);
+    let name = b"never on the disk";
+    model.fs.create(ROOT, name, &file(0o100_644)).unwrap();
+    assert_eq!(model.fs.sync(), Err(Error::Io));
+    assert!(model.fs.device().bytes == before, "nothing was written");
+    // The disk comes back: what waited is written, and nothing is missing.
+    model.fs.device().fails_after = None;
+    model
+        .fs
+        .unlink(ROOT, name, NOW)
+        .and_then(|gone| model.fs.evict(gone.ino, NOW))
+        .unwrap();
+    model.compare();
+    assert_clean(
+        &temp,
+        &model.fs.unmount(NOW).unwrap().bytes,
+        "after the disk came back",
+    );
+}
