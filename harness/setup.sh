@@ -79,6 +79,7 @@ kiln_debian_kernel() {
     RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 \
         CARGO_UNSTABLE_BUILD_STD=core,alloc,compiler_builtins \
         CARGO_UNSTABLE_BUILD_STD_FEATURES=compiler-builtins-mem \
+        CARGO_TARGET_X86_64_UNKNOWN_NONE_LINKER=lld-22 \
         kiln_quietly /usr/bin/cargo build --locked --release -p kiln --target "$KILN_TARGET"
 }
 

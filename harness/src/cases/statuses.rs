@@ -1,9 +1,11 @@
 //! The status of `run.sh`: the job's own, or one that says what went wrong.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
+use super::userland;
 use crate::testing::{Case, Job};
 
 pub(super) fn cases() -> Vec<Case> {
@@ -53,13 +55,14 @@ fn exact_code(code: i32) -> Result<()> {
     Job::sh(&format!("exit {code}")).run()?.is(code, "")
 }
 
+/// Every signal whose default action ends a process.
 fn signals() -> Result<()> {
-    for signal in [
-        1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 31, 34, 64,
-    ] {
-        // The shell may not be the one to die: busybox's catches some.
-        let script = format!("exec /bin/busybox sh -c 'kill -{signal} $$'");
-        let got = Job::sh(&script).run()?;
+    let deadly = (1..=16).chain(24..=27).chain(29..=31).chain([34, 64]);
+    for signal in deadly {
+        let words = ["--root".into(), userland::root_dir()?.into_os_string()];
+        let number = signal.to_string();
+        let rest = ["--", "/behave", "--helper", "kill", &number].map(OsString::from);
+        let got = Job::new(words.into_iter().chain(rest)).run()?;
         got.says(128 + signal, &format!("signal {signal}"))?;
     }
     Ok(())
@@ -91,7 +94,7 @@ fn timeout() -> Result<()> {
 
 /// The killer takes the job's own main process here: it is the one that grows.
 fn out_of_memory() -> Result<()> {
-    let script = "exec tail /dev/zero";
+    let script = "exec awk 'BEGIN { while (1) a[i++] = \"some text of its own\" i }'";
     Job::sh_with(["--memory", "64M"], script)
         .run()?
         .says(137, "memory")

@@ -20,6 +20,17 @@ fn behave_root() -> PathBuf {
     root::project().join("target/behave-root")
 }
 
+/// The same, for other tests that need its helpers.
+pub(super) fn root_dir() -> Result<PathBuf> {
+    let dir = behave_root();
+    ensure!(
+        dir.join("behave").exists(),
+        "{} has no behave",
+        dir.display()
+    );
+    Ok(dir)
+}
+
 pub(super) fn cases() -> Vec<Case> {
     match listed() {
         Ok(cases) => cases,

@@ -81,7 +81,7 @@ pub(crate) fn read(
             chunk.read += taken;
             return Ok(taken);
         }
-        if channel.ask(&mut chunk)? {
+        if channel.ask(&mut chunk, len)? {
             return Ok(0);
         }
         drop(chunk);
@@ -102,7 +102,7 @@ pub(crate) fn poll_input() -> Readiness {
     let mut chunk = channel.reader.lock();
     channel.refill(&mut chunk);
     match chunk.unread().len() {
-        0 if channel.ask(&mut chunk) == Ok(true) => Readiness::End,
+        0 if channel.ask(&mut chunk, usize::MAX) == Ok(true) => Readiness::End,
         0 => Readiness::Nothing,
         len => Readiness::Bytes(len),
     }
@@ -147,9 +147,10 @@ impl Channel {
         });
     }
 
-    /// Asks the launcher for input, if that wasn't done, with the empty chunk's buffer to receive
-    /// it. True when there will be none: the input is over.
-    fn ask(&self, chunk: &mut Chunk) -> Result<bool, Errno> {
+    /// Asks the launcher for up to `want` bytes of input, if that wasn't done, with the empty
+    /// chunk's buffer to receive it. A reader gets no more than it wants: what it leaves is for the
+    /// caller's next command. True when there will be none: the input is over.
+    fn ask(&self, chunk: &mut Chunk, want: usize) -> Result<bool, Errno> {
         let (over, asked) = self.with(|state| {
             let over = state.guest.input_over() && state.input.ready.is_empty();
             if state.failed && !over {
@@ -184,7 +185,7 @@ impl Channel {
             {
                 state.input.ready = buffer;
             }
-            let room = state.input.ready.capacity().min(MAX_PAYLOAD);
+            let room = state.input.ready.capacity().min(MAX_PAYLOAD).min(want);
             if let Some(frame) = state.guest.ask(u32::try_from(room).unwrap_or(0)) {
                 state.transmit.append(&[&frame]);
             }
