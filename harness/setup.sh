@@ -80,12 +80,12 @@ kiln_debian_kernel() {
         CARGO_UNSTABLE_BUILD_STD=core,alloc,compiler_builtins \
         CARGO_UNSTABLE_BUILD_STD_FEATURES=compiler-builtins-mem \
         CARGO_TARGET_X86_64_UNKNOWN_NONE_LINKER=lld-22 \
-        kiln_quietly /usr/bin/cargo build --locked --release -p kiln --target "$KILN_TARGET"
+        kiln_quietly /usr/bin/cargo kernel --locked
 }
 
 kiln_build_kernel() {
     if kiln_target; then
-        kiln_quietly cargo build --locked --release -p kiln --target "$KILN_TARGET"
+        kiln_quietly cargo kernel --locked
     else
         kiln_debian_kernel
     fi
