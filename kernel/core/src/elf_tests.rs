@@ -100,11 +100,15 @@ fn refusals() {
         plan(&bytes).unwrap_err()
     };
     assert_eq!(broken(|b| b[0] = 0), ElfError::NotOurs);
-    assert_eq!(plan(&{
-        let mut bytes = good.clone();
-        bytes[4..7].fill(9);
-        bytes
-    }), plan(&good), "class, order and version don't count");
+    assert_eq!(
+        plan(&{
+            let mut bytes = good.clone();
+            bytes[4..7].fill(9);
+            bytes
+        }),
+        plan(&good),
+        "class, order and version don't count"
+    );
     assert_eq!(broken(|b| b[16] = 1), ElfError::NotOurs);
     assert_eq!(broken(|b| b[18] = 3), ElfError::NotOurs);
     assert_eq!(broken(|b| b.truncate(63)), ElfError::NotOurs);

@@ -82,7 +82,7 @@ pub(super) fn mprotect(call: &mut Call<'_>, addr: u64, len: u64, prot: u64) -> S
 
 fn protect(call: &Call<'_>, addr: u64, len: u64, prot: u64) -> SysResult {
     // Bits that no u32 holds are as unknown as the others.
-    let prot = u32::try_from(prot).unwrap_or(u32::MAX & !PROT_GROWS);
+    let prot = u32::try_from(prot).unwrap_or(!PROT_GROWS);
     call.task.space()?.mprotect(addr, len, prot).map(|()| 0)
 }
 

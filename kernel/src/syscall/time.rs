@@ -211,16 +211,14 @@ pub(super) fn clock_nanosleep(
     wanted: UserAddr,
     left: UserAddr,
 ) -> SysResult {
-    match u32::try_from(id) {
-        Ok(
-            abi::CLOCK_THREAD_CPUTIME_ID
-            | abi::CLOCK_MONOTONIC_RAW
-            | abi::CLOCK_REALTIME_COARSE
-            | abi::CLOCK_MONOTONIC_COARSE,
-        ) => {
-            return Err(Errno::EOPNOTSUPP);
-        }
-        _ => {}
+    if let Ok(
+        abi::CLOCK_THREAD_CPUTIME_ID
+        | abi::CLOCK_MONOTONIC_RAW
+        | abi::CLOCK_REALTIME_COARSE
+        | abi::CLOCK_MONOTONIC_COARSE,
+    ) = u32::try_from(id)
+    {
+        return Err(Errno::EOPNOTSUPP);
     }
     read_clock(call.task, id)?;
     let ns = read_timespec(call, wanted)?.to_ns()?;
