@@ -265,7 +265,7 @@ impl Mapping {
         let mut inner = self.lock_with_room(index)?;
         match inner.pages.insert(index, frame, State::Ready) {
             Ok(()) => {
-                reclaim::pages_came(1);
+                reclaim::pages_came(1, self.has_source());
                 Ok(())
             }
             Err(frame) => {
@@ -386,7 +386,7 @@ impl Mapping {
             let _ = inner.pages.insert(index, frame.clone(), State::Loading);
             entered += 1;
         }
-        reclaim::pages_came(entered);
+        reclaim::pages_came(entered, self.has_source());
         frames.truncate(entered);
         Ok(())
     }
@@ -402,7 +402,7 @@ impl Mapping {
         }
         drop(inner);
         if !loaded {
-            reclaim::pages_left(count);
+            reclaim::pages_left(count, self.has_source());
         }
         self.changed.wake_all();
     }
@@ -449,6 +449,6 @@ impl Drop for Mapping {
         reclaim::unregister(self);
         let pages = &self.inner.get_mut().pages;
         writeback::pages_cleaned(pages.dirty());
-        reclaim::pages_left(pages.len());
+        reclaim::pages_left(pages.len(), self.has_source());
     }
 }

@@ -38,8 +38,10 @@ static CLOCK: SpinLock<Clock> = SpinLock::new(Clock {
     file: 0,
     page: 0,
 });
-/// Pages of all files in memory.
+/// Pages in memory of files that lie elsewhere.
 static CACHED: AtomicUsize = AtomicUsize::new(0);
+/// Pages of files that lie in memory only.
+static KEPT: AtomicUsize = AtomicUsize::new(0);
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
 
 /// A frame with whatever was in it, at the cost of cached pages if need be. May sleep.
@@ -173,15 +175,22 @@ pub(super) fn unregister(mapping: &Mapping) {
     }
 }
 
-pub(super) fn pages_came(count: usize) {
-    CACHED.fetch_add(count, Ordering::Relaxed);
+/// Pages came into a mapping, which has a source or not.
+pub(super) fn pages_came(count: usize, has_source: bool) {
+    counter(has_source).fetch_add(count, Ordering::Relaxed);
 }
 
-pub(super) fn pages_left(count: usize) {
-    CACHED.fetch_sub(count, Ordering::Relaxed);
+/// Pages left a mapping.
+pub(super) fn pages_left(count: usize, has_source: bool) {
+    counter(has_source).fetch_sub(count, Ordering::Relaxed);
 }
 
-/// Pages of all files in memory, for `/proc/meminfo`.
-pub(crate) fn cached_pages() -> usize {
-    CACHED.load(Ordering::Relaxed)
+fn counter(has_source: bool) -> &'static AtomicUsize {
+    if has_source { &CACHED } else { &KEPT }
+}
+
+/// Pages of files in memory, for `/proc/meminfo`: of those that lie elsewhere, and of those that
+/// lie in memory only.
+pub(crate) fn cached_pages() -> (usize, usize) {
+    (CACHED.load(Ordering::Relaxed), KEPT.load(Ordering::Relaxed))
 }

@@ -13,7 +13,7 @@ use crate::fs::fdtable::{FdTable, NR_OPEN};
 use crate::fs::mount::{Mount, MountFlags, Path};
 use crate::fs::superblock;
 use crate::mm::frame;
-use crate::vm::writeback;
+use crate::vm::{reclaim, writeback};
 
 /// The files.
 pub(super) const FILES: [SystemFile; 17] = [
@@ -44,23 +44,24 @@ fn kib(pages: usize) -> u64 {
 
 fn meminfo(out: &mut Text) -> Result<(), Errno> {
     let memory = frame::stats();
-    let cached = 0;
+    let (cached, kept) = reclaim::cached_pages();
+    let dirty = writeback::dirty_pages();
     let rows = [
         ("MemTotal", kib(memory.total)),
         ("MemFree", kib(memory.free)),
-        ("MemAvailable", kib(memory.free + cached)),
+        ("MemAvailable", kib(memory.free + cached.saturating_sub(dirty))),
         ("Buffers", 0),
-        ("Cached", kib(cached)),
+        ("Cached", kib(cached + kept)),
         ("SwapCached", 0),
         ("Active", 0),
         ("Inactive", 0),
         ("SwapTotal", 0),
         ("SwapFree", 0),
-        ("Dirty", kib(writeback::dirty_pages())),
+        ("Dirty", kib(dirty)),
         ("Writeback", 0),
         ("AnonPages", 0),
         ("Mapped", 0),
-        ("Shmem", 0),
+        ("Shmem", kib(kept)),
         ("Slab", 0),
         ("SReclaimable", 0),
         ("SUnreclaim", 0),
