@@ -16,7 +16,7 @@ use crate::arch::time::now_ns;
 use crate::arch::{self, DebugExit};
 use crate::drivers::{block, channel, debugcon};
 use crate::mm;
-use crate::process::{start, usage};
+use crate::process::{oom, start, usage};
 use crate::syscall::count;
 
 /// How the job, or the attempt to run it, ended.
@@ -121,6 +121,7 @@ fn report(ending: Ending, outcome: &Outcome, reason: &str, job_ended: u64) -> ! 
     record.user_us = totals.user_ns / 1000;
     record.sys_us = totals.system_ns / 1000;
     record.faults = totals.minor_faults + totals.major_faults;
+    record.oom_kills = oom::kills();
     record.syscalls = &calls;
     record.unimplemented = &missing;
     record.disks = &disks;

@@ -18,6 +18,7 @@
 //! | [`terminal`] | job control's hooks |
 //! | [`usage`] | processor time and the rest of rusage |
 //! | [`start`] | PID 1, and the job |
+//! | [`oom`] | the end of memory |
 //! | [`rseq`] | restartable sequences |
 //!
 //! A task never ends in the middle of a call: whoever wants it to end says so, and it ends in
@@ -34,6 +35,7 @@ mod file_limit;
 pub(crate) mod futex;
 pub(crate) mod group;
 pub(crate) mod host;
+pub(crate) mod oom;
 pub(crate) mod proc;
 pub(crate) mod rseq;
 pub(crate) mod signal;

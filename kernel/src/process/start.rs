@@ -15,6 +15,7 @@ use kiln_core::signal::{SigActions, SigInfo, Signal};
 use super::clone::{Entry, shared_actions};
 use super::exec::{self, Caller, Prepared};
 use super::group::Process;
+use super::oom;
 use super::signal::{kill_everyone, send};
 use super::task::{DEFAULT_TIMER_SLACK_NS, Policy, Shared, Task, TaskParts, TaskSignals, boxed};
 use super::{table, terminal};
@@ -25,6 +26,7 @@ use crate::fs::{self, FdTable, File, FsContext, Lookup};
 use crate::mm::{frame, kmem};
 use crate::sched::{self, ThreadParts};
 use crate::sync::Once;
+use crate::vm;
 
 /// What a user thread runs, handed down by the `syscall` room.
 static ENTRY: Once<Entry> = Once::new();
@@ -42,6 +44,7 @@ const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:
 /// `ENOMEM`.
 pub(crate) fn init(entry: Entry) -> Result<(), Errno> {
     ENTRY.call_once(|| entry);
+    vm::reclaim::on_shortage(oom::make_room);
     terminal::init();
     let actions = shared_actions(SigActions::new())?;
     let process = Process::new(1, initial_limits(), actions)?;

@@ -105,6 +105,15 @@ pub(crate) fn select(
     Ok(found)
 }
 
+/// The process with the most points; those with `None` don't count. Needs no memory.
+pub(crate) fn highest(points: impl Fn(&Arc<Process>) -> Option<u64>) -> Option<Arc<Process>> {
+    let tree = tree().lock();
+    tree.processes()
+        .filter_map(|(_, process)| points(process).map(|points| (points, process)))
+        .max_by_key(|(points, _)| *points)
+        .map(|(_, process)| Arc::clone(process))
+}
+
 /// The members of a process group.
 ///
 /// # Errors

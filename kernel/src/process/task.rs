@@ -350,6 +350,12 @@ impl Task {
             .is_some_and(|thread| thread.is_notified(NOTIFY_KILL | NOTIFY_SIGNAL))
     }
 
+    /// Whether it ends as soon as it can.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.thread()
+            .is_some_and(|thread| thread.is_notified(NOTIFY_KILL))
+    }
+
     /// Says how restart_syscall(2) goes on; the call then answers `ERESTART_RESTARTBLOCK`.
     pub(crate) fn set_restart(&self, restart: Restart) {
         *self.restart.lock() = restart;

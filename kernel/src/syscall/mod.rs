@@ -198,7 +198,8 @@ pub(crate) fn entry(number: u64) -> Option<&'static Entry> {
 
 /// Runs the call that the registers ask for and leaves its answer in RAX.
 fn dispatch(task: &Arc<Task>, regs: &mut UserContext) {
-    let number = regs.orig_rax;
+    // The upper half doesn't count (`do_syscall_64`).
+    let number = u64::from(low32(regs.orig_rax));
     count::called(number);
     let handler = HANDLERS.get(usize_of(number)).copied().unwrap_or(absent);
     let mut call = Call { task, regs };

@@ -14,7 +14,7 @@ use kiln_core::vma::{AreaFlags, Prot};
 
 use super::area::{Object, VmArea};
 use super::mapping::{Mapping, Unmappable};
-use super::reclaim::{alloc_frame, alloc_zeroed_frame, make_room};
+use super::reclaim::{alloc_frame, alloc_zeroed_frame, call_killer, make_room};
 use super::space::{AddressSpace, Areas, PAGE, STACK_GAP};
 use crate::mm::frame::{FrameRef, OutOfMemory};
 use crate::mm::paging::{Gather, PageFlags};
@@ -70,7 +70,8 @@ enum Attempt {
 }
 
 impl AddressSpace {
-    /// Resolves a fault at `addr`. May sleep.
+    /// Resolves a fault at `addr`. May sleep; when memory has run out, until somebody's end has
+    /// freed some.
     ///
     /// # Errors
     /// [`FaultError`].
@@ -79,6 +80,15 @@ impl AddressSpace {
         addr: UserAddr,
         access: Access,
     ) -> Result<(), FaultError> {
+        loop {
+            match self.try_fault(addr, access) {
+                Err(FaultError::Oom) if call_killer() => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn try_fault(self: &Arc<Self>, addr: UserAddr, access: Access) -> Result<(), FaultError> {
         let addr = addr.raw();
         let page = addr & !(PAGE - 1);
         loop {

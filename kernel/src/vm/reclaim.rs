@@ -12,7 +12,7 @@ use super::mapping::Mapping;
 use super::writeback;
 use crate::mm::frame::{self, FrameRef, OutOfMemory};
 use crate::mm::kmem;
-use crate::sync::SpinLock;
+use crate::sync::{Once, SpinLock};
 
 /// What an entry of the clock takes.
 const ENTRY_BYTES: usize = 64;
@@ -43,6 +43,20 @@ static CACHED: AtomicUsize = AtomicUsize::new(0);
 /// Pages of files that lie in memory only.
 static KEPT: AtomicUsize = AtomicUsize::new(0);
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+/// Who makes room when nothing can be given up any more: the `process` room's killer.
+static KILLER: Once<fn() -> bool> = Once::new();
+
+/// Says who is called, with no lock of this room's held, when a program's page can be had by no
+/// other means. It may sleep, and answers whether trying again has a point.
+pub(crate) fn on_shortage(killer: fn() -> bool) {
+    KILLER.call_once(|| killer);
+}
+
+/// Calls it.
+pub(super) fn call_killer() -> bool {
+    KILLER.get().is_some_and(|killer| killer())
+}
 
 /// A frame with whatever was in it, at the cost of cached pages if need be. May sleep.
 ///
