@@ -16,7 +16,6 @@ mod job;
 mod mm;
 mod options;
 mod panic;
-#[allow(dead_code, unused_imports, reason = "its users are on their way")]
 mod process;
 mod sched;
 mod selftest;

@@ -19,11 +19,6 @@ pub(super) fn tree() -> &'static SpinLock<Tree> {
     TREE.call_once(|| SpinLock::new(Tree::new()))
 }
 
-/// The process with this number.
-pub(crate) fn process(pid: u32) -> Option<Arc<Process>> {
-    tree().lock().process(pid)
-}
-
 /// The thread with this number.
 pub(crate) fn task(tid: u32) -> Option<Arc<Task>> {
     tree().lock().thread(tid)

@@ -47,7 +47,6 @@ pub(crate) struct Task {
     pub(super) timer_slack: AtomicU64,
     /// `personality(2)`.
     pub(super) personality: AtomicU32,
-    pub(super) started: u64,
 }
 
 /// What tasks share with each other; empty once the task has ended.
@@ -179,7 +178,6 @@ impl Task {
             parent_death_signal: AtomicU32::new(0),
             timer_slack: AtomicU64::new(parts.timer_slack),
             personality: AtomicU32::new(parts.personality),
-            started: crate::arch::time::now_ns(),
         }))
     }
 

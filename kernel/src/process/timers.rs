@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicI32, Ordering};
 use kiln_core::abi;
 use kiln_core::errno::Errno;
 use kiln_core::num::usize_of;
-use kiln_core::signal::{SigInfo, SigSet, Signal};
+use kiln_core::signal::{SigInfo, Signal};
 use kiln_core::time::{NS_PER_SEC, periods};
 
 use super::group::Process;
@@ -502,7 +502,3 @@ pub(crate) fn delete_posix(process: &Process, id: i32) -> Result<(), Errno> {
         .and_then(Option::take);
     timer.map(drop).ok_or(Errno::EINVAL)
 }
-
-/// Signals that timers of setitimer(2) send.
-pub(crate) const INTERVAL_SIGNALS: SigSet =
-    SigSet::of(&[Signal::ALRM, Signal::VTALRM, Signal::PROF]);

@@ -11,7 +11,7 @@ use kiln_core::signal::frame::{
     self, AltStack, FRAME_SIZE, FXSAVE_SIZE, Frame, INFO_AT, MAGIC2_SIZE, Registers, SS_AUTODISARM,
     UCONTEXT_AT,
 };
-use kiln_core::signal::{Disposition, SigAction, SigInfo, SigSet, Signal};
+use kiln_core::signal::{Disposition, SigAction, SigInfo, Signal};
 
 use super::{force, set_blocked};
 use crate::arch::fpu;
@@ -184,9 +184,4 @@ fn restore(regs: &mut UserContext, from: &Registers) {
     ] = from.general;
     regs.rip = from.rip;
     regs.rflags = from.rflags;
-}
-
-/// The set that a mask argument becomes.
-pub(crate) fn user_mask(bits: u64) -> SigSet {
-    SigSet::from_bits(bits).minus(SigSet::UNBLOCKABLE)
 }
