@@ -26,18 +26,21 @@ macro_rules! address {
         impl $name {
             /// Wraps a raw address.
             #[must_use]
+            #[inline]
             pub const fn new(raw: u64) -> Self {
                 Self(raw)
             }
 
             /// The raw address.
             #[must_use]
+            #[inline]
             pub const fn raw(self) -> u64 {
                 self.0
             }
 
             /// The address `bytes` further on; `None` past the end of the 64-bit space.
             #[must_use]
+            #[inline]
             pub const fn checked_add(self, bytes: u64) -> Option<Self> {
                 match self.0.checked_add(bytes) {
                     Some(raw) => Some(Self(raw)),
@@ -47,18 +50,21 @@ macro_rules! address {
 
             /// The start of the page the address lies in.
             #[must_use]
+            #[inline]
             pub const fn page_base(self) -> Self {
                 Self(self.0 & !(PAGE_SIZE as u64 - 1))
             }
 
             /// Bytes from the start of its page.
             #[must_use]
+            #[inline]
             pub const fn page_offset(self) -> usize {
                 crate::num::usize_of(self.0 & (PAGE_SIZE as u64 - 1))
             }
 
             /// Whether it is a multiple of `align`, a power of two.
             #[must_use]
+            #[inline]
             pub const fn is_aligned(self, align: u64) -> bool {
                 self.0 & (align - 1) == 0
             }
@@ -98,12 +104,14 @@ impl UserAddr {
 
     /// Whether it is the null pointer.
     #[must_use]
+    #[inline]
     pub const fn is_null(self) -> bool {
         self.0 == 0
     }
 
     /// Whether `len` bytes from here all lie below [`TASK_SIZE`].
     #[must_use]
+    #[inline]
     pub const fn range_is_user(self, len: usize) -> bool {
         match self.0.checked_add(len as u64) {
             Some(end) => end <= TASK_SIZE,

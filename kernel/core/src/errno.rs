@@ -14,18 +14,21 @@ pub struct Errno(NonZeroU16);
 impl Errno {
     /// The positive error number.
     #[must_use]
+    #[inline]
     pub const fn number(self) -> u16 {
         self.0.get()
     }
 
     /// What a system call that fails so leaves in RAX: the negated number.
     #[must_use]
+    #[inline]
     pub const fn to_return(self) -> u64 {
         (-(self.0.get() as i64)).cast_unsigned()
     }
 
     /// The error's name, `"ENOENT"`, or `"E?"` for one without.
     #[must_use]
+    #[inline]
     pub fn name(self) -> &'static str {
         let number = self.number();
         NAMES
@@ -36,6 +39,7 @@ impl Errno {
 
     /// What it means, in the C library's words: `"No such file or directory"`.
     #[must_use]
+    #[inline]
     pub fn description(self) -> &'static str {
         let found = DESCRIPTIONS.iter().find(|(errno, _)| *errno == self);
         found.map_or("Unknown error", |(_, text)| text)
@@ -43,6 +47,7 @@ impl Errno {
 
     /// The error with this positive number, when it is between 1 and 4095.
     #[must_use]
+    #[inline]
     pub fn from_number(number: u16) -> Option<Self> {
         NonZeroU16::new(number)
             .filter(|n| n.get() <= 4095)

@@ -166,11 +166,13 @@ impl<'a, T: Tree> Walker<'a, T> {
     }
 
     /// The node reached so far: after [`Self::to_last`], the last component's directory.
+    #[inline]
     pub fn node(&self) -> &T::Node {
         &self.node
     }
 
     /// The component last taken.
+    #[inline]
     pub fn name(&self) -> &[u8] {
         let text = self
             .links
@@ -180,11 +182,13 @@ impl<'a, T: Tree> Walker<'a, T> {
     }
 
     /// Whether slashes follow the last component.
+    #[inline]
     pub fn trailing_slash(&self) -> bool {
         self.trailing
     }
 
     /// Whether what is found must be a directory: a slash followed it, or a link to it.
+    #[inline]
     pub fn must_be_directory(&self) -> bool {
         self.must_be_dir
     }
@@ -193,6 +197,7 @@ impl<'a, T: Tree> Walker<'a, T> {
     ///
     /// # Errors
     /// ENAMETOOLONG for a component beyond [`NAME_MAX`]; what the tree answers.
+    #[inline]
     pub fn child(&self) -> Result<Option<T::Node>, Errno> {
         if self.name().len() > NAME_MAX {
             return Err(Errno::ENAMETOOLONG);
@@ -285,6 +290,7 @@ impl<'a, T: Tree> Walker<'a, T> {
     }
 
     /// Whether nothing of the path or of any link's text is left.
+    #[inline]
     fn finished(&self) -> bool {
         self.at >= self.path.len() && self.links.iter().all(|piece| piece.at >= piece.text.len())
     }
@@ -297,6 +303,8 @@ impl Piece {
         self.at >= self.text.len()
     }
 }
+
+#[inline]
 
 fn after_slashes(text: &[u8], from: usize) -> usize {
     let rest = text.get(from..).unwrap_or(&[]);

@@ -116,6 +116,10 @@ impl FileOps for Memory {
         }
     }
 
+    fn has_position(&self) -> bool {
+        false
+    }
+
     fn seek_end(&self, _: &File) -> Option<u64> {
         None
     }

@@ -96,6 +96,12 @@ pub(crate) trait FileOps: Send + Sync {
         false
     }
 
+    /// Whether reading and writing go by the position: not for streams, nor where every byte is
+    /// like the next.
+    fn has_position(&self) -> bool {
+        !self.is_stream()
+    }
+
     /// The position that `SEEK_END` counts from, and whether `SEEK_DATA` and `SEEK_HOLE` work by
     /// the mapping. `None`: seeking is without a limit or an end, as for `/dev/null`.
     fn seek_end(&self, file: &File) -> Option<u64> {
@@ -314,7 +320,7 @@ impl File {
     /// Reads from the position on.
     pub(crate) fn read(&self, dst: &mut IoDst<'_>) -> Result<usize, Errno> {
         self.check_readable()?;
-        if self.ops.is_stream() {
+        if !self.ops.has_position() {
             return self.ops.read(self, dst, &mut 0);
         }
         self.ops.read(self, dst, &mut self.pos.lock())
@@ -323,7 +329,7 @@ impl File {
     /// Writes from the position on.
     pub(crate) fn write(&self, src: &mut IoSrc<'_>) -> Result<usize, Errno> {
         self.check_writable()?;
-        if self.ops.is_stream() {
+        if !self.ops.has_position() {
             return self.ops.write(self, src, &mut 0);
         }
         self.ops.write(self, src, &mut self.pos.lock())

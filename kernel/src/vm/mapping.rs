@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use kiln_core::errno::Errno;
-use kiln_core::num::usize_of;
+use kiln_core::num::{u64_of, usize_of};
 use kiln_core::pagemap::{CHUNK_BYTES, CHUNK_PAGES, PageMap, State};
 
 use super::readahead::Readahead;
@@ -187,6 +187,9 @@ impl Mapping {
     pub(crate) fn content_pages(&self) -> u64 {
         let origin_end = self.origin_end.load(Ordering::Acquire);
         let inner = self.inner.lock();
+        if origin_end == 0 {
+            return u64_of(inner.pages.len());
+        }
         let mut beyond = 0;
         inner.pages.for_ready(origin_end..u64::MAX, |_, _| {
             beyond += 1;

@@ -52,6 +52,7 @@ impl FileType {
 
     /// The `S_IFMT` bits.
     #[must_use]
+    #[inline]
     pub const fn mode(self) -> u32 {
         match self {
             Self::Fifo => abi::S_IFIFO,
@@ -72,6 +73,7 @@ impl FileType {
 
     /// Whether the inode has a device number of its own.
     #[must_use]
+    #[inline]
     pub const fn is_device(self) -> bool {
         matches!(self, Self::CharDevice | Self::BlockDevice)
     }
@@ -122,6 +124,7 @@ pub struct Timestamp {
 impl Timestamp {
     /// From nanoseconds since the epoch.
     #[must_use]
+    #[inline]
     pub const fn from_nanos(nanos: u64) -> Self {
         Self {
             sec: (nanos / 1_000_000_000).cast_signed(),
@@ -185,12 +188,14 @@ impl Attr {
 
     /// Type and permission bits together, as `st_mode` has them.
     #[must_use]
+    #[inline]
     pub const fn st_mode(&self) -> u32 {
         self.kind.mode() | self.mode
     }
 
     /// Whether it is a directory.
     #[must_use]
+    #[inline]
     pub const fn is_dir(&self) -> bool {
         matches!(self.kind, FileType::Directory)
     }
@@ -209,6 +214,7 @@ impl Attr {
     /// Whether reading at `now` has to move the access time under `relatime` (mount(8)): it isn't
     /// later than the last change, or it is a day old.
     #[must_use]
+    #[inline]
     pub fn relatime_due(&self, now: Timestamp) -> bool {
         self.atime <= self.mtime
             || self.atime <= self.ctime

@@ -101,18 +101,21 @@ impl OpenFlags {
 
     /// Whether any of these flags is given.
     #[must_use]
+    #[inline]
     pub const fn has(self, flag: u32) -> bool {
         self.raw & flag != 0
     }
 
     /// Opened for reading. Access mode 3 gives neither, but wants both permissions.
     #[must_use]
+    #[inline]
     pub const fn reads(self) -> bool {
         !self.has(abi::O_PATH) && matches!(self.raw & abi::O_ACCMODE, abi::O_RDONLY | abi::O_RDWR)
     }
 
     /// Opened for writing.
     #[must_use]
+    #[inline]
     pub const fn writes(self) -> bool {
         matches!(self.raw & abi::O_ACCMODE, abi::O_WRONLY | abi::O_RDWR)
     }
@@ -133,6 +136,7 @@ impl OpenFlags {
 
     /// Whether the final component, a link, is followed.
     #[must_use]
+    #[inline]
     pub const fn follows(self) -> bool {
         !self.has(abi::O_NOFOLLOW)
             && self.raw & (abi::O_CREAT | abi::O_EXCL) != abi::O_CREAT | abi::O_EXCL
@@ -140,12 +144,14 @@ impl OpenFlags {
 
     /// `O_TMPFILE`: an unnamed file in the directory.
     #[must_use]
+    #[inline]
     pub const fn unnamed(self) -> bool {
         self.has(TMPFILE_BIT)
     }
 
     /// What the open file keeps for `F_GETFL`.
     #[must_use]
+    #[inline]
     pub const fn kept(self) -> u32 {
         self.raw & KEPT
     }

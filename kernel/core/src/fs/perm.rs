@@ -70,12 +70,14 @@ impl Identity<'static> {
 impl Identity<'_> {
     /// Whether the capability is effective.
     #[must_use]
+    #[inline]
     pub const fn can(&self, capability: Capability) -> bool {
         self.capabilities & (1 << capability as u8) != 0
     }
 
     /// Whether `gid` is among the groups.
     #[must_use]
+    #[inline]
     pub fn in_group(&self, gid: u32) -> bool {
         self.gid == gid || self.groups.contains(&gid)
     }
@@ -88,6 +90,7 @@ impl Identity<'_> {
     ///
     /// # Errors
     /// EACCES.
+    #[inline]
     pub fn check(&self, attr: &Attr, want: Want) -> Result<(), Errno> {
         let bits = if self.uid == attr.uid {
             attr.mode >> 6

@@ -64,18 +64,21 @@ impl<P> Ring<P> {
 
     /// Bytes to be read.
     #[must_use]
+    #[inline]
     pub const fn len(&self) -> usize {
         self.bytes
     }
 
     /// Whether there is nothing to read.
     #[must_use]
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
 
     /// Whether every slot is taken (the last may still have room).
     #[must_use]
+    #[inline]
     pub fn is_full(&self) -> bool {
         self.slots.len() >= self.limit
     }
@@ -88,6 +91,7 @@ impl<P> Ring<P> {
 
     /// Capacity in bytes.
     #[must_use]
+    #[inline]
     pub const fn capacity(&self) -> usize {
         self.limit * PAGE_SIZE
     }
@@ -113,6 +117,7 @@ impl<P> Ring<P> {
 
     /// Whether a write of `len` bytes can begin: all of it when it is small enough to be atomic.
     #[must_use]
+    #[inline]
     pub fn can_write(&self, len: usize) -> bool {
         // At most one slot is needed for what is atomic, because pages are as large as PIPE_BUF.
         !self.is_full() || self.room_in_last(len) > 0
@@ -121,6 +126,7 @@ impl<P> Ring<P> {
     /// Bytes that a write of `len` would put behind the last piece's: the part of `len` beyond
     /// whole pages, when it fits there.
     #[must_use]
+    #[inline]
     pub fn room_in_last(&self, len: usize) -> usize {
         let part = len % PAGE_SIZE;
         match self.slots.back() {
@@ -131,6 +137,7 @@ impl<P> Ring<P> {
 
     /// The last slot's page and the offset behind its bytes.
     #[must_use]
+    #[inline]
     pub fn last(&self) -> Option<(&P, usize)> {
         self.slots
             .back()
@@ -138,6 +145,7 @@ impl<P> Ring<P> {
     }
 
     /// Counts `len` bytes that the caller has put behind the last piece.
+    #[inline]
     pub fn extend_last(&mut self, len: usize) {
         if let Some(slot) = self.slots.back_mut() {
             slot.len = (slot.len + len).min(PAGE_SIZE - slot.offset);
@@ -149,6 +157,7 @@ impl<P> Ring<P> {
     ///
     /// # Errors
     /// [`NoMemory`], when the list of slots can't grow.
+    #[inline]
     pub fn push(&mut self, slot: Slot<P>) -> Result<(), NoMemory> {
         self.slots.try_reserve(1).map_err(|_| NoMemory)?;
         self.bytes += slot.len;
@@ -158,6 +167,7 @@ impl<P> Ring<P> {
 
     /// The oldest piece.
     #[must_use]
+    #[inline]
     pub fn first(&self) -> Option<&Slot<P>> {
         self.slots.front()
     }
@@ -169,6 +179,7 @@ impl<P> Ring<P> {
     }
 
     /// Takes `len` bytes off the oldest piece; answers its page when that used it up.
+    #[inline]
     pub fn consume(&mut self, len: usize) -> Option<P> {
         let slot = self.slots.front_mut()?;
         let len = len.min(slot.len);

@@ -27,8 +27,9 @@ pub(crate) mod xattr;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Deref;
 use kiln_core::abi;
-use kiln_core::addr::UserAddr;
+use kiln_core::addr::{PAGE_SIZE, UserAddr};
 use kiln_core::errno::Errno;
 use kiln_core::num::usize_of;
 
@@ -43,9 +44,38 @@ fn file(call: &Call<'_>, fd: i32) -> Result<Arc<File>, Errno> {
     call.task.files()?.get(fd)
 }
 
+/// A path argument: a short one is in here, so that it takes no memory from the heap.
+enum PathArg {
+    Short([u8; SHORT_PATH], usize),
+    Long(Vec<u8>),
+}
+
+/// Bytes of a short path, its NUL included.
+const SHORT_PATH: usize = 64;
+
+impl Deref for PathArg {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Short(bytes, len) => bytes.get(..*len).unwrap_or(&[]),
+            Self::Long(bytes) => bytes,
+        }
+    }
+}
+
 /// A path argument.
-fn path_arg(call: &Call<'_>, addr: UserAddr) -> Result<Vec<u8>, Errno> {
-    call.task.space()?.copy_path(addr)
+fn path_arg(call: &Call<'_>, addr: UserAddr) -> Result<PathArg, Errno> {
+    let space = call.task.space()?;
+    let mut bytes = [0; SHORT_PATH];
+    // Not across the end of a page, which the string itself may not reach.
+    let room = SHORT_PATH.min(PAGE_SIZE - addr.page_offset());
+    let got = space.copy_in_some(bytes.get_mut(..room).unwrap_or_default(), addr);
+    let end = bytes.iter().take(got).position(|byte| *byte == 0);
+    match end {
+        Some(end) => Ok(PathArg::Short(bytes, end)),
+        None => space.copy_path(addr).map(PathArg::Long),
+    }
 }
 
 /// Where a path begins that is relative to `dirfd`.
@@ -82,18 +112,18 @@ fn with_path<T>(
 /// The file that `dirfd`, `addr` and `AT_*` flags mean: with `AT_EMPTY_PATH` and an empty path, the
 /// one behind `dirfd` itself.
 fn resolve_at(call: &Call<'_>, dirfd: i32, addr: UserAddr, flags: u32) -> Result<Path, Errno> {
-    let empty_allowed = flags & abi::AT_EMPTY_PATH != 0;
-    let path = if addr.is_null() && empty_allowed {
-        Vec::new()
-    } else {
-        path_arg(call, addr)?
-    };
-    if path.is_empty() && empty_allowed {
+    if flags & abi::AT_EMPTY_PATH != 0 && is_empty(call, addr)? {
         return behind(call, dirfd);
     }
+    let path = path_arg(call, addr)?;
     let follow = flags & abi::AT_SYMLINK_NOFOLLOW == 0;
     let base = base(call, dirfd, &path)?;
     with_lookup(call, base, |lookup| vfs::resolve(lookup, &path, follow))
+}
+
+/// Whether a path argument is null or empty, without copying what it is otherwise.
+fn is_empty(call: &Call<'_>, addr: UserAddr) -> Result<bool, Errno> {
+    Ok(addr.is_null() || call.task.space()?.read_val::<u8>(addr)? == 0)
 }
 
 /// The path behind a descriptor, `O_PATH` ones too.
