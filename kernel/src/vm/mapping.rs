@@ -175,6 +175,16 @@ impl Mapping {
         &self.dirty_link
     }
 
+    /// Among which pages `/proc/meminfo` counts its own.
+    fn kind(&self) -> reclaim::Kind {
+        match (&self.source, &self.origin) {
+            (Some(_), _) => reclaim::Kind::Cached,
+            (None, None) => reclaim::Kind::Kept,
+            // Mostly the loader's, which aren't part of what is told of.
+            (None, Some(_)) => reclaim::Kind::Elsewhere,
+        }
+    }
+
     pub(super) fn is_reclaimable(&self) -> bool {
         self.reclaimable.load(Ordering::Relaxed)
     }
@@ -268,7 +278,7 @@ impl Mapping {
         let mut inner = self.lock_with_room(index)?;
         match inner.pages.insert(index, frame, State::Ready) {
             Ok(()) => {
-                reclaim::pages_came(1, self.has_source());
+                reclaim::pages_came(1, self.kind());
                 Ok(())
             }
             Err(frame) => {
@@ -389,7 +399,7 @@ impl Mapping {
             let _ = inner.pages.insert(index, frame.clone(), State::Loading);
             entered += 1;
         }
-        reclaim::pages_came(entered, self.has_source());
+        reclaim::pages_came(entered, self.kind());
         frames.truncate(entered);
         Ok(())
     }
@@ -405,7 +415,7 @@ impl Mapping {
         }
         drop(inner);
         if !loaded {
-            reclaim::pages_left(count, self.has_source());
+            reclaim::pages_left(count, self.kind());
         }
         self.changed.wake_all();
     }
@@ -452,6 +462,6 @@ impl Drop for Mapping {
         reclaim::unregister(self);
         let pages = &self.inner.get_mut().pages;
         writeback::pages_cleaned(pages.dirty());
-        reclaim::pages_left(pages.len(), self.has_source());
+        reclaim::pages_left(pages.len(), self.kind());
     }
 }

@@ -189,18 +189,37 @@ pub(super) fn unregister(mapping: &Mapping) {
     }
 }
 
-/// Pages came into a mapping, which has a source or not.
-pub(super) fn pages_came(count: usize, has_source: bool) {
-    counter(has_source).fetch_add(count, Ordering::Relaxed);
+/// What a mapping's pages count as.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    /// Files that lie elsewhere too.
+    Cached,
+    /// Files that lie in memory only.
+    Kept,
+    /// Pages outside the memory that is counted.
+    Elsewhere,
+}
+
+/// Pages came into a mapping.
+pub(super) fn pages_came(count: usize, kind: Kind) {
+    if let Some(counter) = counter(kind) {
+        counter.fetch_add(count, Ordering::Relaxed);
+    }
 }
 
 /// Pages left a mapping.
-pub(super) fn pages_left(count: usize, has_source: bool) {
-    counter(has_source).fetch_sub(count, Ordering::Relaxed);
+pub(super) fn pages_left(count: usize, kind: Kind) {
+    if let Some(counter) = counter(kind) {
+        counter.fetch_sub(count, Ordering::Relaxed);
+    }
 }
 
-fn counter(has_source: bool) -> &'static AtomicUsize {
-    if has_source { &CACHED } else { &KEPT }
+fn counter(kind: Kind) -> Option<&'static AtomicUsize> {
+    match kind {
+        Kind::Cached => Some(&CACHED),
+        Kind::Kept => Some(&KEPT),
+        Kind::Elsewhere => None,
+    }
 }
 
 /// Pages of files in memory, for `/proc/meminfo`: of those that lie elsewhere, and of those that

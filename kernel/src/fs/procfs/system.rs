@@ -45,8 +45,6 @@ fn kib(pages: usize) -> u64 {
 fn meminfo(out: &mut Text) -> Result<(), Errno> {
     let memory = frame::stats();
     let (cached, kept) = reclaim::cached_pages();
-    // Pages of the boot's root image aren't part of the memory that is told of.
-    let kept = kept.min((memory.total - memory.free).saturating_sub(cached));
     let dirty = writeback::dirty_pages();
     let rows = [
         ("MemTotal", kib(memory.total)),

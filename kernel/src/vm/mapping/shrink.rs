@@ -71,7 +71,7 @@ impl Mapping {
             let clean = !inner.pages.any_unwritten(index..index + 1);
             if idle && clean && self.source.is_some() {
                 inner.pages.remove(index);
-                reclaim::pages_left(1, self.has_source());
+                reclaim::pages_left(1, self.kind());
             }
             drop(inner);
             next = index + 1;
@@ -102,7 +102,7 @@ impl Mapping {
             let cleaned = dirty - inner.pages.dirty();
             let removed = before - inner.pages.len();
             drop(inner);
-            reclaim::pages_left(removed, self.has_source());
+            reclaim::pages_left(removed, self.kind());
             writeback::pages_cleaned(cleaned);
             self.unmap(&range);
             if clear {
@@ -128,7 +128,7 @@ impl Mapping {
             drop(frame);
         });
         drop(inner);
-        reclaim::pages_left(*freed - before, self.has_source());
+        reclaim::pages_left(*freed - before, self.kind());
         next
     }
 }
