@@ -34,7 +34,7 @@ use crate::drivers::block::BlockDevice;
 use crate::mm::{frame, kmem};
 use crate::sched::Mutex;
 use crate::sync::{Once, SpinLock};
-use crate::vm::Mapping;
+use crate::vm::{Mapping, writeback};
 
 /// `EXT4_SUPER_MAGIC` (linux/magic.h).
 const MAGIC: u32 = 0xEF53;
@@ -208,7 +208,8 @@ impl Volume {
         limit: u64,
         before: Option<Arc<Pages>>,
     ) -> Result<(Arc<Pages>, Arc<Mapping>), Errno> {
-        if let Some(pages) = before
+        // Those of a deleted file may still be about, though its number is another's now.
+        if let Some(pages) = before.filter(|pages| !pages.is_dead())
             && let Some(mapping) = pages.mapping()
         {
             return Ok((pages, mapping));
@@ -254,6 +255,10 @@ impl Volume {
             let Some(Doomed { ino, pages }) = next else {
                 return;
             };
+            if let Some(mapping) = pages.as_ref().and_then(|pages| pages.mapping()) {
+                // Pages of a disk have no origin that could stand in the way.
+                let _ = mapping.discard(0, u64::MAX);
+            }
             let result = {
                 let _io = pages.as_ref().map(|pages| pages.io.write());
                 self.core.lock().evict(ino, now())
@@ -375,6 +380,7 @@ impl SuperOps for Super {
 
     fn remount(&self, read_only: bool) -> Result<(), Errno> {
         if read_only {
+            writeback::sync_everything()?;
             self.0.sync()?;
             return self.0.core.lock().finish(now()).map_err(Error::errno);
         }

@@ -79,7 +79,7 @@ impl Pages {
         self.dead.store(true, Ordering::Release);
     }
 
-    fn is_dead(&self) -> bool {
+    pub(super) fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Acquire)
     }
 
