@@ -23,6 +23,7 @@ pub(super) fn cases() -> Vec<Case> {
             whatever_the_status,
         ),
         Case::new("files::out_merges", merges),
+        Case::new("files::churn_reaches_the_disk", churn),
         Case::new("files::a_full_disk_is_enospc", full_disk),
         Case::new("files::disks_keep_what_is_written", disks),
         Case::new("files::a_packed_root", packed_root),
@@ -101,6 +102,41 @@ fn with_dirs(options: &[(&str, &Path)], script: &str) -> Result<Got> {
     Job::sh_with(words, script)
         .deadline(Duration::from_secs(120))
         .run()
+}
+
+/// Four writers at once replace, cut, rename, link and delete files: what they saw at the end is
+/// what the disk holds. (Inode numbers and blocks go from deleted files to new ones all the time.)
+fn churn() -> Result<()> {
+    let scratch = Scratch::new("churn")?;
+    let output = scratch.path("out");
+    fs::create_dir_all(&output)?;
+    let script = r#"
+cd /out
+work() { mkdir w$1; cd w$1; i=0; while [ $i -lt 100 ]; do
+  dd if=/dev/urandom of=f$((i%40)) bs=$((1000+i*37)) count=$((1+i%30)) 2>/dev/null
+  [ $((i%5)) = 0 ] && rm -f f$(((i*7)%40))
+  [ $((i%7)) = 0 ] && [ -e f$((i%40)) ] && mv f$((i%40)) g$((i%13))
+  [ $((i%11)) = 0 ] && [ -e g$((i%13)) ] && truncate -s $((i*300)) g$((i%13))
+  [ $((i%9)) = 0 ] && [ -e g$((i%13)) ] && { mkdir -p d$((i%4))/x; ln -f g$((i%13)) d$((i%4))/l$i; }
+  [ $((i%17)) = 0 ] && rm -rf d$(((i+1)%4))
+  i=$((i+1)); done; find . -type f -exec sha256sum {} + > /out/sums$1; }
+for k in 1 2 3 4; do work $k & done; wait
+"#;
+    with_dirs(&[("--out", &output)], script)?.is(0, "")?;
+    for writer in 1..=4 {
+        let sums = output.join(format!("sums{writer}"));
+        ensure!(
+            fs::read_to_string(&sums)?.lines().count() > 20,
+            "too few files"
+        );
+        let mut check = Command::new("sha256sum");
+        check
+            .args(["-c", "--quiet"])
+            .arg(&sums)
+            .current_dir(output.join(format!("w{writer}")));
+        Job::of(check).run()?.is(0, "")?;
+    }
+    Ok(())
 }
 
 fn sums() -> Result<()> {
