@@ -255,9 +255,8 @@ impl Volume {
             let Some(Doomed { ino, pages }) = next else {
                 return;
             };
-            if let Some(mapping) = pages.as_ref().and_then(|pages| pages.mapping()) {
-                // Pages of a disk have no origin that could stand in the way.
-                let _ = mapping.discard(0, u64::MAX);
+            if let Some(pages) = &pages {
+                pages.empty();
             }
             let result = {
                 let _io = pages.as_ref().map(|pages| pages.io.write());

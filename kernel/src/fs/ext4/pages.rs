@@ -112,6 +112,15 @@ impl Pages {
         }
     }
 
+    /// Drops what is in memory of a deleted file, and what was promised to it.
+    pub(super) fn empty(&self) {
+        if let Some(mapping) = self.mapping() {
+            // Pages of a disk have no origin that could stand in the way.
+            let _ = mapping.discard(0, u64::MAX);
+        }
+        self.release_promise();
+    }
+
     /// Takes the blocks of one page from what is promised.
     fn take_promised(&self, blocks: u64) -> bool {
         let mut promise = self.promise.lock();

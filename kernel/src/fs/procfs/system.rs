@@ -49,7 +49,10 @@ fn meminfo(out: &mut Text) -> Result<(), Errno> {
     let rows = [
         ("MemTotal", kib(memory.total)),
         ("MemFree", kib(memory.free)),
-        ("MemAvailable", kib(memory.free + cached.saturating_sub(dirty))),
+        (
+            "MemAvailable",
+            kib(memory.free + cached.saturating_sub(dirty)),
+        ),
         ("Buffers", 0),
         ("Cached", kib(cached + kept)),
         ("SwapCached", 0),
