@@ -25,9 +25,11 @@ use crate::sync::SpinLock;
 
 mod dirty;
 mod io;
+mod limit;
 mod mappers;
 mod shrink;
 
+pub(crate) use limit::PageLimit;
 use mappers::Mappers;
 pub(super) use mappers::Unmappable;
 
@@ -84,6 +86,8 @@ pub(crate) struct Mapping {
     me: Weak<Self>,
     source: Option<Arc<dyn PageSource>>,
     origin: Option<Arc<dyn PageOrigin>>,
+    /// Whom its pages count for.
+    limit: Option<Arc<PageLimit>>,
     /// Pages from here on have no origin, or have it no more.
     origin_end: AtomicU64,
     size: AtomicU64,
@@ -105,20 +109,34 @@ impl Mapping {
     /// # Errors
     /// `ENOMEM`.
     pub(crate) fn new(source: Option<Arc<dyn PageSource>>, size: u64) -> Result<Arc<Self>, Errno> {
-        Self::build(source, None, size)
+        Self::build(source, None, None, size)
     }
 
-    /// A file of `size` bytes in memory that begins as its origin says.
+    /// An empty file in memory whose pages count for `limit`.
     ///
     /// # Errors
     /// `ENOMEM`.
-    pub(crate) fn with_origin(origin: Arc<dyn PageOrigin>, size: u64) -> Result<Arc<Self>, Errno> {
-        Self::build(None, Some(origin), size)
+    pub(crate) fn in_memory(limit: Arc<PageLimit>) -> Result<Arc<Self>, Errno> {
+        Self::build(None, None, Some(limit), 0)
+    }
+
+    /// A file of `size` bytes in memory that begins as its origin says; its pages count for
+    /// `limit`.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub(crate) fn with_origin(
+        origin: Arc<dyn PageOrigin>,
+        limit: Arc<PageLimit>,
+        size: u64,
+    ) -> Result<Arc<Self>, Errno> {
+        Self::build(None, Some(origin), Some(limit), size)
     }
 
     fn build(
         source: Option<Arc<dyn PageSource>>,
         origin: Option<Arc<dyn PageOrigin>>,
+        limit: Option<Arc<PageLimit>>,
         size: u64,
     ) -> Result<Arc<Self>, Errno> {
         let _charge = kmem::charge(size_of::<Self>() + 2 * size_of::<usize>())?;
@@ -132,6 +150,7 @@ impl Mapping {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             source,
             origin,
+            limit,
             origin_end: AtomicU64::new(origin_end),
             size: AtomicU64::new(size),
             inner: SpinLock::new(Inner {
@@ -278,7 +297,11 @@ impl Mapping {
         let mut inner = self.lock_with_room(index)?;
         match inner.pages.insert(index, frame, State::Ready) {
             Ok(()) => {
+                drop(inner);
                 reclaim::pages_came(1, self.kind());
+                if let Some(limit) = &self.limit {
+                    limit.take();
+                }
                 Ok(())
             }
             Err(frame) => {
@@ -322,6 +345,7 @@ impl Mapping {
     }
 
     fn add_zeroed(&self, index: u64) -> Result<(), Errno> {
+        self.check_limit()?;
         match self.insert(index, alloc_zeroed_frame()?) {
             Err(error) if error != Errno::EEXIST => Err(error),
             _ => Ok(()),
@@ -420,6 +444,19 @@ impl Mapping {
         self.changed.wake_all();
     }
 
+    /// `ENOSPC` when the file may have no more pages.
+    fn check_limit(&self) -> Result<(), Errno> {
+        self.limit.as_ref().map_or(Ok(()), |limit| limit.check())
+    }
+
+    /// Pages of this file are gone.
+    fn pages_left(&self, count: usize) {
+        reclaim::pages_left(count, self.kind());
+        if let Some(limit) = &self.limit {
+            limit.give(count);
+        }
+    }
+
     fn is_present(&self, index: u64) -> bool {
         self.inner.lock().pages.get(index).is_some()
     }
@@ -462,6 +499,7 @@ impl Drop for Mapping {
         reclaim::unregister(self);
         let pages = &self.inner.get_mut().pages;
         writeback::pages_cleaned(pages.dirty());
-        reclaim::pages_left(pages.len(), self.kind());
+        let count = pages.len();
+        self.pages_left(count);
     }
 }

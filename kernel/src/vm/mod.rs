@@ -41,7 +41,7 @@ pub(crate) use copy::Plain;
 pub(crate) use fault::{Access, FaultError};
 pub(crate) use iter::{IoDst, IoSrc, IoVec};
 pub(crate) use map::MapRequest;
-pub(crate) use mapping::{Mapping, PageOrigin, PageSource};
+pub(crate) use mapping::{Mapping, PageLimit, PageOrigin, PageSource};
 pub(crate) use maps::MemorySizes;
 pub(crate) use reclaim::{alloc_frame, alloc_zeroed_frame};
 pub(crate) use space::{AddressSpace, MemoryLimits, ProgramInfo};

@@ -24,7 +24,7 @@ use super::inode::{Inode, InodeParts, NewInode};
 use super::memory::{try_arc, try_box};
 use super::superblock::{FileSystemType, MountRequest, SuperBlock, SuperOps};
 use crate::mm::frame;
-use crate::vm::Mapping;
+use crate::vm::{Mapping, PageLimit};
 use node::Node;
 
 pub(crate) use seed::{NotAnImage, seeded_root};
@@ -46,16 +46,15 @@ pub(crate) const RAMFS: FileSystemType = FileSystemType {
 
 /// What a file system in memory keeps as a whole.
 struct Super {
-    /// Bytes it says it can hold; 0: no limit is shown.
-    size: u64,
+    /// The pages of all its files.
+    limit: Arc<PageLimit>,
 }
 
 impl SuperOps for Super {
     fn statfs(&self) -> Result<StatFs, Errno> {
-        let page = u64_of(PAGE_SIZE);
         let memory = frame::stats();
-        let blocks = self.size / page;
-        let free = blocks.min(u64_of(memory.free));
+        let blocks = self.limit.most();
+        let free = blocks.saturating_sub(self.limit.used());
         Ok(StatFs {
             magic: abi::TMPFS_MAGIC,
             block_size: 4096,
@@ -70,31 +69,50 @@ impl SuperOps for Super {
     }
 }
 
-fn file_system(kind: &'static str, size: u64) -> Result<Arc<SuperBlock>, Errno> {
-    let ops: Box<dyn SuperOps> = try_box(Super { size })?;
-    SuperBlock::new(kind, ops)
+/// A new file system that holds `size` bytes at most; its files' pages count for the limit.
+fn file_system(kind: &'static str, size: u64) -> Result<(Arc<SuperBlock>, Arc<PageLimit>), Errno> {
+    let limit = try_arc(PageLimit::new(size.div_ceil(u64_of(PAGE_SIZE))))?;
+    let ops: Box<dyn SuperOps> = try_box(Super {
+        limit: Arc::clone(&limit),
+    })?;
+    Ok((SuperBlock::new(kind, ops)?, limit))
 }
 
-/// Half of memory, what `tmpfs` holds unless it is told otherwise.
-fn half_of_memory() -> u64 {
-    u64_of(frame::stats().total / 2 * PAGE_SIZE)
+fn memory() -> u64 {
+    u64_of(frame::stats().total * PAGE_SIZE)
 }
 
-/// The root directory of a new, empty file system.
+/// The root directory of a new, empty file system that may take nearly all of memory.
 pub(crate) fn root(kind: &'static str, mode: u32) -> Result<Arc<Inode>, Errno> {
-    let sb = file_system(kind, half_of_memory())?;
-    directory(sb, mode, 0, 0)
+    let (sb, limit) = file_system(kind, root_size())?;
+    directory(sb, &limit, mode, 0, 0)
 }
 
-fn directory(sb: Arc<SuperBlock>, mode: u32, uid: u32, gid: u32) -> Result<Arc<Inode>, Errno> {
+/// What the root may take: enough is left for programs to go on and say that it is full.
+fn root_size() -> u64 {
+    memory() / 8 * 7
+}
+
+fn directory(
+    sb: Arc<SuperBlock>,
+    limit: &Arc<PageLimit>,
+    mode: u32,
+    uid: u32,
+    gid: u32,
+) -> Result<Arc<Inode>, Errno> {
     let attr = Attr::new(FileType::Directory, mode, uid, gid, clock::now());
-    new_inode(sb, attr, Vec::new())
+    new_inode(sb, limit, attr, Vec::new())
 }
 
 /// A new inode; `target` is a link's text.
-fn new_inode(sb: Arc<SuperBlock>, mut attr: Attr, target: Vec<u8>) -> Result<Arc<Inode>, Errno> {
+fn new_inode(
+    sb: Arc<SuperBlock>,
+    limit: &Arc<PageLimit>,
+    mut attr: Attr,
+    target: Vec<u8>,
+) -> Result<Arc<Inode>, Errno> {
     let mapping = match attr.kind {
-        FileType::Regular => Some(Mapping::new(None, 0)?),
+        FileType::Regular => Some(Mapping::in_memory(Arc::clone(limit))?),
         _ => None,
     };
     if attr.kind == FileType::Symlink {
@@ -106,20 +124,20 @@ fn new_inode(sb: Arc<SuperBlock>, mut attr: Attr, target: Vec<u8>) -> Result<Arc
         ino,
         attr,
         mapping,
-        ops: try_arc(Node::new(target))?,
+        ops: try_arc(Node::new(target, Arc::clone(limit)))?,
     })
 }
 
 /// What `new` asks for, in the file system of `dir`.
-fn make(dir: &Inode, new: &NewInode<'_>) -> Result<Arc<Inode>, Errno> {
+fn make(dir: &Inode, limit: &Arc<PageLimit>, new: &NewInode<'_>) -> Result<Arc<Inode>, Errno> {
     let mut attr = Attr::new(new.kind, new.mode, new.uid, new.gid, clock::now());
     attr.rdev = new.rdev;
     let target = super::memory::try_copy(new.target)?;
-    new_inode(Arc::clone(dir.sb()), attr, target)
+    new_inode(Arc::clone(dir.sb()), limit, attr, target)
 }
 
 fn mount_tmpfs(request: &MountRequest<'_>) -> Result<Arc<Inode>, Errno> {
-    let (mut size, mut mode, mut uid, mut gid) = (half_of_memory(), 0o1777, 0, 0);
+    let (mut size, mut mode, mut uid, mut gid) = (memory() / 2, 0o1777, 0, 0);
     let options = request.options.split(|byte| *byte == b',');
     for option in options.filter(|option| !option.is_empty()) {
         let text = core::str::from_utf8(option).map_err(|_| Errno::EINVAL)?;
@@ -133,7 +151,8 @@ fn mount_tmpfs(request: &MountRequest<'_>) -> Result<Arc<Inode>, Errno> {
             _ => return Err(Errno::EINVAL),
         }
     }
-    directory(file_system("tmpfs", size)?, mode & 0o7777, uid, gid)
+    let (sb, limit) = file_system("tmpfs", size)?;
+    directory(sb, &limit, mode & 0o7777, uid, gid)
 }
 
 /// A size as tmpfs(5) writes it: a number with `k`, `m`, `g` or `%`.
@@ -142,7 +161,7 @@ fn bytes(value: &str) -> Option<u64> {
         (at, 'k' | 'K') => (value.get(..at)?, 1 << 10),
         (at, 'm' | 'M') => (value.get(..at)?, 1 << 20),
         (at, 'g' | 'G') => (value.get(..at)?, 1 << 30),
-        (at, '%') => (value.get(..at)?, half_of_memory() / 50),
+        (at, '%') => (value.get(..at)?, memory() / 100),
         _ => (value, 1),
     };
     number.parse::<u64>().ok()?.checked_mul(unit)

@@ -18,6 +18,7 @@ use crate::fs::inode::{Emit, Inode, InodeOps, NewInode, Rename};
 use crate::fs::memory::{append, try_copy};
 use crate::mm::kmem;
 use crate::sync::SpinLock;
+use crate::vm::PageLimit;
 
 /// A name's value in a directory.
 pub(super) enum Child {
@@ -42,23 +43,26 @@ pub(super) struct Node {
     target: Vec<u8>,
     /// Where in the image it comes from.
     pub(super) origin: Option<Origin>,
+    /// What the pages of the file system's files count for.
+    limit: Arc<PageLimit>,
 }
 
 impl Node {
     /// Of something new.
-    pub(super) fn new(target: Vec<u8>) -> Self {
+    pub(super) fn new(target: Vec<u8>, limit: Arc<PageLimit>) -> Self {
         Self {
             state: SpinLock::default(),
             target,
             origin: None,
+            limit,
         }
     }
 
     /// Of something that comes from the image.
-    pub(super) fn seeded(target: Vec<u8>, origin: Origin) -> Self {
+    pub(super) fn seeded(target: Vec<u8>, limit: Arc<PageLimit>, origin: Origin) -> Self {
         Self {
             origin: Some(origin),
-            ..Self::new(target)
+            ..Self::new(target, limit)
         }
     }
 
@@ -151,14 +155,14 @@ impl InodeOps for Node {
         new: &NewInode<'_>,
     ) -> Result<Arc<Inode>, Errno> {
         self.expand()?;
-        let inode = make(dir, new)?;
+        let inode = make(dir, &self.limit, new)?;
         self.enter(name, Child::Made(Arc::clone(&inode)))?;
         changed_dir(dir, i32::from(is_dir(&inode)));
         Ok(inode)
     }
 
     fn create_unnamed(&self, dir: &Arc<Inode>, new: &NewInode<'_>) -> Result<Arc<Inode>, Errno> {
-        let inode = make(dir, new)?;
+        let inode = make(dir, &self.limit, new)?;
         inode.update(|attr| attr.nlink = 0);
         Ok(inode)
     }

@@ -13,7 +13,7 @@ use kiln_core::num::{u64_of, usize_of};
 use kiln_core::path::PATH_MAX;
 
 use super::node::{Child, Node};
-use super::{file_system, half_of_memory};
+use super::{file_system, root_size};
 use crate::fs::inode::{Inode, InodeParts};
 use crate::fs::memory::try_arc;
 use crate::fs::superblock::SuperBlock;
@@ -21,7 +21,7 @@ use crate::mm::frame::FrameRef;
 use crate::mm::kmem;
 use crate::sched::Mutex;
 use crate::sync::SpinLock;
-use crate::vm::{Mapping, PageOrigin, alloc_zeroed_frame};
+use crate::vm::{Mapping, PageLimit, PageOrigin, alloc_zeroed_frame};
 
 /// A boot module's bytes.
 pub(super) struct Module {
@@ -62,6 +62,7 @@ impl Source for Module {
 /// The image that a root grows from.
 pub(super) struct Seed {
     image: Erofs<Module>,
+    limit: Arc<PageLimit>,
     /// Inodes with several names that have come to be, by number.
     linked: SpinLock<BTreeMap<u64, Weak<Inode>>>,
 }
@@ -131,11 +132,13 @@ pub(crate) fn seeded_root(start: PhysAddr, len: u64) -> Result<Arc<Inode>, NotAn
     let root = image.root();
     let past_last = len / 32 + 1;
     let make = || {
+        // The image's own pages are no part of what there is to allocate.
+        let (sb, limit) = file_system("tmpfs", root_size() + len)?;
         let seed = try_arc(Seed {
             image,
+            limit,
             linked: SpinLock::new(BTreeMap::new()),
         })?;
-        let sb = file_system("tmpfs", half_of_memory())?;
         sb.reserve_inos(past_last);
         seed.instantiate(&sb, root)
     };
@@ -162,7 +165,12 @@ impl Seed {
                     seed: Arc::clone(self),
                     inode,
                 };
-                Some(Mapping::with_origin(try_arc(contents)?, inode.attr.size)?)
+                let limit = Arc::clone(&self.limit);
+                Some(Mapping::with_origin(
+                    try_arc(contents)?,
+                    limit,
+                    inode.attr.size,
+                )?)
             }
             _ => None,
         };
@@ -178,7 +186,7 @@ impl Seed {
             ino: nid,
             attr: inode.attr,
             mapping,
-            ops: try_arc(Node::seeded(target, origin))?,
+            ops: try_arc(Node::seeded(target, Arc::clone(&self.limit), origin))?,
         })?;
         if shared {
             let _charge = kmem::charge(64).map_err(|_| Errno::ENOMEM)?;

@@ -158,6 +158,7 @@ impl Mapping {
         src: &mut IoSrc<'_>,
         inside: bool,
     ) -> Result<usize, Errno> {
+        self.check_limit()?;
         let whole = len == PAGE_SIZE;
         let frame = if whole {
             alloc_frame()?

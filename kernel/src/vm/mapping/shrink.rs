@@ -102,7 +102,7 @@ impl Mapping {
             let cleaned = dirty - inner.pages.dirty();
             let removed = before - inner.pages.len();
             drop(inner);
-            reclaim::pages_left(removed, self.kind());
+            self.pages_left(removed);
             writeback::pages_cleaned(cleaned);
             self.unmap(&range);
             if clear {
