@@ -3,7 +3,7 @@
 //! A run goes through the files in this order: `options` (what the caller wants), `root` (the
 //! image to boot from; `tree`, `recipe` and `erofs_write` make one, `cache` keeps it), `disks`
 //! (`/in`, `/out`, `--disk`), `qemu` (the machine as a command line), `launch` (starts it; `leash`
-//! makes it end with the launcher), `pump` with `streams`, `signals` and `terminal` (while it
+//! makes it end with the launcher), `pump` with `streams`, `input`, `signals` and `terminal` (while it
 //! runs), `outcome` (what its end means; `symbols` for a
 //! panic's backtrace), `ext4` (brings `/out` home), `report` (the JSON for
 //! `--report`).
@@ -16,6 +16,7 @@ pub mod cases;
 pub mod disks;
 pub mod erofs_write;
 pub mod ext4;
+pub mod input;
 pub mod launch;
 pub mod leash;
 pub mod options;

@@ -16,8 +16,9 @@ use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use crate::input::Input;
 use crate::signals::Signals;
-use crate::streams::{Event, Input, Mailbox, Outbox, Outputs};
+use crate::streams::{Event, Mailbox, Outbox, Outputs};
 
 /// How long the job may go on after the first signal.
 const SIGNAL_GRACE: Duration = Duration::from_secs(10);
@@ -163,7 +164,7 @@ impl Pump {
                 }
             }
             if let Some(exit) = self.exit
-                && (self.outputs.idle() || self.gave_up())
+                && (self.outputs.idle() && self.input.settled() || self.gave_up())
             {
                 return Ok(Ended {
                     exit,
@@ -222,8 +223,13 @@ impl Pump {
                         .frame(Kind::Credit, stream, &bytes.to_le_bytes());
                 }
                 Event::Closed(stream, why) => self.close(stream, why),
-                Event::Input(bytes) => self.outbox.frame(Kind::Data, 0, &bytes),
+                Event::Input(bytes) => {
+                    self.input.answered();
+                    self.outbox.frame(Kind::Data, 0, &bytes);
+                }
+                Event::InputClosed => self.input.closed(),
                 Event::InputEnd => {
+                    self.input.answered();
                     self.input_ended = true;
                     self.outbox.frame(Kind::End, 0, &[]);
                 }
@@ -331,21 +337,26 @@ impl Pump {
             (Kind::Data, 1 | 2) => self.outputs.write(header.stream, payload),
             (Kind::Read, 0) => self.request_input(payload),
             (Kind::Log, _) => self.outputs.note(payload),
-            // The job closed a stream of its own, or will never read: nothing to do for either.
+            (Kind::End, 0) => match payload.try_into() {
+                Ok(taken) => self.input.close(u64::from_le_bytes(taken)),
+                Err(_) => self.kill(Killed::Malformed),
+            },
+            // The job closed a stream of its own: nothing to do.
             (Kind::End | Kind::Settings, _) => {}
             _ => self.kill(Killed::Malformed),
         }
     }
 
     fn request_input(&mut self, payload: &[u8]) {
-        let Ok(most) = <[u8; 4]>::try_from(payload) else {
+        let ([wanted, room], []) = payload.as_chunks::<4>() else {
             return self.kill(Killed::Malformed);
         };
         if self.input_ended && !self.tty {
             self.outbox.frame(Kind::End, 0, &[]);
         } else {
-            let most = kiln_core::num::usize_of32(u32::from_le_bytes(most));
-            self.input.request(most);
+            let [wanted, room] =
+                [wanted, room].map(|word| kiln_core::num::usize_of32(u32::from_le_bytes(*word)));
+            self.input.request(wanted, room);
         }
     }
 
@@ -376,6 +387,8 @@ impl Pump {
         self.take_frames();
         self.take_voice();
         self.take_serial();
+        // Without a word of the guest's everything sent counts as read.
+        self.input.close(u64::MAX);
         self.channel_open = false;
         self.kill_at = None;
     }

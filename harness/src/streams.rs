@@ -10,11 +10,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
-use kiln_core::channel::MAX_PAYLOAD;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::fs::FileType;
 use rustix::io::Errno;
-use rustix::stdio::{stderr, stdin, stdout};
+use rustix::stdio::{stderr, stdout};
 
 /// What a stream's thread has to tell.
 #[derive(Debug)]
@@ -27,6 +26,8 @@ pub enum Event {
     Input(Vec<u8>),
     /// The end of standard input.
     InputEnd,
+    /// What the job left of standard input is the caller's again.
+    InputClosed,
 }
 
 /// Where the threads put their events; the loop polls [`Mailbox::fd`].
@@ -36,14 +37,15 @@ pub struct Mailbox {
     bell: Arc<OwnedFd>,
 }
 
+/// A thread's way to the mailbox.
 #[derive(Clone)]
-struct Post {
+pub(crate) struct Post {
     sender: Sender<Event>,
     bell: Arc<OwnedFd>,
 }
 
 impl Post {
-    fn send(&self, event: Event) {
+    pub(crate) fn send(&self, event: Event) {
         // Neither fails while the loop lives, and nobody listens after it.
         let _ = self.sender.send(event);
         let _ = rustix::io::write(&*self.bell, &1u64.to_ne_bytes());
@@ -77,7 +79,7 @@ impl Mailbox {
         self.events.try_iter().collect()
     }
 
-    fn post(&self) -> Post {
+    pub(crate) fn post(&self) -> Post {
         Post {
             sender: self.sender.clone(),
             bell: Arc::clone(&self.bell),
@@ -234,51 +236,6 @@ fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> rustix::io::Result<()> {
 
 fn wait_for(fd: BorrowedFd<'_>, flags: PollFlags) {
     let _ = poll(&mut [PollFd::new(&fd, flags)], None);
-}
-
-/// The caller's standard input, read only when the job asks.
-pub struct Input {
-    requests: Sender<usize>,
-}
-
-impl Input {
-    /// Starts the thread.
-    #[must_use]
-    pub fn start(mailbox: &Mailbox) -> Self {
-        let (requests, received) = mpsc::channel();
-        let post = mailbox.post();
-        thread::spawn(move || read_requests(&received, &post));
-        Self { requests }
-    }
-
-    /// Asks for 1 to `most` bytes; [`Event::Input`] or [`Event::InputEnd`] answers.
-    pub fn request(&self, most: usize) {
-        let _ = self.requests.send(most.clamp(1, MAX_PAYLOAD));
-    }
-}
-
-fn read_requests(requests: &Receiver<usize>, post: &Post) {
-    let mut buffer = vec![0; MAX_PAYLOAD];
-    for most in requests {
-        let bytes = read_some(buffer.get_mut(..most).unwrap_or_default());
-        post.send(match bytes {
-            [] => Event::InputEnd,
-            bytes => Event::Input(bytes.to_vec()),
-        });
-    }
-}
-
-/// Reads what there is, at least one byte; nothing at the end of the input, and an input that
-/// can't be read is at its end.
-fn read_some(buffer: &mut [u8]) -> &[u8] {
-    loop {
-        match rustix::io::read(stdin(), &mut *buffer) {
-            Ok(count) => return buffer.get(..count).unwrap_or_default(),
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => wait_for(stdin(), PollFlags::IN),
-            Err(_) => return &[],
-        }
-    }
 }
 
 /// Bytes on their way to the guest.

@@ -10,13 +10,15 @@
 //! | 2..4 | zero |
 //! | 4..8 | payload length, little-endian, at most [`MAX_PAYLOAD`] |
 //!
-//! Guest to host: [`Kind::Data`] on streams 1 and 2; [`Kind::Read`] on stream 0 with a `u32` of how many
-//! bytes the job would take, at least 1, at most [`MAX_PAYLOAD`] (standard input is read from the caller only when the job reads);
-//! [`Kind::End`] on stream 0 when the job can no longer read, on 1 and 2 when it closed the stream;
+//! Guest to host: [`Kind::Data`] on streams 1 and 2; [`Kind::Read`] on stream 0 when the job reads, with two `u32`: how many bytes it
+//! wants, and for how many there is room (at least as many, at most [`MAX_PAYLOAD`]);
+//! [`Kind::End`] on stream 0 when the job can no longer read, with a `u64` of the bytes it has read in all, on 1 and 2 when it closed the stream;
 //! [`Kind::Log`] for kernel messages at `--verbose`; [`Kind::Settings`] with a terminal's settings.
 //!
-//! Each [`Kind::Read`] is answered once: by one [`Kind::Data`] of 1 to that many bytes, whatever a single
-//! read of the caller's input gave, or by [`Kind::End`]. There is no second `Read` before the answer.
+//! Standard input is read from the caller only when the job reads, and what the job leaves is for the caller's next command.
+//! Each [`Kind::Read`] is answered once: by one [`Kind::Data`] of at least a byte, or by [`Kind::End`]. The data is no more than the job wants,
+//! unless the launcher can give back what is left unread; it is never more than there is room for. A second `Read` follows only
+//! when the job has read all of the answer.
 //!
 //! Host to guest: [`Kind::Data`] and [`Kind::End`] on stream 0; [`Kind::Credit`] on 1 and 2 with a `u32` of bytes that the caller has
 //! taken (each output stream starts with [`INITIAL_CREDIT`], so that a caller who leaves one
@@ -45,7 +47,8 @@ pub enum Kind {
     Data = 1,
     /// The stream is over: no more bytes come, or nobody takes them any more.
     End = 2,
-    /// Guest to host: the job waits for 1 to this many bytes (`u32`) of standard input.
+    /// Guest to host: the job waits for standard input: so many bytes (`u32`), with room for so
+    /// many (`u32`).
     Read = 3,
     /// Host to guest: this many bytes (`u32`) of an output stream were taken.
     Credit = 4,

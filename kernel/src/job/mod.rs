@@ -35,12 +35,16 @@ pub(crate) fn run() -> ! {
     if scene.spec.strace {
         syscall::trace::enable();
     }
-    match start_program(&scene) {
+    let started = start_program(&scene);
+    let prepare::Scene { spec, stdio, .. } = scene;
+    // The streams are the job's alone: they end when it closes them.
+    drop(stdio);
+    match started {
         Ok(job) => {
-            watch(&scene.spec, &job);
+            watch(&spec, &job);
             finish(&wait(&job))
         }
-        Err(errno) => finish(&Outcome::not_started(&scene.spec, errno)),
+        Err(errno) => finish(&Outcome::not_started(&spec, errno)),
     }
 }
 

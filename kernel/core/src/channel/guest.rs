@@ -5,6 +5,13 @@
 use super::{HEADER_LEN, Header, INITIAL_CREDIT, Kind, Malformed};
 use crate::num::usize_of32;
 
+/// Bytes of the frame that asks for input.
+pub const ASK_LEN: usize = HEADER_LEN + 8;
+
+const fn pair(first: u32, second: u32) -> [u8; 8] {
+    (first as u64 | (second as u64) << 32).to_le_bytes()
+}
+
 /// One of the job's output streams.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Output {
@@ -89,7 +96,7 @@ struct Parser {
 #[derive(Debug)]
 pub struct Guest {
     outputs: [OutputState; 2],
-    /// Bytes of standard input asked for; 0 once the answer is here.
+    /// Bytes of standard input there is room for; 0 once the answer is here.
     asked: usize,
     input_over: bool,
     parser: Parser,
@@ -177,22 +184,23 @@ impl Guest {
         state.credit = state.credit.saturating_add(len);
     }
 
-    /// Asks for input: the frame to send for 1 to `want` bytes, or `None` when an earlier question
-    /// isn't answered yet, the input is over, or `want` is 0.
-    pub fn ask(&mut self, want: u32) -> Option<[u8; HEADER_LEN + 4]> {
-        if self.asked > 0 || self.input_over || want == 0 {
+    /// Asks for input: the frame to send for `wanted` bytes, with room for `room`, or `None` when an
+    /// earlier question isn't answered yet, the input is over, or there is no room.
+    pub fn ask(&mut self, wanted: u32, room: u32) -> Option<[u8; ASK_LEN]> {
+        if self.asked > 0 || self.input_over || room == 0 {
             return None;
         }
-        self.asked = usize_of32(want);
+        self.asked = usize_of32(room);
         let header = Header {
             kind: Kind::Read,
             stream: 0,
-            len: 4,
+            len: 8,
         };
-        let mut frame = [0; HEADER_LEN + 4];
-        let (head, payload) = frame.split_at_mut(HEADER_LEN);
-        head.copy_from_slice(&header.encode());
-        payload.copy_from_slice(&want.to_le_bytes());
+        let mut frame = [0; ASK_LEN];
+        let words = [header.encode(), pair(wanted.clamp(1, room), room)];
+        for (place, word) in frame.as_chunks_mut::<8>().0.iter_mut().zip(words) {
+            *place = word;
+        }
         Some(frame)
     }
 
@@ -360,35 +368,36 @@ mod tests {
         let mut guest = Guest::new(true);
         assert!(events(&mut guest, &frame(Kind::Data, 0, b"x")).is_err());
         let mut guest = Guest::new(true);
-        assert_eq!(guest.ask(5), Some([3, 0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0]));
-        assert_eq!(guest.ask(5), None, "not answered yet");
+        let asked = [3, 0, 0, 0, 8, 0, 0, 0, 2, 0, 0, 0, 5, 0, 0, 0];
+        assert_eq!(guest.ask(2, 5), Some(asked));
+        assert_eq!(guest.ask(2, 5), None, "not answered yet");
         assert!(events(&mut guest, &frame(Kind::Data, 0, b"abcdef")).is_err());
     }
 
     #[test]
     fn the_end_of_input_answers_what_was_asked() {
         let mut guest = Guest::new(true);
-        assert!(guest.ask(5).is_some());
+        assert!(guest.ask(1, 5).is_some());
         let got = events(&mut guest, &frame(Kind::End, 0, &[]));
         assert_eq!(got, Ok(vec![('e', vec![])]));
         assert!(guest.input_over() && !guest.waiting_for_input());
-        assert_eq!(guest.ask(5), None);
+        assert_eq!(guest.ask(1, 5), None);
         assert!(Guest::new(false).input_over());
     }
 
     #[test]
     fn one_answer_is_all_there_is_to_a_question() {
         let mut guest = Guest::new(true);
-        assert!(guest.ask(5).is_some());
+        assert!(guest.ask(1, 5).is_some());
         assert!(guest.waiting_for_input());
         let got = events(&mut guest, &frame(Kind::Data, 0, b"abc"));
         assert_eq!(got, Ok(vec![('i', b"abc".to_vec())]));
         assert!(!guest.waiting_for_input());
         assert!(events(&mut guest, &frame(Kind::Data, 0, b"d")).is_err());
         let mut guest = Guest::new(true);
-        assert!(guest.ask(5).is_some());
+        assert!(guest.ask(1, 5).is_some());
         events(&mut guest, &frame(Kind::Data, 0, b"abc")).unwrap();
-        assert!(guest.ask(5).is_some());
+        assert!(guest.ask(1, 5).is_some());
     }
 
     #[test]
@@ -406,7 +415,7 @@ mod tests {
             (Kind::End, 0, b"x"),
         ] {
             let mut guest = Guest::new(true);
-            assert!(guest.ask(9).is_some());
+            assert!(guest.ask(1, 9).is_some());
             let wire = frame(kind, stream, payload);
             assert!(events(&mut guest, &wire).is_err(), "{kind:?}");
         }
@@ -421,7 +430,7 @@ mod tests {
             wire.extend(frame(Kind::Signal, 0, &[15]));
             wire.extend(frame(Kind::End, 0, b""));
             let mut guest = Guest::new(true);
-            prop_assert!(guest.ask(200).is_some());
+            prop_assert!(guest.ask(1, 200).is_some());
             let mut seen: Vec<(char, Vec<u8>)> = vec![];
             let mut left = &wire[..];
             for cut in cuts.into_iter().chain([usize::MAX]) {

@@ -2,8 +2,10 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use kiln_core::channel::{HEADER_LEN, MAX_PAYLOAD};
+use kiln_core::channel::guest::ASK_LEN;
+use kiln_core::channel::{Header, Kind, MAX_PAYLOAD};
 use kiln_core::errno::Errno;
+use kiln_core::num::u64_of;
 
 use super::{CHANNEL, Channel, State};
 use crate::drivers::wait_interruptibly;
@@ -12,8 +14,6 @@ use crate::sched::WaitQueue;
 /// Asked for at once, and when memory is short.
 const ASK: usize = MAX_PAYLOAD;
 const ASK_LITTLE: usize = 4096;
-/// Bytes of the frame that asks.
-const ASK_FRAME: usize = HEADER_LEN + 4;
 /// Pages to receive in, once there is input to receive.
 const RECEIVE_PAGES: usize = 4;
 
@@ -43,6 +43,8 @@ impl Input {
 pub(super) struct Chunk {
     bytes: Vec<u8>,
     read: usize,
+    /// Bytes that readers got in all.
+    taken: u64,
 }
 
 impl Chunk {
@@ -79,6 +81,7 @@ pub(crate) fn read(
         if !unread.is_empty() || len == 0 {
             let taken = take(unread.get(..len).unwrap_or(unread))?;
             chunk.read += taken;
+            chunk.taken += u64_of(taken);
             return Ok(taken);
         }
         if channel.ask(&mut chunk, len)? {
@@ -102,9 +105,22 @@ pub(crate) fn poll_input() -> Readiness {
     let mut chunk = channel.reader.lock();
     channel.refill(&mut chunk);
     match chunk.unread().len() {
-        0 if channel.ask(&mut chunk, usize::MAX) == Ok(true) => Readiness::End,
+        0 if channel.ask(&mut chunk, 1) == Ok(true) => Readiness::End,
         0 => Readiness::Nothing,
         len => Readiness::Bytes(len),
+    }
+}
+
+/// The job can't read its input any more: what it left is the caller's again.
+pub(crate) fn close_input() {
+    if let Some(channel) = CHANNEL.get() {
+        let taken = channel.reader.lock().taken.to_le_bytes();
+        let header = Header {
+            kind: Kind::End,
+            stream: 0,
+            len: 8,
+        };
+        channel.send(&[&header.encode(), &taken]);
     }
 }
 
@@ -147,9 +163,9 @@ impl Channel {
         });
     }
 
-    /// Asks the launcher for up to `want` bytes of input, if that wasn't done, with the empty
-    /// chunk's buffer to receive it. A reader gets no more than it wants: what it leaves is for the
-    /// caller's next command. True when there will be none: the input is over.
+    /// Asks the launcher for input, if that wasn't done, of which a reader wants `want` bytes now,
+    /// with the empty chunk's buffer to receive it. True when there will be none: the input is
+    /// over.
     fn ask(&self, chunk: &mut Chunk, want: usize) -> Result<bool, Errno> {
         let (over, asked) = self.with(|state| {
             let over = state.guest.input_over() && state.input.ready.is_empty();
@@ -177,7 +193,7 @@ impl Channel {
             if state.guest.waiting_for_input() || state.guest.input_over() {
                 return Some(());
             }
-            if !state.transmit.has_room(ASK_FRAME) {
+            if !state.transmit.has_room(ASK_LEN) {
                 return None;
             }
             if let Some(buffer) = buffer.take()
@@ -185,8 +201,9 @@ impl Channel {
             {
                 state.input.ready = buffer;
             }
-            let room = state.input.ready.capacity().min(MAX_PAYLOAD).min(want);
-            if let Some(frame) = state.guest.ask(u32::try_from(room).unwrap_or(0)) {
+            let room = state.input.ready.capacity().min(MAX_PAYLOAD);
+            let [want, room] = [want, room].map(|len| u32::try_from(len).unwrap_or(u32::MAX));
+            if let Some(frame) = state.guest.ask(want, room) {
                 state.transmit.append(&[&frame]);
             }
             Some(())

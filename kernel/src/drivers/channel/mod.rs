@@ -14,7 +14,7 @@ mod input;
 mod output;
 mod transmit;
 
-pub(crate) use input::{Readiness, input_len, input_queue, poll_input, read};
+pub(crate) use input::{Readiness, close_input, input_len, input_queue, poll_input, read};
 pub(crate) use kiln_core::channel::guest::{Admission, Output};
 pub(crate) use output::{output_queue, poll_output, write};
 
@@ -233,11 +233,6 @@ impl Interrupt for Channel {
 /// The job has closed an output stream.
 pub(crate) fn close_output(stream: Output) {
     end(stream.number());
-}
-
-/// The job can't read its input any more.
-pub(crate) fn close_input() {
-    end(0);
 }
 
 fn end(stream: u8) {
