@@ -18,7 +18,6 @@ const KERNEL: [(&str, &str); 28] = [
     ("text", "page fault"),
     ("text-alias", "page fault"),
     ("nx", "page fault"),
-    ("user", "page fault"),
     ("de", "#DE"),
     ("nmi", "NMI"),
     ("bp", "#BP"),

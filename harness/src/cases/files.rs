@@ -281,15 +281,15 @@ fn disks() -> Result<()> {
 fn packed_root() -> Result<()> {
     let scratch = Scratch::new("root")?;
     fs::create_dir_all(scratch.path("tmp"))?;
-    fs::copy(crate::recipe::program("busybox")?, scratch.path("bb"))?;
+    fs::copy(crate::recipe::program("busybox")?, scratch.path("busybox"))?;
     fs::write(scratch.path("file"), "in the root\n")?;
     let root = scratch.0.as_os_str();
     let script = "cat /file; echo changed > /file; cat /file; ls /";
     let words = [OsStr::new("--root"), root];
-    let rest = ["--", "/bb", "sh", "-c", script].map(OsStr::new);
+    let rest = ["--", "/busybox", "sh", "-c", script].map(OsStr::new);
     for _ in 0..2 {
         let got = Job::new(words.into_iter().chain(rest)).run()?;
-        got.is(0, "in the root\nchanged\nbb\ndev\nfile\nproc\ntmp\n")?;
+        got.is(0, "in the root\nchanged\nbusybox\ndev\nfile\nproc\ntmp\n")?;
     }
     ensure!(
         fs::read_to_string(scratch.path("file"))? == "in the root\n",

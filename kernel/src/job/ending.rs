@@ -43,6 +43,14 @@ impl Outcome {
         }
     }
 
+    /// The same, with a line that says why.
+    pub(super) fn because(self, reason: &str) -> Self {
+        Self {
+            reason: reason.to_string(),
+            ..self
+        }
+    }
+
     /// There was no job, or it was cut short.
     pub(super) fn failed(ending: Ending, reason: &str) -> Self {
         Self {

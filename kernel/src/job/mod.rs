@@ -18,7 +18,7 @@ use kiln_core::report::Ending;
 
 use crate::arch::time::now_ns;
 use crate::drivers::channel::{self, Handlers};
-use crate::process::{self, Process, start};
+use crate::process::{self, Process, oom, start};
 use crate::sched;
 use crate::syscall;
 use ending::{Outcome, finish};
@@ -91,5 +91,10 @@ fn wait(job: &Arc<Process>) -> Outcome {
     if TIMED_OUT.load(Ordering::Acquire) {
         return Outcome::failed(Ending::Timeout, "the time limit has passed");
     }
-    Outcome::ended(status)
+    let outcome = Outcome::ended(status);
+    if oom::was_victim(job) {
+        outcome.because("out of memory")
+    } else {
+        outcome
+    }
 }

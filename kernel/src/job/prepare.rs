@@ -74,6 +74,7 @@ pub(super) fn scene() -> Result<Scene, Failure> {
     host::set_host_name(hostname)
         .map_err(|errno| Failure::bad_job(format!("the host name: {}", errno.description())))?;
     attach_disks(&spec, &fs)?;
+    check_directory(&spec, &fs)?;
     let stdio = fs::stdio::open(&fs, &spec).map_err(|errno| {
         Failure::bad_job(format!("the standard streams: {}", errno.description()))
     })?;
@@ -100,6 +101,19 @@ fn specification() -> Result<Spec, Failure> {
     };
     Spec::decode(&bytes)
         .map_err(|bad| Failure::bad_job(format!("the job specification's `{}` is wrong", bad.0)))
+}
+
+/// A working directory that isn't there is the caller's mistake, not the program's.
+fn check_directory(spec: &Spec, fs: &Arc<FsContext>) -> Result<(), Failure> {
+    let lookup = Lookup::new(fs, Identity::KERNEL);
+    let path: &[u8] = if spec.cwd.is_empty() { b"/" } else { &spec.cwd };
+    vfs::directory(&lookup, path).map(drop).map_err(|errno| {
+        let path = String::from_utf8_lossy(path);
+        Failure::bad_job(format!(
+            "the working directory {path}: {}",
+            errno.description()
+        ))
+    })
 }
 
 /// Booted without the launcher, there is nothing to run. That is no failure, and no job's status

@@ -4,7 +4,7 @@
 use alloc::sync::Arc;
 
 use kiln_core::abi;
-use kiln_core::addr::UserAddr;
+use kiln_core::addr::{TASK_SIZE, UserAddr};
 use kiln_core::signal::{SigInfo, Signal, frame};
 
 use super::signal::force;
@@ -12,6 +12,8 @@ use super::task::Task;
 use crate::arch::user::{Fault, UserContext};
 use crate::vm::{Access, FaultError};
 
+/// Page-fault error code: the page was there, but not for this.
+const PROTECTION: u64 = 1 << 0;
 /// Page-fault error code: the access was a write.
 const WRITE: u64 = 1 << 1;
 /// Page-fault error code: the access was an instruction fetch.
@@ -31,7 +33,12 @@ pub(crate) fn on_fault(task: &Arc<Task>, regs: &UserContext, fault: Fault) {
     } else {
         other(task, regs, fault)
     };
-    let told = [fault.error_code, u64::from(fault.vector), info_addr(fault)];
+    let mut code = fault.error_code;
+    if fault.vector == PAGE_FAULT && fault.addr >= TASK_SIZE {
+        // Whether anything is mapped there is the kernel's secret.
+        code |= PROTECTION;
+    }
+    let told = [code, u64::from(fault.vector), info_addr(fault)];
     task.signals.lock().last_fault = told;
     force(task, info);
 }

@@ -33,6 +33,14 @@ pub(crate) fn kills() -> u64 {
     KILLS.load(Ordering::Relaxed)
 }
 
+/// Whether `process` was the last one that was killed for want of memory.
+pub(crate) fn was_victim(process: &Arc<Process>) -> bool {
+    let victim = VICTIM.lock();
+    victim
+        .as_ref()
+        .is_some_and(|victim| Arc::ptr_eq(victim, process))
+}
+
 /// Kills a process, or waits for the one that was killed. Answers whether memory may have become
 /// free; `false` when the caller itself is to end, or nobody is left.
 pub(crate) fn make_room() -> bool {

@@ -9,7 +9,8 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
     let _ = file::write(tx, b"x");
     tell("some", rx, tx);
     let _ = file::close(tx);
-    tell("no writer", rx, 0);
+    let (_reader, other) = file::pipe();
+    tell("no writer", rx, other);
     let mut zero = libc::timeval::zeroed();
     let mut set = set_of(&[50]);
     show("closed", file::select(51, Some(&mut set), None, None, Some(&mut zero)));
