@@ -88,6 +88,14 @@ fn locate(index: u64) -> (u64, usize, u16) {
     (index / CHUNK_PAGES, slot, 1 << slot)
 }
 
+/// The bits of the chunk whose first page is `base` for the pages of the range.
+fn mask(range: &Range<u64>, base: u64) -> u16 {
+    let low = usize_of(range.start.saturating_sub(base)).min(WIDTH);
+    let high = usize_of(range.end.saturating_sub(base)).min(WIDTH);
+    let below = |slot: usize| (1u32 << slot) - 1;
+    crate::num::low16(u64::from(below(high) & !below(low)))
+}
+
 impl<P> PageMap<P> {
     /// An empty map; allocates nothing.
     #[must_use]
@@ -155,10 +163,15 @@ impl<P> PageMap<P> {
             return;
         }
         for (key, chunk) in self.chunks.range(chunks) {
-            for (slot, page) in chunk.slots.iter().enumerate() {
-                let index = key * CHUNK_PAGES + slot as u64;
-                let Some(page) = page else { continue };
-                if chunk.loading & 1 << slot == 0 && range.contains(&index) && !each(index, page) {
+            let base = key * CHUNK_PAGES;
+            let mut ready = chunk.present & !chunk.loading & mask(&range, base);
+            while ready != 0 {
+                let slot = ready.trailing_zeros();
+                ready &= ready - 1;
+                let page = chunk.slots.get(crate::num::usize_of32(slot));
+                if let Some(Some(page)) = page
+                    && !each(base + u64::from(slot), page)
+                {
                     return;
                 }
             }

@@ -5,6 +5,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use kiln_core::errno::Errno;
 use kiln_core::vma::{Area, Backing};
@@ -98,6 +99,9 @@ pub(crate) struct MappedFile {
     registration: u64,
     /// Whether the note says that the space may write to the file's pages.
     shared: bool,
+    /// The space may have private copies of pages; without them a child needs no page tables
+    /// for it, because all pages are found again in the mapping.
+    copied: AtomicBool,
 }
 
 impl MappedFile {
@@ -115,16 +119,34 @@ impl MappedFile {
             name,
             registration,
             shared,
+            copied: AtomicBool::new(false),
         }))
+    }
+
+    /// A page is about to become a private copy.
+    pub(super) fn note_copy(&self) {
+        self.copied.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether there may be private copies of pages.
+    pub(super) fn has_copies(&self) -> bool {
+        self.copied.load(Ordering::Relaxed)
     }
 
     /// The same file mapped into a child.
     pub(super) fn for_child(&self, child: &Arc<AddressSpace>) -> Result<Arc<Self>, Errno> {
-        Self::new(child, self.mapping.clone(), self.name.clone(), self.shared)
+        let file = Self::new(child, self.mapping.clone(), self.name.clone(), self.shared)?;
+        file.copied.store(self.has_copies(), Ordering::Relaxed);
+        Ok(file)
     }
 
     fn is_same(&self, other: &Self) -> bool {
+        if core::ptr::eq(self, other) {
+            return true;
+        }
         Arc::ptr_eq(&self.mapping, &other.mapping)
+            // An area knows only one of the two: what is true of one must be of the other.
+            && self.has_copies() == other.has_copies()
             && match (&self.name, &other.name) {
                 (Some(a), Some(b)) => Arc::ptr_eq(a, b),
                 (a, b) => a.is_none() && b.is_none(),

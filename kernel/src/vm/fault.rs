@@ -130,6 +130,7 @@ impl AddressSpace {
                 if area.is_shared() {
                     self.resolve_shared(area, page, &file.mapping, index, write)
                 } else if write {
+                    file.note_copy();
                     self.resolve_private_write(area, page, &file.mapping, index)
                 } else {
                     self.resolve_file_read(area, page, &file.mapping, index)
@@ -174,6 +175,9 @@ impl AddressSpace {
     fn own_page(&self, area: &VmArea, page: u64) -> Result<Attempt, FaultError> {
         let va = UserAddr::new(page);
         let flags = page_flags(area.prot, true);
+        if let Object::File { file, .. } = &area.backing {
+            file.note_copy();
+        }
         let mut gather = Gather::new();
         let mut tables = self.tables.lock();
         let Some(mapped) = tables.lookup(va) else {

@@ -42,8 +42,11 @@ impl AddressSpace {
             {
                 continue;
             }
-            // Pages of a shared file are found again through its mapping.
-            if area.is_shared() {
+            // Pages of a file are found again through its mapping, unless they are copies.
+            let found_again = |file: &MappedFile| area.is_shared() || !file.has_copies();
+            if let Object::File { file, .. } = &area.backing
+                && found_again(file)
+            {
                 continue;
             }
             let (start, end) = (UserAddr::new(area.start), UserAddr::new(area.end));

@@ -8,7 +8,7 @@ use kiln_core::num::{u64_of, usize_of};
 use super::{
     ADDRESS, Bits, COW, Gather, OWNED, PAGE, PageFlags, Table, UserTables, addr_of, frame, populate,
 };
-use crate::mm::frame::OutOfMemory;
+use crate::mm::frame::{FrameRef, OutOfMemory};
 use crate::mm::layout::PHYSMAP;
 use crate::mm::table::{self, ENTRIES};
 
@@ -55,6 +55,9 @@ impl UserTables {
     /// Unmaps all pages in `start..end`; their frames go to `gather`, and so do tables left empty.
     pub(crate) fn unmap_range(&mut self, start: UserAddr, end: UserAddr, gather: &mut Gather) {
         let (mut at, end) = bounds(start, end);
+        // Where no CPU has the root loaded no TLB knows anything, so nothing has to be gathered:
+        // the end of every process. (One CPU so far: with more, all of them are asked.)
+        let known = self.root.is_loaded();
         while let Some(part) = self.next_part(at, end) {
             let mut removed = 0;
             let population = frame::table_record(addr_of(part.table)).population;
@@ -64,9 +67,16 @@ impl UserTables {
                 if entry.load(Ordering::Relaxed) == 0 {
                     continue;
                 }
-                let old = entry.swap(0, Ordering::AcqRel);
-                let va = part.va + u64_of(index - part.first) * PAGE;
-                gather.release(&self.root, va, old);
+                if known {
+                    let old = entry.swap(0, Ordering::AcqRel);
+                    let va = part.va + u64_of(index - part.first) * PAGE;
+                    gather.release(&self.root, va, old);
+                } else {
+                    let old = entry.load(Ordering::Relaxed);
+                    entry.store(0, Ordering::Relaxed);
+                    // SAFETY: the handle that the entry owned; no TLB has it, see above.
+                    drop(unsafe { FrameRef::from_raw(PhysAddr::new(old & ADDRESS)) });
+                }
                 removed += 1;
                 if removed == population {
                     break;

@@ -12,6 +12,9 @@ pub(crate) struct Window<'a> {
     va: u64,
     /// Found, or made, when the first page comes.
     leaf: Option<&'static Table>,
+    /// Pages entered, and the groups of them, not counted in the table's record yet.
+    added: u32,
+    groups: u32,
 }
 
 impl UserTables {
@@ -21,6 +24,8 @@ impl UserTables {
             tables: self,
             va: va.raw(),
             leaf: None,
+            added: 0,
+            groups: 0,
         }
     }
 }
@@ -48,8 +53,17 @@ impl Window<'_> {
         };
         let value = frame.into_raw().raw() | flags.to_entry();
         entry.store(value, Ordering::Release);
-        populate(leaf, group(va.raw(), 1), 1);
-        self.tables.resident += 1;
+        self.added += 1;
+        self.groups |= group(va.raw(), 1);
         Ok(true)
+    }
+}
+
+impl Drop for Window<'_> {
+    fn drop(&mut self) {
+        if let (Some(leaf), 1..) = (self.leaf, self.added) {
+            populate(leaf, self.groups, self.added);
+            self.tables.resident += u64::from(self.added);
+        }
     }
 }

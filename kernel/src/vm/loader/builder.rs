@@ -105,8 +105,8 @@ impl Builder<'_> {
     }
 
     fn map_image(&self, areas: &mut Areas, planned: &Planned, bias: u64) -> Result<(), LoadError> {
-        let (mapping, name) = (planned.mapping.clone(), planned.name.clone());
-        let file = MappedFile::new(self.space, mapping, name, false)?;
+        // Apart, because a child needs no page tables for what nobody writes to.
+        let (constant, variable) = (self.link(planned)?, self.link(planned)?);
         for segment in &planned.image.segments {
             let low = segment
                 .file
@@ -117,10 +117,17 @@ impl Builder<'_> {
             if low < MIN_ADDR || high > TASK_SIZE {
                 return Err(too_late(Errno::EPERM));
             }
-            self.map_segment(areas, segment, bias, &file)
+            let writable = segment.prot.contains(Prot::WRITE);
+            let file = if writable { &variable } else { &constant };
+            self.map_segment(areas, segment, bias, file)
                 .map_err(too_late)?;
         }
         Ok(())
+    }
+
+    fn link(&self, planned: &Planned) -> Result<Arc<MappedFile>, Errno> {
+        let (mapping, name) = (planned.mapping.clone(), planned.name.clone());
+        MappedFile::new(self.space, mapping, name, false)
     }
 
     fn map_segment(
@@ -184,6 +191,7 @@ impl Builder<'_> {
         prot: Prot,
     ) -> Result<(), Errno> {
         let source = file.mapping.page(index)?;
+        file.note_copy();
         let copy = alloc_frame()?;
         copy.copy_from(&source);
         let offset = usize_of(zero_from % PAGE);
