@@ -161,7 +161,7 @@ impl AddressSpace {
     fn fill(&self, va: UserAddr, flags: PageFlags, frame: FrameRef) -> Result<Attempt, FaultError> {
         let mut frame = Some(frame);
         let mut tables = self.tables.lock();
-        let filled = tables.window(va).fill(va, flags, || frame.take());
+        let filled = tables.window(va, flags).fill(va, || frame.take());
         drop(tables);
         match filled {
             Ok(true) => Ok(Attempt::Done),
@@ -260,10 +260,10 @@ impl AddressSpace {
         let base = index - (page - start) / PAGE;
         let last = base + (end - start) / PAGE;
         let mut tables = self.tables.lock();
-        let mut leaf = tables.window(UserAddr::new(page));
-        mapping.for_mappable(base..last, index, &mut |at, frame| {
+        let mut leaf = tables.window(UserAddr::new(page), flags);
+        mapping.for_mappable(base..last, index, |at, frame| {
             let va = UserAddr::new(start + (at - base) * PAGE);
-            leaf.fill(va, flags, || Some(frame.clone())).map(|_| ())
+            leaf.fill(va, || Some(frame.clone())).map(|_| ())
         })
     }
 

@@ -10,6 +10,8 @@ pub(crate) struct Window<'a> {
     tables: &'a mut UserTables,
     /// Any address in it.
     va: u64,
+    /// What all entries made here have besides the frame.
+    bits: u64,
     /// Found, or made, when the first page comes.
     leaf: Option<&'static Table>,
     /// Pages entered, and the groups of them, not counted in the table's record yet.
@@ -18,11 +20,12 @@ pub(crate) struct Window<'a> {
 }
 
 impl UserTables {
-    /// The window around `va`.
-    pub(crate) fn window(&mut self, va: UserAddr) -> Window<'_> {
+    /// The window around `va`, to be filled with pages that have these flags.
+    pub(crate) fn window(&mut self, va: UserAddr, flags: PageFlags) -> Window<'_> {
         Window {
             tables: self,
             va: va.raw(),
+            bits: flags.to_entry(),
             leaf: None,
             added: 0,
             groups: 0,
@@ -33,10 +36,10 @@ impl UserTables {
 impl Window<'_> {
     /// Enters the frame that `frame` answers at `va`, unless something is mapped there; whether
     /// nothing was. An address of another window is left alone.
+    #[inline]
     pub(crate) fn fill(
         &mut self,
         va: UserAddr,
-        flags: PageFlags,
         frame: impl FnOnce() -> Option<FrameRef>,
     ) -> Result<bool, OutOfMemory> {
         // A table made here doesn't stay empty: where there was none, nothing is mapped.
@@ -51,7 +54,7 @@ impl Window<'_> {
         let Some(frame) = frame() else {
             return Ok(false);
         };
-        let value = frame.into_raw().raw() | flags.to_entry();
+        let value = frame.into_raw().raw() | self.bits;
         entry.store(value, Ordering::Release);
         self.added += 1;
         self.groups |= group(va.raw(), 1);

@@ -88,7 +88,7 @@ impl Mapping {
         &self,
         range: Range<u64>,
         wanted: u64,
-        map: &mut dyn FnMut(u64, &FrameRef) -> Result<(), OutOfMemory>,
+        mut map: impl FnMut(u64, &FrameRef) -> Result<(), OutOfMemory>,
     ) -> Result<(), Unmappable> {
         let end = range.end.min(self.page_count());
         let mut outcome = Err(Unmappable::Absent);
