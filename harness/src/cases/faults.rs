@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use crate::testing::{Case, Job};
 
 /// `fault=NAME` and what the report must say of it.
-const KERNEL: [(&str, &str); 28] = [
+const KERNEL: [(&str, &str); 27] = [
     ("stack", "stack overflow"),
     ("stack-df", "stack overflow"),
     ("stack-pf", "stack overflow"),

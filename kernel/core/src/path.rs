@@ -305,7 +305,6 @@ impl Piece {
 }
 
 #[inline]
-
 fn after_slashes(text: &[u8], from: usize) -> usize {
     let rest = text.get(from..).unwrap_or(&[]);
     from + rest.iter().take_while(|byte| **byte == b'/').count()
