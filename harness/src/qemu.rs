@@ -180,7 +180,8 @@ fn accelerators(wanted: Accel) -> &'static [&'static str] {
 
 /// Some machines have a `/dev/kvm` without the CPU's virtualisation behind it; what they emulate
 /// isn't enough for a kernel.
-fn kvm_is_usable() -> bool {
+#[must_use]
+pub fn kvm_is_usable() -> bool {
     let device = std::fs::OpenOptions::new()
         .read(true)
         .write(true)

@@ -145,7 +145,8 @@ fn sums() -> Result<()> {
     fill(&input)?;
     let script = "cd /in && find . -type f -print0 | sort -z | xargs -0 sha256sum > /out/sums";
     with_dirs(&[("--in", &input), ("--out", &output)], script)?.is(0, "")?;
-    let found = fs::read_to_string(output.join("sums"))?;
+    let found = fs::read(output.join("sums"))?;
+    let found = String::from_utf8_lossy(&found).into_owned();
     let mut host = Command::new("sh");
     host.args([
         "-c",

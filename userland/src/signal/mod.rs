@@ -7,6 +7,6 @@ crate::behaviour::behaviours! { "signal":
     kill_permission ["root"], child_signal, child_stop, orphaned_group, stop_continue,
     ignored_discarded, fork_inherits, alternate_stack, alternate_errors, queue, timed_wait,
     alarm_clock, interval_timer, context_edit, frame_layout, registers_kept, vector_kept,
-    bad_handler, bad_stack, corrupt_frames, bare_return ["signal:11"], storm, killed ["signal:9"],
+    bad_handler, bad_stack, corrupt_frames ["cpu"], bare_return ["signal:11"], storm, killed ["signal:9"],
     abort ["signal:6"],
 }
