@@ -33,6 +33,7 @@ fn is_root() -> bool {
 }
 
 #[test]
+#[ignore = "behaviours about time need a quiet machine; the VM tests compare each one with Linux"]
 fn every_behaviour_ends_as_tagged_and_repeats_itself() {
     let list = String::from_utf8(run(&["--list"]).stdout).expect("names are text");
     let mut failures = Vec::new();

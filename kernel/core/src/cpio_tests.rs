@@ -38,7 +38,7 @@ impl Sink for Tree {
 fn sample() -> Vec<u8> {
     static CALLS: AtomicU32 = AtomicU32::new(0);
     let call = CALLS.fetch_add(1, Ordering::Relaxed);
-    let dir = std::env::temp_dir().join(std::format!("kiln-cpio-{call}"));
+    let dir = std::env::temp_dir().join(std::format!("kiln-cpio-{}-{call}", std::process::id()));
     let _ = fs::remove_dir_all(&dir);
     fs::create_dir_all(dir.join("d")).expect("create");
     for len in [0usize, 1, 2, 3, 4, 5, 5000] {
