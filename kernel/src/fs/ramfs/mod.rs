@@ -6,6 +6,7 @@
 //! listed or changed, and a file's pages are the image's own, used where they lie.
 
 mod node;
+mod room;
 mod seed;
 mod unpack;
 
@@ -13,7 +14,6 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use kiln_core::abi;
-use kiln_core::addr::PAGE_SIZE;
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::{Attr, FileType};
 use kiln_core::fs::stat::StatFs;
@@ -23,9 +23,9 @@ use super::clock;
 use super::inode::{Inode, InodeParts, NewInode};
 use super::memory::{try_arc, try_box};
 use super::superblock::{FileSystemType, MountRequest, SuperBlock, SuperOps};
-use crate::mm::frame;
-use crate::vm::{Mapping, PageLimit};
+use crate::vm::Mapping;
 use node::Node;
+use room::{Place, Room, memory, root_size};
 
 pub(crate) use seed::{NotAnImage, seeded_root};
 pub(crate) use unpack::{BadArchive, unpack};
@@ -46,73 +46,65 @@ pub(crate) const RAMFS: FileSystemType = FileSystemType {
 
 /// What a file system in memory keeps as a whole.
 struct Super {
-    /// The pages of all its files.
-    limit: Arc<PageLimit>,
+    room: Arc<Room>,
 }
 
 impl SuperOps for Super {
     fn statfs(&self) -> Result<StatFs, Errno> {
-        let memory = frame::stats();
-        let blocks = self.limit.most();
-        let free = blocks.saturating_sub(self.limit.used());
+        let pages = self.room.pages();
+        let blocks = pages.most();
+        let free = blocks.saturating_sub(pages.used());
+        let files = self.room.most_files();
         Ok(StatFs {
             magic: abi::TMPFS_MAGIC,
             block_size: 4096,
             blocks,
             free,
             available: free,
-            files: u64_of(memory.total),
-            files_free: u64_of(memory.free),
+            files,
+            files_free: files.saturating_sub(self.room.files()),
             name_max: 255,
             ..StatFs::default()
         })
     }
 }
 
-/// A new file system that holds `size` bytes at most; its files' pages count for the limit.
-fn file_system(kind: &'static str, size: u64) -> Result<(Arc<SuperBlock>, Arc<PageLimit>), Errno> {
-    let limit = try_arc(PageLimit::new(size.div_ceil(u64_of(PAGE_SIZE))))?;
+/// A new file system that holds `size` bytes at most.
+fn file_system(kind: &'static str, size: u64) -> Result<(Arc<SuperBlock>, Arc<Room>), Errno> {
+    let room = Room::new(size)?;
     let ops: Box<dyn SuperOps> = try_box(Super {
-        limit: Arc::clone(&limit),
+        room: Arc::clone(&room),
     })?;
-    Ok((SuperBlock::new(kind, ops)?, limit))
-}
-
-fn memory() -> u64 {
-    u64_of(frame::stats().total * PAGE_SIZE)
+    Ok((SuperBlock::new(kind, ops)?, room))
 }
 
 /// The root directory of a new, empty file system that may take nearly all of memory.
 pub(crate) fn root(kind: &'static str, mode: u32) -> Result<Arc<Inode>, Errno> {
-    let (sb, limit) = file_system(kind, root_size())?;
-    directory(sb, &limit, mode, 0, 0)
-}
-
-/// What the root may take: enough is left for programs to go on and say that it is full.
-fn root_size() -> u64 {
-    memory() / 8 * 7
+    let (sb, room) = file_system(kind, root_size())?;
+    directory(sb, &room, mode, 0, 0)
 }
 
 fn directory(
     sb: Arc<SuperBlock>,
-    limit: &Arc<PageLimit>,
+    room: &Arc<Room>,
     mode: u32,
     uid: u32,
     gid: u32,
 ) -> Result<Arc<Inode>, Errno> {
     let attr = Attr::new(FileType::Directory, mode, uid, gid, clock::now());
-    new_inode(sb, limit, attr, Vec::new())
+    new_inode(sb, room, attr, Vec::new())
 }
 
 /// A new inode; `target` is a link's text.
 fn new_inode(
     sb: Arc<SuperBlock>,
-    limit: &Arc<PageLimit>,
+    room: &Arc<Room>,
     mut attr: Attr,
     target: Vec<u8>,
 ) -> Result<Arc<Inode>, Errno> {
+    let place = Place::new(room)?;
     let mapping = match attr.kind {
-        FileType::Regular => Some(Mapping::in_memory(Arc::clone(limit))?),
+        FileType::Regular => Some(Mapping::in_memory(Arc::clone(room.pages()))?),
         _ => None,
     };
     if attr.kind == FileType::Symlink {
@@ -124,16 +116,16 @@ fn new_inode(
         ino,
         attr,
         mapping,
-        ops: try_arc(Node::new(target, Arc::clone(limit)))?,
+        ops: try_arc(Node::new(target, place))?,
     })
 }
 
 /// What `new` asks for, in the file system of `dir`.
-fn make(dir: &Inode, limit: &Arc<PageLimit>, new: &NewInode<'_>) -> Result<Arc<Inode>, Errno> {
+fn make(dir: &Inode, room: &Arc<Room>, new: &NewInode<'_>) -> Result<Arc<Inode>, Errno> {
     let mut attr = Attr::new(new.kind, new.mode, new.uid, new.gid, clock::now());
     attr.rdev = new.rdev;
     let target = super::memory::try_copy(new.target)?;
-    new_inode(Arc::clone(dir.sb()), limit, attr, target)
+    new_inode(Arc::clone(dir.sb()), room, attr, target)
 }
 
 fn mount_tmpfs(request: &MountRequest<'_>) -> Result<Arc<Inode>, Errno> {
@@ -151,8 +143,8 @@ fn mount_tmpfs(request: &MountRequest<'_>) -> Result<Arc<Inode>, Errno> {
             _ => return Err(Errno::EINVAL),
         }
     }
-    let (sb, limit) = file_system("tmpfs", size)?;
-    directory(sb, &limit, mode & 0o7777, uid, gid)
+    let (sb, room) = file_system("tmpfs", size)?;
+    directory(sb, &room, mode & 0o7777, uid, gid)
 }
 
 /// A size as tmpfs(5) writes it: a number with `k`, `m`, `g` or `%`.

@@ -12,13 +12,13 @@ use kiln_core::fs::xattr::{SetMode, Xattrs};
 use kiln_core::num::u64_of;
 
 use super::make;
+use super::room::Place;
 use super::seed::Origin;
 use crate::fs::clock;
 use crate::fs::inode::{Emit, Inode, InodeOps, NewInode, Rename};
 use crate::fs::memory::{append, try_copy};
 use crate::mm::kmem;
 use crate::sync::SpinLock;
-use crate::vm::PageLimit;
 
 /// A name's value in a directory.
 pub(super) enum Child {
@@ -43,26 +43,25 @@ pub(super) struct Node {
     target: Vec<u8>,
     /// Where in the image it comes from.
     pub(super) origin: Option<Origin>,
-    /// What the pages of the file system's files count for.
-    limit: Arc<PageLimit>,
+    place: Place,
 }
 
 impl Node {
     /// Of something new.
-    pub(super) fn new(target: Vec<u8>, limit: Arc<PageLimit>) -> Self {
+    pub(super) fn new(target: Vec<u8>, place: Place) -> Self {
         Self {
             state: SpinLock::default(),
             target,
             origin: None,
-            limit,
+            place,
         }
     }
 
     /// Of something that comes from the image.
-    pub(super) fn seeded(target: Vec<u8>, limit: Arc<PageLimit>, origin: Origin) -> Self {
+    pub(super) fn seeded(target: Vec<u8>, place: Place, origin: Origin) -> Self {
         Self {
             origin: Some(origin),
-            ..Self::new(target, limit)
+            ..Self::new(target, place)
         }
     }
 
@@ -155,14 +154,14 @@ impl InodeOps for Node {
         new: &NewInode<'_>,
     ) -> Result<Arc<Inode>, Errno> {
         self.expand()?;
-        let inode = make(dir, &self.limit, new)?;
+        let inode = make(dir, self.place.room(), new)?;
         self.enter(name, Child::Made(Arc::clone(&inode)))?;
         changed_dir(dir, i32::from(is_dir(&inode)));
         Ok(inode)
     }
 
     fn create_unnamed(&self, dir: &Arc<Inode>, new: &NewInode<'_>) -> Result<Arc<Inode>, Errno> {
-        let inode = make(dir, &self.limit, new)?;
+        let inode = make(dir, self.place.room(), new)?;
         inode.update(|attr| attr.nlink = 0);
         Ok(inode)
     }

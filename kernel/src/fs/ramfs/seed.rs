@@ -12,8 +12,9 @@ use kiln_core::fs::xattr::SetMode;
 use kiln_core::num::{u64_of, usize_of};
 use kiln_core::path::PATH_MAX;
 
+use super::file_system;
 use super::node::{Child, Node};
-use super::{file_system, root_size};
+use super::room::{Place, Room, root_size};
 use crate::fs::inode::{Inode, InodeParts};
 use crate::fs::memory::try_arc;
 use crate::fs::superblock::SuperBlock;
@@ -21,7 +22,7 @@ use crate::mm::frame::FrameRef;
 use crate::mm::kmem;
 use crate::sched::Mutex;
 use crate::sync::SpinLock;
-use crate::vm::{Mapping, PageLimit, PageOrigin, alloc_zeroed_frame};
+use crate::vm::{Mapping, PageOrigin, alloc_zeroed_frame};
 
 /// A boot module's bytes.
 pub(super) struct Module {
@@ -62,7 +63,7 @@ impl Source for Module {
 /// The image that a root grows from.
 pub(super) struct Seed {
     image: Erofs<Module>,
-    limit: Arc<PageLimit>,
+    room: Arc<Room>,
     /// Inodes with several names that have come to be, by number.
     linked: SpinLock<BTreeMap<u64, Weak<Inode>>>,
 }
@@ -133,10 +134,10 @@ pub(crate) fn seeded_root(start: PhysAddr, len: u64) -> Result<Arc<Inode>, NotAn
     let past_last = len / 32 + 1;
     let make = || {
         // The image's own pages are no part of what there is to allocate.
-        let (sb, limit) = file_system("tmpfs", root_size() + len)?;
+        let (sb, room) = file_system("tmpfs", root_size() + len)?;
         let seed = try_arc(Seed {
             image,
-            limit,
+            room,
             linked: SpinLock::new(BTreeMap::new()),
         })?;
         sb.reserve_inos(past_last);
@@ -165,7 +166,7 @@ impl Seed {
                     seed: Arc::clone(self),
                     inode,
                 };
-                let limit = Arc::clone(&self.limit);
+                let limit = Arc::clone(self.room.pages());
                 Some(Mapping::with_origin(
                     try_arc(contents)?,
                     limit,
@@ -186,7 +187,7 @@ impl Seed {
             ino: nid,
             attr: inode.attr,
             mapping,
-            ops: try_arc(Node::seeded(target, Arc::clone(&self.limit), origin))?,
+            ops: try_arc(Node::seeded(target, Place::for_seeded(&self.room), origin))?,
         })?;
         if shared {
             let _charge = kmem::charge(64).map_err(|_| Errno::ENOMEM)?;
