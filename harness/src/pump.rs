@@ -341,7 +341,8 @@ impl Pump {
                 Ok(taken) => self.input.close(u64::from_le_bytes(taken)),
                 Err(_) => self.kill(Killed::Malformed),
             },
-            // The job closed a stream of its own: nothing to do.
+            (Kind::End, 1) => self.outputs.close_output(),
+            // The job has closed its standard error: nothing to do.
             (Kind::End | Kind::Settings, _) => {}
             _ => self.kill(Killed::Malformed),
         }
@@ -389,6 +390,7 @@ impl Pump {
         self.take_serial();
         // Without a word of the guest's everything sent counts as read.
         self.input.close(u64::MAX);
+        self.outputs.close_output();
         self.channel_open = false;
         self.kill_at = None;
     }

@@ -88,11 +88,17 @@ impl Mailbox {
 }
 
 /// Something to write.
-struct Chunk {
-    stream: u8,
-    bytes: Vec<u8>,
-    /// The job waits for an answer; kernel messages don't.
-    counted: bool,
+enum Chunk {
+    /// Bytes for a stream.
+    Bytes {
+        stream: u8,
+        bytes: Vec<u8>,
+        /// The job waits for an answer; kernel messages don't.
+        counted: bool,
+    },
+    /// Nothing more comes for standard output: whoever reads it needn't wait for the launcher's
+    /// end. (Standard error stays open, for the launcher's own last words.)
+    CloseOutput,
 }
 
 /// The caller's standard output and error.
@@ -137,7 +143,7 @@ impl Outputs {
     }
 
     fn send(&mut self, stream: u8, bytes: &[u8], counted: bool) {
-        let chunk = Chunk {
+        let chunk = Chunk::Bytes {
             stream,
             bytes: bytes.to_vec(),
             counted,
@@ -145,6 +151,12 @@ impl Outputs {
         let sender = if stream == 2 { &self.err } else { &self.out };
         // The thread lives as long as its sender.
         let _ = sender.send(chunk);
+    }
+
+    /// Closes standard output once all that was queued is written.
+    pub fn close_output(&self) {
+        // The thread lives as long as its sender.
+        let _ = self.out.send(Chunk::CloseOutput);
     }
 
     /// Accounts for an [`Event::Taken`].
@@ -200,24 +212,37 @@ fn same_file() -> bool {
 fn write_chunks(chunks: &Receiver<Chunk>, post: &Post) {
     let mut dead = [false; 2];
     for chunk in chunks {
-        let dead = if chunk.stream == 2 {
-            &mut dead[1]
-        } else {
-            &mut dead[0]
+        let Chunk::Bytes {
+            stream,
+            bytes,
+            counted,
+        } = chunk
+        else {
+            close_stdout();
+            continue;
         };
-        let fd = if chunk.stream == 2 {
-            stderr()
-        } else {
-            stdout()
+        let [dead_out, dead_err] = &mut dead;
+        let (fd, dead) = match stream {
+            2 => (stderr(), dead_err),
+            _ => (stdout(), dead_out),
         };
-        if !*dead && let Err(error) = write_all(fd, &chunk.bytes) {
+        if !*dead && let Err(error) = write_all(fd, &bytes) {
             *dead = true;
             let why = Some(error).filter(|error| *error != Errno::PIPE);
-            post.send(Event::Closed(chunk.stream, why));
+            post.send(Event::Closed(stream, why));
         }
-        if chunk.counted {
-            post.send(Event::Taken(chunk.stream, chunk.bytes.len()));
+        if counted {
+            post.send(Event::Taken(stream, bytes.len()));
         }
+    }
+}
+
+/// Puts `/dev/null` in the place of standard output: descriptor 1 itself stays in use.
+fn close_stdout() {
+    use rustix::fs::{Mode, OFlags, open};
+    // When this can't be done, the reader waits a little longer.
+    if let Ok(null) = open("/dev/null", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
+        let _ = rustix::stdio::dup2_stdout(null);
     }
 }
 

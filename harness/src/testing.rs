@@ -4,7 +4,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use crate::root;
 
@@ -160,6 +160,7 @@ impl Job {
             .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            .process_group(0)
             .spawn()?;
         if let (Some(bytes), Some(mut pipe)) = (self.input, child.stdin.take()) {
             // A job needn't read all of it.
@@ -220,7 +221,7 @@ impl Running {
         )?;
         let wall = self.start.elapsed();
         if ended == 0 {
-            self.child.kill()?;
+            self.kill();
         }
         let exit = self.child.wait()?;
         let join = |pipe: Option<Collector>| pipe.and_then(|pipe| pipe.join().ok());
@@ -237,10 +238,19 @@ impl Running {
     }
 }
 
+impl Running {
+    /// Ends it and all that it has started.
+    fn kill(&self) {
+        // It has ended already if a wait came before.
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
-        // It has ended already if a wait came before.
-        let _ = self.child.kill();
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.kill();
+        }
         let _ = self.child.wait();
     }
 }

@@ -145,12 +145,13 @@ fn sums() -> Result<()> {
     fill(&input)?;
     let script = "cd /in && find . -type f -print0 | sort -z | xargs -0 sha256sum > /out/sums";
     with_dirs(&[("--in", &input), ("--out", &output)], script)?.is(0, "")?;
-    let found = fs::read(output.join("sums"))?;
-    let found = String::from_utf8_lossy(&found).into_owned();
-    let mut host = Command::new("sh");
+    let found = String::from_utf8_lossy(&fs::read(output.join("sums"))?).into_owned();
+    // The same program as in the VM: coreutils' sha256sum would escape the odd names.
+    let mut host = Command::new("busybox");
     host.args([
+        "sh",
         "-c",
-        "find . -type f -print0 | sort -z | xargs -0 sha256sum",
+        "busybox find . -type f -print0 | busybox sort -z | busybox xargs -0 busybox sha256sum",
     ])
     .env("LC_ALL", "C")
     .current_dir(&input);

@@ -33,6 +33,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("streams::a_reader_that_left_is_a_broken_pipe", broken_pipe),
         Case::new("streams::a_stalled_error_doesnt_hold_up_output", stalled),
         Case::new("streams::a_full_disk_at_the_caller_is_told", full_disk),
+        Case::new("streams::output_ends_when_the_job_closes_it", output_ends),
         Case::new("streams::closed_by_the_job", || {
             Job::sh("exec >&-; cat; echo x >&2; exit 9")
                 .input("in")
@@ -147,6 +148,35 @@ fn stalled() -> Result<()> {
     let status = child.wait()?;
     ensure!(lines == 1000, "{lines} lines");
     ensure!(status.code() == Some(3), "{status:?}");
+    Ok(())
+}
+
+/// A reader of standard output sees its end while the job goes on.
+fn output_ends() -> Result<()> {
+    let start = std::time::Instant::now();
+    let script = r#""$0" -- sh -c 'echo x; exec >&-; sleep 4' | { cat; echo end; }"#;
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", script])
+        .arg(launcher())
+        .env("KILN_HOME", root::project())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    let mut child = command.spawn()?;
+    let mut text = vec![0; b"x\nend\n".len()];
+    let read = child
+        .stdout
+        .take()
+        .context("no output")?
+        .read_exact(&mut text);
+    let seen = start.elapsed();
+    child.wait()?;
+    read?;
+    ensure!(text == b"x\nend\n", "{text:?}");
+    ensure!(
+        seen + Duration::from_secs(2) < start.elapsed(),
+        "the end came late"
+    );
     Ok(())
 }
 
