@@ -21,7 +21,6 @@ mod sched;
 mod selftest;
 mod sync;
 mod syscall;
-#[allow(dead_code, unused_imports, reason = "its users are on their way")]
 mod vm;
 
 use pvh::BootInfo;

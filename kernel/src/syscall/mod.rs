@@ -23,6 +23,7 @@ mod identity;
 mod limits;
 mod mem;
 mod process;
+mod process_vm;
 mod signal;
 mod system;
 mod thread;

@@ -313,8 +313,8 @@ syscalls! {
     307 sendmmsg(Fd, Ptr, Uint, Hex) [] Absent "";
     308 setns(Fd, Hex) [] Absent "";
     309 getcpu(Ptr, Ptr, Ptr) [limits::getcpu] Full "";
-    310 process_vm_readv(Pid, Ptr, Size, Ptr, Size, Hex) [] Absent "";
-    311 process_vm_writev(Pid, Ptr, Size, Ptr, Size, Hex) [] Absent "";
+    310 process_vm_readv(Pid, Ptr, Size, Ptr, Size, Hex) [process_vm::process_vm_readv] Full "";
+    311 process_vm_writev(Pid, Ptr, Size, Ptr, Size, Hex) [process_vm::process_vm_writev] Full "";
     312 kcmp(Pid, Pid, Int, Hex, Hex) [] Absent "";
     313 finit_module(Fd, Path, Hex) [] Absent "";
     314 sched_setattr(Pid, Ptr, Hex) [limits::sched_setattr] Partial "nice values only have an effect";

@@ -9,7 +9,6 @@ use core::sync::atomic::Ordering;
 
 use kiln_core::addr::{PAGE_SIZE, UserAddr};
 use kiln_core::errno::Errno;
-use kiln_core::num::{u64_of, usize_of};
 use kiln_core::vma::{AreaFlags, Prot};
 
 use super::area::{Object, VmArea};
@@ -438,10 +437,4 @@ fn or_make_room(mapped: Result<(), OutOfMemory>) -> Result<Attempt, FaultError> 
 /// Bytes from an address to the end of its page.
 pub(super) fn rest_of_page(addr: UserAddr) -> usize {
     PAGE_SIZE - addr.page_offset()
-}
-
-/// Pages that a range of bytes touches.
-pub(super) fn touched(addr: UserAddr, len: usize) -> usize {
-    let last = addr.raw().saturating_add(u64_of(len.max(1)) - 1);
-    usize_of(last / PAGE - addr.raw() / PAGE) + 1
 }

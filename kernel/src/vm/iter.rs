@@ -10,7 +10,6 @@ use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
 
 use super::copy::{Plain, advance};
-use super::fault::{Access, touched};
 use super::space::AddressSpace;
 use crate::mm::frame::FrameRef;
 
@@ -136,11 +135,6 @@ impl<'a> IoDst<'a> {
         self.remaining
     }
 
-    /// Takes no more than `len` bytes from now on.
-    pub(crate) fn limit(&mut self, len: usize) {
-        self.remaining = self.remaining.min(len);
-    }
-
     /// Puts bytes; how many, which is less when it is full or memory ends.
     ///
     /// # Errors
@@ -202,18 +196,6 @@ impl<'a> IoDst<'a> {
         };
         self.remaining -= done;
         outcome(done, len)
-    }
-
-    /// Makes up to `len` bytes of the destination present and writable, so that a copy is
-    /// unlikely to stop short: for those who can't take bytes back.
-    ///
-    /// # Errors
-    /// `EFAULT` when not even the first byte can be written.
-    pub(crate) fn prefault(&self, len: usize) -> Result<(), Errno> {
-        match &self.dst {
-            Dst::Kernel(_) => Ok(()),
-            Dst::User(cursor) => prefault(cursor.clone(), len.min(self.remaining), Access::Write),
-        }
     }
 }
 
@@ -311,37 +293,6 @@ impl<'a> IoSrc<'a> {
         self.remaining -= done;
         outcome(done, len)
     }
-
-    /// Makes up to `len` bytes of the source present, so that a copy is unlikely to stop short.
-    ///
-    /// # Errors
-    /// `EFAULT` when not even the first byte can be read.
-    pub(crate) fn prefault(&self, len: usize) -> Result<(), Errno> {
-        match &self.src {
-            Src::Kernel(_) => Ok(()),
-            Src::User(cursor) => prefault(cursor.clone(), len.min(self.remaining), Access::Read),
-        }
-    }
-}
-
-/// Touches every page of the next `len` bytes, until one can't be.
-fn prefault(mut cursor: Cursor<'_>, len: usize, access: Access) -> Result<(), Errno> {
-    let done = cursor.advance(len, |space, addr, _, part| {
-        let pages = touched(addr, part);
-        for page in 0..pages {
-            let at = advance(addr.page_base(), page * kiln_core::addr::PAGE_SIZE);
-            if space.fault(at, access).is_err() {
-                let reached = at.raw().saturating_sub(addr.raw());
-                return if page == 0 {
-                    0
-                } else {
-                    kiln_core::num::usize_of(reached)
-                };
-            }
-        }
-        part
-    });
-    outcome(done, len).map(|_| ())
 }
 
 fn total(vectors: &[IoVec]) -> usize {

@@ -107,11 +107,6 @@ impl AddressSpace {
         change_locks(&mut areas, &(0..u64::MAX), AreaFlags::empty())
     }
 
-    /// Bytes locked, for `/proc`.
-    pub(crate) fn locked_bytes(&self) -> u64 {
-        self.read_areas().locked_pages * PAGE
-    }
-
     /// Touches every page of the range that may be touched.
     fn populate_readable(self: &Arc<Self>, range: &Range<u64>) -> Result<(), FaultError> {
         let mut next = range.start;

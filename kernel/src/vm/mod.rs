@@ -37,14 +37,13 @@ mod space;
 pub(crate) mod writeback;
 
 pub(crate) use area::{FileMapping, MapName};
-pub(crate) use copy::Plain;
 pub(crate) use fault::{Access, FaultError};
 pub(crate) use iter::{IoDst, IoSrc, IoVec};
 pub(crate) use map::MapRequest;
 pub(crate) use mapping::{Mapping, PageLimit, PageOrigin, PageSource};
 pub(crate) use maps::MemorySizes;
 pub(crate) use reclaim::{alloc_frame, alloc_zeroed_frame};
-pub(crate) use space::{AddressSpace, MemoryLimits, ProgramInfo};
+pub(crate) use space::{AddressSpace, MemoryLimits};
 
 /// Tells `mm` who gives memory up when it is short.
 pub(crate) fn init() {

@@ -4,19 +4,13 @@
 //! themselves.
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use kiln_core::addr::UserAddr;
-use kiln_core::errno::Errno;
-use kiln_core::num::usize_of;
 
 use super::copy::advance;
 use super::fault::{Access, rest_of_page};
 use super::space::AddressSpace;
 use crate::mm::frame::FrameRef;
-
-/// Most bytes of a `/proc` file about a program's strings.
-const STRINGS_MAX: usize = 4 << 20;
 
 impl AddressSpace {
     /// Copies from any program's memory as far as it goes; the bytes copied.
@@ -63,31 +57,5 @@ impl AddressSpace {
                 return Some(mapped.frame);
             }
         }
-    }
-
-    /// The argument strings, each with its NUL, as `/proc/PID/cmdline` shows them.
-    ///
-    /// # Errors
-    /// `ENOMEM`.
-    pub(crate) fn arguments(self: &Arc<Self>) -> Result<Vec<u8>, Errno> {
-        self.strings(self.info().args)
-    }
-
-    /// The environment strings, as `/proc/PID/environ` shows them.
-    ///
-    /// # Errors
-    /// `ENOMEM`.
-    pub(crate) fn environment(self: &Arc<Self>) -> Result<Vec<u8>, Errno> {
-        self.strings(self.info().env)
-    }
-
-    fn strings(self: &Arc<Self>, (start, end): (u64, u64)) -> Result<Vec<u8>, Errno> {
-        let len = usize_of(end.saturating_sub(start)).min(STRINGS_MAX);
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(len).map_err(|_| Errno::ENOMEM)?;
-        bytes.resize(len, 0);
-        let read = self.peek(&mut bytes, UserAddr::new(start));
-        bytes.truncate(read);
-        Ok(bytes)
     }
 }

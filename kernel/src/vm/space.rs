@@ -6,10 +6,10 @@ use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use kiln_core::addr::{PAGE_SIZE, TASK_SIZE, UserAddr};
 use kiln_core::errno::Errno;
-use kiln_core::num::{u64_of, usize_of};
+use kiln_core::num::u64_of;
 use kiln_core::vma::{AreaMap, MapError};
 
-use super::area::{MapName, Object};
+use super::area::Object;
 use crate::mm::kmem;
 use crate::mm::paging::{self, Gather, Root, UserTables};
 use crate::sched::{RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -69,8 +69,6 @@ pub(crate) struct ProgramInfo {
     pub(crate) env: (u64, u64),
     /// The auxiliary vector's bytes.
     pub(crate) auxv: Vec<u8>,
-    /// The program's file.
-    pub(crate) exe: Option<Arc<dyn MapName>>,
 }
 
 /// The areas and the numbers that change with them.
@@ -186,11 +184,6 @@ impl AddressSpace {
         drop(old);
     }
 
-    /// Bytes in all areas.
-    pub(crate) fn virtual_bytes(&self) -> u64 {
-        self.read_areas().map.total_bytes()
-    }
-
     /// Pages mapped at the moment.
     pub(crate) fn resident_pages(&self) -> u64 {
         self.tables.lock().resident()
@@ -258,9 +251,4 @@ pub(super) fn errno(error: MapError) -> Errno {
         MapError::NoMemory | MapError::TooMany => Errno::ENOMEM,
         MapError::Occupied => Errno::EEXIST,
     }
-}
-
-/// Pages in a number of bytes that is a multiple of the page size.
-pub(super) fn pages(bytes: u64) -> usize {
-    usize_of(bytes / PAGE)
 }

@@ -13,7 +13,6 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use kiln_core::errno::Errno;
 
 use super::mapping::Mapping;
-use super::space::PAGE;
 use crate::arch::time;
 use crate::mm::frame;
 use crate::sched::{self, Mode, Mutex, Thread, WaitQueue};
@@ -235,9 +234,4 @@ pub(crate) fn sync_everything() -> Result<(), Errno> {
         }
     });
     result
-}
-
-/// Bytes as `/proc/meminfo` shows them.
-pub(crate) fn dirty_bytes() -> u64 {
-    dirty_pages() as u64 * PAGE
 }

@@ -138,12 +138,17 @@ impl Processes for Table {
         let Some(task) = process.first_task() else {
             return true;
         };
-        if Arc::ptr_eq(caller.process(), &process) {
-            return true;
-        }
-        let (own, other) = (caller.creds(), task.creds());
-        let all = |ids: Ids, id| [ids.real, ids.effective, ids.saved] == [id; 3];
-        let same = all(other.uids, own.uids.fs) && all(other.gids, own.gids.fs);
-        own.has(CAP_SYS_PTRACE) || same
+        may_inspect(&caller, &task)
     }
+}
+
+/// Whether the caller may look into the other task (ptrace(2), "Ptrace access mode checking").
+pub(crate) fn may_inspect(caller: &Task, other: &Task) -> bool {
+    if Arc::ptr_eq(caller.process(), other.process()) {
+        return true;
+    }
+    let (own, other) = (caller.creds(), other.creds());
+    let all = |ids: Ids, id| [ids.real, ids.effective, ids.saved] == [id; 3];
+    let same = all(other.uids, own.uids.fs) && all(other.gids, own.gids.fs);
+    own.has(CAP_SYS_PTRACE) || same
 }

@@ -101,7 +101,7 @@ pub(in crate::syscall) fn pwrite64(
 }
 
 /// The buffers of a vector call, together no more than [`MAX_COUNT`] bytes.
-pub(super) fn vectors(
+pub(in crate::syscall) fn vectors(
     space: &Arc<AddressSpace>,
     addr: UserAddr,
     count: u64,

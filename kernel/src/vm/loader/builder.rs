@@ -329,7 +329,6 @@ impl Builder<'_> {
             args: (args, env),
             env: (env, end),
             auxv,
-            exe: main.name.clone(),
         };
         let _charge = kmem::charge(size_of::<ProgramInfo>() + 16).map_err(Errno::from)?;
         self.space.set_info(Arc::new(info));

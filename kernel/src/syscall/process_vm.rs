@@ -1,0 +1,115 @@
+//! `process_vm_readv` and `process_vm_writev`: another process's memory (`mm/process_vm_access.c`).
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use kiln_core::addr::{PAGE_SIZE, UserAddr};
+use kiln_core::errno::Errno;
+use kiln_core::num::u64_of;
+
+use super::fs::io::vectors;
+use super::{Call, SysResult};
+use crate::process::{proc, table};
+use crate::vm::{AddressSpace, IoDst, IoSrc, IoVec};
+
+/// The other process's memory and its pieces; `pid` is any thread's number.
+fn remote(
+    call: &Call<'_>,
+    pid: i32,
+    iov: UserAddr,
+    count: u64,
+    flags: u64,
+) -> Result<(Arc<AddressSpace>, Vec<IoVec>), Errno> {
+    if flags != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let pieces = vectors(&call.task.space()?, iov, count)?;
+    let number = u32::try_from(pid).map_err(|_| Errno::ESRCH)?;
+    let other = table::task(number).ok_or(Errno::ESRCH)?;
+    if !proc::may_inspect(call.task, &other) {
+        return Err(Errno::EPERM);
+    }
+    Ok((other.space()?, pieces))
+}
+
+/// Goes through the pieces, a page at a time and `room` bytes at most: `move_part(at, len)` answers
+/// what it moved.
+fn for_parts(
+    pieces: &[IoVec],
+    mut room: usize,
+    mut move_part: impl FnMut(UserAddr, usize) -> usize,
+) -> SysResult {
+    let mut done = 0;
+    for piece in pieces {
+        let (mut at, mut left) = (piece.base, piece.len);
+        while left > 0 && room > 0 {
+            let len = left.min(PAGE_SIZE - at.page_offset()).min(room);
+            let moved = move_part(at, len);
+            done += moved;
+            if moved < len {
+                return if done > 0 {
+                    Ok(u64_of(done))
+                } else {
+                    Err(Errno::EFAULT)
+                };
+            }
+            left -= len;
+            room -= len;
+            at = at.checked_add(u64_of(len)).ok_or(Errno::EFAULT)?;
+        }
+    }
+    Ok(u64_of(done))
+}
+
+fn buffer() -> Result<Vec<u8>, Errno> {
+    let mut buffer = Vec::new();
+    buffer
+        .try_reserve_exact(PAGE_SIZE)
+        .map_err(|_| Errno::ENOMEM)?;
+    buffer.resize(PAGE_SIZE, 0);
+    Ok(buffer)
+}
+
+pub(super) fn process_vm_readv(
+    call: &mut Call<'_>,
+    pid: i32,
+    local: UserAddr,
+    local_count: u64,
+    other: UserAddr,
+    other_count: u64,
+    flags: u64,
+) -> SysResult {
+    let space = call.task.space()?;
+    let own = vectors(&space, local, local_count)?;
+    let (from, pieces) = remote(call, pid, other, other_count, flags)?;
+    let mut dst = IoDst::user(&space, &own);
+    let mut buffer = buffer()?;
+    let room = dst.remaining();
+    for_parts(&pieces, room, |at, len| {
+        let part = buffer.get_mut(..len).unwrap_or_default();
+        let read = from.peek(part, at);
+        dst.put(part.get(..read).unwrap_or_default()).unwrap_or(0)
+    })
+}
+
+pub(super) fn process_vm_writev(
+    call: &mut Call<'_>,
+    pid: i32,
+    local: UserAddr,
+    local_count: u64,
+    other: UserAddr,
+    other_count: u64,
+    flags: u64,
+) -> SysResult {
+    let space = call.task.space()?;
+    let own = vectors(&space, local, local_count)?;
+    let (to, pieces) = remote(call, pid, other, other_count, flags)?;
+    let mut src = IoSrc::user(&space, &own);
+    let mut buffer = buffer()?;
+    let room = src.remaining();
+    for_parts(&pieces, room, |at, len| {
+        let part = buffer.get_mut(..len).unwrap_or_default();
+        let taken = src.take(part).unwrap_or(0);
+        to.poke(at, part.get(..taken).unwrap_or_default())
+    })
+}
