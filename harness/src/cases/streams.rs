@@ -1,5 +1,6 @@
 //! Standard input, output and error: the caller's own, byte for byte and apart from each other.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::root;
-use crate::testing::{Case, Job, launcher};
+use crate::testing::{Case, Job, Scratch, launcher};
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
@@ -29,6 +30,7 @@ pub(super) fn cases() -> Vec<Case> {
             Job::new(["--", "wc", "-c"]).run()?.is(0, "0\n")
         }),
         Case::new("streams::input_is_read_on_demand", on_demand),
+        Case::new("streams::the_rest_is_the_callers", the_rest),
         Case::new("streams::a_loop_keeps_its_lines", a_loop),
         Case::new("streams::a_reader_that_left_is_a_broken_pipe", broken_pipe),
         Case::new("streams::a_stalled_error_doesnt_hold_up_output", stalled),
@@ -102,6 +104,18 @@ fn joined() -> Result<()> {
 fn on_demand() -> Result<()> {
     let script = r#"printf 'abcdef' | { "$0" -- true; "$0" -- dd bs=2 count=1 2>/dev/null; cat; }"#;
     outer(script)?.is(0, "abcdef")
+}
+
+/// A shell reads a line; the next command gets the others, from a pipe and from a file.
+fn the_rest() -> Result<()> {
+    let job = r#"{ "$0" -- sh -c 'read x; echo "job $x"'; cat; }"#;
+    let from_pipe = format!(r"(printf '1\n2\n'; sleep 1; echo 3) | {job}");
+    outer(&from_pipe)?.is(0, "job 1\n2\n3\n")?;
+    let scratch = Scratch::new("rest")?;
+    let file = scratch.path("lines");
+    fs::write(&file, "1\n2\n3\n")?;
+    let from_file = format!("{job} < '{}'", file.display());
+    outer(&from_file)?.is(0, "job 1\n2\n3\n")
 }
 
 fn a_loop() -> Result<()> {
