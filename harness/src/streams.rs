@@ -153,8 +153,11 @@ impl Outputs {
         let _ = sender.send(chunk);
     }
 
-    /// Closes standard output once all that was queued is written.
-    pub fn close_output(&self) {
+    /// Closes standard output once all that was queued is written. It isn't watched any more: a
+    /// file that somebody polls stays open until they return.
+    pub fn close_output(&mut self) {
+        let [out, _] = &mut self.open;
+        *out = false;
         // The thread lives as long as its sender.
         let _ = self.out.send(Chunk::CloseOutput);
     }
