@@ -119,7 +119,7 @@ fn verdict(ended: &Ended, debug: &[u8]) -> Outcome {
 fn machine(options: &Options, disks: &Disks) -> Result<Machine> {
     let kernel = match &options.kernel {
         Some(kernel) => kernel.clone(),
-        None => root::project().join("target/x86_64-unknown-none/release/kiln"),
+        None => root::kernel(),
     };
     readable(&kernel).context("kernel")?;
     let mut append = options.append.clone().unwrap_or_default();

@@ -25,6 +25,15 @@ pub fn project() -> PathBuf {
     )
 }
 
+/// The kernel when no `--kernel` names one: the built one, or `KILN_KERNEL` for those who try out another.
+#[must_use]
+pub fn kernel() -> PathBuf {
+    std::env::var_os("KILN_KERNEL").map_or_else(
+        || project().join("target/x86_64-unknown-none/release/kiln"),
+        PathBuf::from,
+    )
+}
+
 /// The image for `--root`, made if need be.
 ///
 /// # Errors

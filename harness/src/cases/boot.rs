@@ -68,7 +68,7 @@ fn q35_greets() -> Result<()> {
         ])
         .args(["-serial", "stdio", "-append", "verbose"])
         .args(["-device", "isa-debug-exit,iobase=0x501,iosize=2", "-kernel"])
-        .arg(root::project().join("target/x86_64-unknown-none/release/kiln"));
+        .arg(root::kernel());
     let got = Job::of(command).run()?;
     ensure!(got.out().contains("Kiln"), "no greeting: {}", got.shown());
     // 0x10 written to the debug exit: a clean end.
@@ -88,7 +88,7 @@ fn no_record() -> Result<()> {
 /// Whatever is wrong with the ELF, it ends with one line.
 fn broken_kernels() -> Result<()> {
     let scratch = Scratch::new("kernels")?;
-    let whole = fs::read(root::project().join("target/x86_64-unknown-none/release/kiln"))?;
+    let whole = fs::read(root::kernel())?;
     let cut = |len: usize| whole.get(..len).unwrap_or(&whole).to_vec();
     let broken = [
         Vec::new(),
