@@ -80,14 +80,28 @@ impl<P: Clone, T: Clone> ProcessTree<P, T> {
     /// A number for a thread and its entry in the table, and for a process the same when
     /// [`Self::add_process`] follows.
     ///
+    /// With `wanted` it is that number and no other.
+    ///
     /// # Errors
-    /// `EAGAIN` when all numbers are taken, `ENOMEM`.
-    pub fn add_thread(&mut self, make: impl FnOnce(u32) -> Result<T, Errno>) -> Result<T, Errno> {
+    /// `EAGAIN` when all numbers are taken, `EEXIST` when the wanted one is, `EINVAL` when it can
+    /// be nobody's, `ENOMEM`.
+    pub fn add_thread(
+        &mut self,
+        wanted: Option<u32>,
+        make: impl FnOnce(u32) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
         self.threads.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        let number = self.free_number().ok_or(Errno::EAGAIN)?;
+        let number = match wanted {
+            Some(number) if number == 0 || number >= PID_MAX => return Err(Errno::EINVAL),
+            Some(number) if self.is_used(number) => return Err(Errno::EEXIST),
+            Some(number) => number,
+            None => self.free_number().ok_or(Errno::EAGAIN)?,
+        };
         let thread = make(number)?;
         self.threads.insert(number, thread.clone());
-        self.last = number;
+        if wanted.is_none() {
+            self.last = number;
+        }
         Ok(thread)
     }
 
@@ -406,7 +420,7 @@ mod tests {
     type Tree = ProcessTree<u32, u32>;
 
     fn fork(tree: &mut Tree, parent: u32) -> u32 {
-        let pid = tree.add_thread(Ok).unwrap();
+        let pid = tree.add_thread(None, Ok).unwrap();
         tree.add_process(pid, parent, pid).unwrap();
         pid
     }

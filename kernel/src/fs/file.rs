@@ -153,6 +153,12 @@ pub(crate) trait FileOps: Send + Sync {
         None
     }
 
+    /// Appends what `/proc/PID/fdinfo` says of this kind of file beyond the common lines.
+    fn describe(&self, file: &File, out: &mut Vec<u8>) -> Result<(), Errno> {
+        let _ = (file, out);
+        Ok(())
+    }
+
     /// A descriptor was closed; the error is `close`'s.
     fn flush(&self, file: &File) -> Result<(), Errno> {
         let _ = file;

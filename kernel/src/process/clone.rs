@@ -10,8 +10,8 @@ use kiln_core::num::u64_of;
 use kiln_core::signal::{SigActions, Signal};
 
 use super::group::{Process, SharedActions, Stop};
-use super::table;
 use super::task::{Completion, Shared, Task, TaskParts, TaskSignals, boxed};
+use super::{pidfd, table};
 use crate::arch::user::UserContext;
 use crate::mm::kmem;
 use crate::sched::{self, Mode, NOTIFY_SIGNAL, ThreadParts};
@@ -36,6 +36,10 @@ pub(crate) struct CloneArgs {
     pub(crate) parent_tid: UserAddr,
     /// Where the child finds its own number.
     pub(crate) child_tid: UserAddr,
+    /// Where the parent finds the child's descriptor (`CLONE_PIDFD`).
+    pub(crate) pidfd: UserAddr,
+    /// The number that the child must get; 0: any.
+    pub(crate) set_tid: u32,
 }
 
 /// Namespaces, which there are none of.
@@ -57,7 +61,10 @@ impl CloneArgs {
         let valid = needs(abi::CLONE_SIGHAND, abi::CLONE_VM)
             && needs(abi::CLONE_THREAD, abi::CLONE_SIGHAND)
             && self.flags & NEW_NAMESPACES == 0
-            && !self.has(abi::CLONE_PIDFD)
+            && !(self.has(abi::CLONE_PIDFD) && self.has(abi::CLONE_THREAD))
+            && !(self.has(abi::CLONE_PIDFD)
+                && self.has(abi::CLONE_PARENT_SETTID)
+                && self.pidfd.raw() == self.parent_tid.raw())
             && self.flags & abi::CLONE_INTO_CGROUP == 0
             && !(self.has(abi::CLONE_SIGHAND) && self.flags & abi::CLONE_CLEAR_SIGHAND != 0)
             && self.exit_signal <= abi::NSIG;
@@ -86,7 +93,16 @@ pub(crate) fn clone(
     let child = new_task(parent, args, creds)?;
     let done = vfork_completion(args, &child)?;
     give_thread(parent, &child, child_regs(regs, args), args, entry)?;
-    let tid = enter(parent, &child, args)?;
+    let pidfd = give_descriptor(parent, &child, args)?;
+    let tid = match enter(parent, &child, args) {
+        Ok(tid) => tid,
+        Err(errno) => {
+            if let Some(fd) = pidfd {
+                parent.files()?.close(fd)?;
+            }
+            return Err(errno);
+        }
+    };
     if args.has(abi::CLONE_PARENT_SETTID)
         && let Ok(space) = parent.space()
     {
@@ -102,6 +118,24 @@ pub(crate) fn clone(
         let _ = done.queue.wait(Mode::Killable, None, is_done);
     }
     Ok(tid)
+}
+
+/// `CLONE_PIDFD`: a descriptor of the child's for the parent.
+fn give_descriptor(
+    parent: &Arc<Task>,
+    child: &Task,
+    args: &CloneArgs,
+) -> Result<Option<i32>, Errno> {
+    if !args.has(abi::CLONE_PIDFD) {
+        return Ok(None);
+    }
+    let fd = pidfd::install(parent, child.process(), 0)?;
+    let told = parent.space()?.copy_out(args.pidfd, &fd.to_le_bytes());
+    if let Err(errno) = told {
+        parent.files()?.close(fd)?;
+        return Err(errno);
+    }
+    Ok(Some(fd))
 }
 
 /// `RLIMIT_NPROC`: how many threads the real user may have.
@@ -293,7 +327,8 @@ fn enter(parent: &Arc<Task>, child: &Arc<Task>, args: &CloneArgs) -> Result<u32,
     let is_thread = args.has(abi::CLONE_THREAD);
     let process = child.process();
     let mut tree = table::tree().lock();
-    tree.add_thread(|tid| {
+    let wanted = (args.set_tid != 0).then_some(args.set_tid);
+    tree.add_thread(wanted, |tid| {
         child.set_tid(tid);
         if !is_thread {
             process.set_pid(tid);

@@ -3,7 +3,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 
 use kiln_core::errno::Errno;
 use kiln_core::rlimit::Rlimits;
@@ -37,6 +37,8 @@ pub(crate) struct Process {
     /// How it ended; set once.
     ended: Once<ExitStatus>,
     end_event: WaitQueue,
+    /// As `end_event`, for polling; made when first asked for.
+    watched_end: Once<Arc<WaitQueue>>,
     /// What its ended threads used.
     pub(super) ended_threads: SpinLock<Usage>,
     /// What its reaped children used.
@@ -107,6 +109,7 @@ impl Process {
             thread_events: WaitQueue::new(),
             ended: Once::new(),
             end_event: WaitQueue::new(),
+            watched_end: Once::new(),
             ended_threads: SpinLock::new(Usage::default()),
             children: SpinLock::new(Usage::default()),
             timers: ProcessTimers::default(),
@@ -192,6 +195,25 @@ impl Process {
     pub(super) fn set_ended(&self, status: ExitStatus) {
         self.ended.call_once(|| status);
         self.end_event.wake_all();
+        // Orders the end before the look for watchers, who look for the end after they came.
+        fence(Ordering::SeqCst);
+        if let Some(queue) = self.watched_end.get() {
+            queue.wake_all();
+        }
+    }
+
+    /// The queue that is woken when it ends, for poll.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub(super) fn watched_end(&self) -> Result<&Arc<WaitQueue>, Errno> {
+        self.watched_end
+            .try_call_once(|| crate::fs::memory::try_arc(WaitQueue::new()))
+    }
+
+    /// Where the table of what signals do is: two processes share it when it is the same place.
+    pub(crate) fn actions_address(&self) -> usize {
+        Arc::as_ptr(&self.group.lock().actions).addr()
     }
 
     /// Sleeps until it has ended, or until `deadline` (in nanoseconds).

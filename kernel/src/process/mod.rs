@@ -17,6 +17,7 @@
 //! | [`proc`] | what /proc tells of processes |
 //! | [`terminal`] | job control's hooks |
 //! | [`usage`] | processor time and the rest of rusage |
+//! | [`pidfd`] | descriptors that stand for processes |
 //! | [`start`] | PID 1, and the job |
 //! | [`oom`] | the end of memory |
 //! | [`rseq`] | restartable sequences |
@@ -36,6 +37,7 @@ pub(crate) mod futex;
 pub(crate) mod group;
 pub(crate) mod host;
 pub(crate) mod oom;
+pub(crate) mod pidfd;
 pub(crate) mod proc;
 pub(crate) mod rseq;
 pub(crate) mod signal;

@@ -206,7 +206,7 @@ fn make_task(
 fn enter(task: &Arc<Task>) -> Result<(), Errno> {
     let process = task.process();
     let mut tree = table::tree().lock();
-    tree.add_thread(|tid| {
+    tree.add_thread(None, |tid| {
         task.set_tid(tid);
         process.set_pid(tid);
         Ok(Arc::clone(task))

@@ -22,6 +22,7 @@ mod futex;
 mod identity;
 mod limits;
 mod mem;
+mod pidfd;
 mod process;
 mod process_vm;
 mod signal;

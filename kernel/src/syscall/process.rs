@@ -13,7 +13,7 @@ use super::{Call, SysResult};
 use crate::process::clone::{self, CloneArgs};
 use crate::process::exec::{self, ExecCall};
 use crate::process::wait::{self, Event, WAIT4_OPTIONS, WAITID_OPTIONS, Which};
-use crate::process::{exit, futex, rseq as rseqs, table};
+use crate::process::{exit, futex, pidfd, rseq as rseqs, table};
 
 /// The signal's bits in clone's flags (`CSIGNAL`, linux/sched.h).
 const SIGNAL_BITS: u64 = 0xff;
@@ -45,6 +45,10 @@ pub(super) fn clone(
     child_tid: UserAddr,
     tls: u64,
 ) -> SysResult {
+    let detached = u64::from(abi::CLONE_PIDFD | abi::CLONE_DETACHED);
+    if flags & detached == detached {
+        return Err(Errno::EINVAL);
+    }
     let args = CloneArgs {
         // The upper half doesn't count, and CLONE_DETACHED has meant nothing for long.
         flags: u64::from(low32(flags & !SIGNAL_BITS) & !abi::CLONE_DETACHED),
@@ -53,6 +57,9 @@ pub(super) fn clone(
         tls,
         parent_tid,
         child_tid,
+        // One place serves both; asking for both is EINVAL.
+        pidfd: parent_tid,
+        set_tid: 0,
     };
     make(call, args)
 }
@@ -87,21 +94,48 @@ pub(super) fn clone3(call: &mut Call<'_>, at: UserAddr, size: usize) -> SysResul
     for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(8)) {
         *word = u64::from_le_bytes(bytes.try_into().unwrap_or_default());
     }
-    make(call, clone3_args(&words)?)
+    let set_tid = wanted_number(call, words[8], words[9])?;
+    make(call, clone3_args(&words, set_tid)?)
 }
 
-fn clone3_args(words: &[u64; CLONE_WORDS]) -> Result<CloneArgs, Errno> {
+/// Most process-number namespaces within each other (`MAX_PID_NS_LEVEL`); there is one here.
+const MAX_NAMESPACES: u64 = 32;
+
+/// The number that the child shall have, from `set_tid` and its size; 0: any.
+fn wanted_number(call: &Call<'_>, at: u64, count: u64) -> Result<u32, Errno> {
+    if count > MAX_NAMESPACES || (at == 0) != (count == 0) {
+        return Err(Errno::EINVAL);
+    }
+    if count == 0 {
+        return Ok(0);
+    }
+    let number: i32 = call.task.space()?.read_val(UserAddr::new(at))?;
+    if count > 1 {
+        return Err(Errno::EINVAL);
+    }
+    let number = u32::try_from(number).map_err(|_| Errno::EINVAL)?;
+    if number == 0 {
+        return Err(Errno::EINVAL);
+    }
+    let creds = call.task.creds();
+    if !creds.has(abi::CAP_CHECKPOINT_RESTORE) && !creds.has(abi::CAP_SYS_ADMIN) {
+        return Err(Errno::EPERM);
+    }
+    Ok(number)
+}
+
+fn clone3_args(words: &[u64; CLONE_WORDS], set_tid: u32) -> Result<CloneArgs, Errno> {
     let [
         flags,
-        _pidfd,
+        pidfd,
         child_tid,
         parent_tid,
         signal,
         stack,
         stack_size,
         tls,
-        set_tid,
-        set_tids,
+        _,
+        _,
         _,
     ] = *words;
     let known = (1 << 34) - 1;
@@ -110,11 +144,8 @@ fn clone3_args(words: &[u64; CLONE_WORDS]) -> Result<CloneArgs, Errno> {
         return Err(Errno::EINVAL);
     }
     let own_signal = flags & u64::from(abi::CLONE_THREAD | abi::CLONE_PARENT) != 0 && signal != 0;
-    if own_signal || (stack == 0) != (stack_size == 0) || (set_tid == 0) != (set_tids == 0) {
+    if own_signal || (stack == 0) != (stack_size == 0) {
         return Err(Errno::EINVAL);
-    }
-    if set_tids != 0 {
-        return Err(Errno::EPERM);
     }
     Ok(CloneArgs {
         flags,
@@ -123,6 +154,8 @@ fn clone3_args(words: &[u64; CLONE_WORDS]) -> Result<CloneArgs, Errno> {
         tls,
         parent_tid: UserAddr::new(parent_tid),
         child_tid: UserAddr::new(child_tid),
+        pidfd: UserAddr::new(pidfd),
+        set_tid,
     })
 }
 
@@ -275,15 +308,29 @@ pub(super) fn waitid(
     if options & !WAITID_OPTIONS != 0 || options & news == 0 {
         return Err(Errno::EINVAL);
     }
+    let mut options = options;
+    let mut nonblocking = false;
     let which = match (kind, u32::try_from(id)) {
         (abi::P_ALL, _) => Which::Any,
         (abi::P_PID, Ok(pid @ 1..)) => Which::Process(pid),
         (P_PGID, Ok(0)) => Which::Group(own_group(call)?),
         (P_PGID, Ok(group)) => Which::Group(group),
-        (abi::P_PIDFD, _) => return Err(Errno::EBADF),
+        (abi::P_PIDFD, Ok(_)) => {
+            let (process, flags) = pidfd::process_of(call.task, id)?;
+            nonblocking = flags & abi::O_NONBLOCK != 0 && options & abi::WNOHANG == 0;
+            // One that has been waited for is nobody's child, whoever bears its number now.
+            pidfd::living(call.task, id).map_err(|_| Errno::ECHILD)?;
+            Which::Process(process.pid())
+        }
         _ => return Err(Errno::EINVAL),
     };
+    if nonblocking {
+        options |= abi::WNOHANG;
+    }
     let event = wait::wait(call.task, which, options)?;
+    if event.is_none() && nonblocking {
+        return Err(Errno::EAGAIN);
+    }
     let space = call.task.space()?;
     if let Some(event) = event.filter(|_| !usage.is_null()) {
         space.copy_out(usage, &event.usage.encode())?;

@@ -59,7 +59,7 @@ syscalls! {
     53 socketpair(Int, Int, Int, FdPair) [] Absent "";
     54 setsockopt(Fd, Int, Int, Ptr, Int) [] Absent "";
     55 getsockopt(Fd, Int, Int, Ptr, Ptr) [] Absent "";
-    56 clone(CloneFlags, Ptr, Ptr, Ptr, Hex) [process::clone] Partial "no namespaces, no pidfd";
+    56 clone(CloneFlags, Ptr, Ptr, Ptr, Hex) [process::clone] Partial "no namespaces";
     57 fork() [process::fork] Full "";
     58 vfork() [process::vfork] Full "";
     59 execve(Path, Argv, Envp) [process::execve] Full "";
@@ -250,7 +250,7 @@ syscalls! {
     244 mq_notify(Fd, Ptr) [] Absent "";
     245 mq_getsetattr(Fd, Ptr, Ptr) [] Absent "";
     246 kexec_load(Hex, Hex, Ptr, Hex) [] Absent "";
-    247 waitid(Int, Pid, Ptr, WaitOptions, Ptr) [process::waitid] Partial "no pidfd";
+    247 waitid(Int, Pid, Ptr, WaitOptions, Ptr) [process::waitid] Full "";
     248 add_key(Path, Path, Ptr, Size, Int) [] Absent "";
     249 request_key(Path, Path, Path, Int) [] Absent "";
     250 keyctl(Int, Hex, Hex, Hex, Hex) [] Absent "";
@@ -315,7 +315,7 @@ syscalls! {
     309 getcpu(Ptr, Ptr, Ptr) [limits::getcpu] Full "";
     310 process_vm_readv(Pid, Ptr, Size, Ptr, Size, Hex) [process_vm::process_vm_readv] Full "";
     311 process_vm_writev(Pid, Ptr, Size, Ptr, Size, Hex) [process_vm::process_vm_writev] Full "";
-    312 kcmp(Pid, Pid, Int, Hex, Hex) [] Absent "";
+    312 kcmp(Pid, Pid, Int, Hex, Hex) [pidfd::kcmp] Partial "no KCMP_EPOLL_TFD";
     313 finit_module(Fd, Path, Hex) [] Absent "";
     314 sched_setattr(Pid, Ptr, Hex) [limits::sched_setattr] Partial "nice values only have an effect";
     315 sched_getattr(Pid, Ptr, Uint, Hex) [limits::sched_getattr] Full "";
@@ -338,7 +338,7 @@ syscalls! {
     332 statx(DirFd, Path, AtFlags, Hex, Ptr) [fs::attr::statx] Full "";
     333 io_pgetevents(Ptr, Long, Long, Ptr, Timespec, Ptr) [] Absent "";
     334 rseq(Ptr, Uint, Hex, Hex) [process::rseq] Full "";
-    424 pidfd_send_signal(Fd, Signal, Ptr, Hex) [] Absent "";
+    424 pidfd_send_signal(Fd, Signal, Ptr, Hex) [pidfd::pidfd_send_signal] Full "";
     425 io_uring_setup(Uint, Ptr) [] Absent "";
     426 io_uring_enter(Fd, Uint, Uint, Hex, Ptr, Size) [] Absent "";
     427 io_uring_register(Fd, Uint, Ptr, Uint) [] Absent "";
@@ -348,13 +348,13 @@ syscalls! {
     431 fsconfig(Fd, Uint, Path, Ptr, Int) [] Absent "";
     432 fsmount(Fd, Hex, Hex) [] Absent "";
     433 fspick(DirFd, Path, Hex) [] Absent "";
-    434 pidfd_open(Pid, Hex) [] Absent "";
-    435 clone3(Ptr, Size) [process::clone3] Partial "no namespaces, no pidfd, no set_tid";
+    434 pidfd_open(Pid, Hex) [pidfd::pidfd_open] Full "";
+    435 clone3(Ptr, Size) [process::clone3] Partial "no namespaces, no control groups";
     436 close_range(Uint, Uint, Hex) [fs::fd::close_range] Partial "no CLOSE_RANGE_UNSHARE of a shared table";
     437 openat2(DirFd, Path, Ptr, Size) [fs::open::openat2] Full "";
-    438 pidfd_getfd(Fd, Fd, Hex) [] Absent "";
+    438 pidfd_getfd(Fd, Fd, Hex) [pidfd::pidfd_getfd] Full "";
     439 faccessat2(DirFd, Path, AccessMode, AtFlags) [fs::attr::faccessat2] Full "";
-    440 process_madvise(Fd, Ptr, Size, Advice, Hex) [] Absent "";
+    440 process_madvise(Fd, Ptr, Size, Advice, Hex) [pidfd::process_madvise] Full "";
     441 epoll_pwait2(Fd, Ptr, Int, Timespec, SigSet, Size) [fs::epoll::epoll_pwait2] Full "";
     442 mount_setattr(DirFd, Path, Hex, Ptr, Size) [] Absent "";
     443 quotactl_fd(Fd, Hex, Int, Ptr) [] Absent "";
@@ -362,7 +362,7 @@ syscalls! {
     445 landlock_add_rule(Fd, Int, Ptr, Hex) [] Absent "";
     446 landlock_restrict_self(Fd, Hex) [] Absent "";
     447 memfd_secret(Hex) [] Absent "";
-    448 process_mrelease(Fd, Hex) [] Absent "";
+    448 process_mrelease(Fd, Hex) [pidfd::process_mrelease] Full "";
     449 futex_waitv(Ptr, Uint, Hex, Timespec, Clock) [] Absent "";
     450 set_mempolicy_home_node(Ptr, Size, Hex, Hex) [] Absent "";
 }

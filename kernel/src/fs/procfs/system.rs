@@ -233,5 +233,8 @@ pub(super) fn fd_info(files: &FdTable, fd: i32, out: &mut Text) -> Result<(), Er
         file.flags() | cloexec,
         file.path.mount.id(),
         file.inode.ino()
-    ))
+    ))?;
+    let mut more = alloc::vec::Vec::new();
+    file.ops.describe(&file, &mut more)?;
+    out.bytes(&more)
 }

@@ -1,0 +1,93 @@
+//! Process descriptors (pidfd_open(2)): an open file that stands for a process, whatever becomes of
+//! its number. It becomes readable when the process has ended.
+
+use alloc::sync::Arc;
+
+use kiln_core::abi;
+use kiln_core::errno::Errno;
+use kiln_core::num::usize_of;
+
+use super::{Process, Task, table};
+use crate::fs::anon::event_file;
+use crate::fs::file::{Events, File, FileOps, Watch};
+use crate::fs::memory::{append, try_arc};
+
+/// What a process descriptor's file does.
+struct PidFd {
+    process: Arc<Process>,
+}
+
+impl FileOps for PidFd {
+    fn is_stream(&self) -> bool {
+        true
+    }
+
+    fn poll(&self, _: &File, watch: Option<&mut dyn Watch>) -> Events {
+        if let Some(watch) = watch
+            && let Ok(queue) = self.process.watched_end()
+        {
+            watch.add(queue);
+        }
+        match self.process.ended() {
+            Some(_) => Events::READABLE,
+            None => Events::empty(),
+        }
+    }
+
+    fn describe(&self, _: &File, out: &mut alloc::vec::Vec<u8>) -> Result<(), Errno> {
+        let number = match number(&self.process) {
+            Some(pid) => i64::from(pid),
+            None => -1,
+        };
+        append(
+            out,
+            alloc::format!("Pid:\t{number}\nNSpid:\t{number}\n").as_bytes(),
+        )
+    }
+
+    fn as_any(&self) -> Option<&dyn core::any::Any> {
+        Some(self)
+    }
+}
+
+/// The process's number while it has one: until its parent has waited for it.
+fn number(process: &Arc<Process>) -> Option<u32> {
+    let pid = process.pid();
+    let there = table::process_of(pid)?;
+    Arc::ptr_eq(&there, process).then_some(pid)
+}
+
+/// A file that stands for the process; `flags` may hold `O_NONBLOCK`.
+pub(crate) fn open(process: Arc<Process>, flags: u32) -> Result<Arc<File>, Errno> {
+    event_file(b"[pidfd]", try_arc(PidFd { process })?, flags)
+}
+
+/// Puts a descriptor for the process into the task's table; it is closed on exec.
+pub(crate) fn install(task: &Task, process: &Arc<Process>, flags: u32) -> Result<i32, Errno> {
+    let file = open(Arc::clone(process), flags)?;
+    let limit = usize_of(task.process().limit(abi::RLIMIT_NOFILE));
+    task.files()?.install(file, true, limit)
+}
+
+/// The process that a descriptor stands for, and the flags of its file.
+///
+/// # Errors
+/// `EBADF`, also for another kind of file.
+pub(crate) fn process_of(task: &Task, fd: i32) -> Result<(Arc<Process>, u32), Errno> {
+    let file = task.files()?.get(fd)?;
+    let pidfd = file
+        .ops
+        .as_any()
+        .and_then(|ops| ops.downcast_ref::<PidFd>());
+    let process = Arc::clone(&pidfd.ok_or(Errno::EBADF)?.process);
+    Ok((process, file.flags()))
+}
+
+/// As [`process_of`], for calls that need the process not to have been waited for.
+///
+/// # Errors
+/// `EBADF`, `ESRCH`.
+pub(crate) fn living(task: &Task, fd: i32) -> Result<Arc<Process>, Errno> {
+    let (process, _) = process_of(task, fd)?;
+    number(&process).map(|_| process).ok_or(Errno::ESRCH)
+}
