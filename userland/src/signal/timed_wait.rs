@@ -30,6 +30,16 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
     // SAFETY: a signal from kill carries a PID.
     say!("code {} from the child {}", info.si_code, unsafe { info.si_pid() } == pid);
     say!("{}", child::end_of(pid));
+    // One without a handler is taken as well, and doesn't kill.
+    let other = bit(libc::SIGUSR2);
+    let _ = signal::block(other);
+    let pid = child::start(|| {
+        let _ = time::sleep_ms(10);
+        let _ = signal::kill(me, libc::SIGUSR2);
+        0
+    });
+    show("deadly", signal::rt_sigtimedwait(&other, None, None, SET));
+    say!("{}", child::end_of(pid));
     show("bad time", signal::rt_sigtimedwait(&set, None, Some(&time::spec(0, -1)), SET));
     show("bad size", signal::rt_sigtimedwait(&set, None, None, 4));
     0

@@ -91,7 +91,9 @@ fn enqueue(
     let Some(taker) = taker(group, target, signal) else {
         return Ok(());
     };
-    if signal == Signal::KILL || kills(&actions.lock().get(signal), signal) {
+    // One that the taker blocks is merely awaited: sigtimedwait(2) takes it.
+    let delivered = !taker.blocked().contains(signal);
+    if signal == Signal::KILL || (delivered && kills(&actions.lock().get(signal), signal)) {
         exit::start_group_exit(group, fatal_status(process, signal));
     } else if let Some(thread) = taker.thread() {
         thread.notify(NOTIFY_SIGNAL);
