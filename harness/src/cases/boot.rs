@@ -42,8 +42,9 @@ fn selftest(name: &str) -> Result<()> {
     let disk = scratch.path("disk");
     fs::write(&disk, vec![0; 1 << 20])?;
     let test = format!("selftest={name}");
+    // One of them reads and writes four times the memory there is.
     let got = Job::new(
-        ["--append", &test, "--disk"]
+        ["--memory", "64M", "--append", &test, "--disk"]
             .map(Into::into)
             .into_iter()
             .chain([disk.into_os_string(), "--".into(), "true".into()]),

@@ -3,6 +3,7 @@
 use crate::testing::Case;
 
 mod boot;
+mod docs;
 mod faults;
 mod files;
 mod host;
@@ -18,6 +19,7 @@ mod userland;
 pub fn all() -> Vec<Case> {
     [
         host::cases(),
+        docs::cases(),
         boot::cases(),
         options::cases(),
         statuses::cases(),

@@ -73,14 +73,14 @@ fn timeout() -> Result<()> {
     let got = Job::new(spin).run()?;
     let seconds = got.wall.as_secs_f32();
     ensure!(
-        (1.8..4.0).contains(&seconds),
+        (1.8..6.0).contains(&seconds),
         "after {seconds} s: {}",
         got.shown()
     );
     got.says(124, "time limit")?;
     let sleep = [
         "--timeout",
-        "1",
+        "3",
         "--",
         "sh",
         "-c",
@@ -88,7 +88,8 @@ fn timeout() -> Result<()> {
     ];
     let got = Job::new(sleep).run()?;
     ensure!(got.out() == "up\n", "{}", got.shown());
-    ensure!(got.wall < Duration::from_secs(3), "after {:?}", got.wall);
+    // The kernel itself ends it; were that left to the launcher, it would take 5 s more.
+    ensure!(got.wall < Duration::from_secs(7), "after {:?}", got.wall);
     got.says(124, "time limit")
 }
 
