@@ -38,7 +38,8 @@ const KILL_PATIENCE_NS: u64 = 10_000_000_000;
 /// Where programs are looked for when the environment doesn't say.
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Makes PID 1, to which orphans go; it has no thread, and they are reaped as they end.
+/// Makes PID 1, to which orphans go; they are reaped as they end. Its thread is the caller, the
+/// kernel's first; it never enters user mode.
 ///
 /// # Errors
 /// `ENOMEM`.
@@ -48,7 +49,35 @@ pub(crate) fn init(entry: Entry) -> Result<(), Errno> {
     terminal::init();
     let actions = shared_actions(SigActions::new())?;
     let process = Process::new(1, initial_limits(), actions)?;
-    table::tree().lock().add_first(process)
+    let task = Task::new(
+        1,
+        Arc::clone(&process),
+        first_parts(Shared::default(), Credentials::new(0, 0))?,
+    )?;
+    let thread = sched::current();
+    thread.set_name(b"init");
+    task.adopt_thread(thread);
+    let mut tree = table::tree().lock();
+    tree.add_thread(Some(1), |_| Ok(Arc::clone(&task)))?;
+    let mut group = process.group.lock();
+    group.tasks.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+    group.tasks.push(task);
+    drop(group);
+    tree.add_first(process)
+}
+
+/// What a task starts with that has no parent.
+fn first_parts(shared: Shared, creds: Credentials) -> Result<TaskParts, Errno> {
+    let _charge = kmem::charge(size_of::<Credentials>() + 16)?;
+    Ok(TaskParts {
+        shared,
+        creds: Arc::new(creds),
+        signals: TaskSignals::default(),
+        no_new_privileges: false,
+        personality: 0,
+        timer_slack: DEFAULT_TIMER_SLACK_NS,
+        policy: Policy::default(),
+    })
 }
 
 /// The loop that user threads run.
@@ -99,6 +128,7 @@ pub(crate) fn spawn_job(plan: &JobPlan<'_>) -> Result<Arc<Process>, Errno> {
         files.install(Arc::clone(file), false, 1024)?;
     }
     let task = make_task(prepared, fs, files)?;
+    share_with_first(plan)?;
     let process = Arc::clone(task.process());
     JOB.call_once(|| Arc::clone(&process));
     if plan.tty {
@@ -108,6 +138,19 @@ pub(crate) fn spawn_job(plan: &JobPlan<'_>) -> Result<Arc<Process>, Errno> {
         thread.wake();
     }
     Ok(process)
+}
+
+/// PID 1 stands at the root that the job starts from, with no file open.
+fn share_with_first(plan: &JobPlan<'_>) -> Result<(), Errno> {
+    let shared = Shared {
+        space: None,
+        files: Some(FdTable::new()?),
+        fs: Some(Arc::clone(plan.fs)),
+    };
+    if let Some(first) = table::task(1) {
+        first.replace_shared(|old| core::mem::replace(old, shared));
+    }
+    Ok(())
 }
 
 fn prepare(plan: &JobPlan<'_>, fs: &FsContext, creds: &Credentials) -> Result<Prepared, Errno> {
@@ -170,21 +213,12 @@ fn make_task(
         .uid
         .store(prepared.creds.uids.real, Ordering::Relaxed);
     let (name, loaded, creds) = prepared.into_parts(&process);
-    let _charge = kmem::charge(size_of::<Credentials>() + 16)?;
-    let parts = TaskParts {
-        shared: Shared {
-            space: Some(Arc::clone(&loaded.space)),
-            files: Some(files),
-            fs: Some(fs),
-        },
-        creds: Arc::new(creds),
-        signals: TaskSignals::default(),
-        no_new_privileges: false,
-        personality: 0,
-        timer_slack: DEFAULT_TIMER_SLACK_NS,
-        policy: Policy::default(),
+    let shared = Shared {
+        space: Some(Arc::clone(&loaded.space)),
+        files: Some(files),
+        fs: Some(fs),
     };
-    let task = Task::new(0, Arc::clone(&process), parts)?;
+    let task = Task::new(0, Arc::clone(&process), first_parts(shared, creds)?)?;
     let regs = UserContext::new(loaded.entry.raw(), loaded.stack.raw());
     let body = {
         let (task, entry) = (Arc::clone(&task), entry()?);

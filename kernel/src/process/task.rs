@@ -188,6 +188,11 @@ impl Task {
         self.thread.call_once(|| thread);
     }
 
+    /// Gives it a thread of the kernel's own, which goes on doing other things.
+    pub(super) fn adopt_thread(&self, thread: Arc<Thread>) {
+        self.thread.call_once(|| thread);
+    }
+
     /// Its number (gettid(2)).
     pub(crate) fn tid(&self) -> u32 {
         self.tid.load(Ordering::Relaxed)

@@ -164,9 +164,6 @@ pub(crate) fn may_signal(sender: &Task, process: &Arc<Process>, signal: Option<S
     if Arc::ptr_eq(sender.process(), process) {
         return true;
     }
-    if process.is_init() {
-        return false;
-    }
     let allowed = process
         .first_task()
         .is_none_or(|task| sender.creds().may_signal(&task.creds()));
