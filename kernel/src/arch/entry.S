@@ -150,7 +150,10 @@ from_user:
     pop qword ptr [rax + {rsp}]
     mov qword ptr [rax + {orig_rax}], -1
     mov rsp, gs:[{this_rsp0}]
+    # A trap leaves SS null, SYSCALL loads it. An emulator would translate all of the kernel for either.
     push 2
+    mov ecx, {kernel_data}
+    mov ss, ecx
     popfq
     mov rcx, rax
     mov eax, 1

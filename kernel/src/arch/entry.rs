@@ -23,6 +23,7 @@ global_asm!(
     this_rsp0 = const tables::RSP0_OFFSET,
     user_code = const tables::USER_CODE,
     user_data = const tables::USER_DATA,
+    kernel_data = const tables::KERNEL_DATA,
     gp = const vector::GP,
     flags_mask = const ENTERABLE_FLAGS,
     rax = const offset_of!(UserContext, rax),

@@ -193,4 +193,6 @@ pub(crate) fn init() {
         Cr0::write_raw(cr0.bits());
         Cr4::write_raw(cr4.bits());
     }
+    // As early as can be: an emulator translates code again for each state of XCR0.
+    super::fpu::init();
 }

