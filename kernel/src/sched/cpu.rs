@@ -326,7 +326,12 @@ fn idle(cpu: &Cpu) -> (Arc<Thread>, bool) {
             return (next, !queue.is_empty());
         }
         drop(queue);
-        arch::idle();
+        // The timer's interrupt may have come just before interrupts went off: it comes once.
+        if cpu.fired.load(Ordering::Relaxed) {
+            interrupts::enable();
+        } else {
+            arch::idle();
+        }
         let now = time::now_ns();
         cpu.idle_ns.fetch_add(now - since, Ordering::Relaxed);
         since = now;
