@@ -74,12 +74,16 @@ kiln_target() {
 # Builds the kernel with Debian's compiler and its library sources, where rustup's target can't be had.
 kiln_debian_kernel() {
     kiln_say "rustup has no target $KILN_TARGET here: building the kernel with Debian's compiler"
+    local lld
+    # The newest linker that the archive has; any will do.
+    ((EUID != 0)) || kiln_quietly apt-get -qq update
+    lld=$(apt-cache --names-only search '^lld-[0-9]+$' 2>/dev/null | cut -d' ' -f1 | sort -V | tail -1)
     kiln_packages /usr/share/doc/rustc-web:rustc-web /usr/share/doc/cargo-web:cargo-web \
-        /usr/share/doc/rust-web-src:rust-web-src /usr/share/doc/lld-22:lld-22 || return 1
+        /usr/share/doc/rust-web-src:rust-web-src "/usr/share/doc/${lld:=lld}:$lld" || return 1
     RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 \
         CARGO_UNSTABLE_BUILD_STD=core,alloc,compiler_builtins \
         CARGO_UNSTABLE_BUILD_STD_FEATURES=compiler-builtins-mem \
-        CARGO_TARGET_X86_64_UNKNOWN_NONE_LINKER=lld-22 \
+        CARGO_TARGET_X86_64_UNKNOWN_NONE_LINKER=$lld \
         kiln_quietly /usr/bin/cargo kernel --locked
 }
 
@@ -115,7 +119,8 @@ kiln_toolchain() {
             fi
         fi
     fi
-    kiln_packages cc:gcc /usr/include/stdio.h:libc6-dev
+    kiln_packages cc:gcc /usr/include/stdio.h:libc6-dev \
+        /etc/ssl/certs/ca-certificates.crt:ca-certificates
 }
 
 # kiln_component COMMAND COMPONENT: a part of the toolchain that the tests use.
@@ -159,7 +164,8 @@ kiln_ready() {
     kiln_packages qemu-system-x86_64:qemu-system-x86 mke2fs:e2fsprogs busybox:busybox-static || return 1
     kiln_build || return 1
     if [[ " $* " == *" test "* ]]; then
-        kiln_packages fsck.erofs:erofs-utils gzip:gzip cmp:diffutils || return 1
+        kiln_packages fsck.erofs:erofs-utils gzip:gzip cmp:diffutils cpio:cpio setfattr:attr \
+            script:bsdutils || return 1
         kiln_build_tests
     fi
 }

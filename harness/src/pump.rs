@@ -154,9 +154,7 @@ impl Pump {
             self.take_voice();
             self.watch_readers();
             self.keep_time();
-            if !self.outbox.is_empty() && self.outbox.flush(self.channel.as_fd()).is_err() {
-                self.channel_open = false;
-            }
+            self.outbox.flush(self.channel.as_fd());
             if self.exit.is_none() {
                 self.exit = self.qemu.try_wait()?;
                 if self.exit.is_some() {

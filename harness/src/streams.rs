@@ -270,11 +270,16 @@ fn wait_for(fd: BorrowedFd<'_>, flags: PollFlags) {
 #[derive(Default)]
 pub struct Outbox {
     bytes: VecDeque<u8>,
+    /// Nobody reads it any more: what is queued is dropped.
+    closed: bool,
 }
 
 impl Outbox {
     /// Queues a frame.
     pub fn frame(&mut self, kind: kiln_core::channel::Kind, stream: u8, payload: &[u8]) {
+        if self.closed {
+            return;
+        }
         let header = kiln_core::channel::Header {
             kind,
             stream,
@@ -290,11 +295,9 @@ impl Outbox {
         self.bytes.is_empty()
     }
 
-    /// Sends as much as the socket takes at once.
-    ///
-    /// # Errors
-    /// Those of `send`, apart from "later".
-    pub fn flush(&mut self, socket: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    /// Sends as much as the socket takes at once. A peer that went away takes no more; what it
+    /// sent before is still to be read.
+    pub fn flush(&mut self, socket: BorrowedFd<'_>) {
         while !self.bytes.is_empty() {
             let (front, _) = self.bytes.as_slices();
             match rustix::net::send(
@@ -303,11 +306,35 @@ impl Outbox {
                 rustix::net::SendFlags::NOSIGNAL | rustix::net::SendFlags::DONTWAIT,
             ) {
                 Ok(count) => drop(self.bytes.drain(..count)),
-                Err(Errno::AGAIN) => return Ok(()),
+                Err(Errno::AGAIN) => return,
                 Err(Errno::INTR) => {}
-                Err(error) => return Err(error),
+                Err(_) => {
+                    self.closed = true;
+                    self.bytes.clear();
+                }
             }
         }
-        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kiln_core::channel::Kind;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn what_a_peer_sent_before_it_left_can_still_be_read() {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        std::io::Write::write_all(&mut &theirs, b"last words").unwrap();
+        drop(theirs);
+        let mut outbox = Outbox::default();
+        outbox.frame(Kind::Credit, 1, &[0; 4]);
+        outbox.flush(ours.as_fd());
+        outbox.frame(Kind::Credit, 1, &[0; 4]);
+        assert!(outbox.is_empty());
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut &ours, &mut text).unwrap();
+        assert_eq!(text, "last words");
     }
 }

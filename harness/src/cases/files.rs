@@ -205,7 +205,7 @@ fn whatever_the_status() -> Result<()> {
     let out = scratch.0.as_os_str();
     let options = [
         OsStr::new("--timeout"),
-        OsStr::new("1"),
+        OsStr::new("4"),
         OsStr::new("--out"),
         out,
     ];

@@ -150,7 +150,7 @@ fn report() -> Result<()> {
         (&["--", "sh", "-c", "exit 3"], 3, "exited"),
         (&["--", "sh", "-c", "kill -9 $$"], 137, "signaled"),
         (&["--", "/no/such"], 127, "notfound"),
-        (&["--timeout", "1", "--", "sleep", "9"], 124, "timeout"),
+        (&["--timeout", "3", "--", "sleep", "9"], 124, "timeout"),
         (&["--nonsense"], 125, "failed"),
         (&["--append", "fault=ud", "true"], 125, "panic"),
     ];
