@@ -16,6 +16,11 @@ pub mod prctl {
     pub use linux_raw_sys::prctl::*;
 }
 
+/// ptrace(2)'s requests and events (linux/ptrace.h, asm/ptrace-abi.h).
+pub mod ptrace {
+    pub use linux_raw_sys::ptrace::*;
+}
+
 /// ioctl(2)'s requests (asm/ioctls.h, linux/fs.h).
 pub mod ioctl {
     pub use linux_raw_sys::ioctl::*;

@@ -25,6 +25,9 @@ pub enum WaitStatus {
     Ended(ExitStatus),
     /// A signal stopped it.
     Stopped(Signal),
+    /// It is stopped for its tracer: the signal, a mark of a system call (0x80), and the event
+    /// above them (ptrace(2)).
+    Traced(u32),
     /// SIGCONT let it go on.
     Continued,
 }
@@ -39,6 +42,7 @@ impl WaitStatus {
                 i32::from(signal.number()) | if core { 0x80 } else { 0 }
             }
             Self::Stopped(signal) => i32::from(signal.number()) << 8 | 0x7f,
+            Self::Traced(code) => (code << 8 | 0x7f).cast_signed(),
             Self::Continued => 0xffff,
         }
     }
@@ -46,6 +50,9 @@ impl WaitStatus {
     /// `si_code` and `si_status` of waitid and SIGCHLD.
     #[must_use]
     pub fn code_and_status(self) -> (i32, i32) {
+        if let Self::Traced(code) = self {
+            return (abi::CLD_TRAPPED.cast_signed(), code.cast_signed());
+        }
         let (code, status) = match self {
             Self::Ended(ExitStatus::Exited(code)) => (abi::CLD_EXITED, code),
             Self::Ended(ExitStatus::Signaled { signal, core }) => {
@@ -57,6 +64,7 @@ impl WaitStatus {
                 (code, signal.number())
             }
             Self::Stopped(signal) => (abi::CLD_STOPPED, signal.number()),
+            Self::Traced(_) => (abi::CLD_TRAPPED, 0),
             Self::Continued => (abi::CLD_CONTINUED, Signal::CONT.number()),
         };
         (code.cast_signed(), i32::from(status))
@@ -75,6 +83,9 @@ mod tests {
         assert_eq!(signaled(Signal::SEGV, true).encode(), 0x8b);
         assert_eq!(WaitStatus::Stopped(Signal::TSTP).encode(), 0x147f);
         assert_eq!(WaitStatus::Continued.encode(), 0xffff);
+        // PTRACE_EVENT_CLONE, and a system call under PTRACE_O_TRACESYSGOOD.
+        assert_eq!(WaitStatus::Traced(3 << 8 | 5).encode(), 0x3057f);
+        assert_eq!(WaitStatus::Traced(0x85).encode(), 0x857f);
         assert_eq!(signaled(Signal::SEGV, true).code_and_status(), (3, 11));
         assert_eq!(WaitStatus::Continued.code_and_status(), (6, 18));
     }

@@ -11,7 +11,7 @@ use kiln_core::signal::{SigActions, Signal};
 
 use super::group::{Process, SharedActions, Stop};
 use super::task::{Completion, Shared, Task, TaskParts, TaskSignals, boxed};
-use super::{pidfd, table};
+use super::{pidfd, ptrace, table};
 use crate::arch::user::UserContext;
 use crate::mm::kmem;
 use crate::sched::{self, Mode, NOTIFY_SIGNAL, ThreadParts};
@@ -52,7 +52,7 @@ const NEW_NAMESPACES: u64 = (abi::CLONE_NEWNS
     | abi::CLONE_NEWNET) as u64;
 
 impl CloneArgs {
-    const fn has(&self, flag: u32) -> bool {
+    pub(super) const fn has(&self, flag: u32) -> bool {
         self.flags & flag as u64 != 0
     }
 
@@ -80,7 +80,7 @@ impl CloneArgs {
 /// delivered first.
 pub(crate) fn clone(
     parent: &Arc<Task>,
-    regs: &UserContext,
+    regs: &mut UserContext,
     args: &CloneArgs,
     entry: Entry,
 ) -> Result<u32, Errno> {
@@ -92,7 +92,12 @@ pub(crate) fn clone(
     check_process_limit(parent, &creds)?;
     let child = new_task(parent, args, creds)?;
     let done = vfork_completion(args, &child)?;
-    give_thread(parent, &child, child_regs(regs, args), args, entry)?;
+    let mut own_regs = child_regs(regs, args);
+    if parent.is_traced() {
+        // Only the parent is stepping.
+        own_regs.rflags &= !ptrace::TRAP_FLAG;
+    }
+    give_thread(parent, &child, own_regs, args, entry)?;
     let pidfd = give_descriptor(parent, &child, args)?;
     let tid = match enter(parent, &child, args) {
         Ok(tid) => tid,
@@ -109,13 +114,23 @@ pub(crate) fn clone(
         // clone(2) doesn't tell of a bad address.
         let _ = space.copy_out(args.parent_tid, &tid.to_le_bytes());
     }
+    let event = ptrace::event::of_clone(parent, args);
+    if event.is_some() || (parent.is_traced() && args.has(abi::CLONE_PTRACE)) {
+        // Without memory it runs untraced.
+        let _ = ptrace::event::follow(parent, &child);
+    }
     if let Some(thread) = child.thread() {
         thread.wake();
+    }
+    if let Some(event) = event {
+        ptrace::event::report(parent, regs, event, tid.into());
     }
     if let Some(done) = done {
         let is_done = || done.is_done().then_some(());
         // When the parent is killed it doesn't wait any longer.
         let _ = done.queue.wait(Mode::Killable, None, is_done);
+        let event = ptrace::event::Event::VforkDone;
+        ptrace::event::report(parent, regs, event, tid.into());
     }
     Ok(tid)
 }
@@ -227,6 +242,7 @@ fn new_process(
         Signal::new(args.exit_signal).map_or(0, Signal::number)
     };
     process.exit_signal.store(exit_signal, Relaxed);
+    process.maker.store(parent.tid(), Relaxed);
     process.uid.store(creds.uids.real, Relaxed);
     process.dumpable.store(from.dumpable.load(Relaxed), Relaxed);
     process

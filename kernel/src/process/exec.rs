@@ -26,7 +26,7 @@ use super::group::Process;
 use super::signal::force_fatal;
 use super::table;
 use super::task::Task;
-use super::{clone, exit, rseq, signal};
+use super::{clone, exit, ptrace, rseq, signal};
 use crate::arch::fpu;
 use crate::arch::user::UserContext;
 use crate::drivers::random;
@@ -244,7 +244,7 @@ pub(crate) fn exec(task: &Arc<Task>, regs: &mut UserContext, call: &ExecCall) ->
         fs: &fs,
         creds: &creds,
         base: call.base.clone(),
-        may_gain: !task.has_no_new_privileges(),
+        may_gain: !task.has_no_new_privileges() && ptrace::lets_gain(task),
         limits: task.process().limits(),
         personality: task.personality.load(Ordering::Relaxed),
     };
@@ -264,7 +264,10 @@ pub(crate) fn exec(task: &Arc<Task>, regs: &mut UserContext, call: &ExecCall) ->
     match prepare(&caller, file, &call.path, &mut strings) {
         Ok(prepared) => {
             drop(strings);
-            prepared.commit(task, regs)
+            let old_tid = task.tid();
+            prepared.commit(task, regs)?;
+            ptrace::exec_event(task, regs, old_tid);
+            Ok(())
         }
         Err(ExecError { fatal: true, .. }) => {
             force_fatal(task, SigInfo::kernel(Signal::SEGV));
@@ -346,7 +349,10 @@ impl Prepared {
             thread.set_name(&self.name);
             thread.with_fpu(|state| (state.reset(), true));
         }
+        let number = regs.orig_rax;
         *regs = UserContext::new(self.loaded.entry.raw(), self.loaded.stack.raw());
+        // A tracer sees which call it was.
+        regs.orig_rax = number;
         Ok(())
     }
 
@@ -388,6 +394,9 @@ fn end_other_threads(task: &Arc<Task>) -> Result<(), Errno> {
         .map_err(|_| Errno::EAGAIN)?;
     let (own, pid) = (task.tid(), process.pid());
     if own != pid {
+        if let Some(first) = table::task(pid) {
+            ptrace::forget(&first);
+        }
         table::tree().lock().renumber_thread(own, pid);
         task.set_tid(pid);
     }

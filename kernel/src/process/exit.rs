@@ -16,7 +16,7 @@ use super::group::{Group, Process, Stop};
 use super::signal::{notify_parent, parent_reaps_by_itself, send, send_to_group, settle_stop};
 use super::table;
 use super::task::Task;
-use super::{futex, terminal, usage};
+use super::{futex, ptrace, terminal, usage};
 use crate::arch::time;
 use crate::sched::NOTIFY_KILL;
 use crate::vm::AddressSpace;
@@ -43,8 +43,10 @@ pub(crate) fn end_process(task: &Arc<Task>, code: i32) {
 
 /// exit(2): the calling thread ends, the process when it is the last one.
 pub(crate) fn end_thread(task: &Arc<Task>, code: i32) {
+    let low = low8(u64::from(code.cast_unsigned()));
+    task.exit_code.store(low, Ordering::Relaxed);
     if task.tid() == task.pid() {
-        task.process().group.lock().first_code = low8(u64::from(code.cast_unsigned()));
+        task.process().group.lock().first_code = low;
     }
     ask_to_end(task);
 }
@@ -60,6 +62,7 @@ pub(super) fn ask_to_end(task: &Task) {
 /// Ends the running task: gives up what it holds and tells those who care. It runs no program
 /// after this.
 pub(super) fn end_task(task: &Arc<Task>) {
+    ptrace::release_tracees(task);
     futex::release_robust_list(task);
     clear_child_tid(task);
     if let Some(thread) = task.thread() {
@@ -123,7 +126,10 @@ fn leave_group(task: &Arc<Task>) {
     if last {
         become_zombie(process, status);
     } else if task.tid() != process.pid() {
-        table::tree().lock().remove_thread(task.tid());
+        let own = ptrace::event::status_of(task);
+        if !ptrace::event::thread_ended(task, own) {
+            table::tree().lock().remove_thread(task.tid());
+        }
     }
     process.thread_events.wake_all();
 }
@@ -143,13 +149,29 @@ fn become_zombie(process: &Arc<Process>, status: ExitStatus) {
         .and_then(|standing| tree.process(standing.parent));
     drop(tree);
     process.set_ended(status);
+    let first = table::task(pid);
+    let awaited = first.is_some_and(|first| ptrace::event::process_ended(&first, status));
+    if !awaited {
+        tell_of_end(process, parent.as_ref(), status);
+    }
+}
+
+/// A tracer that was to hear of the end first has heard of it.
+pub(super) fn tell_parent_of_end(process: &Arc<Process>, status: ExitStatus) {
+    let tree = table::tree().lock();
+    let parent = tree
+        .standing(process.pid())
+        .and_then(|standing| tree.process(standing.parent));
+    drop(tree);
+    tell_of_end(process, parent.as_ref(), status);
+}
+
+fn tell_of_end(process: &Arc<Process>, parent: Option<&Arc<Process>>, status: ExitStatus) {
     let unwanted = process.exit_signal() == Some(Signal::CHLD)
-        && parent
-            .as_ref()
-            .is_none_or(|parent| parent_reaps_by_itself(parent));
+        && parent.is_none_or(|parent| parent_reaps_by_itself(parent));
     notify_parent(process, WaitStatus::Ended(status));
     if unwanted {
-        reap(process, parent.as_ref());
+        reap(process, parent);
     }
 }
 
@@ -222,6 +244,9 @@ pub(super) fn reap(process: &Arc<Process>, parent: Option<&Arc<Process>>) {
     let thread = tree.remove_thread(process.pid());
     let removed = tree.remove_process(process.pid());
     drop(tree);
+    if let Some(thread) = &thread {
+        ptrace::forget(thread);
+    }
     if let Some(parent) = parent
         && removed.is_some()
     {

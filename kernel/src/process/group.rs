@@ -51,6 +51,8 @@ pub(crate) struct Process {
     pub(crate) is_subreaper: AtomicBool,
     /// The parent's real user id when a state change is told, and for /proc.
     pub(super) uid: AtomicU32,
+    /// The number of the thread that made it: the tracer of `PTRACE_TRACEME`.
+    pub(super) maker: AtomicU32,
     /// Nanoseconds after boot.
     pub(crate) started: u64,
     /// oom_score_adj, biased by 1000.
@@ -117,6 +119,7 @@ impl Process {
             dumpable: AtomicU8::new(1),
             is_subreaper: AtomicBool::new(false),
             uid: AtomicU32::new(0),
+            maker: AtomicU32::new(0),
             started: crate::arch::time::now_ns(),
             oom_adjustment: AtomicU32::new(1000),
             membarrier: AtomicU64::new(0),

@@ -15,6 +15,7 @@
 //! | [`futex`] | sleeping on a word of memory |
 //! | [`timers`] | alarms and interval timers |
 //! | [`proc`] | what /proc tells of processes |
+//! | [`ptrace`] | watching and stopping another task |
 //! | [`terminal`] | job control's hooks |
 //! | [`usage`] | processor time and the rest of rusage |
 //! | [`pidfd`] | descriptors that stand for processes |
@@ -39,6 +40,7 @@ pub(crate) mod host;
 pub(crate) mod oom;
 pub(crate) mod pidfd;
 pub(crate) mod proc;
+pub(crate) mod ptrace;
 pub(crate) mod rseq;
 pub(crate) mod signal;
 pub(crate) mod start;

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
 use core::any::Any;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use kiln_core::addr::UserAddr;
 use kiln_core::cred::Credentials;
@@ -11,9 +11,9 @@ use kiln_core::errno::Errno;
 use kiln_core::signal::frame::AltStack;
 use kiln_core::signal::{Pending, SigSet};
 
-use super::futex;
 use super::group::Process;
 use super::rseq::Rseq;
+use super::{futex, ptrace};
 use crate::fs::{FdTable, FsContext};
 use crate::mm::kmem;
 use crate::sched::{self, NOTIFY_KILL, NOTIFY_SIGNAL, Thread, WaitQueue};
@@ -40,6 +40,14 @@ pub(crate) struct Task {
     restart: SpinLock<Restart>,
     pub(super) futex: Arc<futex::Waiter>,
     pub(super) rseq: SpinLock<Rseq>,
+    /// [`ptrace::IS_TRACED`], or 0: what `trace` says, without its lock.
+    pub(super) trace_mode: AtomicU32,
+    pub(super) trace: ptrace::SlotLock,
+    /// Wakes it from a stop.
+    pub(super) trace_events: WaitQueue,
+    pub(super) tracees: ptrace::TraceesLock,
+    /// What it gave to exit(2).
+    pub(super) exit_code: AtomicU8,
     no_new_privileges: AtomicBool,
     /// Signal to get when the parent ends (`PR_SET_PDEATHSIG`); 0: none.
     pub(super) parent_death_signal: AtomicU32,
@@ -174,6 +182,11 @@ impl Task {
             restart: SpinLock::new(Restart::None),
             futex: Arc::new(futex::Waiter::default()),
             rseq: SpinLock::new(Rseq::default()),
+            trace_mode: AtomicU32::new(0),
+            trace: SpinLock::default(),
+            trace_events: WaitQueue::new(),
+            tracees: SpinLock::default(),
+            exit_code: AtomicU8::new(0),
             no_new_privileges: AtomicBool::new(parts.no_new_privileges),
             parent_death_signal: AtomicU32::new(0),
             timer_slack: AtomicU64::new(parts.timer_slack),

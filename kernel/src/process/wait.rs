@@ -8,6 +8,7 @@ use kiln_core::signal::Signal;
 use kiln_core::wait_status::WaitStatus;
 
 use super::group::Process;
+use super::ptrace::{self, wait::ChildTrace};
 use super::task::Task;
 use super::usage::{self, Usage};
 use super::{exit, table};
@@ -80,9 +81,18 @@ fn look(process: &Arc<Process>, which: Which, options: u32) -> Result<Option<Eve
             continue;
         }
         any = true;
-        if let Some(status) = news(child, options) {
+        let tracer = ptrace::wait::of_child(&tree, pid, process);
+        if let Some(status) = news(child, options, tracer) {
             found = Some((Arc::clone(child), status));
             break;
+        }
+    }
+    if found.is_none() {
+        let tracees = ptrace::wait::look(&tree, process, which, options);
+        any |= tracees.any;
+        if let Some((tracee, status)) = tracees.news {
+            drop(tree);
+            return Ok(Some(take_tracee(&tracee, status, options)));
         }
     }
     drop(tree);
@@ -100,22 +110,41 @@ fn is_eligible(child: &Process, options: u32) -> bool {
     options & abi::__WALL != 0 || is_clone == (options & abi::__WCLONE != 0)
 }
 
-fn news(child: &Process, options: u32) -> Option<WaitStatus> {
+fn news(child: &Process, options: u32, tracer: ChildTrace) -> Option<WaitStatus> {
     if let Some(status) = child.ended() {
+        if tracer == ChildTrace::Other {
+            return None;
+        }
         let asked = options & abi::WEXITED != 0;
         return asked.then_some(WaitStatus::Ended(status));
     }
     let mut group = child.group.lock();
     let status = group.event?;
     let asked = match status {
+        // A tracee's stops are told otherwise.
+        WaitStatus::Stopped(_) if tracer == ChildTrace::Parent => return None,
         WaitStatus::Stopped(_) => options & WSTOPPED != 0,
         WaitStatus::Continued => options & WCONTINUED != 0,
-        WaitStatus::Ended(_) => false,
+        WaitStatus::Ended(_) | WaitStatus::Traced(_) => false,
     };
     if asked && options & WNOWAIT == 0 {
         group.event = None;
     }
     asked.then_some(status)
+}
+
+/// A tracee's news.
+fn take_tracee(tracee: &Arc<Task>, status: WaitStatus, options: u32) -> Event {
+    let event = Event {
+        pid: tracee.tid(),
+        uid: tracee.creds().uids.real,
+        status,
+        usage: usage::of_process(tracee.process()),
+    };
+    if matches!(status, WaitStatus::Ended(_)) && options & WNOWAIT == 0 {
+        ptrace::wait::reap(tracee, status);
+    }
+    event
 }
 
 fn take(process: &Arc<Process>, child: &Arc<Process>, status: WaitStatus, options: u32) -> Event {

@@ -25,6 +25,7 @@ mod mem;
 mod pidfd;
 mod process;
 mod process_vm;
+mod ptrace;
 mod signal;
 mod system;
 mod thread;

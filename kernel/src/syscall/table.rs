@@ -104,7 +104,7 @@ syscalls! {
     98 getrusage(Int, Ptr) [limits::getrusage] Full "";
     99 sysinfo(Ptr) [system::sysinfo] Full "";
     100 times(Ptr) [time::times] Full "";
-    101 ptrace(Int, Pid, Ptr, Ptr) [] Absent "";
+    101 ptrace(Int, Pid, Ptr, Ptr) [ptrace::ptrace] Partial "no hardware breakpoints, no seccomp events";
     102 getuid() [identity::getuid] Full "";
     103 syslog(Int, Ptr, Int) [system::syslog] Stub "the log is empty";
     104 getgid() [identity::getgid] Full "";

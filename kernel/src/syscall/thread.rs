@@ -23,6 +23,9 @@ pub(crate) fn main_loop(task: Arc<Task>, mut regs: UserContext) {
         let stop = user::run(&mut regs);
         thread.account_user(now_ns());
         match stop {
+            Stop::Syscall if task.is_traced() => {
+                process::ptrace::around_syscall(&task, &mut regs, dispatch);
+            }
             Stop::Syscall => dispatch(&task, &mut regs),
             Stop::Fault(fault) => process::on_fault(&task, &regs, fault),
             Stop::Interrupt => {}

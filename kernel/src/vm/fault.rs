@@ -120,6 +120,30 @@ impl AddressSpace {
         }
     }
 
+    /// Brings the page at `addr` although the area doesn't allow the access; for writing, a private
+    /// copy of it.
+    ///
+    /// # Errors
+    /// As [`Self::fault`]; `Accerr` where a write would reach others.
+    pub(super) fn force_fault(
+        self: &Arc<Self>,
+        addr: UserAddr,
+        write: bool,
+    ) -> Result<(), FaultError> {
+        let page = addr.raw() & !(PAGE - 1);
+        loop {
+            let areas = self.read_areas();
+            let area = areas.map.find(page).ok_or(FaultError::Maperr)?;
+            if write && area.is_shared() {
+                return Err(FaultError::Accerr);
+            }
+            match self.resolve(area, page, write)? {
+                Attempt::Done => return Ok(()),
+                Attempt::Again => {}
+            }
+        }
+    }
+
     /// Makes the page at `page` accessible as the area allows.
     fn resolve(&self, area: &VmArea, page: u64, write: bool) -> Result<Attempt, FaultError> {
         match &area.backing {

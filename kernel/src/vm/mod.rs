@@ -37,6 +37,7 @@ mod space;
 pub(crate) mod writeback;
 
 pub(crate) use area::{FileMapping, MapName};
+pub(crate) use copy::Plain;
 pub(crate) use fault::{Access, FaultError};
 pub(crate) use iter::{IoDst, IoSrc, IoVec};
 pub(crate) use map::MapRequest;

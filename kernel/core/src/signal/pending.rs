@@ -40,6 +40,11 @@ impl Pending {
         self.set.is_empty()
     }
 
+    /// The entries, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &SigInfo> {
+        self.queue.iter()
+    }
+
     /// Adds a signal. `limit` is how many entries may be queued.
     ///
     /// When there is no room, the signal still becomes pending, without its story, as on Linux.

@@ -7,6 +7,7 @@
 //! by itself. proc(5) says what they look like.
 
 mod list;
+mod mem;
 mod names;
 mod system;
 mod text;
@@ -28,6 +29,7 @@ use super::memory::{append, try_arc, try_box, try_push};
 use super::mount::Path;
 use super::superblock::{FileSystemType, MountRequest, SuperBlock, SuperOps};
 use crate::sync::{Once, SpinLock};
+use crate::vm::AddressSpace;
 
 pub(crate) use names::{PidFile, PidLink};
 
@@ -85,6 +87,8 @@ pub(crate) trait Processes: Send + Sync {
     }
     /// Where one of its links leads.
     fn link(&self, pid: u32, tid: u32, link: PidLink) -> Result<Path, Errno>;
+    /// Its memory; ESRCH when there is none.
+    fn memory(&self, pid: u32, tid: u32) -> Result<Arc<AddressSpace>, Errno>;
     /// Its descriptors.
     fn files(&self, pid: u32, tid: u32) -> Result<Arc<FdTable>, Errno>;
     /// Where it stands in the tree.

@@ -17,6 +17,8 @@ pub(crate) enum PidFile {
     Limits,
     /// `maps`
     Maps,
+    /// `mem`: see [`mem`](super::mem)
+    Mem,
     /// `oom_adj`
     OomAdj,
     /// `oom_score`
@@ -48,7 +50,7 @@ pub(crate) enum PidFile {
 impl PidFile {
     /// Whether only those who may look into the process may open it.
     pub(super) fn is_private(self) -> bool {
-        matches!(self, Auxv | Environ | Io | Maps | Smaps | Syscall)
+        matches!(self, Auxv | Environ | Io | Maps | Mem | Smaps | Syscall)
     }
 }
 
@@ -66,7 +68,7 @@ pub(crate) enum PidLink {
 use PidFile::*;
 
 /// Files of a process, with their permissions.
-pub(super) const PID_FILES: [(&str, u32, PidFile); 20] = [
+pub(super) const PID_FILES: [(&str, u32, PidFile); 21] = [
     ("auxv", 0o400, Auxv),
     ("cgroup", 0o444, Cgroup),
     ("cmdline", 0o444, Cmdline),
@@ -75,6 +77,7 @@ pub(super) const PID_FILES: [(&str, u32, PidFile); 20] = [
     ("io", 0o400, Io),
     ("limits", 0o444, Limits),
     ("maps", 0o444, Maps),
+    ("mem", 0o600, Mem),
     ("mountinfo", 0o444, MountInfo),
     ("mounts", 0o444, Mounts),
     ("oom_adj", 0o644, OomAdj),

@@ -7,6 +7,7 @@ use kiln_core::fs::attr::{Attr, FileType};
 use kiln_core::fs::flags::OpenFlags;
 use kiln_core::path::Link;
 
+use super::mem::MemFile;
 use super::names::{PID_FILES, PID_LINKS, PidFile, PidLink, TOP_LINKS};
 use super::text::TextFile;
 use super::{FILES, Processes, SystemFile, Text, list, processes, system};
@@ -336,6 +337,10 @@ impl InodeOps for Node {
             && file.is_private()
         {
             who.check()?;
+        }
+        if let Self::File(who, PidFile::Mem, _) = self {
+            let space = processes()?.memory(who.pid, who.tid)?;
+            return Ok(try_arc(MemFile::new(space))?);
         }
         Ok(try_arc(TextFile::new(*self))?)
     }

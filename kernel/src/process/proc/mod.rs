@@ -19,6 +19,7 @@ use kiln_core::errno::Errno;
 use super::{Process, Task, current, file_limit, table};
 use crate::fs::procfs::{self, PidFile, PidLink, Processes, Text};
 use crate::fs::{FdTable, FsContext, Path, limits};
+use crate::vm::AddressSpace;
 
 /// Makes processes appear in `/proc`, and their limits known where files are written.
 pub(crate) fn register() -> Result<(), Errno> {
@@ -121,6 +122,10 @@ impl Processes for Table {
                 Ok(exe.path().clone())
             }
         }
+    }
+
+    fn memory(&self, pid: u32, tid: u32) -> Result<Arc<AddressSpace>, Errno> {
+        task_of(pid, tid)?.space()
     }
 
     fn files(&self, pid: u32, tid: u32) -> Result<Arc<FdTable>, Errno> {

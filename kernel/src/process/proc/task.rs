@@ -191,6 +191,9 @@ fn signal_sets(task: &Task) -> SignalSets {
 
 /// The letter of a task's state, and its word.
 fn state(task: &Task) -> (char, &'static str) {
+    if task.is_trace_stopped() {
+        return ('t', "tracing stop");
+    }
     if !matches!(task.process().group.lock().stop, Stop::Running) {
         return ('T', "stopped");
     }
@@ -302,10 +305,11 @@ fn status(task: &Task, out: &mut Text) -> Result<(), Errno> {
     )?;
     put!(
         out,
-        "Tgid:\t{}\nNgid:\t0\nPid:\t{}\nPPid:\t{}\nTracerPid:\t0\n",
+        "Tgid:\t{}\nNgid:\t0\nPid:\t{}\nPPid:\t{}\nTracerPid:\t{}\n",
         process.pid(),
         task.tid(),
-        standing.parent
+        standing.parent,
+        task.tracer_tid()
     )?;
     credentials(&task.creds(), out)?;
     sizes(task, out)?;

@@ -20,6 +20,7 @@ use kiln_core::wait_status::ExitStatus;
 
 use super::exit;
 use super::group::{Group, Process, Stop};
+use super::ptrace::{self, stop::PendingStop};
 use super::task::{Task, TaskSignals};
 use super::{rseq, timers};
 use crate::arch::user::UserContext;
@@ -30,8 +31,8 @@ pub(super) use send::parent_reaps_by_itself;
 pub(super) use stop::settle as settle_stop;
 
 pub(crate) use send::{
-    force, force_fatal, kill, kill_everyone, may_signal, notify_parent, queue_info, send,
-    send_to_group, send_to_task,
+    force, force_fatal, kill, kill_everyone, may_signal, notify_parent, notify_tracer,
+    notify_tracer_of_end, queue_info, send, send_to_group, send_to_task,
 };
 
 /// What a task does next on its way to user mode.
@@ -46,33 +47,54 @@ enum Next {
     TryStop(Signal),
     /// A handler runs.
     Handle(SigInfo, SigAction),
+    /// The tracer sees a signal first.
+    Traced(SigInfo),
+    /// The task stops for its tracer.
+    TraceStop(PendingStop),
 }
 
 /// Does what must be done before the task goes on in user mode: ends it, stops it, or makes it run
 /// handlers. `Break` when the task has ended: the caller's loop returns, and nothing else follows.
 pub(crate) fn work(task: &Arc<Task>, regs: &mut UserContext) -> ControlFlow<()> {
+    let mut decided = None;
     loop {
-        match next(task) {
+        match decided.take().unwrap_or_else(|| next(task)) {
             Next::Resume => {
                 restart_without_handler(regs);
                 restore_saved_mask(task);
                 return ControlFlow::Continue(());
             }
             Next::End => {
+                ptrace::exit_event(task, regs);
                 exit::end_task(task);
                 return ControlFlow::Break(());
             }
             Next::Stop => stop::stop_here(task),
             Next::TryStop(signal) => stop::try_stop(task.process(), signal),
-            Next::Handle(info, action) => {
+            Next::Handle(info, action) => handle(task, regs, info, &action),
+            Next::Traced(info) => {
                 let info = timers::dequeued(task.process(), info);
-                restart_for_handler(regs, &action);
-                rseq::before_handler(task, regs);
-                if deliver::enter_handler(task, regs, &info, &action).is_err() {
-                    deliver::frame_failed(task, info.signal);
+                if let Some(info) = ptrace::stop::signal_stop(task, regs, info) {
+                    let mut group = task.process().group.lock();
+                    decided = decide(task, &mut group, info);
                 }
             }
+            Next::TraceStop(PendingStop::Group) => ptrace::stop::group_stop(task, regs),
+            Next::TraceStop(PendingStop::Trap) => ptrace::stop::trap_stop(task, regs),
         }
+    }
+}
+
+/// Makes the program run its handler.
+fn handle(task: &Arc<Task>, regs: &mut UserContext, info: SigInfo, action: &SigAction) {
+    let info = timers::dequeued(task.process(), info);
+    restart_for_handler(regs, action);
+    rseq::before_handler(task, regs);
+    let steps = task.is_traced() && ptrace::stop::end_step(task, regs);
+    if deliver::enter_handler(task, regs, &info, action).is_err() {
+        deliver::frame_failed(task, info.signal);
+    } else if steps {
+        ptrace::stop::handler_stop(task, regs);
     }
 }
 
@@ -83,41 +105,52 @@ fn next(task: &Arc<Task>) -> Next {
     if group.exit.is_some() || task.must_exit.load(core::sync::atomic::Ordering::Relaxed) {
         return Next::End;
     }
-    if group.stop != Stop::Running {
+    let traced = task.is_traced();
+    if traced {
+        if let Some(stop) = ptrace::stop::pending_stop(task, &group) {
+            return Next::TraceStop(stop);
+        }
+    } else if group.stop != Stop::Running {
         return Next::Stop;
     }
-    let mut signals = task.signals.lock();
     loop {
-        let Some(info) = take(&mut group, &mut signals) else {
+        let taken = take(&mut group, &mut task.signals.lock());
+        let Some(info) = taken else {
             if let Some(thread) = task.thread() {
                 thread.clear_notice(NOTIFY_SIGNAL);
             }
             return Next::Resume;
         };
-        let signal = info.signal;
-        let action = group.actions.lock().get(signal);
-        match action.disposition {
-            Disposition::Ignore => {}
-            Disposition::Handler(_) => {
-                if action.has(abi::SA_RESETHAND) {
-                    group.actions.lock().reset(signal);
-                }
-                return Next::Handle(info, action);
-            }
-            Disposition::Default => match signal.default_action() {
-                DefaultAction::Ignore | DefaultAction::Continue => {}
-                DefaultAction::Stop => {
-                    drop(signals);
-                    return Next::TryStop(signal);
-                }
-                DefaultAction::Terminate | DefaultAction::Core => {
-                    let status = fatal_status(process, signal);
-                    drop(signals);
-                    exit::start_group_exit(&mut group, status);
-                    return Next::End;
-                }
-            },
+        if traced && info.signal != Signal::KILL {
+            return Next::Traced(info);
         }
+        if let Some(next) = decide(task, &mut group, info) {
+            return next;
+        }
+    }
+}
+
+/// What the task does about a signal taken off the queue; `None`: nothing.
+fn decide(task: &Arc<Task>, group: &mut Group, info: SigInfo) -> Option<Next> {
+    let signal = info.signal;
+    let action = group.actions.lock().get(signal);
+    match action.disposition {
+        Disposition::Ignore => None,
+        Disposition::Handler(_) => {
+            if action.has(abi::SA_RESETHAND) {
+                group.actions.lock().reset(signal);
+            }
+            Some(Next::Handle(info, action))
+        }
+        Disposition::Default => match signal.default_action() {
+            DefaultAction::Ignore | DefaultAction::Continue => None,
+            DefaultAction::Stop => Some(Next::TryStop(signal)),
+            DefaultAction::Terminate | DefaultAction::Core => {
+                let status = fatal_status(task.process(), signal);
+                exit::start_group_exit(group, status);
+                Some(Next::End)
+            }
+        },
     }
 }
 

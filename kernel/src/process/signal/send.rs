@@ -8,10 +8,11 @@ use kiln_core::num::usize_of;
 use kiln_core::signal::info::ChildChange;
 use kiln_core::signal::{DefaultAction, Disposition, SigInfo, SigSet, Signal};
 use kiln_core::time::ticks;
-use kiln_core::wait_status::WaitStatus;
+use kiln_core::wait_status::{ExitStatus, WaitStatus};
 
 use super::super::exit;
 use super::super::group::{Group, Process, Stop};
+use super::super::ptrace;
 use super::super::table;
 use super::super::task::Task;
 use super::super::usage;
@@ -40,6 +41,11 @@ fn post(process: &Arc<Process>, target: Option<&Arc<Task>>, info: SigInfo) -> Re
     }
     let mut group = process.group.lock();
     if group.exit.is_some() || group.tasks.is_empty() {
+        if info.signal == Signal::KILL {
+            for task in &group.tasks {
+                ptrace::event::release_exit_stop(task);
+            }
+        }
         return Ok(());
     }
     let continued = prepare(process, &mut group, info.signal);
@@ -81,7 +87,10 @@ fn enqueue(
     let actions = Arc::clone(&group.actions);
     let ignored = actions.lock().is_ignored(signal);
     let sample = target.or_else(|| group.tasks.first());
-    if ignored && sample.is_some_and(|task| !task.blocked().contains(signal)) {
+    let dropped = |task: &&Arc<Task>| {
+        !task.blocked().contains(signal) && (!task.is_traced() || signal == Signal::KILL)
+    };
+    if ignored && sample.filter(dropped).is_some() {
         return Ok(());
     }
     match target {
@@ -92,7 +101,7 @@ fn enqueue(
         return Ok(());
     };
     // One that the taker blocks is merely awaited: sigtimedwait(2) takes it.
-    let delivered = !taker.blocked().contains(signal);
+    let delivered = !taker.blocked().contains(signal) && !taker.is_traced();
     if signal == Signal::KILL || (delivered && kills(&actions.lock().get(signal), signal)) {
         exit::start_group_exit(group, fatal_status(process, signal));
     } else if let Some(thread) = taker.thread() {
@@ -111,15 +120,15 @@ fn kills(action: &kiln_core::signal::SigAction, signal: Signal) -> bool {
 fn taker(group: &Group, target: Option<&Arc<Task>>, signal: Signal) -> Option<Arc<Task>> {
     // A stopped process takes nothing until it goes on, but SIGKILL.
     let stopped = matches!(group.stop, Stop::Stopped(_));
-    if stopped && signal != Signal::KILL {
-        return None;
-    }
     let wants = |task: &&Arc<Task>| {
         let signals = task.signals.lock();
         !signals.blocked.contains(signal)
             || signals.awaited.contains(signal)
             || signal == Signal::KILL
     };
+    // A tracer may have let a thread of a stopped process go on.
+    let wants =
+        |task: &&Arc<Task>| (!stopped || task.is_traced() || signal == Signal::KILL) && wants(task);
     match target {
         Some(task) => Some(task).filter(wants).cloned(),
         None => group.tasks.iter().find(wants).cloned(),
@@ -244,6 +253,40 @@ pub(crate) fn queue_info(
         return Err(Errno::EPERM);
     }
     info.map_or(Ok(()), |info| post(process, target, info))
+}
+
+/// Tells a task's tracer that it has stopped, by the code that wait4 will show.
+pub(crate) fn notify_tracer(task: &Arc<Task>, code: u32) {
+    tell_tracer(task, WaitStatus::Traced(code & 0x7f));
+}
+
+/// Tells a task's tracer that it has ended.
+pub(crate) fn notify_tracer_of_end(task: &Arc<Task>, status: ExitStatus) {
+    tell_tracer(task, WaitStatus::Ended(status));
+}
+
+fn tell_tracer(task: &Arc<Task>, status: WaitStatus) {
+    let tracer = {
+        let slot = task.trace.lock();
+        slot.trace
+            .as_ref()
+            .map(|trace| Arc::clone(trace.tracer.process()))
+    };
+    let Some(tracer) = tracer else { return };
+    if wants_to_know(&tracer, Signal::CHLD, status) {
+        let (code, value) = status.code_and_status();
+        let change = ChildChange {
+            code,
+            pid: task.tid(),
+            uid: task.creds().uids.real,
+            status: value,
+            user_ticks: 0,
+            system_ticks: 0,
+        };
+        // The kernel's own signals are never refused.
+        let _ = send(&tracer, SigInfo::child(Signal::CHLD, change));
+    }
+    tracer.child_events.wake_all();
 }
 
 /// Tells the parent that a process changed state: wakes its waits and sends SIGCHLD.

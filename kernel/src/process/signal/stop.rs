@@ -8,8 +8,8 @@ use kiln_core::wait_status::WaitStatus;
 
 use super::send::notify_parent;
 use crate::process::group::{Group, Process, Stop};
-use crate::process::table;
 use crate::process::task::Task;
+use crate::process::{ptrace, table};
 use crate::sched::{Mode, NOTIFY_SIGNAL};
 
 /// A stop signal's default action. The terminal's stops don't stop an orphaned group: nobody
@@ -24,6 +24,9 @@ pub(super) fn try_stop(process: &Arc<Process>, signal: Signal) {
     }
     group.stop = Stop::Stopping(signal, 0);
     for task in &group.tasks {
+        if task.is_traced() {
+            ptrace::stop::group_stops(task);
+        }
         if let Some(thread) = task.thread() {
             thread.notify(NOTIFY_SIGNAL);
         }
@@ -48,6 +51,7 @@ pub(super) fn stop_here(task: &Arc<Task>) {
         let group = process.group.lock();
         let over = group.exit.is_some()
             || group.stop == Stop::Running
+            || task.is_traced()
             || task.must_exit.load(Ordering::Relaxed);
         over.then_some(())
     };
@@ -75,6 +79,11 @@ pub(super) fn resume(process: &Process, group: &mut Group) -> bool {
         return false;
     }
     process.thread_events.wake_all();
+    for task in &group.tasks {
+        if task.is_traced() {
+            ptrace::stop::group_continues(task);
+        }
+    }
     if matches!(was, Stop::Stopped(_)) {
         group.event = Some(WaitStatus::Continued);
         return true;
