@@ -28,6 +28,7 @@ mod scratch;
 mod sys;
 
 mod cpu;
+mod event;
 mod exec;
 mod fault;
 mod file;
@@ -46,6 +47,7 @@ const SUBJECTS: &[&[Behaviour]] = &[
     process::ALL,
     exec::ALL,
     pipe::ALL,
+    event::ALL,
     signal::ALL,
     fault::ALL,
     cpu::ALL,

@@ -12,7 +12,7 @@ use super::clock;
 use super::dentry::Dentry;
 use super::file::{File, FileOps};
 use super::inode::{Inode, InodeOps, InodeParts};
-use super::memory::{try_arc, try_box};
+use super::memory::{append, try_arc, try_box, try_copy};
 use super::mount::{Mount, MountFlags, Path};
 use super::superblock::{SuperBlock, SuperOps};
 use crate::sync::Once;
@@ -102,8 +102,18 @@ impl Anonymous {
     }
 }
 
-/// An open file of `anon_inodefs` that does `ops`, shown as `anon_inode:[NAME]`.
+/// An open file of `anon_inodefs` that does `ops`, shown as `anon_inode:NAME`.
 pub(crate) fn event_file(
+    name: &[u8],
+    ops: Arc<dyn FileOps>,
+    flags: u32,
+) -> Result<Arc<File>, Errno> {
+    event_file_for(abi::O_RDWR, name, ops, flags)
+}
+
+/// The same, for reading alone or both (`O_RDONLY`, `O_RDWR`).
+pub(crate) fn event_file_for(
+    access: u32,
     name: &[u8],
     ops: Arc<dyn FileOps>,
     flags: u32,
@@ -114,7 +124,9 @@ pub(crate) fn event_file(
         attr.nlink = 1;
         EVENTS.inode(attr, None, try_arc(Plain)?)
     })?;
-    let path = EVENTS.path(Arc::clone(inode), name)?;
-    let raw = abi::O_RDWR | flags & abi::O_NONBLOCK;
+    let mut shown = try_copy(b"anon_inode:")?;
+    append(&mut shown, name)?;
+    let path = EVENTS.path(Arc::clone(inode), &shown)?;
+    let raw = access | flags & abi::O_NONBLOCK;
     File::new(path, ops, OpenFlags { raw, mode: 0 })
 }

@@ -13,6 +13,7 @@ static LAST: AtomicU64 = AtomicU64::new(0);
 /// Says what time it was at boot, in nanoseconds since the epoch.
 pub(crate) fn set_boot_time(nanos: u64) {
     BOOT.store(nanos, Ordering::Relaxed);
+    super::timerfd::clock_was_set();
 }
 
 /// Nanoseconds from the epoch to the boot.

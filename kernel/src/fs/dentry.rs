@@ -17,6 +17,7 @@ use kiln_core::fs::index::hash_name;
 
 use super::inode::Inode;
 use super::memory::{try_arc, try_copy};
+use super::notify;
 use crate::mm::frame;
 use crate::sync::{SpinLock, SpinLockGuard};
 
@@ -306,6 +307,12 @@ impl Dentry {
     /// Whether the sweep may forget it: nobody but the table (and the sweep) holds it.
     fn is_idle(self: &Arc<Self>) -> bool {
         Arc::strong_count(self) <= 2 && !self.is_mountpoint() && self.children.lock().is_empty()
+    }
+}
+
+impl Drop for Dentry {
+    fn drop(&mut self) {
+        notify::dropped(self.inode.as_ref());
     }
 }
 

@@ -388,6 +388,10 @@ impl FileOps for Epoll {
         true
     }
 
+    fn ignores_seek(&self) -> bool {
+        true
+    }
+
     fn poll(&self, _: &File, watch: Option<&mut dyn Watch>) -> Events {
         if let Some(watch) = watch {
             watch.add(&self.ready.queue);

@@ -1,6 +1,7 @@
 //! eventfd(2): a counter with the interface of a file.
 
 use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use kiln_core::abi;
 use kiln_core::errno::Errno;
@@ -17,9 +18,13 @@ const MAX: u64 = u64::MAX - 1;
 /// Bytes of a read or write.
 const SIZE: usize = 8;
 
+static NEXT_ID: AtomicU32 = AtomicU32::new(1);
+
 struct EventFd {
     counter: SpinLock<u64>,
     semaphore: bool,
+    /// For `/proc/PID/fdinfo`.
+    id: u32,
     queue: Arc<WaitQueue>,
 }
 
@@ -34,6 +39,7 @@ pub(crate) fn create(value: u32, flags: u32) -> Result<Arc<File>, Errno> {
     let event = EventFd {
         counter: SpinLock::new(u64::from(value)),
         semaphore: flags & abi::EFD_SEMAPHORE != 0,
+        id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
         queue: try_arc(WaitQueue::new())?,
     };
     event_file(b"[eventfd]", try_arc(event)?, flags)
@@ -81,7 +87,7 @@ impl FileOps for EventFd {
     }
 
     fn write(&self, file: &File, src: &mut IoSrc<'_>, _: &mut u64) -> Result<usize, Errno> {
-        if src.remaining() < SIZE {
+        if src.remaining() != SIZE {
             return Err(Errno::EINVAL);
         }
         let mut bytes = [0; SIZE];
@@ -99,14 +105,27 @@ impl FileOps for EventFd {
         true
     }
 
+    fn ignores_seek(&self) -> bool {
+        true
+    }
+
     fn poll(&self, _: &File, watch: Option<&mut dyn Watch>) -> Events {
         if let Some(watch) = watch {
             watch.add(&self.queue);
         }
         let counter = *self.counter.lock();
         let mut events = Events::empty();
-        events.set(Events::READABLE, counter > 0);
-        events.set(Events::WRITABLE, counter < MAX);
+        events.set(Events::IN, counter > 0);
+        events.set(Events::OUT, counter < MAX);
         events
+    }
+
+    fn describe(&self, out: &mut dyn core::fmt::Write) -> core::fmt::Result {
+        let (count, semaphore) = (*self.counter.lock(), u8::from(self.semaphore));
+        write!(
+            out,
+            "eventfd-count: {count:16x}\neventfd-id: {}\neventfd-semaphore: {semaphore}\n",
+            self.id
+        )
     }
 }

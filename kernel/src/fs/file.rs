@@ -12,6 +12,7 @@ use kiln_core::fs::flags::{OpenFlags, SETTABLE};
 use super::inode::{Emit, Inode};
 use super::memory::{append, try_arc};
 use super::mount::Path;
+use super::notify;
 use super::pipe::Pipe;
 use crate::sched::{Mutex, MutexGuard, Poller, WaitQueue};
 use crate::sync::Once;
@@ -96,6 +97,11 @@ pub(crate) trait FileOps: Send + Sync {
         false
     }
 
+    /// Whether a stream takes `lseek` as a request for nothing (`noop_llseek`).
+    fn ignores_seek(&self) -> bool {
+        false
+    }
+
     /// Whether reading and writing go by the position: not for streams, nor where every byte is
     /// like the next.
     fn has_position(&self) -> bool {
@@ -153,9 +159,9 @@ pub(crate) trait FileOps: Send + Sync {
         None
     }
 
-    /// Appends what `/proc/PID/fdinfo` says of this kind of file beyond the common lines.
-    fn describe(&self, file: &File, out: &mut Vec<u8>) -> Result<(), Errno> {
-        let _ = (file, out);
+    /// Adds to `/proc/PID/fdinfo/FD` what there is to say besides position and flags.
+    fn describe(&self, out: &mut dyn core::fmt::Write) -> core::fmt::Result {
+        let _ = out;
         Ok(())
     }
 
@@ -200,6 +206,8 @@ pub(crate) struct File {
     writable: bool,
     /// It counts among its inode's writers.
     counted: AtomicBool,
+    /// Watchers were told of its opening.
+    opened: AtomicBool,
     /// Writing takes no set-id bits away: it was opened with `CAP_FSETID`.
     keeps_privilege: AtomicBool,
     id: u64,
@@ -226,6 +234,7 @@ impl File {
             readable: flags.reads(),
             writable: flags.writes() && !path_only,
             counted: AtomicBool::new(false),
+            opened: AtomicBool::new(false),
             keeps_privilege: AtomicBool::new(false),
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             pos: Mutex::new(0),
@@ -303,6 +312,12 @@ impl File {
         Ok(())
     }
 
+    /// Opening succeeded: watchers are told, and of its closing too.
+    pub(super) fn tell_opened(&self) {
+        self.opened.store(true, Ordering::Relaxed);
+        notify::file(self, abi::IN_OPEN);
+    }
+
     /// Whether writing takes no set-id bits away.
     pub(crate) fn keeps_privilege(&self) -> bool {
         self.keeps_privilege.load(Ordering::Relaxed)
@@ -326,19 +341,21 @@ impl File {
     /// Reads from the position on.
     pub(crate) fn read(&self, dst: &mut IoDst<'_>) -> Result<usize, Errno> {
         self.check_readable()?;
-        if !self.ops.has_position() {
-            return self.ops.read(self, dst, &mut 0);
-        }
-        self.ops.read(self, dst, &mut self.pos.lock())
+        self.accessed(if self.ops.has_position() {
+            self.ops.read(self, dst, &mut self.pos.lock())
+        } else {
+            self.ops.read(self, dst, &mut 0)
+        })
     }
 
     /// Writes from the position on.
     pub(crate) fn write(&self, src: &mut IoSrc<'_>) -> Result<usize, Errno> {
         self.check_writable()?;
-        if !self.ops.has_position() {
-            return self.ops.write(self, src, &mut 0);
-        }
-        self.ops.write(self, src, &mut self.pos.lock())
+        self.modified(if self.ops.has_position() {
+            self.ops.write(self, src, &mut self.pos.lock())
+        } else {
+            self.ops.write(self, src, &mut 0)
+        })
     }
 
     /// Reads from `pos` on, leaving the position alone.
@@ -348,7 +365,7 @@ impl File {
         }
         self.check_readable()?;
         check_span(pos, dst.remaining())?;
-        self.ops.read(self, dst, &mut pos)
+        self.accessed(self.ops.read(self, dst, &mut pos))
     }
 
     /// Writes from `pos` on, leaving the position alone.
@@ -358,7 +375,25 @@ impl File {
         }
         self.check_writable()?;
         check_span(pos, src.remaining())?;
-        self.ops.write(self, src, &mut pos)
+        self.modified(self.ops.write(self, src, &mut pos))
+    }
+
+    /// Tells watchers of a reading that got something.
+    #[inline]
+    pub(super) fn accessed(&self, done: Result<usize, Errno>) -> Result<usize, Errno> {
+        if matches!(done, Ok(1..)) {
+            notify::file(self, abi::IN_ACCESS);
+        }
+        done
+    }
+
+    /// Tells watchers of a writing that wrote something.
+    #[inline]
+    pub(super) fn modified(&self, done: Result<usize, Errno>) -> Result<usize, Errno> {
+        if matches!(done, Ok(1..)) {
+            notify::file(self, abi::IN_MODIFY);
+        }
+        done
     }
 }
 
@@ -382,6 +417,16 @@ impl MapName for File {
 
 impl Drop for File {
     fn drop(&mut self) {
+        if self.opened.load(Ordering::Relaxed) {
+            notify::file(
+                self,
+                if self.writable {
+                    abi::IN_CLOSE_WRITE
+                } else {
+                    abi::IN_CLOSE_NOWRITE
+                },
+            );
+        }
         let ops = Arc::clone(&self.ops);
         ops.release(self);
         if let Some(locks) = self.inode.existing_locks() {

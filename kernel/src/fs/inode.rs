@@ -10,13 +10,15 @@
 mod ops;
 
 use alloc::sync::{Arc, Weak};
-use core::sync::atomic::{AtomicI32, Ordering};
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::{Attr, DeviceNumber, FileType, SetAttr};
 
 use super::clock;
+use super::inotify::Watch;
 use super::locks::Locks;
-use super::memory::try_arc;
+use super::memory::{try_arc, try_push};
 use super::pipe::Pipe;
 use super::superblock::SuperBlock;
 use crate::sched::Mutex;
@@ -53,6 +55,8 @@ pub(crate) struct Inode {
     /// Above zero: open for writing so many times. Below: being executed so many times.
     writers: AtomicI32,
     extra: SpinLock<Extra>,
+    /// What any of its watches wants to be told (inotify(7)).
+    watched: AtomicU32,
 }
 
 /// What few inodes have.
@@ -60,6 +64,7 @@ pub(crate) struct Inode {
 struct Extra {
     locks: Option<Arc<Locks>>,
     pipe: Weak<Pipe>,
+    watches: Vec<Arc<Watch>>,
 }
 
 impl Inode {
@@ -78,7 +83,9 @@ impl Inode {
             extra: SpinLock::new(Extra {
                 locks: None,
                 pipe: Weak::new(),
+                watches: Vec::new(),
             }),
+            watched: AtomicU32::new(0),
         })
     }
 
@@ -245,6 +252,49 @@ impl Inode {
         let fresh = try_arc(Locks::new())?;
         let mut extra = self.extra.lock();
         Ok(Arc::clone(extra.locks.get_or_insert(fresh)))
+    }
+
+    /// What any of its watches wants to be told, as `IN_*`.
+    #[inline]
+    pub(super) fn watched(&self) -> u32 {
+        self.watched.load(Ordering::Relaxed)
+    }
+
+    /// Makes [`Self::watched`] right again.
+    pub(super) fn refresh_watched(&self, wants: impl Fn(&Watch) -> u32) {
+        let extra = self.extra.lock();
+        let all = extra
+            .watches
+            .iter()
+            .fold(0, |all, watch| all | wants(watch));
+        self.watched.store(all, Ordering::Relaxed);
+    }
+
+    /// Its first watch that is so.
+    pub(super) fn find_watch(&self, is: impl Fn(&Watch) -> bool) -> Option<Arc<Watch>> {
+        let extra = self.extra.lock();
+        extra.watches.iter().find(|watch| is(watch)).cloned()
+    }
+
+    /// The watch after `last`, or the first.
+    pub(super) fn next_watch(&self, last: Option<&Arc<Watch>>) -> Option<Arc<Watch>> {
+        let extra = self.extra.lock();
+        let mut rest = extra.watches.iter();
+        if let Some(last) = last {
+            rest.find(|watch| Arc::ptr_eq(watch, last))?;
+        }
+        rest.next().cloned()
+    }
+
+    /// Adds a watch.
+    pub(super) fn add_watch(&self, watch: Arc<Watch>) -> Result<(), Errno> {
+        try_push(&mut self.extra.lock().watches, watch)
+    }
+
+    /// Takes a watch away.
+    pub(super) fn remove_watch(&self, watch: &Arc<Watch>) {
+        let mut extra = self.extra.lock();
+        extra.watches.retain(|other| !Arc::ptr_eq(other, watch));
     }
 
     /// The pipe that a FIFO's openers share: the one in use, or `fresh` from now on.

@@ -8,7 +8,8 @@
 //! | [`vfs`] | what system calls do with paths: open, make, remove, rename, attributes |
 //! | [`fdtable`] | descriptors |
 //! | `regular`, `directory`, [`pipe`], [`anon`], [`locks`] | kinds of open files |
-//! | [`epoll`], [`eventfd`], [`memfd`], [`splice`] | what Linux has besides |
+//! | [`epoll`], [`eventfd`], [`timerfd`], [`inotify`], [`memfd`], [`splice`] | what Linux has besides |
+//! | [`notify`] | telling watchers what happens to files |
 //! | [`devices`] | character and block devices by number; the memory devices |
 //! | [`stdio`], [`tty`], [`blockdev`] | the job's streams, terminals, disks as files |
 //! | [`ramfs`] | files in memory: the root (seeded from an image), tmpfs |
@@ -36,11 +37,13 @@ pub(crate) mod ext4;
 pub(crate) mod fdtable;
 pub(crate) mod file;
 pub(crate) mod inode;
+pub(crate) mod inotify;
 pub(crate) mod limits;
 pub(crate) mod locks;
 pub(crate) mod memfd;
 pub(crate) mod memory;
 pub(crate) mod mount;
+pub(crate) mod notify;
 pub(crate) mod pipe;
 pub(crate) mod procfs;
 pub(crate) mod ramfs;
@@ -49,6 +52,7 @@ pub(crate) mod splice;
 mod start;
 pub(crate) mod stdio;
 pub(crate) mod superblock;
+pub(crate) mod timerfd;
 pub(crate) mod tty;
 pub(crate) mod vfs;
 

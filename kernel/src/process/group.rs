@@ -44,6 +44,8 @@ pub(crate) struct Process {
     /// What its reaped children used.
     pub(super) children: SpinLock<Usage>,
     pub(super) timers: ProcessTimers,
+    /// Wakes when a signal is sent; made when somebody first watches (signalfd(2)).
+    signal_watchers: Once<Arc<WaitQueue>>,
     exe: SpinLock<Option<Arc<Executable>>>,
     /// It may be inspected by its own user (`PR_SET_DUMPABLE`): 0, 1 or 2.
     pub(crate) dumpable: AtomicU8,
@@ -115,6 +117,7 @@ impl Process {
             ended_threads: SpinLock::new(Usage::default()),
             children: SpinLock::new(Usage::default()),
             timers: ProcessTimers::default(),
+            signal_watchers: Once::new(),
             exe: SpinLock::new(None),
             dumpable: AtomicU8::new(1),
             is_subreaper: AtomicBool::new(false),
@@ -188,6 +191,19 @@ impl Process {
     pub(super) fn set_exe(&self, exe: Option<Arc<Executable>>) {
         let old = core::mem::replace(&mut *self.exe.lock(), exe);
         drop(old);
+    }
+
+    /// The queue that wakes when a signal is sent, if anybody ever watched.
+    pub(super) fn signal_watchers(&self) -> Option<&Arc<WaitQueue>> {
+        self.signal_watchers.get()
+    }
+
+    /// The queue that wakes when a signal is sent.
+    pub(super) fn make_signal_watchers(&self) -> Result<Arc<WaitQueue>, Errno> {
+        let queue = self
+            .signal_watchers
+            .try_call_once(|| crate::fs::memory::try_arc(WaitQueue::new()))?;
+        Ok(Arc::clone(queue))
     }
 
     /// How it ended, once its last thread has.

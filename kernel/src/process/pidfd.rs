@@ -10,7 +10,7 @@ use kiln_core::num::usize_of;
 use super::{Process, Task, table};
 use crate::fs::anon::event_file;
 use crate::fs::file::{Events, File, FileOps, Watch};
-use crate::fs::memory::{append, try_arc};
+use crate::fs::memory::try_arc;
 
 /// What a process descriptor's file does.
 struct PidFd {
@@ -34,15 +34,12 @@ impl FileOps for PidFd {
         }
     }
 
-    fn describe(&self, _: &File, out: &mut alloc::vec::Vec<u8>) -> Result<(), Errno> {
+    fn describe(&self, out: &mut dyn core::fmt::Write) -> core::fmt::Result {
         let number = match number(&self.process) {
             Some(pid) => i64::from(pid),
             None => -1,
         };
-        append(
-            out,
-            alloc::format!("Pid:\t{number}\nNSpid:\t{number}\n").as_bytes(),
-        )
+        write!(out, "Pid:\t{number}\nNSpid:\t{number}\n")
     }
 
     fn as_any(&self) -> Option<&dyn core::any::Any> {

@@ -17,6 +17,7 @@ use crate::arch::user::UserContext;
 use crate::process::Task;
 
 pub(crate) mod count;
+mod event;
 pub(crate) mod fs;
 mod futex;
 mod identity;

@@ -3,6 +3,7 @@
 //! of its own (`fork` is `fork`, not glibc's `clone`).
 
 pub(crate) mod child;
+pub(crate) mod event;
 pub(crate) mod file;
 pub(crate) mod memory;
 pub(crate) mod process;
@@ -142,6 +143,7 @@ plain!(
     [i32; 2],
     [u32; 2],
     [i32; 3],
+    [i64; 4],
     [u32; 4],
     [u32; 64],
     [u64; 16],

@@ -19,6 +19,7 @@ pub mod erofs;
 pub mod ext4;
 pub mod flags;
 pub mod index;
+pub mod inotify;
 pub mod locks;
 pub mod perm;
 pub mod pipe;

@@ -11,6 +11,19 @@ const FIELDS: usize = 32;
 /// Where the union starts.
 const FIELDS_AT: usize = 16;
 
+/// Bytes of `struct signalfd_siginfo` (linux/signalfd.h).
+pub const SIGNALFD_SIZE: usize = 128;
+
+/// The members of `siginfo_t`'s union.
+enum Layout {
+    Kill,
+    Queue,
+    Timer,
+    Poll,
+    Fault,
+    Child,
+}
+
 /// A signal and its story. The union of `siginfo_t` is kept as bytes, because
 /// `rt_sigqueueinfo` lets a program fill it as it likes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -123,6 +136,59 @@ impl SigInfo {
         write(&mut bytes, 8, &self.code.to_le_bytes());
         write(&mut bytes, FIELDS_AT, &self.fields);
         bytes
+    }
+
+    /// As a read of a signalfd(2) gives it (`struct signalfd_siginfo`, linux/signalfd.h).
+    #[must_use]
+    pub fn encode_for_file(&self) -> [u8; SIGNALFD_SIZE] {
+        let mut bytes = [0; SIGNALFD_SIZE];
+        let mut put = |at: usize, from: &[u8]| write(&mut bytes, at, from);
+        put(0, &u32::from(self.signal.number()).to_le_bytes());
+        put(4, &self.errno.to_le_bytes());
+        put(8, &self.code.to_le_bytes());
+        let part = |at: usize| -> [u8; 4] { read(&self.fields, at) };
+        let whole = |at: usize| -> [u8; 8] { read(&self.fields, at) };
+        match self.layout() {
+            Layout::Kill => (put(12, &part(0)), put(16, &part(4))).0,
+            Layout::Queue => {
+                put(12, &part(0));
+                put(16, &part(4));
+                put(44, &part(8));
+                put(48, &whole(8));
+            }
+            Layout::Timer => {
+                put(24, &part(0));
+                put(32, &part(4));
+                put(44, &part(8));
+                put(48, &whole(8));
+            }
+            Layout::Poll => (put(28, &part(0)), put(20, &part(8))).0,
+            Layout::Fault => put(72, &whole(0)),
+            Layout::Child => {
+                put(12, &part(0));
+                put(16, &part(4));
+                put(40, &part(8));
+                put(56, &whole(16));
+                put(64, &whole(24));
+            }
+        }
+        bytes
+    }
+
+    /// Which member of the union counts (`siginfo_layout` of Linux).
+    fn layout(&self) -> Layout {
+        let by_kernel = self.code > 0 && self.code < code(abi::SI_KERNEL);
+        match self.signal {
+            _ if self.code == abi::SI_TIMER => Layout::Timer,
+            _ if self.code == abi::SI_SIGIO => Layout::Poll,
+            _ if self.code < 0 => Layout::Queue,
+            Signal::CHLD if by_kernel => Layout::Child,
+            Signal::IO if by_kernel => Layout::Poll,
+            Signal::ILL | Signal::FPE | Signal::SEGV | Signal::BUS | Signal::TRAP if by_kernel => {
+                Layout::Fault
+            }
+            _ => Layout::Kill,
+        }
     }
 
     /// `si_pid` (or the timer's id), by its place in the union.

@@ -138,6 +138,32 @@ impl SystemFile {
     }
 }
 
+/// A file that shows a number, an `AtomicU64`, and lets the superuser change it.
+macro_rules! number_file {
+    ($path:literal, $number:path) => {
+        $crate::fs::procfs::SystemFile {
+            path: $path,
+            mode: 0o644,
+            read: |out| {
+                let number = $number.load(core::sync::atomic::Ordering::Relaxed);
+                out.put(format_args!("{number}\n"))
+            },
+            write: Some(|text| {
+                let number = $crate::fs::procfs::number(text)?;
+                $number.store(number, core::sync::atomic::Ordering::Relaxed);
+                Ok(())
+            }),
+        }
+    };
+}
+pub(crate) use number_file;
+
+/// A number as it is written to a file here.
+pub(crate) fn number(text: &[u8]) -> Result<u64, Errno> {
+    let text = core::str::from_utf8(text).map_err(|_| Errno::EINVAL)?;
+    text.trim().parse().map_err(|_| Errno::EINVAL)
+}
+
 static FILES: SpinLock<Vec<SystemFile>> = SpinLock::new(Vec::new());
 
 /// Adds files about the system. What is registered later is shown where two have one path.

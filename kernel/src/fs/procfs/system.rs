@@ -5,18 +5,18 @@ use kiln_core::addr::PAGE_SIZE;
 use kiln_core::errno::Errno;
 use kiln_core::num::u64_of;
 
-use super::{SystemFile, Text};
+use super::{SystemFile, Text, number_file};
 use crate::arch;
 use crate::fs::clock;
 use crate::fs::context::FsContext;
 use crate::fs::fdtable::{FdTable, NR_OPEN};
 use crate::fs::mount::{Mount, MountFlags, Path};
-use crate::fs::superblock;
+use crate::fs::{inotify, superblock};
 use crate::mm::frame;
 use crate::vm::{reclaim, writeback};
 
 /// The files.
-pub(super) const FILES: [SystemFile; 17] = [
+pub(super) const FILES: [SystemFile; 20] = [
     SystemFile::readable("cmdline", |out| out.bytes(b"kiln\n")),
     SystemFile::readable("devices", devices),
     SystemFile::readable("filesystems", filesystems),
@@ -28,6 +28,9 @@ pub(super) const FILES: [SystemFile; 17] = [
     }),
     SystemFile::readable("uptime", uptime),
     SystemFile::readable("sys/fs/file-max", |out| out.bytes(b"9223372036854775807\n")),
+    number_file!("sys/fs/inotify/max_queued_events", inotify::MAX_QUEUED),
+    number_file!("sys/fs/inotify/max_user_instances", inotify::MAX_INSTANCES),
+    number_file!("sys/fs/inotify/max_user_watches", inotify::MAX_WATCHES),
     SystemFile::readable("sys/fs/nr_open", |out| out.put(format_args!("{NR_OPEN}\n"))),
     SystemFile::readable("sys/fs/pipe-max-size", |out| out.bytes(b"1048576\n")),
     SystemFile::readable("sys/fs/pipe-user-pages-soft", |out| out.bytes(b"16384\n")),
@@ -234,7 +237,5 @@ pub(super) fn fd_info(files: &FdTable, fd: i32, out: &mut Text) -> Result<(), Er
         file.path.mount.id(),
         file.inode.ino()
     ))?;
-    let mut more = alloc::vec::Vec::new();
-    file.ops.describe(&file, &mut more)?;
-    out.bytes(&more)
+    file.ops.describe(out).map_err(|_| Errno::ENOMEM)
 }

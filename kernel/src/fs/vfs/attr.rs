@@ -1,7 +1,7 @@
 //! Attributes by path or inode: stat(2), chmod(2), chown(2), utimensat(2), truncate(2), access(2),
 //! statfs(2).
 
-use alloc::sync::Arc;
+use kiln_core::abi;
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::{FileType, SetAttr, Timestamp};
 use kiln_core::fs::perm::{Identity, Want};
@@ -13,7 +13,7 @@ use crate::fs::file::File;
 use crate::fs::inode::{Allocate, AllocateKind, Inode};
 use crate::fs::mount::{MountFlags, Path};
 use crate::fs::regular::MAX_SIZE;
-use crate::fs::{limits, memfd};
+use crate::fs::{limits, memfd, notify};
 
 /// What `stat` tells of a file.
 pub(crate) fn stat(path: &Path) -> Result<Stat, Errno> {
@@ -58,7 +58,22 @@ pub(crate) fn set_attr_checked(
     let inode = path.inode()?;
     let _guard = inode.lock.lock();
     let change = decide(inode)?;
-    inode.set_attr(change)
+    let mask = told_of(&change);
+    inode.set_attr(change)?;
+    notify::path(path, mask);
+    Ok(())
+}
+
+/// What watchers are told of a change (`fsnotify_change` of Linux).
+fn told_of(change: &SetAttr) -> u32 {
+    let inode = change.mode.is_some() || change.uid.is_some() || change.gid.is_some();
+    match (change.atime, change.mtime) {
+        _ if inode => abi::IN_ATTRIB,
+        (Some(_), Some(_)) => abi::IN_ATTRIB,
+        (Some(_), None) => abi::IN_ACCESS,
+        (None, Some(_)) => abi::IN_MODIFY,
+        (None, None) => 0,
+    }
 }
 
 /// chmod(2).
@@ -110,17 +125,14 @@ pub(crate) fn truncate(lookup: &Lookup<'_>, path: &Path, size: u64) -> Result<()
     path.mount.check_writable()?;
     lookup.check(inode, Want::WRITE)?;
     inode.begin_writing()?;
-    let done = truncate_inode(lookup, inode, size);
+    let done = truncate_inode(lookup, path, size);
     inode.end_writing();
     done
 }
 
 /// Cuts or stretches a regular file that may be written to.
-pub(crate) fn truncate_inode(
-    lookup: &Lookup<'_>,
-    inode: &Arc<Inode>,
-    size: u64,
-) -> Result<(), Errno> {
+pub(crate) fn truncate_inode(lookup: &Lookup<'_>, path: &Path, size: u64) -> Result<(), Errno> {
+    let inode = path.inode()?;
     if size > MAX_SIZE {
         return Err(Errno::EFBIG);
     }
@@ -133,7 +145,9 @@ pub(crate) fn truncate_inode(
         size: Some(size),
         mode,
         ..SetAttr::default()
-    })
+    })?;
+    notify::path(path, abi::IN_MODIFY);
+    Ok(())
 }
 
 /// fallocate(2).
@@ -178,6 +192,7 @@ pub(crate) fn allocate(file: &File, mode: u32, offset: i64, len: i64) -> Result<
     }
     inode.ops().allocate(inode, &request)?;
     inode.modified();
+    notify::file(file, abi::IN_MODIFY);
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Making names: mkdir(2), mknod(2), symlink(2), link(2), and the part of open(2) that creates.
 
 use alloc::sync::Arc;
+use kiln_core::abi;
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::{DeviceNumber, FileType};
 use kiln_core::fs::perm::Capability;
@@ -11,6 +12,7 @@ use crate::fs::context::Lookup;
 use crate::fs::dentry::Dentry;
 use crate::fs::inode::NewInode;
 use crate::fs::mount::Path;
+use crate::fs::notify;
 
 /// Something to be made.
 #[derive(Clone, Copy)]
@@ -108,6 +110,7 @@ pub(super) fn create_locked(
         target: node.target,
     };
     let made = inode.ops().create(inode, name, &new)?;
+    notify::name(inode, name, &made, abi::IN_CREATE);
     if inode.ops().cacheable() {
         dir.dentry.remember(name, Some(made))
     } else {
@@ -142,5 +145,7 @@ pub(crate) fn link(lookup: &Lookup<'_>, old: &Path, path: &[u8]) -> Result<(), E
     parent.ops().link(parent, walker.name(), inode)?;
     dir.dentry
         .remember(walker.name(), Some(Arc::clone(inode)))?;
+    notify::links(inode);
+    notify::name(parent, walker.name(), inode, abi::IN_CREATE);
     Ok(())
 }

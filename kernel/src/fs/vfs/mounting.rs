@@ -12,6 +12,7 @@ use crate::fs::dentry::Dentry;
 use crate::fs::inode::Inode;
 use crate::fs::memory::{try_copy, try_push};
 use crate::fs::mount::{Mount, MountFlags, Namespace, Path};
+use crate::fs::notify;
 use crate::fs::superblock::{MountRequest, SuperBlock, find_type};
 use crate::vm::writeback;
 
@@ -171,6 +172,7 @@ pub(crate) fn unmount(lookup: &Lookup<'_>, target: &[u8], flags: u32) -> Result<
         return Ok(());
     }
     path.dentry.prune();
+    notify::unmounted(&sb);
     finish(&sb)
 }
 

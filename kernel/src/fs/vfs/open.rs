@@ -165,8 +165,9 @@ fn open_found(
     if flags.writes() && inode.kind() == FileType::Regular {
         file.begin_writing()?;
     }
+    file.tell_opened();
     if flags.has(abi::O_TRUNC) && inode.kind() == FileType::Regular && !created {
-        truncate_inode(lookup, &inode, 0)?;
+        truncate_inode(lookup, &file.path, 0)?;
     }
     if lookup.can(Capability::Fsetid) {
         file.keep_privilege();

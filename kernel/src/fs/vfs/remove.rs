@@ -1,6 +1,7 @@
 //! Removing names: unlink(2) and rmdir(2).
 
 use alloc::sync::Arc;
+use kiln_core::abi;
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::FileType;
 use kiln_core::path::{Last, Walker};
@@ -10,6 +11,7 @@ use crate::fs::context::Lookup;
 use crate::fs::dentry::Dentry;
 use crate::fs::inode::Inode;
 use crate::fs::mount::Path;
+use crate::fs::notify;
 
 /// Removes a name of something that isn't a directory.
 pub(crate) fn unlink(lookup: &Lookup<'_>, path: &[u8]) -> Result<(), Errno> {
@@ -29,9 +31,12 @@ pub(crate) fn unlink(lookup: &Lookup<'_>, path: &[u8]) -> Result<(), Errno> {
     may_remove(lookup, &dir, &dentry, &victim, false)?;
     parent.ops().unlink(parent, walker.name(), &victim)?;
     dentry.unhash();
+    notify::links(&victim);
     drop(guard);
     // Dropped outside the directory's lock: the file's end may take long.
-    drop((dentry, victim));
+    drop(dentry);
+    notify::name(parent, walker.name(), &victim, abi::IN_DELETE);
+    drop(victim);
     Ok(())
 }
 
@@ -54,6 +59,8 @@ pub(crate) fn rmdir(lookup: &Lookup<'_>, path: &[u8]) -> Result<(), Errno> {
     parent.ops().rmdir(parent, walker.name(), &victim)?;
     dentry.prune();
     dentry.unhash();
+    drop(dentry);
+    notify::name(parent, walker.name(), &victim, abi::IN_DELETE);
     Ok(())
 }
 

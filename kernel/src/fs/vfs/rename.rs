@@ -13,6 +13,7 @@ use crate::fs::context::Lookup;
 use crate::fs::dentry::Dentry;
 use crate::fs::inode::{Inode, Rename};
 use crate::fs::mount::Path;
+use crate::fs::notify;
 use crate::sched::MutexGuard;
 
 /// One side of a rename.
@@ -224,11 +225,33 @@ fn carry_out(
         // Each is out of its table before the other takes its place there.
         target.unhash();
         moved.relocate(&new.dir.dentry, new.walker.name())?;
-        return target.relocate(&old.dir.dentry, old.walker.name());
+        target.relocate(&old.dir.dentry, old.walker.name())?;
+        notify::moved(
+            (from, old.walker.name()),
+            (to, new.walker.name()),
+            inode,
+            None,
+        );
+        if let Some(other) = replaced {
+            notify::moved(
+                (to, new.walker.name()),
+                (from, old.walker.name()),
+                other,
+                None,
+            );
+        }
+        return Ok(());
     }
     if goes.is_some() {
         target.prune();
     }
     target.unhash();
-    moved.relocate(&new.dir.dentry, new.walker.name())
+    moved.relocate(&new.dir.dentry, new.walker.name())?;
+    notify::moved(
+        (from, old.walker.name()),
+        (to, new.walker.name()),
+        inode,
+        replaced,
+    );
+    Ok(())
 }

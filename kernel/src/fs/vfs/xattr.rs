@@ -6,6 +6,7 @@ use kiln_core::fs::perm::{Identity, Want};
 use kiln_core::fs::xattr::{self, SetMode};
 
 use crate::fs::mount::Path;
+use crate::fs::notify;
 
 /// The value of the attribute `name`.
 pub(crate) fn get_xattr(who: &Identity<'_>, path: &Path, name: &[u8]) -> Result<Vec<u8>, Errno> {
@@ -43,6 +44,7 @@ fn change(
     inode.with_attr(|attr| xattr::check(attr, who, name, Want::WRITE))?;
     inode.ops().set_xattr(inode, name, value, mode)?;
     inode.changed();
+    notify::path(path, kiln_core::abi::IN_ATTRIB);
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 //! thread itself clears that, so a wait that a signal ended always comes by here.
 
 mod deliver;
+pub(crate) mod fd;
 mod send;
 mod stop;
 pub(crate) mod wait;

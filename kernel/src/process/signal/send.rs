@@ -51,6 +51,9 @@ fn post(process: &Arc<Process>, target: Option<&Arc<Task>>, info: SigInfo) -> Re
     let continued = prepare(process, &mut group, info.signal);
     let result = enqueue(process, &mut group, target, info);
     drop(group);
+    if let Some(queue) = process.signal_watchers() {
+        queue.wake_all();
+    }
     if continued {
         notify_parent(process, WaitStatus::Continued);
     }

@@ -304,12 +304,13 @@ pub(in crate::syscall) fn truncate(call: &mut Call<'_>, path: UserAddr, size: i6
 pub(in crate::syscall) fn ftruncate(call: &mut Call<'_>, fd: i32, size: i64) -> SysResult {
     let size = new_size(size)?;
     let file = file(call, fd)?;
-    if file.inode.kind() != FileType::Regular || !file.writable() {
+    let regular = file.inode.kind() == FileType::Regular && !file.ops.ignores_seek();
+    if !regular || !file.writable() {
         return Err(Errno::EINVAL);
     }
     crate::fs::memfd::check_resize(&file, size)?;
     with_lookup(call, None, |lookup| {
-        vfs::truncate_inode(lookup, &file.inode, size)
+        vfs::truncate_inode(lookup, &file.path, size)
     })
     .map(|()| 0)
 }

@@ -5,7 +5,6 @@ use core::sync::atomic::Ordering;
 use kiln_core::abi;
 use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
-use kiln_core::fs::attr::FileType;
 use kiln_core::fs::locks::{Kind, Range, Record};
 use kiln_core::fs::perm::Capability;
 use kiln_core::fs::pipe::MAX_SLOTS;
@@ -330,7 +329,7 @@ pub(in crate::syscall) fn ioctl(call: &mut Call<'_>, fd: i32, command: u32, arg:
             file.set_flag(abi::FASYNC, number()?);
             Ok(0)
         }
-        ioctl::FIONREAD if file.inode.kind() == FileType::Regular => {
+        ioctl::FIONREAD if file.inode.mapping().is_some() => {
             let left = file.inode.size().saturating_sub(*file.position());
             let left = u32::try_from(usize_of(left)).unwrap_or(u32::MAX >> 1);
             space.write_val(UserAddr::new(arg), &left)?;

@@ -257,6 +257,9 @@ pub(in crate::syscall) fn lseek(
     if whence > abi::SEEK_HOLE {
         return Err(Errno::EINVAL);
     }
+    if file.ops.ignores_seek() {
+        return Ok(0);
+    }
     if file.ops.is_stream() {
         return Err(Errno::ESPIPE);
     }

@@ -40,7 +40,7 @@ use crate::fs::{File, Lookup, Path, identity, vfs};
 const AT_FDCWD: i32 = abi::AT_FDCWD;
 
 /// The open file behind `fd`, not one opened with `O_PATH`.
-fn file(call: &Call<'_>, fd: i32) -> Result<Arc<File>, Errno> {
+pub(super) fn file(call: &Call<'_>, fd: i32) -> Result<Arc<File>, Errno> {
     call.task.files()?.get(fd)
 }
 
@@ -98,7 +98,7 @@ fn with_lookup<T>(
 }
 
 /// Copies the path at `addr` and does `work` with it, relative to `dirfd`.
-fn with_path<T>(
+pub(super) fn with_path<T>(
     call: &Call<'_>,
     dirfd: i32,
     addr: UserAddr,
@@ -149,7 +149,7 @@ fn descriptor_limit(call: &Call<'_>) -> usize {
 }
 
 /// Puts a new open file behind the lowest free descriptor.
-fn install(call: &Call<'_>, file: Arc<File>, close_on_exec: bool) -> SysResult {
+pub(super) fn install(call: &Call<'_>, file: Arc<File>, close_on_exec: bool) -> SysResult {
     let limit = descriptor_limit(call);
     let fd = call.task.files()?.install(file, close_on_exec, limit)?;
     fd_result(fd)

@@ -215,6 +215,7 @@ fn list(call: &Call<'_>, fd: i32, buf: UserAddr, size: u32, layout: Layout) -> S
         }
         fits
     })?;
+    crate::fs::notify::file(&file, kiln_core::abi::IN_ACCESS);
     if full && writer.bytes().is_empty() {
         return Err(Errno::EINVAL);
     }

@@ -1,0 +1,80 @@
+//! inotify: reading, writing, truncating, attributes, times, directories listed.
+use crate::scratch::Scratch;
+use crate::sys::event::{fd_or_say, inotify_add_watch, inotify_init1, tell};
+use crate::sys::file;
+use std::ffi::CStr;
+
+pub(crate) fn run(_: &[&CStr]) -> i32 {
+    let _scratch = Scratch::enter();
+    let fd = fd_or_say("inotify", inotify_init1(libc::IN_NONBLOCK));
+    let _ = file::mkdir(c"d", 0o755);
+    file::make(c"d/f", b"some text", 0o644);
+    let dir = inotify_add_watch(fd, c"d", libc::IN_ALL_EVENTS).unwrap_or(0);
+    let own = inotify_add_watch(fd, c"d/f", libc::IN_ALL_EVENTS).unwrap_or(0);
+    let names = [(dir, "d"), (own, "f")];
+    let told = |label: &str| tell(label, fd, &names);
+    let f = file::open_or_say(c"d/f", libc::O_RDWR, 0);
+    told("opened");
+    let _ = file::read(f, &mut [0; 4]);
+    let _ = file::pread(f, &mut [0; 4], 2);
+    let _ = file::pread(f, &mut [0; 4], 200);
+    told("read twice, and past the end");
+    let _ = file::write(f, b"x");
+    let _ = file::pwrite(f, b"y", 0);
+    let _ = file::write(f, b"");
+    told("written twice, and nothing");
+    let _ = file::ftruncate(f, 100);
+    told("grown");
+    let _ = file::truncate(c"d/f", 10);
+    told("cut");
+    let _ = file::fallocate(f, 0, 0, 50);
+    told("allocated");
+    let _ = file::fchmod(f, 0o600);
+    told("mode");
+    let _ = file::chown(c"d/f", u32::MAX, u32::MAX);
+    told("owner");
+    let _ = file::utimensat(libc::AT_FDCWD, Some(c"d/f"), None, 0);
+    told("times");
+    let omit = |at: usize| {
+        let mut times = [libc::timespec { tv_sec: 1, tv_nsec: 0 }; 2];
+        times[at].tv_nsec = libc::UTIME_OMIT;
+        times
+    };
+    let _ = file::utimensat(libc::AT_FDCWD, Some(c"d/f"), Some(&omit(0)), 0);
+    told("modification time");
+    let _ = file::utimensat(libc::AT_FDCWD, Some(c"d/f"), Some(&omit(1)), 0);
+    told("access time");
+    let other = file::open_or_say(c"g", libc::O_RDWR | libc::O_CREAT, 0o644);
+    let _ = file::pwrite(f, b"something", 0);
+    told("refilled");
+    let _ = file::lseek(f, 0, libc::SEEK_SET);
+    let _ = file::sendfile(other, f, None, 4);
+    told("sent");
+    let _ = file::copy_file_range(other, Some(&mut 0), f, Some(&mut 0), 4, 0);
+    told("copied into");
+    let _ = file::close(f);
+    told("closed");
+    let again = file::open_or_say(c"d/f", libc::O_WRONLY | libc::O_TRUNC, 0);
+    told("opened and cut");
+    let _ = file::close(again);
+    let reader = file::open_or_say(c"d/f", libc::O_RDONLY, 0);
+    let copy = file::dup(reader).unwrap_or(0) as i32;
+    let _ = file::close(reader);
+    told("closed one of two");
+    let _ = file::close(copy);
+    told("closed the other");
+    let path = file::open_or_say(c"d/f", libc::O_PATH, 0);
+    let _ = file::close(path);
+    told("a mere path");
+    let list = file::open_or_say(c"d", libc::O_RDONLY | libc::O_DIRECTORY, 0);
+    let _ = file::getdents64(list, &mut [0; 1000]);
+    let _ = file::close(list);
+    told("listed");
+    let mut stat: libc::stat = crate::sys::Plain::zeroed();
+    let _ = file::stat(c"d/f", &mut stat);
+    let _ = file::access(c"d/f", 4);
+    told("looked at");
+    let _ = file::chmod(c"d", 0o700);
+    told("the directory's mode");
+    0
+}
