@@ -13,6 +13,10 @@ use super::apic::TIMER_HZ;
 
 /// Cycles that the first measurement waits: 20 µs at 1 GHz, and less at more.
 const MEASURED_CYCLES: u64 = 20_000;
+/// Cycles within which a read of the timer, an exit from the guest, is through when nothing comes between.
+const QUICK_READ: u64 = 50_000;
+/// How often it is tried: a busy host has as little time later.
+const MOST_READS: u32 = 4;
 const NS_PER_S: u64 = 1_000_000_000;
 /// Rates that are taken for a mistake when they lie outside: 100 MHz to 20 GHz.
 const PLAUSIBLE: core::ops::RangeInclusive<u64> = 100_000_000..=20_000_000_000;
@@ -75,7 +79,7 @@ fn scale_of(hz: u64) -> u64 {
 /// before there is a second CPU.
 pub(super) fn refine(elapsed: impl Fn() -> u32) {
     let from = MEASURED_FROM.load(Ordering::Relaxed);
-    let (ticks, to) = (elapsed(), cycles());
+    let (ticks, to) = read_both(&elapsed);
     // Told, not measured; or the timer has run down since.
     if from == 0 || ticks == u32::MAX {
         return;
@@ -118,14 +122,32 @@ fn told() -> Option<u64> {
 /// each time.
 fn measure(start: impl FnOnce(), elapsed: impl Fn() -> u32) -> u64 {
     start();
-    let (first, from) = (elapsed(), cycles());
+    let (first, from) = read_both(&elapsed);
     MEASURED_FROM.store(from, Ordering::Relaxed);
     FIRST_TICKS.store(first, Ordering::Relaxed);
     while cycles() - from < MEASURED_CYCLES {
         core::hint::spin_loop();
     }
-    let (ticks, to) = (elapsed(), cycles());
+    let (ticks, to) = read_both(&elapsed);
     rate(to - from, ticks.wrapping_sub(first))
+}
+
+/// The timer's ticks and the TSC of the same moment. The host may take the CPU away between the two
+/// reads, so a slow one is tried again, and the quickest counts.
+fn read_both(elapsed: &impl Fn() -> u32) -> (u32, u64) {
+    let (mut best, mut quickest) = ((0, 0), u64::MAX);
+    for _ in 0..MOST_READS {
+        let before = cycles();
+        let ticks = elapsed();
+        let width = cycles() - before;
+        if width < quickest {
+            (best, quickest) = ((ticks, before + width / 2), width);
+        }
+        if width < QUICK_READ {
+            break;
+        }
+    }
+    best
 }
 
 /// The TSC's rate, when `cycles` go by in `ticks` of the APIC's timer.
