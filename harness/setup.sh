@@ -164,7 +164,7 @@ kiln_ready() {
     kiln_packages qemu-system-x86_64:qemu-system-x86 mke2fs:e2fsprogs busybox:busybox-static || return 1
     kiln_build || return 1
     if [[ " $* " == *" test "* ]]; then
-        kiln_packages fsck.erofs:erofs-utils gzip:gzip cmp:diffutils cpio:cpio setfattr:attr \
+        kiln_packages fsck.erofs:erofs-utils gzip:gzip zstd:zstd xz:xz-utils cmp:diffutils cpio:cpio setfattr:attr \
             script:bsdutils || return 1
         kiln_build_tests
     fi

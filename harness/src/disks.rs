@@ -54,19 +54,18 @@ pub struct Disks {
 }
 
 impl Disks {
-    /// Makes the images that `options` ask for.
+    /// Makes the images that `options` ask for; what the job writes to belongs to `user`.
     ///
     /// # Errors
     /// One line with the option it is about.
-    pub fn make(options: &Options) -> Result<Self> {
+    pub fn make(options: &Options, user: User) -> Result<Self> {
         let mut disks = Self::default();
         if let Some(dir) = &options.input {
             let image = input(dir).with_context(|| format!("--in {}", dir.display()))?;
             disks.add(Image::Scratch(image), "ext4", true, b"/in");
         }
         if let Some(dir) = &options.output {
-            let image =
-                output(dir, options.user).with_context(|| format!("--out {}", dir.display()))?;
+            let image = output(dir, user).with_context(|| format!("--out {}", dir.display()))?;
             disks.out = Some((image.try_clone()?, dir.clone()));
             disks.add(Image::Scratch(image), "ext4", false, b"/out");
         }
@@ -163,6 +162,7 @@ fn size_for(tree: &Tree) -> u64 {
         .map(|node| {
             let own = match &node.content {
                 Content::File { size, .. } => blocks(*size),
+                Content::Piece(piece) => blocks(piece.size()),
                 Content::Bytes(bytes) => blocks(bytes.len() as u64),
                 // Entries are 8 bytes and the name, rounded up; blocks may be half empty.
                 Content::Dir(names) => {

@@ -215,6 +215,7 @@ fn place_data(tree: &Tree, places: &mut [Place]) -> Result<(u64, u64)> {
 fn data_len(node: &Node) -> u64 {
     match &node.content {
         Content::File { size, .. } => *size,
+        Content::Piece(piece) => piece.size(),
         Content::Bytes(bytes) => u64_of(bytes.len()),
         _ => 0,
     }
@@ -355,6 +356,10 @@ fn write_data(node: &Node, out: &mut impl Write) -> Result<()> {
             out.write_all(bytes)?;
             pad(out, u64_of(bytes.len()))?;
         }
+        Content::Piece(piece) => {
+            io::copy(&mut piece.reader(), out)?;
+            pad(out, piece.size())?;
+        }
         Content::File { path, size } => {
             let shown = || path.display().to_string();
             let mut file = File::open(path).with_context(shown)?.take(*size);
@@ -444,6 +449,11 @@ mod tests {
                     Vec::new()
                 }
                 Content::File { path, .. } => fs::read(path).unwrap(),
+                Content::Piece(piece) => {
+                    let mut bytes = Vec::new();
+                    piece.reader().read_to_end(&mut bytes).unwrap();
+                    bytes
+                }
                 Content::Bytes(bytes) | Content::Symlink(bytes) => bytes.clone(),
                 Content::Special(device) => device.to_le_bytes().to_vec(),
             };

@@ -1,6 +1,6 @@
 //! One run, from options to [`Outcome`]: check, lay out the machine, start it, pump, judge, deliver.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -15,13 +15,15 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
+use crate::archive::Defaults;
 use crate::disks::{Disks, Image, JobDisk};
-use crate::options::Options;
+use crate::options::{Options, User};
 use crate::outcome::{Outcome, TIMED_OUT, judge};
 use crate::pump::{Ended, Killed, Parts, Pump};
 use crate::qemu::{self, Drive, Machine, Wires};
+use crate::root::{self, Root};
 use crate::signals::Signals;
-use crate::{leash, root, symbols, terminal};
+use crate::{leash, symbols, terminal};
 
 /// The environment a job starts with; `--env` adds to it.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -37,9 +39,13 @@ fn attempt(options: &Options) -> Result<Outcome> {
     if options.tty && !terminal::present() {
         bail!("-t needs a terminal as standard input");
     }
-    let disks = Disks::make(options)?;
-    let machine = machine(options, &disks)?;
-    let spec = spec(options, &disks)?;
+    let root = root::find(options.root.as_deref(), options.memory)?;
+    if options.job.is_empty() && root.defaults.args.is_empty() {
+        bail!("no program is named, and the root names none either");
+    }
+    let disks = Disks::make(options, user(options, &root.defaults))?;
+    let machine = machine(options, &disks, &root)?;
+    let spec = spec(options, &disks, &root.defaults)?;
     if options.dry_run {
         print_command(&machine);
         return Ok(Outcome::done());
@@ -116,7 +122,7 @@ fn verdict(ended: &Ended, debug: &[u8]) -> Outcome {
     outcome
 }
 
-fn machine(options: &Options, disks: &Disks) -> Result<Machine> {
+fn machine(options: &Options, disks: &Disks, root: &Root) -> Result<Machine> {
     let kernel = match &options.kernel {
         Some(kernel) => kernel.clone(),
         None => root::kernel(),
@@ -137,14 +143,13 @@ fn machine(options: &Options, disks: &Disks) -> Result<Machine> {
             scratch: matches!(image, Image::Scratch(_)),
         });
     }
-    let initrd = root::image(options.root.as_deref())?;
-    root::check_size(&initrd, options.memory)?;
+    root::check_size(&root.image, options.memory)?;
     let words = options.qemu_args.as_deref().unwrap_or_default();
     Ok(Machine {
         memory: options.memory,
         accel: options.accel,
         kernel,
-        initrd: Some(initrd),
+        initrd: Some(root.image.clone()),
         append,
         drives,
         serial: options.verbose.then(PathBuf::new),
@@ -160,21 +165,27 @@ fn readable(path: &Path) -> Result<()> {
     }
 }
 
-fn spec(options: &Options, disks: &Disks) -> Result<Spec> {
+/// The job as the kernel is told: what the command line says, else what a container image does.
+fn spec(options: &Options, disks: &Disks, defaults: &Defaults) -> Result<Spec> {
+    let User { uid, gid } = user(options, defaults);
+    let args = options.job.iter().map(|word| word.as_bytes().to_vec());
+    let own = defaults.args.iter().map(|word| word.as_bytes().to_vec());
     let mut seed = [0; 32];
     rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     Ok(Spec {
-        args: options
-            .job
-            .iter()
-            .map(|word| word.as_bytes().to_vec())
-            .collect(),
-        env: environment(options),
-        cwd: bytes_of(options.cwd.as_deref()),
+        args: match options.job.is_empty() {
+            false => args.collect(),
+            true => own.collect(),
+        },
+        env: environment(options, defaults),
+        cwd: match &options.cwd {
+            Some(cwd) => cwd.as_bytes().to_vec(),
+            None => defaults.cwd.clone().into_bytes(),
+        },
         hostname: options.hostname.clone().into_bytes(),
-        uid: options.user.uid,
-        gid: options.user.gid,
+        uid,
+        gid,
         seed,
         time: u64::try_from(now.as_nanos())?,
         console: Some(qemu::CHANNEL_SLOT),
@@ -192,34 +203,46 @@ fn spec(options: &Options, disks: &Disks) -> Result<Spec> {
     })
 }
 
-fn bytes_of(text: Option<&OsStr>) -> Vec<u8> {
-    text.map(|text| text.as_bytes().to_vec())
-        .unwrap_or_default()
+fn user(options: &Options, defaults: &Defaults) -> User {
+    let (uid, gid) = defaults.user.unwrap_or((0, 0));
+    options.user.unwrap_or(User { uid, gid })
 }
 
-/// The fixed variables, then `--env` in order; a later one replaces an earlier one of its name.
-fn environment(options: &Options) -> Vec<Vec<u8>> {
-    let home = if options.user.uid == 0 {
-        "HOME=/root"
-    } else {
-        "HOME=/"
+/// The fixed variables, then a container image's, then `--env` in order; a later one replaces an
+/// earlier one of its name.
+fn environment(options: &Options, defaults: &Defaults) -> Vec<Vec<u8>> {
+    let home = match (&defaults.home, options.user) {
+        (Some(home), None) => home,
+        _ if user(options, defaults).uid == 0 => "/root",
+        _ => "/",
     };
-    let mut all: Vec<Vec<u8>> = vec![PATH.into(), home.into()];
+    let mut all: Vec<Vec<u8>> = vec![PATH.into(), [b"HOME=", home.as_bytes()].concat()];
     if options.tty {
         let term = std::env::var_os("TERM").unwrap_or_else(|| OsString::from("vt100"));
         all.push([b"TERM=", term.as_bytes()].concat());
     }
+    for entry in &defaults.env {
+        set(&mut all, entry.clone().into_bytes());
+    }
     for entry in &options.env {
-        let entry = match (entry.as_bytes().contains(&b'='), std::env::var_os(entry)) {
-            (true, _) => entry.as_bytes().to_vec(),
-            (false, Some(value)) => [entry.as_bytes(), b"=", value.as_bytes()].concat(),
-            (false, None) => continue,
-        };
-        let name = |entry: &[u8]| entry.split(|byte| *byte == b'=').next().map(<[u8]>::to_vec);
-        all.retain(|old| name(old) != name(&entry));
-        all.push(entry);
+        match (entry.as_bytes().contains(&b'='), std::env::var_os(entry)) {
+            (true, _) => set(&mut all, entry.as_bytes().to_vec()),
+            (false, Some(value)) => {
+                set(
+                    &mut all,
+                    [entry.as_bytes(), b"=", value.as_bytes()].concat(),
+                );
+            }
+            (false, None) => {}
+        }
     }
     all
+}
+
+fn set(all: &mut Vec<Vec<u8>>, entry: Vec<u8>) {
+    let name = |entry: &[u8]| entry.split(|byte| *byte == b'=').next().map(<[u8]>::to_vec);
+    all.retain(|old| name(old) != name(&entry));
+    all.push(entry);
 }
 
 /// The launcher's and QEMU's ends of everything between them. All are anonymous: whatever ends the

@@ -1,7 +1,7 @@
 //! The host side of Kiln: everything behind `run.sh`.
 //!
 //! A run goes through the files in this order: `options` (what the caller wants), `root` (the
-//! image to boot from; `tree`, `recipe` and `erofs_write` make one, `cache` keeps it), `disks`
+//! image to boot from; `tree`, `archive`, `recipe` and `erofs_write` make one, `cache` keeps it), `disks`
 //! (`/in`, `/out`, `--disk`), `qemu` (the machine as a command line), `launch` (starts it; `leash`
 //! makes it end with the launcher), `pump` with `streams`, `input`, `signals` and `terminal` (while it
 //! runs), `outcome` (what its end means; `symbols` for a
@@ -10,6 +10,7 @@
 //!
 //! Beside it: `testing` and `cases` (the tests in VMs), `bench` (Kiln and Linux side by side) and `syscalls` (the page made from the table).
 
+pub mod archive;
 pub mod bench;
 pub mod cache;
 pub mod cases;

@@ -49,8 +49,8 @@ pub struct Options {
     #[arg(long, value_name = "DIR")]
     pub cwd: Option<OsString>,
     /// User and group the job runs as
-    #[arg(long, value_name = "UID[:GID]", value_parser = parse_user, default_value = "0:0")]
-    pub user: User,
+    #[arg(long, value_name = "UID[:GID]", value_parser = parse_user)]
+    pub user: Option<User>,
     /// The VM's host name
     #[arg(long, value_name = "NAME", value_parser = parse_hostname, default_value = "kiln")]
     pub hostname: String,
@@ -168,7 +168,8 @@ pub fn parse(args: &[OsString]) -> Result<Options, NoRun> {
         DisplayHelp | DisplayVersion => NoRun::Text(error.to_string()),
         _ => NoRun::Bad(one_line(&error.to_string())),
     })?;
-    if options.job.is_empty() {
+    // A container image may name a program.
+    if options.job.is_empty() && options.root.is_none() {
         return Err(NoRun::Bad(
             "no program is named; --help tells more".to_owned(),
         ));

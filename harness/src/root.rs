@@ -1,14 +1,16 @@
-//! The root image that QEMU loads beside the kernel: the built-in one, a packed directory, or a
-//! cpio archive as it is.
+//! The root image that QEMU loads beside the kernel: the built-in one, a packed directory, an
+//! unpacked archive (`archive`), or a cpio as it is.
 
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use crate::archive::{self, Defaults};
 use crate::recipe::Recipe;
 use crate::tree::Tree;
 use crate::{cache, erofs_write};
@@ -34,24 +36,63 @@ pub fn kernel() -> PathBuf {
     )
 }
 
-/// The image for `--root`, made if need be.
+/// What the kernel boots from.
+pub struct Root {
+    /// The image that QEMU loads.
+    pub image: PathBuf,
+    /// What a container image says of the job.
+    pub defaults: Defaults,
+}
+
+impl From<PathBuf> for Root {
+    fn from(image: PathBuf) -> Self {
+        Self {
+            image,
+            defaults: Defaults::default(),
+        }
+    }
+}
+
+/// The image for `--root`, made if need be. An archive that needs more than `memory` bytes isn't
+/// unpacked any further.
 ///
 /// # Errors
 /// One line that says what is wrong with it.
-pub fn image(root: Option<&Path>) -> Result<PathBuf> {
+pub fn find(root: Option<&Path>, memory: u64) -> Result<Root> {
     let Some(path) = root else {
-        return built_in().context("the built-in root");
+        return Ok(image()?.into());
     };
     let context = || format!("--root {}", path.display());
+    if path.is_dir() && !archive::is_layout(path) {
+        return Ok(packed(path).context("--root")?.into());
+    }
     if path.is_dir() {
-        return packed(path).context("--root");
+        return unpacked(path, memory).with_context(context);
     }
     let mut head = Vec::new();
     File::open(path)
         .and_then(|file| file.take(4096).read_to_end(&mut head))
         .with_context(context)?;
-    check_kind(&head).with_context(context)?;
-    Ok(path.to_owned())
+    match archive::kind(path).with_context(context)? {
+        Some(archive::Kind::Tar) => unpacked(path, memory).with_context(context),
+        Some(archive::Kind::PackedCpio) if !is_gzip(&head) => {
+            let name = name(&stamped(path)?, "root", "cpio");
+            let image = cache::image(&name, |file| archive::plain_cpio(path, memory, file));
+            Ok(image.with_context(context)?.into())
+        }
+        _ => {
+            check_kind(&head).with_context(context)?;
+            Ok(path.to_owned().into())
+        }
+    }
+}
+
+/// The built-in root's image.
+///
+/// # Errors
+/// When an ingredient is missing.
+pub fn image() -> Result<PathBuf> {
+    built_in().context("the built-in root")
 }
 
 /// Refuses an image that leaves the kernel nothing of `memory`, both in bytes.
@@ -81,25 +122,26 @@ fn check_kind(head: &[u8]) -> Result<()> {
             .is_some_and(|rest| rest.starts_with(magic))
     };
     let cpio = at(0, b"070701") || at(0, b"070702");
-    let gzip = at(0, &[0x1F, 0x8B]);
+    let gzip = is_gzip(head);
     let erofs = at(1024, &0xE0F5_E1E2_u32.to_le_bytes());
     if cpio || gzip || erofs {
         return Ok(());
     }
     if at(1024 + 0x38, &0xEF53_u16.to_le_bytes()) {
-        bail!("ext4 roots come later; a directory or a .cpio[.gz] works");
+        bail!("ext4 roots come later; a directory or an archive works");
     }
-    if at(257, b"ustar") {
-        bail!("container archives come later; a directory or a .cpio[.gz] works");
-    }
-    bail!("it is neither a directory nor a .cpio[.gz]");
+    bail!("it is neither a directory nor a cpio, a tar or a container image");
+}
+
+fn is_gzip(head: &[u8]) -> bool {
+    head.starts_with(&[0x1F, 0x8B])
 }
 
 fn built_in() -> Result<PathBuf> {
     let recipe = Recipe::read(&project().join("images/busybox"))?;
     let mut key = key();
     recipe.hash(&mut key)?;
-    cache::image(&name(&key, "busybox"), |file| {
+    cache::image(&name(&key, "busybox", "erofs"), |file| {
         erofs_write::write(&recipe.cook()?, file)
     })
 }
@@ -111,7 +153,47 @@ fn packed(dir: &Path) -> Result<PathBuf> {
     let mut key = key();
     dir.as_os_str().as_bytes().hash(&mut key);
     let tree = Tree::scan(&dir, &mut key)?;
-    cache::image(&name(&key, "root"), |file| erofs_write::write(&tree, file))
+    cache::image(&name(&key, "root", "erofs"), |file| {
+        erofs_write::write(&tree, file)
+    })
+}
+
+/// A tar's or a container image's root, and what the image says of the job.
+fn unpacked(path: &Path, memory: u64) -> Result<Root> {
+    let key = stamped(path)?;
+    let mut defaults = None;
+    let image = cache::image(&name(&key, "archive", "erofs"), |file| {
+        let root = archive::open(path, memory)?;
+        defaults = Some(root.defaults);
+        erofs_write::write(&root.tree, file)
+    })?;
+    let told = cache::image(&name(&key, "archive", "json"), |file| {
+        let defaults = match defaults.take() {
+            Some(defaults) => defaults,
+            None => archive::open(path, memory)?.defaults,
+        };
+        Ok(serde_json::to_writer(file, &defaults)?)
+    })?;
+    let defaults = serde_json::from_slice(&std::fs::read(told)?)?;
+    Ok(Root { image, defaults })
+}
+
+/// The key of an archive's present state; of a layout's that of its index, which names all else.
+fn stamped(path: &Path) -> Result<DefaultHasher> {
+    let path = path.canonicalize()?;
+    let mut key = key();
+    path.as_os_str().as_bytes().hash(&mut key);
+    let index = path.join("index.json");
+    let meta = std::fs::metadata(if path.is_dir() { &index } else { &path })?;
+    [meta.dev(), meta.ino(), meta.size()].hash(&mut key);
+    let times = [
+        meta.mtime(),
+        meta.mtime_nsec(),
+        meta.ctime(),
+        meta.ctime_nsec(),
+    ];
+    times.hash(&mut key);
+    Ok(key)
 }
 
 fn key() -> DefaultHasher {
@@ -120,6 +202,6 @@ fn key() -> DefaultHasher {
     key
 }
 
-fn name(key: &DefaultHasher, kind: &str) -> String {
-    format!("{kind}-{:016x}.erofs", key.finish())
+fn name(key: &DefaultHasher, kind: &str, format: &str) -> String {
+    format!("{kind}-{:016x}.{format}", key.finish())
 }

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 
+use crate::archive::Piece;
+
 /// File type bits of a mode (inode(7)).
 pub const S_IFMT: u32 = 0o170_000;
 /// A directory's.
@@ -34,6 +36,8 @@ pub enum Content {
         /// How many there were when the tree was scanned.
         size: u64,
     },
+    /// Bytes of a file in an archive.
+    Piece(Piece),
     /// Bytes made up by a recipe.
     Bytes(Vec<u8>),
     /// A symbolic link's target.
@@ -136,6 +140,70 @@ impl Tree {
             bail!("'{shown}' is there twice");
         }
         Ok(())
+    }
+
+    /// Takes the name away; nothing happens when it isn't there. The node itself stays until
+    /// [`Tree::compacted`].
+    pub fn unlink(&mut self, parent: usize, name: &[u8]) {
+        let Some(Content::Dir(names)) = self.nodes.get_mut(parent).map(|node| &mut node.content)
+        else {
+            return;
+        };
+        let Some(index) = names.remove(name) else {
+            return;
+        };
+        let is_dir = self.names(index).is_some();
+        let counted = if is_dir { parent } else { index };
+        if let Some(node) = self.nodes.get_mut(counted) {
+            node.nlink = node.nlink.saturating_sub(1);
+        }
+    }
+
+    /// The tree without the nodes that no name leads to.
+    #[must_use]
+    pub fn compacted(mut self) -> Self {
+        let mut places = HashMap::from([(0, 0)]);
+        let mut order = vec![0];
+        let mut done = 0;
+        while let Some(index) = order.get(done).copied() {
+            done += 1;
+            for child in self.names(index).into_iter().flat_map(BTreeMap::values) {
+                let next = order.len();
+                places.entry(*child).or_insert_with(|| {
+                    order.push(*child);
+                    next
+                });
+            }
+        }
+        let mut nodes = Vec::with_capacity(order.len());
+        for index in order {
+            let Some(node) = self.nodes.get_mut(index) else {
+                continue;
+            };
+            let empty = Node::new(0, Content::Bytes(vec![]));
+            let mut node = std::mem::replace(node, empty);
+            if let Content::Dir(names) = &mut node.content {
+                for child in names.values_mut() {
+                    *child = places.get(child).copied().unwrap_or(0);
+                }
+            }
+            nodes.push(node);
+        }
+        Self { nodes }
+    }
+
+    /// A directory's names; `None` when it isn't one.
+    #[must_use]
+    pub fn names(&self, index: usize) -> Option<&BTreeMap<Vec<u8>, usize>> {
+        match self.nodes.get(index).map(|node| &node.content) {
+            Some(Content::Dir(names)) => Some(names),
+            _ => None,
+        }
+    }
+
+    /// A node to change.
+    pub fn node_mut(&mut self, index: usize) -> Option<&mut Node> {
+        self.nodes.get_mut(index)
     }
 
     /// The node at `path`, counted from the root; symbolic links aren't followed.

@@ -35,7 +35,7 @@ fn main() -> Result<()> {
     match options.what {
         What::Boot => boot::run(&boot::Inputs {
             kernel: options.kernel.unwrap_or(built),
-            root: root::image(None)?,
+            root: root::image()?,
             busybox: PathBuf::from("/bin/busybox"),
             plugin: target.join("release/libkiln_count.so"),
             cache: cache()?,

@@ -117,7 +117,7 @@ fn broken_kernels() -> Result<()> {
 /// A root that is cut off is refused with one line, at whatever place.
 fn broken_roots() -> Result<()> {
     let scratch = Scratch::new("roots")?;
-    let whole = fs::read(root::image(None)?)?;
+    let whole = fs::read(root::image()?)?;
     for len in [2048, 4096, 40_960, whole.len() / 2] {
         let image = scratch.path("root.erofs");
         fs::write(&image, whole.get(..len).unwrap_or(&whole))?;

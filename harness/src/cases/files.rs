@@ -27,7 +27,8 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("files::a_full_disk_is_enospc", full_disk),
         Case::new("files::disks_keep_what_is_written", disks),
         Case::new("files::a_packed_root", packed_root),
-        Case::new("files::a_cpio_root", cpio_root),
+        Case::new("files::a_root_in_an_archive", archived_root),
+        Case::new("files::a_container_image", container_image),
         Case::new("files::ten_thousand_files", || many_files(10_000)).long(),
         Case::new("files::one_thousand_files", || many_files(1000)),
         Case::new("files::a_gigabyte", gigabyte).long(),
@@ -300,7 +301,51 @@ fn packed_root() -> Result<()> {
     Ok(())
 }
 
-fn cpio_root() -> Result<()> {
+/// An OCI image layout with one layer, as an archive: what it says of the job counts where the
+/// command line is silent.
+fn container_image() -> Result<()> {
+    let scratch = Scratch::new("image")?;
+    let busybox = crate::recipe::program("busybox")?;
+    let script = r#"
+cd "$0" && mkdir -p root/bin root/etc root/work image/blobs/sha256 && cp "$1" root/bin/busybox && ln root/bin/busybox root/bin/sh
+echo 'ann:x:70:71::/work:/bin/sh' > root/etc/passwd && chmod 777 root/work && tar -C root -cf layer . && gzip -k layer
+sum() { sha256sum "$1" | cut -d' ' -f1; }
+blob() { s=$(sum "$1"); cp "$1" image/blobs/sha256/$s; echo "{\"mediaType\":\"application/vnd.oci.image.$2\",\"digest\":\"sha256:$s\",\"size\":$(stat -c %s "$1")}"; }
+echo "{\"architecture\":\"amd64\",\"os\":\"linux\",\"config\":{\"Env\":[\"PATH=/bin\",\"GREETING=hello\"],\"WorkingDir\":\"/work\",\"User\":\"ann\",
+\"Entrypoint\":[\"sh\",\"-c\"],\"Cmd\":[\"echo \$GREETING \$HOME; busybox pwd; busybox id -u; exit 7\"]},\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"sha256:$(sum layer)\"]}}" > config
+echo "{\"schemaVersion\":2,\"config\":$(blob config config.v1+json),\"layers\":[$(blob layer.gz layer.v1.tar+gzip)]}" > manifest
+echo "{\"schemaVersion\":2,\"manifests\":[$(blob manifest manifest.v1+json)]}" > image/index.json
+echo '{"imageLayoutVersion":"1.0.0"}' > image/oci-layout
+tar -C image -cf image.tar .
+"#;
+    let mut command = Command::new("sh");
+    command.args(["-ec", script]).arg(&scratch.0).arg(busybox);
+    Job::of(command).run()?.is(0, "")?;
+    for image in ["image.tar", "image"] {
+        let root = ["--root".into(), scratch.path(image).into_os_string()];
+        Job::new(root.clone())
+            .run()?
+            .is(7, "hello /work\n/work\n70\n")?;
+        let rest = [
+            "--user",
+            "0",
+            "--cwd",
+            "/",
+            "--env",
+            "GREETING=x",
+            "--",
+            "sh",
+            "-c",
+            "echo $GREETING $HOME; busybox pwd",
+        ];
+        Job::new(root.into_iter().chain(rest.map(Into::into)))
+            .run()?
+            .is(0, "x /root\n/\n")?;
+    }
+    Ok(())
+}
+
+fn archived_root() -> Result<()> {
     let scratch = Scratch::new("cpio")?;
     fs::create_dir_all(scratch.path("tree/bin"))?;
     fs::copy(
@@ -309,12 +354,17 @@ fn cpio_root() -> Result<()> {
     )?;
     fs::write(scratch.path("tree/file"), "in the archive\n")?;
     let busybox = crate::recipe::program("busybox")?;
-    for (name, filter) in [("root.cpio", "cat"), ("root.cpio.gz", "gzip")] {
-        let script = format!(
-            "cd {0}/tree && find . | {1} cpio -o -H newc 2>/dev/null | {filter} > ../{name}",
-            scratch.0.display(),
-            busybox.display()
-        );
+    let cpio = format!("find . | {} cpio -o -H newc 2>/dev/null", busybox.display());
+    for (name, pack) in [
+        ("root.cpio", cpio.clone()),
+        ("root.cpio.gz", format!("{cpio} | gzip")),
+        ("root.cpio.xz", format!("{cpio} | xz")),
+        ("root.cpio.zst", format!("{cpio} | zstd -q")),
+        ("root.tar", "tar -cf - .".to_owned()),
+        ("root.tar.gz", "tar -czf - .".to_owned()),
+        ("root.tar.zst", "tar -cf - . | zstd -q".to_owned()),
+    ] {
+        let script = format!("cd {}/tree && {pack} > ../{name}", scratch.0.display());
         let mut command = Command::new("sh");
         command.args(["-c", &script]);
         Job::of(command).run()?.has_status(0)?;
