@@ -54,10 +54,11 @@ pub(crate) fn khz() -> u64 {
     (1_000_000 << 32) / SCALE.load(Ordering::Relaxed).max(1)
 }
 
-/// Nanoseconds since boot. Never goes back on one CPU.
+/// Nanoseconds since boot. Never goes back, on whichever CPU.
 #[inline]
 pub(crate) fn now_ns() -> u64 {
-    cycles_to_ns(cycles().saturating_sub(START.load(Ordering::Relaxed)))
+    // Wrapping: where the first measurement was far off, time may have begun before the TSC did.
+    cycles_to_ns(cycles().wrapping_sub(START.load(Ordering::Relaxed)))
 }
 
 /// Finds the TSC's rate; `start` starts the APIC's timer and `elapsed` reads its ticks since.
