@@ -77,12 +77,6 @@ fn attempt(options: &Options) -> Result<Outcome> {
 }
 
 fn refuse_what_comes_later(options: &Options) -> Result<()> {
-    if options.cpus != 1 {
-        bail!(
-            "--cpus {} comes later: there is one CPU so far",
-            options.cpus
-        );
-    }
     if options.rw {
         bail!("--rw comes later: it is for ext4 roots, which can't be booted yet");
     }
@@ -147,6 +141,7 @@ fn machine(options: &Options, disks: &Disks, root: &Root) -> Result<Machine> {
     let words = options.qemu_args.as_deref().unwrap_or_default();
     Ok(Machine {
         memory: options.memory,
+        cpus: options.cpus,
         accel: options.accel,
         kernel,
         initrd: Some(root.image.clone()),

@@ -57,8 +57,8 @@ pub struct Options {
     /// The VM's memory
     #[arg(long, value_name = "SIZE", value_parser = parse_memory, default_value = "256M")]
     pub memory: u64,
-    /// Number of CPUs (only 1 so far)
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    /// Number of CPUs
+    #[arg(long, value_name = "N", default_value_t = default_cpus(), value_parser = parse_cpus)]
     pub cpus: u32,
     /// Kill the job after this many seconds
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
@@ -271,6 +271,21 @@ fn parse_memory(text: &str) -> Result<u64, String> {
         ));
     }
     Ok(bytes)
+}
+
+/// The most CPUs that the kernel makes use of.
+const MAX_CPUS: u32 = 64;
+
+/// One, or `KILN_CPUS` for those who try everything out with more.
+fn default_cpus() -> u32 {
+    let wanted = std::env::var("KILN_CPUS").ok();
+    wanted.and_then(|text| parse_cpus(&text).ok()).unwrap_or(1)
+}
+
+fn parse_cpus(text: &str) -> Result<u32, String> {
+    let cpus = text.parse().ok();
+    cpus.filter(|cpus| (1..=MAX_CPUS).contains(cpus))
+        .ok_or_else(|| format!("'{text}' isn't a number of CPUs from 1 to {MAX_CPUS}"))
 }
 
 fn parse_seconds(text: &str) -> Result<Duration, String> {

@@ -37,6 +37,8 @@ pub struct Drive {
 pub struct Machine {
     /// Memory, bytes.
     pub memory: u64,
+    /// CPUs.
+    pub cpus: u32,
     /// How code is run.
     pub accel: Accel,
     /// The kernel's ELF.
@@ -93,7 +95,17 @@ pub fn arguments(machine: &Machine, wires: &Wires) -> Vec<OsString> {
     );
     put(&["-M".as_ref(), board.as_ref()]);
     for accel in accelerators(machine.accel) {
-        put(&["-accel".as_ref(), accel.as_ref()]);
+        // A thread of the host's for each CPU is the default, but for odd pairs of architectures.
+        let accel = match *accel {
+            "tcg" if machine.cpus > 1 => "tcg,thread=multi",
+            accel => accel,
+        };
+        put(&["-accel", accel].map(AsRef::as_ref));
+    }
+    if machine.cpus > 1 {
+        // In one package, so that CPUID tells the kernel whether to ask for their number.
+        let topology = format!("cpus={0},sockets=1,cores={0},threads=1", machine.cpus);
+        put(&["-smp".as_ref(), topology.as_ref()]);
     }
     let memory = format!("size={}k", machine.memory.div_ceil(1024));
     put(&["-cpu", "max", "-m", memory.as_str()].map(AsRef::as_ref));
@@ -217,6 +229,7 @@ mod tests {
     fn machine() -> Machine {
         Machine {
             memory: 256 << 20,
+            cpus: 1,
             accel: Accel::Tcg,
             kernel: PathBuf::from("/k"),
             initrd: None,

@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -80,6 +80,14 @@ impl Case {
     }
 }
 
+/// How many CPUs the VMs have whose test doesn't say.
+static CPUS: OnceLock<u32> = OnceLock::new();
+
+/// Gives every VM whose test doesn't say otherwise this many CPUs. The first call counts.
+pub fn set_cpus(cpus: u32) {
+    CPUS.get_or_init(|| cpus);
+}
+
 /// A job, run through the launcher.
 pub struct Job {
     command: Command,
@@ -105,6 +113,9 @@ impl Job {
     pub fn new<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Self {
         let mut command = Command::new(launcher());
         command.args(args).env("KILN_HOME", root::project());
+        if let Some(cpus) = CPUS.get() {
+            command.env("KILN_CPUS", cpus.to_string());
+        }
         Self::of(command)
     }
 

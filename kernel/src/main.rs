@@ -25,7 +25,7 @@ mod vm;
 
 use pvh::BootInfo;
 
-use arch::{StackTop, apic, irq};
+use arch::{StackTop, apic, cpu, irq, smp};
 use kiln_core::addr::{PAGE_SIZE, PhysAddr};
 use mm::OutOfMemory;
 use mm::boot::BootMemory;
@@ -81,6 +81,9 @@ extern "sysv64" fn main() -> ! {
         arch::provoke::provoke(fault, mm::layout::PHYSMAP.wrapping_sub(mm::layout::IMAGE));
     }
     apic::settle_clock();
+    if let Err(error) = other_cpus() {
+        panic::refuse(format_args!("can't boot: CPUs: {error:?}"));
+    }
     if let Some(missing) = arch::features::missing() {
         panic::refuse(format_args!(
             "can't run programs: this CPU has no {missing} (try -cpu max)"
@@ -110,6 +113,19 @@ fn clocks() -> Result<(), OutOfMemory> {
         Some(map(apic::LAPIC_ADDR)?)
     });
     arch::fpu::learn_mxcsr_bits()
+}
+
+/// Starts the other CPUs, if there are any: they come up while the boot goes on.
+fn other_cpus() -> Result<(), OutOfMemory> {
+    if !smp::may_have_others() {
+        return Ok(());
+    }
+    // What QEMU doesn't tell is one.
+    let count = drivers::fw_cfg::cpus().unwrap_or(1).min(cpu::MAX_CPUS_U32);
+    match BOOT_INFO.get().and_then(mm::boot::start_page) {
+        Some(page) if count > 1 => sched::smp::start(&page, count),
+        _ => Ok(()),
+    }
 }
 
 /// One line, so that whoever looks at the serial line knows who is there.

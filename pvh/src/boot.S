@@ -94,6 +94,7 @@ boot_gdt_pointer:
 # In .data, because the CPU writes accessed bits.
     .section .data.boot, "aw", @progbits
     .balign 4096
+    .global boot_pml4
 boot_pml4:
     .quad boot_pdpt - VMA + 3
     .fill 510, 8, 0

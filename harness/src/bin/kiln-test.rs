@@ -1,4 +1,4 @@
-//! The test runner behind `harness/test.sh`: `kiln-test [--long] [--list] [NAME...]`.
+//! The test runner behind `harness/test.sh`: `kiln-test [--long] [--cpus N] [--list] [NAME...]`.
 //!
 //! Runs the tests whose names contain one of the words (all, when there are none), and ends with
 //! `N passed, N failed` and status 1 if one failed.
@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use kiln_harness::cases;
-use kiln_harness::testing::{Case, Counts, run_all};
+use kiln_harness::testing::{Case, Counts, run_all, set_cpus};
 
 #[derive(Parser)]
 #[command(name = "test.sh", version, about = "Runs Kiln's tests.")]
@@ -18,12 +18,18 @@ struct Options {
     /// Only print the tests' names
     #[arg(long)]
     list: bool,
+    /// Give every VM this many CPUs
+    #[arg(long, value_name = "N")]
+    cpus: Option<u32>,
     /// Only tests whose names contain one of these
     names: Vec<String>,
 }
 
 fn main() -> ExitCode {
     let options = Options::parse();
+    if let Some(cpus) = options.cpus {
+        set_cpus(cpus);
+    }
     let chosen = |case: &Case| {
         options.names.is_empty() || options.names.iter().any(|word| case.name.contains(word))
     };

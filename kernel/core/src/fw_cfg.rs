@@ -3,6 +3,8 @@
 
 /// Selector of the directory of files (`FW_CFG_FILE_DIR`).
 pub const DIRECTORY: u16 = 0x19;
+/// Selector of the number of CPUs (`FW_CFG_NB_CPUS`): 16 bits, little-endian.
+pub const CPU_COUNT: u16 = 0x05;
 /// Bytes of a DMA command.
 pub const COMMAND_LEN: usize = 16;
 /// Bytes of one directory entry.

@@ -11,6 +11,8 @@ use alloc::vec::Vec;
 
 /// Weight of nice 0.
 pub const NICE_0_WEIGHT: u64 = 1024;
+/// Weight of `SCHED_IDLE`.
+pub const IDLE_WEIGHT: u64 = 3;
 /// How long a thread runs, weighted, before another of the same virtual time gets its turn.
 pub const SLICE_NS: u64 = 4_000_000;
 /// How far behind the queue a woken thread may start.
@@ -49,25 +51,107 @@ pub const fn virtual_time(ran_ns: u64, weight: u64) -> u64 {
     }
 }
 
-struct Entry<T> {
+/// Where a runnable thread stands: the lesser runs sooner.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Rank {
+    /// 0 to 98: priority 99 to 1 of `SCHED_FIFO` and `SCHED_RR`; [`FAIR`] for all others.
+    band: u8,
+    /// Virtual time; 0 in the bands of real time.
     time: u64,
-    order: u64,
+}
+
+/// The band of threads that share by virtual time.
+const FAIR: u8 = 99;
+
+impl Rank {
+    /// Of a thread with a real-time priority, 1 to 99.
+    #[must_use]
+    pub const fn real_time(priority: u8) -> Self {
+        Self {
+            band: FAIR.saturating_sub(priority),
+            time: 0,
+        }
+    }
+
+    /// Of a thread that shares, with its virtual time.
+    #[must_use]
+    pub const fn fair(time: u64) -> Self {
+        Self { band: FAIR, time }
+    }
+
+    /// Whether the thread has a real-time priority.
+    #[must_use]
+    pub const fn is_real_time(self) -> bool {
+        self.band < FAIR
+    }
+
+    /// The virtual time; 0 for real time.
+    #[must_use]
+    pub const fn time(self) -> u64 {
+        self.time
+    }
+
+    /// As a word for an atomic, in the same order but for virtual times beyond some centuries.
+    #[must_use]
+    pub const fn to_word(self) -> u64 {
+        let time = if self.time >> 57 == 0 {
+            self.time
+        } else {
+            (1 << 57) - 1
+        };
+        (self.band as u64) << 57 | time
+    }
+
+    /// What [`Self::to_word`] made a word of.
+    #[must_use]
+    pub const fn from_word(word: u64) -> Self {
+        Self {
+            band: crate::num::low8(word >> 57),
+            time: word & ((1 << 57) - 1),
+        }
+    }
+
+    /// Whether a thread that becomes runnable with this rank should run at once instead of one that
+    /// runs with `running`.
+    #[must_use]
+    pub const fn preempts(self, running: Self) -> bool {
+        if self.band != running.band {
+            return self.band < running.band;
+        }
+        self.band == FAIR && self.time.saturating_add(PREEMPT_NS) < running.time
+    }
+
+    /// Whether a thread that runs with this rank should make way for a waiting one, because that has
+    /// a higher priority, or this one is ahead of it by a slice of its own weight.
+    #[must_use]
+    pub const fn makes_way_for(self, waiting: Self, weight: u64) -> bool {
+        if self.band != waiting.band {
+            return waiting.band < self.band;
+        }
+        self.band == FAIR
+            && waiting.time.saturating_add(virtual_time(SLICE_NS, weight)) <= self.time
+    }
+}
+
+struct Entry<T> {
+    rank: Rank,
+    order: i64,
     thread: T,
 }
 
 impl<T> Entry<T> {
     fn is_before(&self, other: &Self) -> bool {
-        (self.time, self.order) < (other.time, other.order)
+        (self.rank, self.order) < (other.rank, other.order)
     }
 }
 
-/// Runnable threads, least virtual time first, equal times in order of arrival.
+/// Runnable threads, by [`Rank`], equal ones in order of arrival.
 ///
 /// A binary heap in a vector whose room is reserved when threads are made, because adding a
 /// thread happens in interrupts, where nothing may be allocated.
 pub struct RunQueue<T> {
     heap: Vec<Entry<T>>,
-    arrivals: u64,
+    arrivals: i64,
     /// No thread that runs is behind this; it only grows.
     floor: u64,
 }
@@ -75,6 +159,21 @@ pub struct RunQueue<T> {
 impl<T> Default for RunQueue<T> {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// Room for threads, made without the queue, which may be locked where nothing can be allocated.
+pub struct Room<T>(Vec<Entry<T>>);
+
+impl<T> Room<T> {
+    /// Room for this many.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn new(threads: usize) -> Result<Self, TryReserveError> {
+        let mut room = Vec::new();
+        room.try_reserve_exact(threads)?;
+        Ok(Self(room))
     }
 }
 
@@ -89,13 +188,18 @@ impl<T> RunQueue<T> {
         }
     }
 
-    /// Makes room for this many threads in all.
-    ///
-    /// # Errors
-    /// No memory.
-    pub fn reserve(&mut self, threads: usize) -> Result<(), TryReserveError> {
-        self.heap
-            .try_reserve(threads.saturating_sub(self.heap.len()))
+    /// How many threads there is room for.
+    #[must_use]
+    pub const fn room(&self) -> usize {
+        self.heap.capacity()
+    }
+
+    /// Moves into `room` if it is larger, and leaves the old one there.
+    pub fn move_into(&mut self, room: &mut Room<T>) {
+        if room.0.capacity() > self.heap.capacity() {
+            core::mem::swap(&mut self.heap, &mut room.0);
+            self.heap.append(&mut room.0);
+        }
     }
 
     /// How many threads wait for their turn.
@@ -122,48 +226,68 @@ impl<T> RunQueue<T> {
         self.floor
     }
 
-    /// Adds a thread with its virtual time.
-    pub fn push(&mut self, time: u64, thread: T) {
-        let order = self.arrivals;
+    /// Adds a thread behind those of the same rank.
+    pub fn push(&mut self, rank: Rank, thread: T) {
         self.arrivals = self.arrivals.wrapping_add(1);
-        self.heap.push(Entry {
-            time,
+        let order = self.arrivals;
+        self.add(Entry {
+            rank,
             order,
             thread,
         });
+    }
+
+    /// Adds a thread before those of the same rank: one that had to make way.
+    pub fn push_first(&mut self, rank: Rank, thread: T) {
+        self.arrivals = self.arrivals.wrapping_add(1);
+        // The later it comes, the more to the front.
+        let order = self.arrivals.wrapping_neg();
+        self.add(Entry {
+            rank,
+            order,
+            thread,
+        });
+    }
+
+    fn add(&mut self, entry: Entry<T>) {
+        self.heap.push(entry);
         self.sift_up(self.heap.len() - 1);
     }
 
     /// Takes the thread whose turn it is.
-    pub fn pop(&mut self) -> Option<(u64, T)> {
-        if self.heap.is_empty() {
+    pub fn pop(&mut self) -> Option<(Rank, T)> {
+        let (rank, thread) = self.take_at(0)?;
+        self.floor = self.floor.max(rank.time);
+        Some((rank, thread))
+    }
+
+    /// Takes a thread that `wanted` says yes to: among those of the most urgent band, if any.
+    pub fn take(&mut self, wanted: impl Fn(&T) -> bool) -> Option<(Rank, T)> {
+        let fits = self
+            .heap
+            .iter()
+            .enumerate()
+            .filter(|(_, entry)| wanted(&entry.thread));
+        let (at, _) = fits.min_by_key(|(_, entry)| entry.rank.band)?;
+        self.take_at(at)
+    }
+
+    fn take_at(&mut self, at: usize) -> Option<(Rank, T)> {
+        if at >= self.heap.len() {
             return None;
         }
-        let entry = self.heap.swap_remove(0);
-        self.sift_down();
-        self.floor = self.floor.max(entry.time);
-        Some((entry.time, entry.thread))
+        let entry = self.heap.swap_remove(at);
+        if at < self.heap.len() {
+            self.sift_down(at);
+            self.sift_up(at);
+        }
+        Some((entry.rank, entry.thread))
     }
 
-    /// The virtual time of the thread whose turn is next.
+    /// The rank of the thread whose turn is next.
     #[must_use]
-    pub fn first_time(&self) -> Option<u64> {
-        self.heap.first().map(|first| first.time)
-    }
-
-    /// Whether the running thread, now at `running`, should make way for the first in the
-    /// queue, because it is ahead of it by a slice of its own weight.
-    #[must_use]
-    pub fn slice_is_over(&self, running: u64, weight: u64) -> bool {
-        self.heap
-            .first()
-            .is_some_and(|first| first.time + virtual_time(SLICE_NS, weight) <= running)
-    }
-
-    /// Whether a thread that woke at `woken` should run at once instead of one at `running`.
-    #[must_use]
-    pub const fn preempts(woken: u64, running: u64) -> bool {
-        woken + PREEMPT_NS < running
+    pub fn first(&self) -> Option<Rank> {
+        self.heap.first().map(|first| first.rank)
     }
 
     fn sift_up(&mut self, mut at: usize) {
@@ -177,8 +301,7 @@ impl<T> RunQueue<T> {
         }
     }
 
-    fn sift_down(&mut self) {
-        let mut at = 0;
+    fn sift_down(&mut self, mut at: usize) {
         loop {
             let (left, right) = (2 * at + 1, 2 * at + 2);
             let mut least = at;
@@ -227,16 +350,16 @@ mod tests {
         let mut ran = [0u64; 3];
         let mut queue = RunQueue::new();
         for i in 0..3usize {
-            queue.push(0, i);
+            queue.push(Rank::fair(0), i);
         }
         for _ in 0..10_000 {
             let (_, i) = queue.pop().unwrap();
             let weight = weight(nices[i]);
-            while !queue.slice_is_over(times[i], weight) {
+            while !Rank::fair(times[i]).makes_way_for(queue.first().unwrap(), weight) {
                 ran[i] += 1_000_000;
                 times[i] += virtual_time(1_000_000, weight);
             }
-            queue.push(times[i], i);
+            queue.push(Rank::fair(times[i]), i);
         }
         let share = |i: usize| ran[i] as f64 / ran.iter().sum::<u64>() as f64;
         assert!((share(0) - share(1)).abs() < 0.01);
@@ -247,10 +370,53 @@ mod tests {
     #[test]
     fn a_sleeper_earns_little() {
         let mut queue = RunQueue::new();
-        queue.push(10_000_000_000, 1);
+        queue.push(Rank::fair(10_000_000_000), 1);
         queue.pop();
         assert_eq!(queue.placed(0), 10_000_000_000 - WAKE_CREDIT_NS);
         assert_eq!(queue.placed(20_000_000_000), 20_000_000_000);
+    }
+
+    #[test]
+    fn real_time_comes_first_and_keeps_its_order() {
+        let mut queue = RunQueue::new();
+        queue.push(Rank::fair(0), 'f');
+        queue.push(Rank::real_time(1), 'a');
+        queue.push(Rank::real_time(99), 'b');
+        queue.push(Rank::real_time(99), 'c');
+        queue.push_first(Rank::real_time(99), 'd');
+        queue.push_first(Rank::real_time(99), 'e');
+        let order: Vec<char> = core::iter::from_fn(|| queue.pop())
+            .map(|(_, t)| t)
+            .collect();
+        assert_eq!(order, ['e', 'd', 'b', 'c', 'a', 'f']);
+        assert_eq!(queue.floor(), 0);
+    }
+
+    #[test]
+    fn who_makes_way_for_whom() {
+        let (high, low, fair) = (Rank::real_time(50), Rank::real_time(2), Rank::fair(1 << 40));
+        assert!(high.preempts(low) && low.preempts(fair) && high.preempts(fair));
+        assert!(!low.preempts(high) && !low.preempts(low) && !fair.preempts(low));
+        assert!(low.makes_way_for(high, 1024) && fair.makes_way_for(low, 1024));
+        assert!(!low.makes_way_for(low, 1024) && !low.makes_way_for(fair, 1024));
+        for rank in [high, low, fair, Rank::fair(0)] {
+            assert_eq!(Rank::from_word(rank.to_word()), rank);
+        }
+        assert!(high.to_word() < low.to_word() && low.to_word() < Rank::fair(0).to_word());
+    }
+
+    #[test]
+    fn a_queue_moves_into_more_room() {
+        let mut queue = RunQueue::new();
+        for i in 0..5u64 {
+            queue.push(Rank::fair(10 - i), i);
+        }
+        let mut room = Room::new(100).unwrap();
+        queue.move_into(&mut room);
+        assert!(queue.room() >= 100);
+        assert_eq!(queue.pop(), Some((Rank::fair(6), 4)));
+        queue.move_into(&mut Room::new(2).unwrap());
+        assert_eq!(queue.len(), 4);
     }
 
     proptest! {
@@ -258,13 +424,28 @@ mod tests {
         fn pops_in_order(times in prop::collection::vec(0u64..50, 0..200)) {
             let mut queue = RunQueue::new();
             for (i, time) in times.iter().enumerate() {
-                queue.push(*time, i);
+                queue.push(Rank::fair(*time), i);
             }
-            let mut expected: Vec<(u64, usize)> =
-                times.iter().copied().enumerate().map(|(i, time)| (time, i)).collect();
+            let mut expected: Vec<(Rank, usize)> =
+                times.iter().map(|time| Rank::fair(*time)).zip(0..).collect();
             expected.sort();
-            let popped: Vec<(u64, usize)> = core::iter::from_fn(|| queue.pop()).collect();
+            let popped: Vec<(Rank, usize)> = core::iter::from_fn(|| queue.pop()).collect();
             prop_assert_eq!(popped, expected);
+        }
+
+        #[test]
+        fn what_is_taken_out_leaves_the_rest_in_order(
+            times in prop::collection::vec(0u64..50, 1..100), taken in 0usize..100
+        ) {
+            let mut queue = RunQueue::new();
+            for (i, time) in times.iter().enumerate() {
+                queue.push(Rank::fair(*time), i);
+            }
+            let was = queue.take(|thread| *thread == taken);
+            prop_assert_eq!(was.is_some(), taken < times.len());
+            let ranks: Vec<Rank> = core::iter::from_fn(|| queue.pop()).map(|(rank, _)| rank).collect();
+            prop_assert!(ranks.is_sorted());
+            prop_assert_eq!(ranks.len(), times.len() - usize::from(was.is_some()));
         }
     }
 }

@@ -14,13 +14,18 @@ use super::time;
 pub(crate) const LAPIC_ADDR: u64 = 0xFEE0_0000;
 /// Interrupts that were gone when they were to be delivered come here, and need no end.
 pub(super) const SPURIOUS_VECTOR: u8 = 0xFF;
+/// Other CPUs'.
+pub(super) const IPI_VECTOR: u8 = 0xE1;
 /// The timer's.
 pub(super) const TIMER_VECTOR: u8 = 0xE0;
 /// QEMU's and KVM's timer counts at this rate.
 pub(super) const TIMER_HZ: u64 = 1_000_000_000;
 
 // Registers, by their offset in memory (Intel SDM volume 3, table 11-1).
+const ID: u32 = 0x020;
 const EOI: u32 = 0x0B0;
+const COMMAND: u32 = 0x300;
+const DESTINATION: u32 = 0x310;
 const SPURIOUS: u32 = 0x0F0;
 const LVT_TIMER: u32 = 0x320;
 const INITIAL_COUNT: u32 = 0x380;
@@ -30,6 +35,12 @@ const DIVIDE: u32 = 0x3E0;
 const DIVIDE_1: u32 = 0b1011;
 const ENABLE: u32 = 1 << 8;
 const MASKED: u32 = 1 << 16;
+
+// Interrupt commands (Intel SDM volume 3, 10.6.1): edge-triggered, level asserted.
+const ASSERT: u32 = 1 << 14;
+const INIT: u32 = 5 << 8 | ASSERT;
+const STARTUP: u32 = 6 << 8 | ASSERT;
+const TO_OTHERS: u32 = 3 << 18;
 
 static REGISTERS: Once<Registers> = Once::new();
 static ON_TIMER: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
@@ -96,6 +107,67 @@ pub(crate) fn init(registers: Option<NonNull<u8>>) {
     };
     REGISTERS.call_once(|| Registers::Memory(registers));
     start();
+}
+
+/// Switches this CPU's APIC on, once the boot CPU has done so with its own.
+pub(super) fn enable_here() {
+    if matches!(REGISTERS.get(), Some(Registers::Msrs)) {
+        let (frame, flags) = ApicBase::read();
+        let x2apic = ApicBaseFlags::LAPIC_ENABLE | ApicBaseFlags::X2APIC_ENABLE;
+        // SAFETY: as in `init`.
+        unsafe { ApicBase::write(frame, flags | x2apic) };
+    }
+    write(SPURIOUS, ENABLE | u32::from(SPURIOUS_VECTOR));
+    write(DIVIDE, DIVIDE_1);
+    write(LVT_TIMER, u32::from(TIMER_VECTOR));
+}
+
+/// This CPU's number.
+pub(super) fn id() -> u32 {
+    match REGISTERS.get() {
+        Some(Registers::Msrs) => read(ID),
+        _ => read(ID) >> 24,
+    }
+}
+
+/// Interrupts the CPU whose APIC has this number.
+pub(super) fn send_to(apic: u32) {
+    command(apic, u32::from(IPI_VECTOR) | ASSERT);
+}
+
+/// Interrupts all other CPUs.
+pub(super) fn send_to_others() {
+    command(0, u32::from(IPI_VECTOR) | ASSERT | TO_OTHERS);
+}
+
+/// Resets all other CPUs.
+pub(super) fn send_init_to_others() {
+    command(0, INIT | TO_OTHERS);
+}
+
+/// Makes all other CPUs start in real mode at this page.
+pub(super) fn send_startup_to_others(page: u8) {
+    command(0, STARTUP | TO_OTHERS | u32::from(page));
+}
+
+fn command(apic: u32, command: u32) {
+    if matches!(REGISTERS.get(), Some(Registers::Msrs)) {
+        // Unlike a write to memory this one doesn't wait for the stores before it (Intel SDM volume 3,
+        // 10.12.3), which the other CPU is to see.
+        // SAFETY: two fences, and x2APIC's command register.
+        unsafe {
+            core::arch::asm!("mfence", "lfence", options(nostack, preserves_flags));
+            msr(COMMAND).write(u64::from(apic) << 32 | u64::from(command));
+        }
+        return;
+    }
+    // An interrupt between the two writes might send one itself.
+    x86_64::instructions::interrupts::without_interrupts(|| {
+        if command & TO_OTHERS == 0 {
+            write(DESTINATION, apic << 24);
+        }
+        write(COMMAND, command);
+    });
 }
 
 fn start() {

@@ -7,6 +7,7 @@
 use core::arch::asm;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use kiln_core::num::usize_of32;
 use x86_64::VirtAddr;
 use x86_64::registers::model_specific::{GsBase, KernelGsBase};
 use x86_64::structures::tss::TaskStateSegment;
@@ -15,6 +16,8 @@ use super::user::UserContext;
 
 /// CPUs that can be made use of.
 pub(crate) const MAX_CPUS: usize = 64;
+/// The same, as CPUs are numbered.
+pub(crate) const MAX_CPUS_U32: u32 = 64;
 
 /// What one CPU knows of itself.
 #[repr(C, align(64))]
@@ -29,6 +32,10 @@ pub(crate) struct PerCpu {
     id: AtomicU32,
     /// The thread should give up the CPU, or look at its flags, before it goes on in user mode.
     pub(super) need_resched: AtomicBool,
+    /// Number of its local APIC.
+    apic_id: AtomicU32,
+    /// It takes interrupts, from others too.
+    online: AtomicBool,
     /// Puts the TSS 4 bytes off, so that the stack pointers within (at 4, 12, …) are aligned to 8.
     _reserved: AtomicU32,
     /// Names the stacks for traps.
@@ -36,6 +43,11 @@ pub(crate) struct PerCpu {
     /// The descriptor table.
     pub(super) gdt: super::tables::GdtCell,
 }
+
+const _: () = assert!(
+    core::mem::offset_of!(PerCpu, tss) % 8 == 4,
+    "the TSS's stack pointers are aligned"
+);
 
 /// The TSS; written by its own CPU only, read by the hardware.
 #[repr(transparent)]
@@ -45,13 +57,15 @@ pub(super) struct TssCell(pub(super) UnsafeCell<TaskStateSegment>);
 unsafe impl Sync for TssCell {}
 
 impl PerCpu {
-    const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self {
             this: AtomicU64::new(0),
             user_rsp: AtomicU64::new(0),
             user_context: AtomicPtr::new(core::ptr::null_mut()),
             id: AtomicU32::new(0),
             need_resched: AtomicBool::new(false),
+            apic_id: AtomicU32::new(0),
+            online: AtomicBool::new(false),
             _reserved: AtomicU32::new(0),
             tss: TssCell(UnsafeCell::new(TaskStateSegment::new())),
             gdt: super::tables::GdtCell::new(),
@@ -64,9 +78,10 @@ impl PerCpu {
     }
 
     /// Asks the running thread to come out of user mode, or not to enter it: `user::run` returns
-    /// [`Stop::Interrupt`](super::user::Stop) while this is set.
-    pub(crate) fn set_need_resched(&self) {
-        self.need_resched.store(true, Ordering::Release);
+    /// [`Stop::Interrupt`](super::user::Stop) while this is set. Answers whether it was set already.
+    /// For another CPU: [`kick`](super::ipi::kick).
+    pub(crate) fn set_need_resched(&self) -> bool {
+        self.need_resched.swap(true, Ordering::SeqCst)
     }
 
     /// Whether it was asked.
@@ -80,7 +95,62 @@ impl PerCpu {
     }
 }
 
+impl PerCpu {
+    /// The number of its local APIC.
+    pub(super) fn apic_id(&self) -> u32 {
+        self.apic_id.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_apic_id(&self, id: u32) {
+        self.apic_id.store(id, Ordering::Relaxed);
+    }
+
+    /// Whether it takes interrupts.
+    pub(crate) fn is_online(&self) -> bool {
+        self.online.load(Ordering::Acquire)
+    }
+
+    /// From here on it takes interrupts.
+    pub(super) fn go_online(&self) {
+        self.online.store(true, Ordering::Release);
+        ONLINE.fetch_or(1 << self.id(), Ordering::SeqCst);
+    }
+
+    /// Makes it the block of CPU `id`, which isn't up yet.
+    pub(super) fn prepare(&'static self, id: u32) {
+        let block = core::ptr::from_ref(self);
+        self.this.store(block.addr() as u64, Ordering::Relaxed);
+        self.id.store(id, Ordering::Relaxed);
+        if let Some(slot) = BLOCKS.get(usize_of32(id)) {
+            slot.store(block.cast_mut(), Ordering::Release);
+        }
+    }
+}
+
 static BOOT_CPU: PerCpu = PerCpu::new();
+/// The blocks of all CPUs, by number.
+static BLOCKS: [AtomicPtr<PerCpu>; MAX_CPUS] =
+    [const { AtomicPtr::new(core::ptr::null_mut()) }; MAX_CPUS];
+/// CPUs that take interrupts: a bit for each.
+static ONLINE: AtomicU64 = AtomicU64::new(1);
+
+/// The CPUs that take interrupts: a bit for each.
+pub(crate) fn online() -> u64 {
+    ONLINE.load(Ordering::SeqCst)
+}
+
+/// The block of CPU `id`, if there is such a CPU.
+pub(crate) fn block(id: u32) -> Option<&'static PerCpu> {
+    let block = BLOCKS.get(usize_of32(id))?.load(Ordering::Acquire);
+    // SAFETY: null, or one that `prepare` put there, which lives for ever.
+    unsafe { block.as_ref() }
+}
+
+/// Makes GS point to `block`, the running CPU's.
+pub(super) fn own(block: &'static PerCpu) {
+    GsBase::write(VirtAddr::from_ptr(block));
+    KernelGsBase::write(VirtAddr::zero());
+}
 
 /// The block of the CPU this runs on. With more than one CPU, code that can be moved between them
 /// must not keep it across a point where it may be.
@@ -97,10 +167,9 @@ pub(crate) fn this_cpu() -> &'static PerCpu {
 
 /// Makes GS point to the boot CPU's block. The very first thing the kernel does.
 pub(crate) fn init_boot_cpu() -> &'static PerCpu {
-    let address = core::ptr::from_ref(&BOOT_CPU).addr() as u64;
-    BOOT_CPU.this.store(address, Ordering::Relaxed);
-    GsBase::write(VirtAddr::new_truncate(address));
-    KernelGsBase::write(VirtAddr::zero());
+    BOOT_CPU.prepare(0);
+    BOOT_CPU.online.store(true, Ordering::Relaxed);
+    own(&BOOT_CPU);
     &BOOT_CPU
 }
 

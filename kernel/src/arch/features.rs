@@ -159,6 +159,14 @@ pub(crate) fn init() {
     FEATURES.store(found.bits(), Ordering::Relaxed);
     SMAP_BYTE.store(found.contains(Features::SMAP), Ordering::Relaxed);
     FSGSBASE_BYTE.store(found.contains(Features::FSGSBASE), Ordering::Relaxed);
+    enable();
+    // As early as can be: an emulator translates code again for each state of XCR0.
+    super::fpu::init();
+}
+
+/// Sets this CPU's CR0, CR4 and EFER by the abilities found.
+pub(super) fn enable() {
+    let found = features();
     let optional = [
         (Features::FSGSBASE, Cr4Flags::FSGSBASE),
         (
@@ -193,6 +201,4 @@ pub(crate) fn init() {
         Cr0::write_raw(cr0.bits());
         Cr4::write_raw(cr4.bits());
     }
-    // As early as can be: an emulator translates code again for each state of XCR0.
-    super::fpu::init();
 }

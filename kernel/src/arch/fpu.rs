@@ -70,6 +70,14 @@ fn set_up() {
     SIZE.store(size.max(LEGACY_SIZE + HEADER_SIZE), Ordering::Relaxed);
 }
 
+/// Switches the components on, on one more CPU.
+pub(super) fn enable() {
+    if components() != 0 {
+        // SAFETY: what the boot CPU found, on a CPU of the same kind.
+        unsafe { XCr0::write_raw(components()) };
+    }
+}
+
 /// Bytes that aren't an FPU state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct BadFpuState;

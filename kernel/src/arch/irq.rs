@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 use spin::Once;
 use x86_64::instructions::interrupts;
 
-use super::apic;
+use super::{apic, ipi};
 
 /// The vector of GSI 0.
 const FIRST_VECTOR: u8 = 0x30;
@@ -73,6 +73,7 @@ pub(super) fn dispatch(vector: u8) {
     match vector {
         apic::SPURIOUS_VECTOR => return,
         apic::TIMER_VECTOR => apic::timer_fired(),
+        apic::IPI_VECTOR => ipi::received(),
         _ => {
             let gsi = vector.wrapping_sub(FIRST_VECTOR);
             let slot = HANDLERS.get(usize::from(gsi));

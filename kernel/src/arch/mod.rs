@@ -17,6 +17,7 @@
 //! | [`fpu`] | the FPU state of programs |
 //! | [`switch`] | changing stacks |
 //! | [`apic`], [`irq`], [`time`] | the timer, interrupts of devices, the clock |
+//! | [`smp`], [`ipi`] | starting the other CPUs, interrupts between them |
 //! | [`port`], [`exit`] | port I/O, and the debug exit that ends the VM |
 //! | [`provoke`] | faults on purpose, for the tests |
 #![allow(
@@ -32,9 +33,11 @@ pub(crate) mod exit;
 pub(crate) mod features;
 pub(crate) mod fpu;
 pub(crate) mod identity;
+pub(crate) mod ipi;
 pub(crate) mod irq;
 pub(crate) mod port;
 pub(crate) mod provoke;
+pub(crate) mod smp;
 pub(crate) mod switch;
 pub(crate) mod tables;
 pub(crate) mod time;
@@ -83,7 +86,15 @@ pub(crate) fn leave_boot_stack(
     stack: StackTop,
     main: extern "sysv64" fn() -> !,
 ) -> ! {
-    let cpu = cpu::this_cpu();
+    own_stacks(cpu::this_cpu(), own);
+    tables::load_idt(true);
+    user::init();
+    // SAFETY: a fresh stack, kept for ever; its top is aligned to 16.
+    unsafe { switch::enter_stack(stack.0, main) }
+}
+
+/// Gives `cpu` the stacks on which its exceptions enter.
+fn own_stacks(cpu: &cpu::PerCpu, own: [StackTop; tables::IST_VECTORS.len()]) {
     for (index, StackTop(top)) in own.into_iter().enumerate() {
         let owner =
             core::ptr::with_exposed_provenance_mut::<u64>(kiln_core::num::usize_of(top + 8));
@@ -91,10 +102,6 @@ pub(crate) fn leave_boot_stack(
         unsafe { owner.write(core::ptr::from_ref(cpu).addr() as u64) };
         tables::set_ist(cpu, index, top);
     }
-    tables::load_idt(true);
-    user::init();
-    // SAFETY: a fresh stack, kept for ever; its top is aligned to 16.
-    unsafe { switch::enter_stack(stack.0, main) }
 }
 
 /// Waits for an interrupt: call with interrupts off, after having looked for work; comes back with

@@ -181,6 +181,11 @@ pub(super) fn load_idt(ist: bool) {
         };
         *gate = Gate::new(entry::stub_address(vector), ist, dpl);
     }
+    use_idt();
+}
+
+/// Loads the IDT, which is the same for all CPUs.
+pub(super) fn use_idt() {
     let limit = const { low16(size_of::<[Gate; 256]>() as u64 - 1) };
     let pointer = DescriptorTablePointer {
         limit,

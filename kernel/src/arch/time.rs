@@ -61,6 +61,16 @@ pub(crate) fn now_ns() -> u64 {
     cycles_to_ns(cycles().wrapping_sub(START.load(Ordering::Relaxed)))
 }
 
+/// Puts this CPU's TSC forward to `cycles`, where it is behind: another CPU's TSC was there before this
+/// CPU came up, and clocks must not go back from one CPU to the next. (Hypervisors keep them together;
+/// none that is ahead was ever seen.)
+pub(super) fn catch_up(behind: u64) {
+    if cycles() < behind {
+        // SAFETY: IA32_TIME_STAMP_COUNTER (Intel SDM volume 3, 17.17); the kernel alone keeps time.
+        unsafe { x86_64::registers::model_specific::Msr::new(0x10).write(behind) };
+    }
+}
+
 /// Finds the TSC's rate; `start` starts the APIC's timer and `elapsed` reads its ticks since.
 pub(super) fn calibrate(start: impl FnOnce(), elapsed: impl Fn() -> u32) {
     let hz = told().unwrap_or_else(|| measure(start, elapsed));

@@ -70,6 +70,14 @@ pub(crate) fn read(name: &str) -> Result<Vec<u8>, FwCfgError> {
     copy_of(long.bytes_mut().get(..len))
 }
 
+/// How many CPUs QEMU has.
+pub(crate) fn cpus() -> Result<u32, FwCfgError> {
+    let mut page = DmaMemory::alloc(0)?;
+    fetch(&page, format::CPU_COUNT, 2, page.addr())?;
+    let bytes = page.bytes_mut().first_chunk().copied();
+    Ok(u16::from_le_bytes(bytes.unwrap_or_default()).into())
+}
+
 fn find(page: &mut DmaMemory, name: &str) -> Result<format::Entry, FwCfgError> {
     fetch(page, format::DIRECTORY, DIRECTORY_CHUNK, page.addr())?;
     let chunk = page.bytes_mut().get(..DIRECTORY_CHUNK).unwrap_or_default();

@@ -12,6 +12,7 @@ use x86_64::structures::paging::PhysFrame;
 use super::layout::{IMAGE, PHYSMAP, PHYSMAP_SIZE, REGIONS, physmap};
 use super::table::{self, Bits, Mapping};
 use crate::arch::features::{Features, features};
+use crate::arch::smp::{START_PAGE, StartPage};
 
 /// Free memory as a list.
 pub(crate) type FreeRanges = Ranges<{ super::frame::MAX_RANGES }>;
@@ -167,6 +168,23 @@ fn build_tables(info: &BootInfo, free: &mut FreeRanges) -> Option<u64> {
         unsafe { table::make(KERNEL_VMA, root, region, 3, &mut take) }?;
     }
     Some(root)
+}
+
+/// The page where other CPUs start: below 1 MiB, where no frame is handed out. `None` where that isn't
+/// memory, or where the loader has put something. In phase two.
+pub(crate) fn start_page(info: &BootInfo) -> Option<StartPage> {
+    let (start, end) = (START_PAGE, START_PAGE + PAGE);
+    let kept = info.modules.as_slice().iter().chain([&info.cmdline]);
+    let is_free = kept
+        .into_iter()
+        .all(|kept| kept.end <= start || end <= kept.start);
+    let is_ram = info.ram().any(|ram| ram.start <= start && end <= ram.end);
+    if !is_free || !is_ram || super::kernel::root() + PAGE > BOOT_MAPPED {
+        return None;
+    }
+    let page = core::ptr::NonNull::new(physmap(PhysAddr::new(start)))?;
+    // SAFETY: memory, mapped in the physmap; nobody is given what lies below `LOW`.
+    Some(unsafe { StartPage::new(page) })
 }
 
 /// Gives back the boot stack. In phase two: nothing runs on it any more.

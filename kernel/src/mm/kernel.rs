@@ -6,7 +6,6 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 use kiln_core::addr::{PhysAddr, VirtAddr};
 use kiln_core::num::u64_of;
-use x86_64::instructions::tlb;
 
 use super::frame::{self, FrameRef, OutOfMemory};
 use super::layout::PHYSMAP;
@@ -83,12 +82,12 @@ pub(super) fn map_records(va: u64, pa: PhysAddr, tables: table::TableSource<'_>)
     unsafe { table::map(PHYSMAP, root(), mapping, tables) }
 }
 
-/// Takes the page at `va` out and returns the frame that [`map_frame`] gave it.
+/// Takes the page at `va` out and returns the frame that [`map_frame`] gave it. TLBs still know it: see
+/// [`forget_kernel`](super::paging::shootdown::forget_kernel).
 pub(super) fn unmap_frame(va: VirtAddr) -> Option<FrameRef> {
     // SAFETY: as in `map`.
     let (entry, _) = unsafe { table::find(PHYSMAP, root(), va.raw()) }?;
     let old = entry.swap(0, Ordering::AcqRel);
-    tlb::flush(x86_64::VirtAddr::new_truncate(va.raw()));
     // SAFETY: `map_frame` put the reference there, and it is taken out once.
     Some(unsafe { FrameRef::from_raw(PhysAddr::new(old & ADDRESS)) })
 }

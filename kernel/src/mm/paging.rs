@@ -23,6 +23,7 @@ use crate::sync::SpinLock;
 
 mod gather;
 mod range;
+pub(crate) mod shootdown;
 mod window;
 
 pub(crate) use gather::Gather;
@@ -100,7 +101,14 @@ pub(crate) struct Mapped {
 /// A PML4: what CR3 is loaded with. It outlives its [`UserTables`] as long as a thread or a CPU
 /// holds on to it; its lower half is empty then. Cloning makes another hold on the same one.
 #[derive(Clone, Debug)]
-pub(crate) struct Root(Arc<FrameRef>);
+pub(crate) struct Root(Arc<Pml4>);
+
+#[derive(Debug)]
+struct Pml4 {
+    frame: FrameRef,
+    /// The CPUs whose TLBs may know what it maps: a bit for each that has it loaded.
+    cpus: AtomicU64,
+}
 
 impl PartialEq for Root {
     fn eq(&self, other: &Self) -> bool {
@@ -112,10 +120,13 @@ impl Eq for Root {}
 
 impl Root {
     fn new() -> Result<Self, OutOfMemory> {
-        let _charge = kmem::charge(size_of::<FrameRef>() + 2 * size_of::<usize>())?;
+        let _charge = kmem::charge(size_of::<Pml4>() + 2 * size_of::<usize>())?;
         let frame = kmem::with_reclaim(FrameRef::alloc_zeroed)?;
         clear_record(frame.addr());
-        let root = Self(Arc::new(frame));
+        let root = Self(Arc::new(Pml4 {
+            frame,
+            cpus: AtomicU64::new(0),
+        }));
         // SAFETY: the kernel's root is never freed.
         let model = unsafe { table::at(PHYSMAP, kernel::root()) };
         for region in layout::REGIONS {
@@ -128,7 +139,12 @@ impl Root {
     }
 
     fn addr(&self) -> u64 {
-        self.0.addr().raw()
+        self.0.frame.addr().raw()
+    }
+
+    /// The CPUs that have it loaded: a bit for each.
+    fn cpus(&self) -> u64 {
+        self.0.cpus.load(Ordering::SeqCst)
     }
 
     fn table(&self) -> &Table {
@@ -137,17 +153,25 @@ impl Root {
     }
 
     /// Whether this CPU has it loaded.
-    pub(crate) fn is_loaded(&self) -> bool {
-        Cr3::read_raw().0.start_address().as_u64() == self.addr()
+    fn is_loaded(&self) -> bool {
+        loaded_root() == self.addr()
     }
 
-    /// Loads it on this CPU, which holds on to it until it loads another.
+    /// Loads it on this CPU, which holds on to it until it loads another. The thread that does so
+    /// isn't moved to another CPU meanwhile.
     pub(crate) fn load(&self) {
         if !self.is_loaded() {
+            // First this, so that whoever changes an entry from now on tells this CPU.
+            self.0.cpus.fetch_or(1 << this_cpu().id(), Ordering::SeqCst);
             write_cr3(self.addr());
             keep(Some(self.clone()));
         }
     }
+}
+
+/// What CR3 holds.
+fn loaded_root() -> u64 {
+    Cr3::read_raw().0.start_address().as_u64()
 }
 
 /// The root that each CPU has loaded, kept alive by this. `None`: the kernel's own.
@@ -155,15 +179,27 @@ static LOADED: [SpinLock<Option<Root>>; MAX_CPUS] = [const { SpinLock::new(None)
 
 /// Loads the kernel's own root, which has no program's half.
 pub(crate) fn load_kernel() {
-    write_cr3(kernel::root());
+    load_kernel_tables();
     keep(None);
 }
 
+/// The same, but for the hold on the root before, which lasts until another is loaded.
+fn load_kernel_tables() {
+    write_cr3(kernel::root());
+}
+
+/// Remembers what was loaded just now.
 fn keep(root: Option<Root>) {
-    let slot = LOADED.get(kiln_core::num::usize_of32(this_cpu().id()));
-    let old = slot.map(|slot| core::mem::replace(&mut *slot.lock(), root));
-    // Freed, if this was the last hold, after the lock.
-    drop(old);
+    let cpu = this_cpu().id();
+    let slot = LOADED.get(kiln_core::num::usize_of32(cpu));
+    let old = slot.and_then(|slot| core::mem::replace(&mut *slot.lock(), root));
+    if let Some(old) = old {
+        // This CPU's TLB has forgotten it; unless the same was loaded once more in between.
+        if !old.is_loaded() {
+            old.0.cpus.fetch_and(!(1 << cpu), Ordering::SeqCst);
+        }
+        // Freed, if this was the last hold, after the lock.
+    }
 }
 
 fn write_cr3(root: u64) {
@@ -178,6 +214,8 @@ pub(crate) struct UserTables {
     root: Root,
     /// Pages mapped.
     resident: u64,
+    /// No CPU has them loaded, nor will have.
+    retired: bool,
 }
 
 impl UserTables {
@@ -186,7 +224,21 @@ impl UserTables {
         Ok(Self {
             root: Root::new()?,
             resident: 0,
+            retired: false,
         })
+    }
+
+    /// No thread uses them any more: takes them from the CPUs that still happen to have them loaded.
+    /// One change of root for each is less than a flush for every few frames.
+    pub(crate) fn retire(&mut self) {
+        if self.retired {
+            return;
+        }
+        if self.root.is_loaded() {
+            load_kernel();
+        }
+        shootdown::make_all_leave(&self.root);
+        self.retired = true;
     }
 
     /// What the scheduler loads.
@@ -314,11 +366,7 @@ impl UserTables {
 
 impl Drop for UserTables {
     fn drop(&mut self) {
-        // Nobody uses them any more; if this CPU just happens to have them loaded, one change of CR3
-        // is less than a flush for every few frames.
-        if self.root.is_loaded() {
-            load_kernel();
-        }
+        self.retire();
         if self.resident == 0 {
             // Empty tables are freed at once, so there are none.
             return;

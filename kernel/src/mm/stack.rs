@@ -10,6 +10,7 @@ use kiln_core::num::{low32, u64_of, usize_of32};
 
 use super::frame::{FrameRef, OutOfMemory};
 use super::layout::{STACK_SIZE, STACK_SLOT, STACK_SLOTS, STACKS};
+use super::paging::shootdown;
 use super::{kernel, kmem};
 use crate::arch::StackTop;
 
@@ -70,11 +71,12 @@ impl Drop for KernelStack {
             depth(self.slot, HIGH_WATER.load(Ordering::Relaxed)),
             Ordering::Relaxed,
         );
-        for page in 0..STACK_SIZE / PAGE {
-            drop(kernel::unmap_frame(VirtAddr::new(
-                self.bottom() + page * PAGE,
-            )));
-        }
+        let pages: [_; (STACK_SIZE / PAGE) as usize] = core::array::from_fn(|page| {
+            kernel::unmap_frame(VirtAddr::new(self.bottom() + u64_of(page) * PAGE))
+        });
+        shootdown::forget_kernel(self.bottom(), self.bottom() + STACK_SIZE);
+        // Only now: until then another CPU's TLB may have led there.
+        drop(pages);
         let (word, bit) = (self.slot / 64, self.slot % 64);
         if let Some(word) = USED.get(usize_of32(word)) {
             word.fetch_and(!(1 << bit), Ordering::Release);

@@ -3,21 +3,29 @@
 //! [`schedule`] is the only place where a CPU changes threads. The thread that leaves stays `on_cpu`
 //! until the next one, on its own stack, has put its stack pointer away ([`finish_switch`]); only
 //! then may another CPU take it. No reference count lives on the stack of a thread that ends.
+//!
+//! A CPU with nothing to do idles on the stack of the thread that ran last; a thread that may not run
+//! there any more is got rid of through the CPU's idle thread. Which CPU a thread goes to, and which
+//! threads an idle CPU takes from the others: [`balance`](super::balance).
+//!
+//! Locks: a CPU's `current`, then its queue, never two queues at once. Nothing is allocated or freed
+//! with a queue locked: interrupts lock queues too, and may have interrupted the heap.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use kiln_core::num::usize_of32;
-use kiln_core::runqueue::{RunQueue, SLICE_NS};
+use kiln_core::runqueue::{Rank, Room, RunQueue, SLICE_NS};
 use x86_64::instructions::interrupts;
 
+use super::balance;
 use super::thread::{NOTIFIED, PARKED, RUNNING, Thread};
 use super::timer;
 use crate::arch::cpu::MAX_CPUS;
-use crate::arch::{self, apic, switch, time};
+use crate::arch::{self, apic, ipi, smp, switch, time};
 use crate::mm::OutOfMemory;
-use crate::mm::paging;
+use crate::mm::paging::{self, shootdown};
 use crate::mm::stack::KernelStack;
 use crate::sync::{IrqLock, SpinLock};
 
@@ -25,22 +33,33 @@ use crate::sync::{IrqLock, SpinLock};
 const KEPT_STACKS: usize = 8;
 /// No timer interrupt is to come.
 const UNARMED: u64 = u64::MAX;
+/// How long a thread of `SCHED_RR` runs before the next of its priority (`sched_rr_get_interval(2)`).
+pub(crate) const ROUND_NS: u64 = 100_000_000;
 
 /// What the scheduler keeps for a CPU.
-struct Cpu {
-    queue: IrqLock<RunQueue<Arc<Thread>>>,
+pub(super) struct Cpu {
+    pub(super) queue: IrqLock<RunQueue<Arc<Thread>>>,
+    /// Threads in the queue.
+    queued: AtomicUsize,
+    /// The queue's virtual time, as last seen.
+    floor: AtomicU64,
     current: SpinLock<Option<Arc<Thread>>>,
+    /// The running thread's rank as a word, when it was last looked at.
+    running: AtomicU64,
     /// The thread that the running one took over from, during the switch.
     previous: SpinLock<Option<Arc<Thread>>>,
     /// Its stack pointer.
     previous_stack: AtomicU64,
+    /// What runs where no other thread can.
+    idle_thread: SpinLock<Option<Arc<Thread>>>,
     idling: AtomicBool,
     idle_ns: AtomicU64,
     /// A thread woke that should run at once.
     preempt: AtomicBool,
     /// The timer interrupt came and nobody has looked at the timers since.
     fired: AtomicBool,
-    /// When the timer interrupt comes, or [`UNARMED`].
+    /// When the timer interrupt comes, or [`UNARMED`], less one: all zeroes at first, to keep the
+    /// array out of the image.
     armed: AtomicU64,
 }
 
@@ -54,6 +73,8 @@ static STACKS: SpinLock<Vec<KernelStack>> = SpinLock::new(Vec::new());
 enum Leave {
     /// Another one's turn; it stays runnable.
     Yield,
+    /// A more urgent one's turn; it stays runnable, before others of its rank.
+    Preempted,
     /// It waits.
     Parked,
     /// It is over.
@@ -64,21 +85,35 @@ impl Cpu {
     const fn new() -> Self {
         Self {
             queue: IrqLock::new(RunQueue::new()),
+            queued: AtomicUsize::new(0),
+            floor: AtomicU64::new(0),
             current: SpinLock::new(None),
+            running: AtomicU64::new(0),
             previous: SpinLock::new(None),
             previous_stack: AtomicU64::new(0),
+            idle_thread: SpinLock::new(None),
             idling: AtomicBool::new(false),
             idle_ns: AtomicU64::new(0),
             preempt: AtomicBool::new(false),
             fired: AtomicBool::new(false),
-            armed: AtomicU64::new(UNARMED),
+            armed: AtomicU64::new(0),
         }
     }
 
-    /// Makes the timer interrupt come at `deadline` or before.
+    /// When the timer interrupt comes.
+    fn armed(&self) -> u64 {
+        self.armed.load(Ordering::Relaxed).wrapping_sub(1)
+    }
+
+    fn set_armed(&self, deadline: u64) {
+        self.armed
+            .store(deadline.wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// Makes this CPU's timer interrupt come at `deadline` or before.
     fn arm(&self, deadline: u64) {
-        if deadline < self.armed.load(Ordering::Relaxed) {
-            self.armed.store(deadline, Ordering::Relaxed);
+        if deadline < self.armed() {
+            self.set_armed(deadline);
             apic::arm_timer(deadline);
         }
     }
@@ -96,6 +131,73 @@ impl Cpu {
             self.arm(deadline);
         }
     }
+
+    /// Threads that run here or wait to.
+    pub(super) fn load(&self) -> usize {
+        let running = usize::from(!self.idling.load(Ordering::Relaxed));
+        self.queued.load(Ordering::Relaxed) + running
+    }
+
+    /// Threads that wait to run here.
+    pub(super) fn waiting(&self) -> usize {
+        self.queued.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_idling(&self) -> bool {
+        self.idling.load(Ordering::Relaxed)
+    }
+
+    /// The running thread's rank.
+    pub(super) fn running_rank(&self) -> Rank {
+        Rank::from_word(self.running.load(Ordering::Relaxed))
+    }
+
+    /// What must be done with the queue locked after it changed.
+    fn note(&self, queue: &RunQueue<Arc<Thread>>) {
+        self.queued.store(queue.len(), Ordering::Relaxed);
+        self.floor.store(queue.floor(), Ordering::Relaxed);
+    }
+
+    /// Takes the thread whose turn it is, and tells whether more are waiting.
+    fn pop(&self) -> Option<(Arc<Thread>, bool)> {
+        let mut queue = self.queue.lock();
+        let (_, next) = queue.pop()?;
+        self.note(&queue);
+        Some((next, !queue.is_empty()))
+    }
+
+    /// Takes a waiting thread that may run on CPU `id` and that no CPU still has.
+    pub(super) fn give_to(&self, id: u32) -> Option<Arc<Thread>> {
+        let mut queue = self.queue.lock();
+        let free =
+            |thread: &Arc<Thread>| !thread.on_cpu.load(Ordering::Acquire) && thread.may_run_on(id);
+        let (_, thread) = queue.take(free)?;
+        self.note(&queue);
+        Some(thread)
+    }
+
+    /// Adds a thread: with `placed` one that has slept, with `first` one that had to make way.
+    fn push(&self, id: u32, thread: Arc<Thread>, placed: bool, first: bool) -> Rank {
+        adopt(id, &thread);
+        let mut queue = self.queue.lock();
+        if placed {
+            let time = queue.placed(thread.virtual_time.load(Ordering::Relaxed));
+            thread.virtual_time.store(time, Ordering::Relaxed);
+        }
+        let rank = thread.rank();
+        if first {
+            queue.push_first(rank, thread);
+        } else {
+            queue.push(rank, thread);
+        }
+        self.note(&queue);
+        rank
+    }
+}
+
+/// The CPU's number.
+pub(super) fn this_id() -> u32 {
+    arch::cpu::this_cpu().id()
 }
 
 #[expect(
@@ -103,7 +205,28 @@ impl Cpu {
     reason = "CPU numbers are below MAX_CPUS: only so many are started"
 )]
 fn this() -> &'static Cpu {
-    &CPUS[usize_of32(arch::cpu::this_cpu().id())]
+    &CPUS[usize_of32(this_id())]
+}
+
+/// CPU number `id`.
+pub(super) fn cpu(id: u32) -> Option<&'static Cpu> {
+    CPUS.get(usize_of32(id))
+}
+
+/// All CPUs there are, by number.
+pub(super) fn all() -> impl Iterator<Item = (u32, &'static Cpu)> {
+    (0..smp::count()).zip(&CPUS)
+}
+
+/// Makes a thread CPU `id`'s, as far behind or ahead there as it was where it came from.
+pub(super) fn adopt(id: u32, thread: &Thread) {
+    let from = thread.cpu.swap(id, Ordering::Relaxed);
+    if from != id {
+        let floor = |id| cpu(id).map_or(0, |cpu| cpu.floor.load(Ordering::Relaxed));
+        let time = thread.virtual_time.load(Ordering::Relaxed);
+        let time = floor(id).saturating_add(time).saturating_sub(floor(from));
+        thread.virtual_time.store(time, Ordering::Relaxed);
+    }
 }
 
 /// Makes the boot the first thread. From here on waits work, and threads can be spawned.
@@ -119,9 +242,36 @@ pub(crate) fn init() -> Result<(), OutOfMemory> {
     Ok(())
 }
 
+/// Says what runs on CPU `id` where no other thread can.
+pub(super) fn set_idle_thread(id: u32, thread: Arc<Thread>) {
+    if let Some(cpu) = cpu(id) {
+        *cpu.idle_thread.lock() = Some(thread);
+    }
+}
+
+/// Where another CPU enters the scheduler, on the stack of its idle thread.
+pub(super) fn enter() -> ! {
+    let cpu = this();
+    let idle = cpu.idle_thread.lock().clone();
+    if let Some(idle) = &idle {
+        idle.on_cpu.store(true, Ordering::Relaxed);
+        idle.times.since.store(time::now_ns(), Ordering::Relaxed);
+    }
+    *cpu.current.lock() = idle;
+    interrupts::enable();
+    idle_loop()
+}
+
+/// What an idle thread does.
+pub(super) fn idle_loop() -> ! {
+    loop {
+        schedule(Leave::Parked);
+    }
+}
+
 fn timer_interrupt() {
     let cpu = this();
-    cpu.armed.store(UNARMED, Ordering::Relaxed);
+    cpu.set_armed(UNARMED);
     cpu.fired.store(true, Ordering::Relaxed);
     arch::cpu::this_cpu().set_need_resched();
 }
@@ -144,19 +294,33 @@ pub(crate) fn running_name() -> Option<[u8; super::thread::NAME_SIZE]> {
     current.as_ref()?.name_if_free()
 }
 
-/// How long the CPU has had nothing to do, in nanoseconds.
+/// How long CPU `id` has had nothing to do, in nanoseconds.
+pub(crate) fn idle_ns_of(id: u32) -> u64 {
+    cpu(id).map_or(0, |cpu| cpu.idle_ns.load(Ordering::Relaxed))
+}
+
+/// How long all CPUs together have had nothing to do, in nanoseconds.
 pub(crate) fn idle_ns() -> u64 {
-    this().idle_ns.load(Ordering::Relaxed)
+    (0..smp::count()).map(idle_ns_of).sum()
 }
 
 /// Makes room in the run queues for one more thread.
 pub(super) fn reserve_place() -> Result<(), OutOfMemory> {
-    let threads = THREADS.fetch_add(1, Ordering::Relaxed) + 1;
-    let reserved = this().queue.lock().reserve(threads);
-    reserved.map_err(|_| {
-        release_place();
-        OutOfMemory
-    })
+    THREADS.fetch_add(1, Ordering::Relaxed);
+    make_room().inspect_err(|_| release_place())
+}
+
+/// Makes room for all threads there are in every run queue.
+pub(super) fn make_room() -> Result<(), OutOfMemory> {
+    let threads = THREADS.load(Ordering::Relaxed);
+    for (_, cpu) in all() {
+        if cpu.queue.lock().room() < threads {
+            let room = Room::new(threads.next_power_of_two().max(16));
+            let mut room = room.map_err(|_| OutOfMemory)?;
+            cpu.queue.lock().move_into(&mut room);
+        }
+    }
+    Ok(())
 }
 
 /// A thread is gone.
@@ -176,38 +340,61 @@ pub(super) fn keep_stack(stack: KernelStack) {
     // The room was reserved at the start, so this doesn't allocate.
     if stacks.len() < KEPT_STACKS && stacks.len() < stacks.capacity() {
         stacks.push(stack);
+        return;
+    }
+    drop(stacks);
+    drop(stack);
+}
+
+/// Puts a woken thread into a queue.
+pub(super) fn enqueue_woken(thread: Arc<Thread>) {
+    let id = balance::place(&thread);
+    if let Some(cpu) = cpu(id) {
+        hand_over(id, cpu, thread);
     }
 }
 
-/// Puts a woken thread into the queue.
-pub(super) fn enqueue_woken(thread: Arc<Thread>) {
-    let cpu = this();
-    let mut queue = cpu.queue.lock();
-    let placed = queue.placed(thread.virtual_time.load(Ordering::Relaxed));
-    thread.virtual_time.store(placed, Ordering::Relaxed);
-    queue.push(placed, thread);
-    drop(queue);
-    if cpu.idling.load(Ordering::Relaxed) {
-        return;
-    }
-    // An interrupt may have come just while the running thread looked itself up.
-    let preempts = cpu.current.try_lock().is_none_or(|current| {
-        current.as_ref().is_none_or(|running| {
-            RunQueue::<()>::preempts(placed, running.virtual_time.load(Ordering::Relaxed))
-        })
-    });
-    if preempts {
+/// Puts a thread that isn't running into the queue of CPU `id`, and sees to it that this CPU looks.
+pub(super) fn hand_over(id: u32, cpu: &Cpu, thread: Arc<Thread>) {
+    let quiet = thread.is_batch();
+    let rank = cpu.push(id, thread, true, false);
+    let here = id == this_id();
+    if cpu.is_idling() {
+        if !here {
+            balance::kick(id);
+        }
+    } else if !quiet && rank.preempts(cpu.running_rank()) {
         cpu.preempt.store(true, Ordering::Relaxed);
-        arch::cpu::this_cpu().set_need_resched();
+        balance::kick(id);
+    } else if !here {
+        // Whoever runs alone has no timer running.
+        if cpu.armed() > time::now_ns().saturating_add(SLICE_NS) {
+            balance::kick(id);
+        }
     } else {
         cpu.arm(time::now_ns().saturating_add(SLICE_NS));
     }
 }
 
+/// A thread's rank, or the CPUs it may run on, are others now.
+pub(super) fn requeue(thread: &Arc<Thread>) {
+    let id = thread.cpu.load(Ordering::Relaxed);
+    let Some(cpu) = cpu(id) else { return };
+    let mut queue = cpu.queue.lock();
+    let queued = queue.take(|other| Arc::ptr_eq(other, thread));
+    cpu.note(&queue);
+    drop(queue);
+    match queued {
+        // It stays where its stack is in use, and goes when it runs.
+        Some((_, thread)) => enqueue_woken(thread),
+        None => interrupt(thread),
+    }
+}
+
 /// Makes a thread that runs look at its notices before it enters user mode again.
 pub(super) fn interrupt(thread: &Thread) {
-    if thread.on_cpu.load(Ordering::Acquire) {
-        arch::cpu::this_cpu().set_need_resched();
+    if thread.on_cpu.load(Ordering::SeqCst) {
+        balance::kick(thread.cpu.load(Ordering::Relaxed));
     }
 }
 
@@ -235,24 +422,35 @@ pub(crate) fn resched() {
         return;
     }
     let cpu = this();
-    let thread = current();
     let now = time::now_ns();
+    let thread = current();
     thread.account_system(now);
     cpu.run_timers(now);
-    let preempt = cpu.preempt.swap(false, Ordering::Relaxed);
-    let queue = cpu.queue.lock();
-    if queue.is_empty() {
-        return;
+    if !thread.may_run_on(this_id()) {
+        drop(thread);
+        return schedule(Leave::Yield);
     }
-    let running = thread.virtual_time.load(Ordering::Relaxed);
-    let over = queue.slice_is_over(running, thread.weight.load(Ordering::Relaxed));
-    drop(queue);
-    if preempt || over {
+    let preempt = cpu.preempt.swap(false, Ordering::Relaxed);
+    let running = thread.rank();
+    cpu.running.store(running.to_word(), Ordering::Relaxed);
+    let Some(first) = cpu.queue.lock().first() else {
+        return;
+    };
+    let rounds = thread.round_is_over(now) && first <= running;
+    let weight = thread.weight.load(Ordering::Relaxed);
+    let over = running.makes_way_for(first, weight);
+    if preempt || over || rounds {
         thread.times.involuntary.fetch_add(1, Ordering::Relaxed);
         drop(thread);
-        schedule(Leave::Yield);
+        let urgent = first < running && running.is_real_time();
+        schedule(if urgent {
+            Leave::Preempted
+        } else {
+            Leave::Yield
+        });
     } else {
-        cpu.arm(now.saturating_add(SLICE_NS));
+        balance::relieve(cpu);
+        cpu.arm(now.saturating_add(thread.slice()));
     }
 }
 
@@ -260,9 +458,11 @@ pub(crate) fn resched() {
 pub(crate) fn yield_now() {
     let cpu = this();
     let thread = current();
-    let first = cpu.queue.lock().first_time();
+    let first = cpu.queue.lock().first();
     if let Some(first) = first {
-        thread.virtual_time.fetch_max(first, Ordering::Relaxed);
+        thread
+            .virtual_time
+            .fetch_max(first.time(), Ordering::Relaxed);
         thread.times.voluntary.fetch_add(1, Ordering::Relaxed);
         drop(thread);
         schedule(Leave::Yield);
@@ -279,21 +479,16 @@ pub(super) fn leave_for_ever() -> ! {
     }
 }
 
-/// Gives the CPU to the thread whose turn it is; returns when it is this one's again.
+/// Gives the CPU to the thread whose turn it is; returns when it is this one's again, perhaps on
+/// another CPU.
 fn schedule(leave: Leave) {
-    let cpu = this();
     let now = time::now_ns();
-    cpu.run_timers(now);
+    this().run_timers(now);
     let were_on = interrupts::are_enabled();
     interrupts::disable();
-    if let Some(thread) = cpu.current.lock().as_ref() {
-        thread.account_system(now);
-        if leave == Leave::Yield {
-            let time = thread.virtual_time.load(Ordering::Relaxed);
-            cpu.queue.lock().push(time, Arc::clone(thread));
-        }
-    }
-    let (next, others) = pick(cpu);
+    let cpu = this();
+    let away = put_back(cpu, leave, now);
+    let (next, others) = pick(cpu, away);
     switch_to(cpu, next, others);
     if were_on {
         interrupts::enable();
@@ -302,42 +497,76 @@ fn schedule(leave: Leave) {
     drop(cpu_previous());
 }
 
+/// Puts the running thread where it belongs; whether that is another CPU. Interrupts are off.
+fn put_back(cpu: &Cpu, leave: Leave, now: u64) -> bool {
+    let current = cpu.current.lock();
+    let Some(thread) = current.as_ref() else {
+        return false;
+    };
+    thread.account_system(now);
+    if !matches!(leave, Leave::Yield | Leave::Preempted) {
+        return false;
+    }
+    let id = this_id();
+    if thread.may_run_on(id) {
+        cpu.push(id, Arc::clone(thread), false, leave == Leave::Preempted);
+        return false;
+    }
+    // Its new CPU waits until it has left this one.
+    let to = balance::another(thread);
+    if let Some(other) = self::cpu(to) {
+        hand_over(to, other, Arc::clone(thread));
+    }
+    true
+}
+
 fn cpu_previous() -> Option<Arc<Thread>> {
     this().previous.lock().take()
 }
 
-/// The next thread, and whether more are waiting; idles until there is one. Interrupts are off.
-fn pick(cpu: &Cpu) -> (Arc<Thread>, bool) {
-    let mut queue = cpu.queue.lock();
-    if let Some((_, next)) = queue.pop() {
-        return (next, !queue.is_empty());
+/// The next thread, and whether more are waiting; idles until there is one, on this stack unless its
+/// thread is `away`. Interrupts are off.
+fn pick(cpu: &Cpu, away: bool) -> (Arc<Thread>, bool) {
+    if let Some(next) = cpu.pop() {
+        return next;
     }
-    drop(queue);
+    if away && let Some(idle) = cpu.idle_thread.lock().clone() {
+        return (idle, false);
+    }
     idle(cpu)
 }
 
 fn idle(cpu: &Cpu) -> (Arc<Thread>, bool) {
     let mut since = time::now_ns();
-    cpu.idling.store(true, Ordering::Relaxed);
+    balance::enter_idle();
+    cpu.idling.store(true, Ordering::SeqCst);
+    shootdown::enter_idle();
     loop {
-        let mut queue = cpu.queue.lock();
-        if let Some((_, next)) = queue.pop() {
-            cpu.idling.store(false, Ordering::Relaxed);
-            return (next, !queue.is_empty());
-        }
-        drop(queue);
+        // Before the look at the queues: whoever adds a thread later sets it and wakes this CPU.
+        arch::cpu::this_cpu().take_need_resched();
         // The timer's interrupt may have come just before interrupts went off: it comes once.
-        if cpu.fired.load(Ordering::Relaxed) {
+        while cpu.fired.load(Ordering::Relaxed) {
             interrupts::enable();
-        } else {
-            arch::idle();
+            cpu.run_timers(time::now_ns());
+            interrupts::disable();
         }
+        let found = cpu
+            .pop()
+            .or_else(|| balance::steal().map(|thread| (thread, false)));
+        if let Some(next) = found {
+            cpu.idling.store(false, Ordering::Relaxed);
+            balance::leave_idle();
+            shootdown::leave_idle();
+            cpu.idle_ns
+                .fetch_add(time::now_ns() - since, Ordering::Relaxed);
+            return next;
+        }
+        arch::idle();
+        interrupts::disable();
         let now = time::now_ns();
         cpu.idle_ns.fetch_add(now - since, Ordering::Relaxed);
         since = now;
-        arch::cpu::this_cpu().take_need_resched();
-        cpu.run_timers(now);
-        interrupts::disable();
+        balance::enter_idle();
     }
 }
 
@@ -345,8 +574,14 @@ fn idle(cpu: &Cpu) -> (Arc<Thread>, bool) {
 fn switch_to(cpu: &'static Cpu, next: Arc<Thread>, others: bool) {
     let now = time::now_ns();
     next.times.since.store(now, Ordering::Relaxed);
+    next.on_since.store(now, Ordering::Relaxed);
+    cpu.running.store(next.rank().to_word(), Ordering::Relaxed);
     if others {
-        cpu.arm(now.saturating_add(SLICE_NS));
+        cpu.arm(now.saturating_add(next.slice()));
+    }
+    if !next.may_run_on(this_id()) {
+        // Woken here because its stack was in use here; it goes before it enters user mode.
+        arch::cpu::this_cpu().set_need_resched();
     }
     let mut current = cpu.current.lock();
     if current
@@ -356,8 +591,9 @@ fn switch_to(cpu: &'static Cpu, next: Arc<Thread>, others: bool) {
         return;
     }
     while next.on_cpu.swap(true, Ordering::Acquire) {
-        core::hint::spin_loop();
+        ipi::relax();
     }
+    next.cpu.store(this_id(), Ordering::Relaxed);
     if let Some(fpu) = current.as_ref().and_then(|thread| thread.fpu.as_ref()) {
         fpu.lock().save();
     }

@@ -1,22 +1,23 @@
 //! [`Mutex`] and [`RwLock`]: locks whose waiters sleep, so that they may be held across a wait.
 //!
-//! Each is a lock of the `spin` crate that is only ever tried, and a queue for those who fail.
+//! Each is a spin lock that is only ever tried, and a queue for those who fail.
 //! Waiting for one can't be interrupted.
 
 use core::ops::{Deref, DerefMut};
 
 use super::wait::{Mode, WaitQueue};
+use crate::sync::{RawTryRwLock, SpinLock, SpinLockGuard};
 
 /// A lock whose waiters sleep.
 pub(crate) struct Mutex<T> {
-    cell: spin::Mutex<T>,
+    cell: SpinLock<T>,
     queue: WaitQueue,
 }
 
 /// What holding a [`Mutex`] looks like.
 pub(crate) struct MutexGuard<'a, T> {
     // The order counts: the lock opens before the next one is woken.
-    guard: spin::MutexGuard<'a, T>,
+    guard: SpinLockGuard<'a, T>,
     _wake: WakeOnDrop<'a>,
 }
 
@@ -42,7 +43,7 @@ impl<T> Mutex<T> {
     /// An open lock.
     pub(crate) const fn new(value: T) -> Self {
         Self {
-            cell: spin::Mutex::new(value),
+            cell: SpinLock::new(value),
             queue: WaitQueue::new(),
         }
     }
@@ -56,7 +57,7 @@ impl<T> Mutex<T> {
         self.guarded(guard)
     }
 
-    fn guarded<'a>(&'a self, guard: spin::MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+    fn guarded<'a>(&'a self, guard: SpinLockGuard<'a, T>) -> MutexGuard<'a, T> {
         MutexGuard {
             guard,
             _wake: WakeOnDrop(&self.queue),
@@ -87,19 +88,19 @@ impl<T> DerefMut for MutexGuard<'_, T> {
 /// A lock for many readers or one writer, whose waiters sleep. Waiting writers don't keep new
 /// readers out.
 pub(crate) struct RwLock<T> {
-    cell: spin::RwLock<T>,
+    cell: lock_api::RwLock<RawTryRwLock, T>,
     queue: WaitQueue,
 }
 
 /// What reading under a [`RwLock`] looks like.
 pub(crate) struct RwLockReadGuard<'a, T> {
-    guard: spin::RwLockReadGuard<'a, T>,
+    guard: lock_api::RwLockReadGuard<'a, RawTryRwLock, T>,
     _wake: WakeAllOnDrop<'a>,
 }
 
 /// What writing under a [`RwLock`] looks like.
 pub(crate) struct RwLockWriteGuard<'a, T> {
-    guard: spin::RwLockWriteGuard<'a, T>,
+    guard: lock_api::RwLockWriteGuard<'a, RawTryRwLock, T>,
     _wake: WakeAllOnDrop<'a>,
 }
 
@@ -116,7 +117,7 @@ impl<T> RwLock<T> {
     /// An open lock.
     pub(crate) const fn new(value: T) -> Self {
         Self {
-            cell: spin::RwLock::new(value),
+            cell: lock_api::RwLock::new(value),
             queue: WaitQueue::new(),
         }
     }

@@ -4,6 +4,8 @@
 //! | --- | --- |
 //! | [`thread`] | [`Thread`], its life from [`spawn`] to [`exit_current`] |
 //! | [`cpu`] | each CPU's run queue, the switch from one thread to another, idling |
+//! | [`balance`] | which CPU a thread goes to |
+//! | [`smp`] | the other CPUs on their way up |
 //! | [`wait`] | [`WaitQueue`]: sleeping until a condition holds |
 //! | [`poll`] | [`Poller`]: waiting on many queues at once |
 //! | [`lock`] | [`Mutex`] and [`RwLock`], which sleep |
@@ -13,10 +15,12 @@
 //! Interrupt handlers may wake threads; everything else happens in threads. A CPU with nothing to
 //! run idles in the thread that ran last, so that waking that thread again costs no switch.
 
+mod balance;
 mod cpu;
 mod lock;
 mod poll;
 pub(crate) mod selftest;
+pub(crate) mod smp;
 mod thread;
 mod timer;
 mod wait;

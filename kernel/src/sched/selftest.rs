@@ -4,7 +4,9 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Mode, Mutex, Poller, WaitQueue, Wake, resched, sleep_until, spawn, yield_now};
+use super::{
+    Mode, Mutex, Poller, WaitQueue, Wake, current, resched, sleep_until, spawn, yield_now,
+};
 use crate::arch::time::now_ns;
 
 const MS: u64 = 1_000_000;
@@ -119,6 +121,9 @@ fn work_of_busy_threads() -> [u64; 3] {
     for at in 0..3 {
         let (counts, done) = (Arc::clone(&counts), Arc::clone(&done));
         go(move || {
+            // All on one CPU, of however many.
+            current().set_allowed(1);
+            resched();
             while now_ns() < end {
                 if let Some(count) = counts.get(at) {
                     count.fetch_add(1, Ordering::Relaxed);

@@ -7,16 +7,19 @@
 use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
 use core::any::Any;
-use core::sync::atomic::{AtomicBool, AtomicI8, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{
+    AtomicBool, AtomicI8, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering,
+};
 
-use kiln_core::runqueue;
+use kiln_core::num::low8;
+use kiln_core::runqueue::{self, Rank};
 use kiln_core::timers::TimerId;
 
 use super::cpu;
 use super::timer;
 use super::wait::{Link, WakeTarget};
 use crate::arch::fpu::FpuState;
-use crate::arch::switch;
+use crate::arch::{smp, switch};
 use crate::mm::OutOfMemory;
 use crate::mm::kmem;
 use crate::mm::paging::Root;
@@ -61,9 +64,45 @@ pub(crate) struct Thread {
     pub(super) root: SpinLock<Option<Root>>,
     owner: Once<Weak<dyn Any + Send + Sync>>,
     nice: AtomicI8,
+    /// [`Kind`], and the priority of real time in the next byte.
+    schedule: AtomicU16,
+    /// CPUs it may run on: a bit for each.
+    affinity: AtomicU64,
+    /// The CPU it runs on, or ran on last, or waits for.
+    pub(super) cpu: AtomicU32,
+    /// When it last went on its CPU.
+    pub(super) on_since: AtomicU64,
     pub(super) weight: AtomicU64,
     pub(super) virtual_time: AtomicU64,
     pub(super) times: Times,
+}
+
+/// How a thread shares its CPU (`SCHED_*`, sched(7)).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    /// `SCHED_OTHER`: by virtual time.
+    Other,
+    /// `SCHED_FIFO`: before all of lower priority, until it waits.
+    Fifo,
+    /// `SCHED_RR`: the same, in turns with those of its own priority.
+    RoundRobin,
+    /// `SCHED_BATCH`: by virtual time, without a claim to run as soon as it wakes.
+    Batch,
+    /// `SCHED_IDLE`: the same with next to no weight.
+    Idle,
+}
+
+impl Kind {
+    const fn of_number(number: u8) -> Self {
+        match number {
+            1 => Self::Fifo,
+            2 => Self::RoundRobin,
+            3 => Self::Batch,
+            4 => Self::Idle,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// Bytes of a thread's name, the last one NUL (`TASK_COMM_LEN`).
@@ -121,6 +160,10 @@ impl Thread {
             root: SpinLock::new(root),
             owner: Once::new(),
             nice: AtomicI8::new(0),
+            schedule: AtomicU16::new(0),
+            affinity: AtomicU64::new(u64::MAX),
+            cpu: AtomicU32::new(cpu::this_id()),
+            on_since: AtomicU64::new(0),
             weight: AtomicU64::new(runqueue::NICE_0_WEIGHT),
             virtual_time: AtomicU64::new(0),
             times: Times::default(),
@@ -134,6 +177,18 @@ impl Thread {
     pub(super) fn boot() -> Result<Arc<Self>, OutOfMemory> {
         let thread = Self::new(b"kiln", None, None, None)?;
         thread.on_cpu.store(true, Ordering::Relaxed);
+        Ok(thread)
+    }
+
+    /// What CPU `id` runs when there is nothing else, on the stack it starts on.
+    pub(super) fn idle(id: u32) -> Result<Arc<Self>, OutOfMemory> {
+        let mut name = *b"idle/00";
+        let digits = [id / 10 % 10, id % 10].map(|digit| b'0' + low8(digit.into()));
+        let [.., tens, ones] = &mut name;
+        [*tens, *ones] = digits;
+        let thread = Self::new(&name, None, None, None)?;
+        thread.affinity.store(1 << id, Ordering::Relaxed);
+        thread.cpu.store(id, Ordering::Relaxed);
         Ok(thread)
     }
 
@@ -205,6 +260,88 @@ impl Thread {
         Some(result)
     }
 
+    /// Where it stands among the runnable.
+    pub(super) fn rank(&self) -> Rank {
+        let [_, priority] = self.schedule.load(Ordering::Relaxed).to_le_bytes();
+        if priority == 0 {
+            Rank::fair(self.virtual_time.load(Ordering::Relaxed))
+        } else {
+            Rank::real_time(priority)
+        }
+    }
+
+    /// It never takes a running thread's place when it wakes (`SCHED_BATCH`, `SCHED_IDLE`).
+    pub(super) fn is_batch(&self) -> bool {
+        matches!(self.kind(), Kind::Batch | Kind::Idle)
+    }
+
+    /// How long it runs at most before its CPU looks who is waiting.
+    pub(super) fn slice(&self) -> u64 {
+        match self.kind() {
+            Kind::RoundRobin => cpu::ROUND_NS,
+            _ => runqueue::SLICE_NS,
+        }
+    }
+
+    /// Whether it has run for a round of `SCHED_RR`, if that is how it is run.
+    pub(super) fn round_is_over(&self, now: u64) -> bool {
+        let since = self.on_since.load(Ordering::Relaxed);
+        self.kind() == Kind::RoundRobin && now.saturating_sub(since) >= cpu::ROUND_NS
+    }
+
+    fn kind(&self) -> Kind {
+        let [kind, _] = self.schedule.load(Ordering::Relaxed).to_le_bytes();
+        Kind::of_number(kind)
+    }
+
+    /// How it is scheduled: the kind, and the priority of real time, 1 to 99; 0 for the others.
+    #[expect(dead_code, reason = "the system calls are on their way")]
+    pub(crate) fn schedule(&self) -> (Kind, u8) {
+        let [kind, priority] = self.schedule.load(Ordering::Relaxed).to_le_bytes();
+        (Kind::of_number(kind), priority)
+    }
+
+    /// Changes how it is scheduled, at once.
+    #[expect(dead_code, reason = "the system calls are on their way")]
+    pub(crate) fn set_schedule(self: &Arc<Self>, kind: Kind, priority: u8) {
+        let priority = if matches!(kind, Kind::Fifo | Kind::RoundRobin) {
+            priority.clamp(1, 99)
+        } else {
+            0
+        };
+        let word = u16::from_le_bytes([kind as u8, priority]);
+        self.schedule.store(word, Ordering::Relaxed);
+        self.set_weight();
+        cpu::requeue(self);
+    }
+
+    /// The CPUs it may run on, of those there are: a bit for each.
+    pub(crate) fn allowed(&self) -> u64 {
+        self.affinity.load(Ordering::Relaxed) & smp::mask()
+    }
+
+    /// Whether it may run on CPU `id`.
+    pub(super) fn may_run_on(&self, id: u32) -> bool {
+        self.affinity.load(Ordering::Relaxed) >> id & 1 != 0
+    }
+
+    /// Says which CPUs it may run on, one that there is at least; it leaves another at once.
+    pub(crate) fn set_allowed(self: &Arc<Self>, mask: u64) {
+        self.affinity.store(mask, Ordering::Relaxed);
+        cpu::requeue(self);
+    }
+
+    /// The CPU it runs on or ran on last.
+    #[expect(dead_code, reason = "the system calls are on their way")]
+    pub(crate) fn last_cpu(&self) -> u32 {
+        self.cpu.load(Ordering::Relaxed)
+    }
+
+    /// Whether it has never been on a CPU.
+    pub(super) fn is_new(&self) -> bool {
+        self.on_since.load(Ordering::Relaxed) == 0
+    }
+
     /// Its nice value, -20..=19.
     pub(crate) fn nice(&self) -> i8 {
         self.nice.load(Ordering::Relaxed)
@@ -214,7 +351,15 @@ impl Thread {
     pub(crate) fn set_nice(&self, nice: i8) {
         let nice = nice.clamp(-20, 19);
         self.nice.store(nice, Ordering::Relaxed);
-        self.weight.store(runqueue::weight(nice), Ordering::Relaxed);
+        self.set_weight();
+    }
+
+    fn set_weight(&self) {
+        let weight = match self.kind() {
+            Kind::Idle => runqueue::IDLE_WEIGHT,
+            _ => runqueue::weight(self.nice()),
+        };
+        self.weight.store(weight, Ordering::Relaxed);
     }
 
     /// Whether it runs or could.

@@ -12,6 +12,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 use super::cpu;
 use super::thread::{NOTIFY_KILL, NOTIFY_SIGNAL, Thread};
 use super::timer;
+use crate::arch::time;
 use crate::mm::OutOfMemory;
 use crate::sync::{IrqLock, SpinLock};
 
@@ -196,11 +197,27 @@ impl WaitQueue {
 
     /// Adds an observer, which every wake-up tells until it is removed.
     pub(crate) fn observe(&self, observer: Arc<dyn WakeTarget>) -> Result<(), OutOfMemory> {
-        let mut queue = self.queue.lock();
-        queue.observers.try_reserve(1).map_err(|_| OutOfMemory)?;
-        queue.observers.push(observer);
-        self.length.fetch_add(1, Ordering::SeqCst);
-        Ok(())
+        // Nothing is allocated or freed with the queue locked: interrupts lock it too, and may have
+        // interrupted the heap.
+        let mut room = Vec::new();
+        loop {
+            let mut queue = self.queue.lock();
+            if room.capacity() > queue.observers.capacity() {
+                room.append(&mut queue.observers);
+                core::mem::swap(&mut room, &mut queue.observers);
+            }
+            let (len, capacity) = (queue.observers.len(), queue.observers.capacity());
+            if len < capacity {
+                queue.observers.push(observer);
+                self.length.fetch_add(1, Ordering::SeqCst);
+                drop(queue);
+                return Ok(());
+            }
+            drop(queue);
+            room = Vec::new();
+            room.try_reserve_exact((2 * len).max(2))
+                .map_err(|_| OutOfMemory)?;
+        }
     }
 
     /// Removes an observer, once for each time it was added.
@@ -231,10 +248,12 @@ impl WaitQueue {
 
     /// Takes the thread out of the queue. Answers whether it was still in it.
     fn leave(&self, thread: &Arc<Thread>) -> bool {
+        // Locked even when the thread is out: whoever took it out, perhaps in an interrupt, has let go
+        // of it then, and never holds the last handle of a thread that has ended since.
+        let mut queue = self.queue.lock();
         if !thread.link.queued.load(Ordering::Acquire) {
             return false;
         }
-        let mut queue = self.queue.lock();
         let removed = queue.remove(thread);
         if removed.is_some() {
             self.length.fetch_sub(1, Ordering::Relaxed);
@@ -256,7 +275,9 @@ fn outcome<T>(
     if thread.is_notified(mode.notices()) {
         return Some(Err(Wake::Signal));
     }
-    (deadline.is_some() && thread.timed_out.load(Ordering::Acquire)).then_some(Err(Wake::Timeout))
+    // The clock too: an expiry of the wait before may arrive late from another CPU.
+    let over = |deadline| thread.timed_out.load(Ordering::Acquire) && time::now_ns() >= deadline;
+    deadline.is_some_and(over).then_some(Err(Wake::Timeout))
 }
 
 /// A wait inside another's condition, which would be a mistake of the kernel's: it can't use the

@@ -13,7 +13,7 @@ use super::vm::must;
 use crate::arch::user::{self, Stop, UserContext};
 use crate::drivers::serial;
 use crate::mm::frame::FrameRef;
-use crate::mm::paging;
+use crate::sched;
 use crate::vm::loader::{self, ImageFile, Program};
 use crate::vm::{Access, AddressSpace, IoDst, MapName, MapRequest, Mapping, MemoryLimits};
 
@@ -71,12 +71,12 @@ pub(super) fn run() {
     };
     let loaded = must(loader::load(&program));
     serial::write(&must(loaded.space.maps()));
-    loaded.space.root().load();
+    sched::current().set_root(Some(loaded.space.root()));
     let mut context = UserContext::new(loaded.entry.raw(), loaded.stack.raw());
     let status = calls(&loaded.space, &mut context);
     assert_eq!(status, 0);
     serial::write(&must(loaded.space.maps()));
-    paging::load_kernel();
+    sched::current().set_root(None);
 }
 
 /// Serves calls and faults until the program exits; its status.

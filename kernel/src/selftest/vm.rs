@@ -10,7 +10,7 @@ use kiln_core::num::{low8, u64_of, usize_of};
 use kiln_core::vma::Prot;
 
 use crate::mm::frame::{self, FrameRef};
-use crate::mm::paging;
+use crate::sched;
 use crate::sync::SpinLock;
 use crate::vm::{
     Access, AddressSpace, FaultError, FileMapping, IoDst, IoSrc, MapRequest, Mapping, PageSource,
@@ -113,7 +113,7 @@ fn spaces_once() {
     private_memory();
     shared_memory();
     errors();
-    paging::load_kernel();
+    sched::current().set_root(None);
 }
 
 fn read_byte(space: &Arc<AddressSpace>, at: u64) -> u8 {
@@ -126,16 +126,16 @@ fn write_byte(space: &Arc<AddressSpace>, at: u64, byte: u8) {
 
 fn private_memory() {
     let space = must(AddressSpace::new());
-    space.root().load();
+    sched::current().set_root(Some(space.root()));
     let at = must(space.mmap(anonymous(64 * PAGE, abi::MAP_PRIVATE))).raw();
     (0..64).for_each(|page| write_byte(&space, at + page * PAGE, low8(page)));
     assert_eq!(space.resident_pages(), 64);
     let child = must(space.fork());
     write_byte(&space, at, 100);
-    child.root().load();
+    sched::current().set_root(Some(child.root()));
     (0..64).for_each(|page| assert_eq!(read_byte(&child, at + page * PAGE), low8(page)));
     write_byte(&child, at + PAGE, 200);
-    space.root().load();
+    sched::current().set_root(Some(space.root()));
     assert_eq!(
         (read_byte(&space, at), read_byte(&space, at + PAGE)),
         (100, 1)
@@ -181,7 +181,7 @@ fn private_memory() {
 fn shared_memory() {
     let (tape, mapping) = tape(10 * PAGE + 100, true);
     let space = must(AddressSpace::new());
-    space.root().load();
+    sched::current().set_root(Some(space.root()));
     let shared = must(space.mmap(of_file(&mapping, 20 * PAGE, abi::MAP_SHARED))).raw();
     let private = must(space.mmap(of_file(&mapping, 20 * PAGE, abi::MAP_PRIVATE))).raw();
     assert_eq!(read_byte(&space, shared + 3 * PAGE), Tape::byte(3));
@@ -189,7 +189,7 @@ fn shared_memory() {
     assert_eq!(read_byte(&space, shared + 3 * PAGE + 5), Tape::byte(3));
     let child = must(space.fork());
     write_byte(&space, shared + 3 * PAGE + 5, 9);
-    child.root().load();
+    sched::current().set_root(Some(child.root()));
     assert_eq!(read_byte(&child, shared + 3 * PAGE + 5), 9);
     assert_eq!(mapping.dirty_pages(), 1);
     must(mapping.sync_all());
@@ -214,7 +214,7 @@ fn shared_memory() {
     // Shorter: gone from both spaces, and the tail is zeros.
     must(mapping.truncate(2 * PAGE + 6));
     for space in [&child, &space] {
-        space.root().load();
+        sched::current().set_root(Some(space.root()));
         assert_eq!(
             space.read_val::<u8>(UserAddr::new(shared + 3 * PAGE)),
             Err(Errno::EFAULT)
@@ -332,7 +332,7 @@ pub(super) fn reclaim() {
     drop(mapping);
     // Memory ends, and that is all that happens.
     let space = must(AddressSpace::new());
-    space.root().load();
+    sched::current().set_root(Some(space.root()));
     let len = u64_of(frame::stats().total) * PAGE;
     let mut request = anonymous(len, abi::MAP_PRIVATE | abi::MAP_NORESERVE);
     request.len = len;
@@ -347,13 +347,13 @@ pub(super) fn reclaim() {
     assert_eq!(end, FaultError::Oom);
     assert!(space.resident_pages() > u64_of(frame::stats().total) * 9 / 10);
     assert!(space.fork().is_err());
-    paging::load_kernel();
+    sched::current().set_root(None);
 }
 
 /// The same file through a mapping: pages that a program maps go, too.
 fn mapped_pages_go(mapping: &Arc<Mapping>, size: u64) {
     let space = must(AddressSpace::new());
-    space.root().load();
+    sched::current().set_root(Some(space.root()));
     let private = must(space.mmap(of_file(
         mapping,
         size,
@@ -374,5 +374,5 @@ fn mapped_pages_go(mapping: &Arc<Mapping>, size: u64) {
     }
     must(mapping.sync_all());
     assert_eq!(mapping.dirty_pages(), 0);
-    paging::load_kernel();
+    sched::current().set_root(None);
 }

@@ -8,7 +8,7 @@ use kiln_core::addr::UserAddr;
 use super::vm::{PAGE, anonymous, must, of_file, tape};
 use crate::arch::time;
 use crate::drivers::serial;
-use crate::mm::paging;
+use crate::sched;
 use crate::vm::{Access, AddressSpace, IoDst};
 
 struct Serial;
@@ -29,7 +29,7 @@ fn measure(name: &str, count: u64, mut operation: impl FnMut(u64)) {
 
 pub(super) fn run() {
     let space = must(AddressSpace::new());
-    space.root().load();
+    sched::current().set_root(Some(space.root()));
     let at = must(space.mmap(anonymous(1000 * PAGE, abi::MAP_PRIVATE))).raw();
     measure("anonymous fault", 1000, |page| {
         must(space.fault(UserAddr::new(at + page * PAGE), Access::Write));
@@ -64,7 +64,7 @@ pub(super) fn run() {
         ));
     });
     let small = must(AddressSpace::new());
-    small.root().load();
+    sched::current().set_root(Some(small.root()));
     let at = must(small.mmap(anonymous(30 * PAGE, abi::MAP_PRIVATE))).raw();
     must(small.mmap(of_file(&mapping, 100 * PAGE, abi::MAP_PRIVATE)));
     for page in 0..30 {
@@ -79,5 +79,5 @@ pub(super) fn run() {
     measure("an empty space, and its end", 100, |_| {
         drop(must(AddressSpace::new()));
     });
-    paging::load_kernel();
+    sched::current().set_root(None);
 }

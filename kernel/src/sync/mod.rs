@@ -7,12 +7,14 @@
 //! are the scheduler's (`sched::Mutex`, `sched::RwLock`).
 
 mod irq;
+mod raw;
+mod rw;
 
 pub(crate) use irq::IrqLock;
+pub(crate) use raw::RawSpinLock;
+pub(crate) use rw::RawTryRwLock;
 pub(crate) use spin::Once;
 
-/// The raw spin lock under both.
-pub(crate) type RawSpinLock = spin::mutex::Mutex<(), spin::relax::Spin>;
 /// For data that no interrupt handler touches.
 pub(crate) type SpinLock<T> = lock_api::Mutex<RawSpinLock, T>;
 /// What holding a [`SpinLock`] looks like.

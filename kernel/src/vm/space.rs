@@ -11,7 +11,7 @@ use kiln_core::vma::{AreaMap, MapError};
 
 use super::area::Object;
 use crate::mm::kmem;
-use crate::mm::paging::{self, Gather, Root, UserTables};
+use crate::mm::paging::{Gather, Root, UserTables};
 use crate::sched::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use crate::sync::SpinLock;
 
@@ -227,14 +227,12 @@ impl AddressSpace {
 
 impl Drop for AddressSpace {
     fn drop(&mut self) {
-        // Nobody needs it any more; one change of root is less than many flushes.
-        if self.root.is_loaded() {
-            paging::load_kernel();
-        }
         // By area, which is quicker than to look for pages everywhere.
         let mut gather = Gather::new();
         let areas = self.areas.read();
         let tables = self.tables.get_mut();
+        // Nobody needs it any more.
+        tables.retire();
         for area in areas.map.iter() {
             tables.unmap_range(
                 UserAddr::new(area.start),

@@ -1,9 +1,8 @@
 //! Frames on their way out, and what the TLBs must forget before they get there.
 
 use kiln_core::addr::PhysAddr;
-use x86_64::instructions::tlb;
 
-use super::{ADDRESS, Bits, PAGE, Root, frame};
+use super::{ADDRESS, Bits, PAGE, Root, frame, shootdown};
 use crate::mm::frame::FrameRef;
 
 /// Marks the number of a frame that is an empty table. Numbers end far below: see `PHYSMAP_SIZE`.
@@ -12,8 +11,6 @@ const TABLE: u32 = 1 << 31;
 const CAPACITY: usize = 62;
 /// Numbers that a frame holds.
 const OVERFLOW: usize = kiln_core::addr::PAGE_SIZE / 4;
-/// Pages flushed one by one; above that, the whole TLB is.
-const FEW: u64 = 16;
 
 /// Collects frames that entries gave up. They are released when the TLB doesn't know them any more:
 /// at [`flush`](Self::flush), when the collection is full, or when it is dropped.
@@ -25,6 +22,8 @@ pub(crate) struct Gather {
     len: usize,
     /// Where entries were changed that a TLB may know, and in which address space.
     stale: Option<(Root, u64, u64)>,
+    /// Tables are among the frames.
+    tables: bool,
 }
 
 impl Gather {
@@ -35,6 +34,7 @@ impl Gather {
             overflow: None,
             len: 0,
             stale: None,
+            tables: false,
         }
     }
 
@@ -61,6 +61,7 @@ impl Gather {
     pub(super) fn release_table(&mut self, root: &Root, va: u64, addr: PhysAddr) {
         // CPUs cache upper entries too; any INVLPG drops them, and so does the note.
         self.note(root, va, Bits::PRESENT.bits() | Bits::ACCESSED.bits());
+        self.tables = true;
         self.push_number(frame::number(addr) | TABLE);
     }
 
@@ -119,15 +120,12 @@ impl Gather {
         }
     }
 
-    /// Makes the TLBs forget and releases the frames.
+    /// Makes the TLBs forget, waits until they have, and releases the frames.
     pub(crate) fn flush(&mut self) {
         if let Some((root, start, end)) = self.stale.take() {
-            // This CPU only, as long as there is no other: with more, a shootdown to those that
-            // have the root loaded, acknowledged before the frames go.
-            if root.is_loaded() {
-                flush_range(start, end);
-            }
+            shootdown::forget(&root, start, end, self.tables);
         }
+        self.tables = false;
         for number in (0..self.len).map(|index| self.number(index)) {
             let addr = frame::address(number & !TABLE);
             // SAFETY: each number pushed stands for one handle, and is taken out here once. Tables
@@ -146,18 +144,5 @@ impl Gather {
 impl Drop for Gather {
     fn drop(&mut self) {
         self.flush();
-    }
-}
-
-fn flush_range(start: u64, end: u64) {
-    if (end - start) / PAGE > FEW {
-        // A program's pages are never global, so this drops them all.
-        tlb::flush_all();
-        return;
-    }
-    let mut va = start;
-    while va < end {
-        tlb::flush(x86_64::VirtAddr::new_truncate(va));
-        va += PAGE;
     }
 }

@@ -55,9 +55,9 @@ impl UserTables {
     /// Unmaps all pages in `start..end`; their frames go to `gather`, and so do tables left empty.
     pub(crate) fn unmap_range(&mut self, start: UserAddr, end: UserAddr, gather: &mut Gather) {
         let (mut at, end) = bounds(start, end);
-        // Where no CPU has the root loaded no TLB knows anything, so nothing has to be gathered:
-        // the end of every process. (One CPU so far: with more, all of them are asked.)
-        let known = self.root.is_loaded();
+        // Where no CPU can load the root no TLB knows anything, so nothing has to be gathered: the
+        // end of every process.
+        let known = !self.retired;
         while let Some(part) = self.next_part(at, end) {
             let mut removed = 0;
             let population = frame::table_record(addr_of(part.table)).population;

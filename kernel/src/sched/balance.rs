@@ -1,0 +1,121 @@
+//! Which CPU a thread goes to.
+//!
+//! A thread that wakes goes to an idle CPU, the one it ran on last if that is idle, else to the one it
+//! ran on last. A CPU with nothing to do takes a thread from the one where most are waiting. One whose
+//! timer comes while others have at least two threads less gives one away. So as long as there are
+//! more runnable threads than CPUs all are busy, and no CPU has two threads more than another for
+//! longer than a slice.
+
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use super::cpu::{self, Cpu, this_id};
+use super::thread::Thread;
+use crate::arch::{self, ipi, smp};
+
+/// CPUs with nothing to do: a bit for each. Whoever sends a thread to one clears its bit, so that the
+/// next goes elsewhere.
+static IDLE: AtomicU64 = AtomicU64::new(0);
+
+/// This CPU has nothing to do.
+pub(super) fn enter_idle() {
+    if smp::count() > 1 {
+        IDLE.fetch_or(1 << this_id(), Ordering::SeqCst);
+    }
+}
+
+/// It has.
+pub(super) fn leave_idle() {
+    if smp::count() > 1 {
+        IDLE.fetch_and(!(1 << this_id()), Ordering::SeqCst);
+    }
+}
+
+/// An idle CPU among those of `mask`, for the caller alone.
+fn claim(mask: u64) -> Option<u32> {
+    loop {
+        let idle = IDLE.load(Ordering::Relaxed) & mask;
+        if idle == 0 {
+            return None;
+        }
+        let id = idle.trailing_zeros();
+        if IDLE.fetch_and(!(1 << id), Ordering::AcqRel) >> id & 1 != 0 {
+            return Some(id);
+        }
+    }
+}
+
+/// Makes a CPU look at its queue soon.
+pub(super) fn kick(id: u32) {
+    if let Some(block) = arch::cpu::block(id) {
+        ipi::kick(block);
+    }
+}
+
+/// The CPU for a thread that has just woken.
+pub(super) fn place(thread: &Thread) -> u32 {
+    let last = thread.cpu.load(Ordering::Relaxed);
+    // Its stack may still be in use there, be it for idling.
+    if smp::count() == 1 || thread.on_cpu.load(Ordering::SeqCst) {
+        return last;
+    }
+    let allowed = thread.allowed();
+    if let Some(id) = claim(allowed & 1 << last).or_else(|| claim(allowed)) {
+        return id;
+    }
+    let stays = thread.may_run_on(last)
+        && cpu::cpu(last).is_some_and(|cpu| !cpu.running_rank().is_real_time());
+    if stays && !thread.is_new() {
+        return last;
+    }
+    least_loaded(allowed).unwrap_or(last)
+}
+
+/// The CPU for a thread that may not stay on this one.
+pub(super) fn another(thread: &Thread) -> u32 {
+    let allowed = thread.allowed() & !(1 << this_id());
+    claim(allowed)
+        .or_else(|| least_loaded(allowed))
+        .unwrap_or_else(|| allowed.trailing_zeros().min(smp::count() - 1))
+}
+
+/// Of the CPUs in `mask` the one with the least to do; of several, one that runs nothing urgent.
+fn least_loaded(mask: u64) -> Option<u32> {
+    let candidates = cpu::all().filter(|(id, _)| mask >> id & 1 != 0);
+    let least = candidates.min_by_key(|(_, cpu)| (cpu.running_rank().is_real_time(), cpu.load()));
+    least.map(|(id, _)| id)
+}
+
+/// A thread from the CPU where most are waiting, for this one.
+pub(super) fn steal() -> Option<Arc<Thread>> {
+    if smp::count() == 1 {
+        return None;
+    }
+    let id = this_id();
+    // One try at each: what isn't free now, its CPU gives away at its next tick.
+    let mut tried = 1 << id;
+    loop {
+        let others = cpu::all().filter(|(other, cpu)| tried >> other & 1 == 0 && cpu.waiting() > 0);
+        let (busiest, cpu) = others.max_by_key(|(_, cpu)| cpu.waiting())?;
+        if let Some(thread) = cpu.give_to(id) {
+            cpu::adopt(id, &thread);
+            return Some(thread);
+        }
+        tried |= 1 << busiest;
+    }
+}
+
+/// Gives a waiting thread of this CPU's to one with two less, if there is one.
+pub(super) fn relieve(cpu: &Cpu) {
+    if smp::count() == 1 {
+        return;
+    }
+    let Some((id, least)) = cpu::all().min_by_key(|(_, other)| other.load()) else {
+        return;
+    };
+    if least.load() + 2 <= cpu.load()
+        && let Some(thread) = cpu.give_to(id)
+    {
+        cpu::hand_over(id, least, thread);
+    }
+}

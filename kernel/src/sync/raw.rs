@@ -1,0 +1,57 @@
+//! The spin lock under all others.
+#![allow(unsafe_code, reason = "lock_api's RawMutex is an unsafe trait")]
+
+use core::sync::atomic::{AtomicBool, Ordering};
+use lock_api::{GuardSend, RawMutex};
+
+use crate::arch::ipi;
+
+/// A spin lock. Whoever waits for it answers what other CPUs ask meanwhile
+/// ([`ipi::relax`]), so that the holder may wait for their answers.
+///
+/// First come isn't first served: on a hypervisor the CPU whose turn it was might not be running.
+pub(crate) struct RawSpinLock(AtomicBool);
+
+// SAFETY: the exchange from false to true succeeds for one at a time, until `unlock`; Acquire and
+// Release order what is done under the lock.
+unsafe impl RawMutex for RawSpinLock {
+    #[allow(
+        clippy::declare_interior_mutable_const,
+        reason = "the trait's way to make a lock"
+    )]
+    const INIT: Self = Self(AtomicBool::new(false));
+    type GuardMarker = GuardSend;
+
+    #[inline]
+    fn lock(&self) {
+        while !self.try_lock() {
+            self.wait();
+        }
+    }
+
+    #[inline]
+    fn try_lock(&self) -> bool {
+        self.0
+            .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    #[inline]
+    unsafe fn unlock(&self) {
+        self.0.store(false, Ordering::Release);
+    }
+
+    fn is_locked(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl RawSpinLock {
+    /// Until it looks free; reading only, which leaves the holder its cache line.
+    #[cold]
+    fn wait(&self) {
+        while self.0.load(Ordering::Relaxed) {
+            ipi::relax();
+        }
+    }
+}
