@@ -39,6 +39,7 @@ pub mod signal;
 pub mod strace;
 pub mod time;
 pub mod timers;
+pub mod timex;
 pub mod tty;
 pub mod virtqueue;
 pub mod vma;

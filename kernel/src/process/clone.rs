@@ -205,6 +205,9 @@ fn new_task(
             .load(core::sync::atomic::Ordering::Relaxed),
         timer_slack: parent.timer_slack(),
         policy: parent.policy(),
+        io_priority: parent
+            .io_priority
+            .load(core::sync::atomic::Ordering::Relaxed),
     };
     let child = Task::new(0, process, parts)?;
     if args.has(abi::CLONE_CHILD_CLEARTID) {

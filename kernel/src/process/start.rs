@@ -77,6 +77,7 @@ fn first_parts(shared: Shared, creds: Credentials) -> Result<TaskParts, Errno> {
         personality: 0,
         timer_slack: DEFAULT_TIMER_SLACK_NS,
         policy: Policy::default(),
+        io_priority: 0,
     })
 }
 

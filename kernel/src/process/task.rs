@@ -48,6 +48,8 @@ pub(crate) struct Task {
     pub(super) tracees: ptrace::TraceesLock,
     /// What it gave to exit(2).
     pub(super) exit_code: AtomicU8,
+    /// `ioprio_set(2)`; kept, not used.
+    pub(crate) io_priority: AtomicU32,
     no_new_privileges: AtomicBool,
     /// Signal to get when the parent ends (`PR_SET_PDEATHSIG`); 0: none.
     pub(super) parent_death_signal: AtomicU32,
@@ -149,6 +151,7 @@ pub(super) struct TaskParts {
     pub(super) personality: u32,
     pub(super) timer_slack: u64,
     pub(super) policy: Policy,
+    pub(super) io_priority: u32,
 }
 
 /// A scheduling policy as it was set. Only nice values have an effect.
@@ -187,6 +190,7 @@ impl Task {
             trace_events: WaitQueue::new(),
             tracees: SpinLock::default(),
             exit_code: AtomicU8::new(0),
+            io_priority: AtomicU32::new(parts.io_priority),
             no_new_privileges: AtomicBool::new(parts.no_new_privileges),
             parent_death_signal: AtomicU32::new(0),
             timer_slack: AtomicU64::new(parts.timer_slack),

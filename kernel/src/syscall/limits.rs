@@ -408,14 +408,6 @@ pub(super) fn sched_setattr(call: &mut Call<'_>, pid: i32, at: UserAddr, flags: 
     Ok(0)
 }
 
-pub(super) fn ioprio_get(call: &mut Call<'_>, which: u32, who: i32) -> SysResult {
-    // One process only: that is what asks.
-    if which == 1 {
-        table::task_or(call.task, who)?;
-    }
-    Ok(0)
-}
-
 pub(super) fn personality(call: &mut Call<'_>, new: u64) -> SysResult {
     let new = low32(new);
     let old = if new == u32::MAX {

@@ -27,6 +27,7 @@ mod pidfd;
 mod process;
 mod process_vm;
 mod ptrace;
+mod rare;
 mod signal;
 mod system;
 mod thread;

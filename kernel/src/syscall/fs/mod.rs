@@ -121,6 +121,11 @@ fn resolve_at(call: &Call<'_>, dirfd: i32, addr: UserAddr, flags: u32) -> Result
     with_lookup(call, base, |lookup| vfs::resolve(lookup, &path, follow))
 }
 
+/// The file that a path names, links followed.
+pub(super) fn named(call: &Call<'_>, addr: UserAddr) -> Result<Path, Errno> {
+    resolve_at(call, AT_FDCWD, addr, 0)
+}
+
 /// Whether a path argument is null or empty, without copying what it is otherwise.
 fn is_empty(call: &Call<'_>, addr: UserAddr) -> Result<bool, Errno> {
     Ok(addr.is_null() || call.task.space()?.read_val::<u8>(addr)? == 0)

@@ -1,0 +1,245 @@
+//! Calls that hardly any program makes, answered as a Linux answers that has the device, the swap
+//! space or the namespace in question not.
+
+use core::sync::atomic::Ordering;
+
+use kiln_core::abi;
+use kiln_core::addr::UserAddr;
+use kiln_core::errno::Errno;
+use kiln_core::fs::attr::FileType;
+use kiln_core::num::{low32, u64_of};
+use kiln_core::timex::{Discipline, TIMEX_SIZE};
+
+use super::fs::named;
+use super::{Call, SysResult};
+use crate::arch::time::now_ns;
+use crate::fs::{clock, superblock};
+use crate::process::table;
+use crate::sync::SpinLock;
+
+fn check(call: &Call<'_>, capability: u32) -> Result<(), Errno> {
+    let has = call.task.creds().has(capability);
+    has.then_some(()).ok_or(Errno::EPERM)
+}
+
+pub(super) fn vhangup(call: &mut Call<'_>) -> SysResult {
+    check(call, abi::CAP_SYS_TTY_CONFIG)?;
+    Ok(0)
+}
+
+/// What there is to swap to: nothing has the mark of a swap space.
+pub(super) fn swapon(call: &mut Call<'_>, path: UserAddr, flags: u32) -> SysResult {
+    /// `SWAP_FLAGS_VALID` (linux/swap.h).
+    const VALID: u32 = 0x7_ffff;
+    if flags & !VALID != 0 {
+        return Err(Errno::EINVAL);
+    }
+    check(call, abi::CAP_SYS_ADMIN)?;
+    named(call, path)?;
+    Err(Errno::EINVAL)
+}
+
+pub(super) fn swapoff(call: &mut Call<'_>, path: UserAddr) -> SysResult {
+    check(call, abi::CAP_SYS_ADMIN)?;
+    named(call, path)?;
+    Err(Errno::EINVAL)
+}
+
+/// The root of all is one that can't be moved, as Linux's initial one.
+pub(super) fn pivot_root(call: &mut Call<'_>, new: UserAddr, old: UserAddr) -> SysResult {
+    check(call, abi::CAP_SYS_ADMIN)?;
+    for path in [named(call, new)?, named(call, old)?] {
+        if path.inode()?.kind() != FileType::Directory {
+            return Err(Errno::ENOTDIR);
+        }
+    }
+    Err(Errno::EINVAL)
+}
+
+/// No file stands for a namespace.
+pub(super) fn setns(call: &mut Call<'_>, fd: i32, _kind: u32) -> SysResult {
+    call.task.files()?.get(fd)?;
+    Err(Errno::EINVAL)
+}
+
+/// sysfs(2): the kinds of file systems by number.
+pub(super) fn sysfs(call: &mut Call<'_>, option: i32, first: u64, second: UserAddr) -> SysResult {
+    let space = call.task.space()?;
+    let mut count = 0u64;
+    let mut found = None;
+    match option {
+        1 => {
+            let name = space.copy_path(UserAddr::new(first))?;
+            superblock::for_each_type(|kind| {
+                if kind.name.as_bytes() == name.as_slice() {
+                    found.get_or_insert(count);
+                }
+                count += 1;
+            });
+            found.ok_or(Errno::EINVAL)
+        }
+        2 => {
+            let mut name = None;
+            superblock::for_each_type(|kind| {
+                if count == u64::from(low32(first)) {
+                    name = Some(kind.name);
+                }
+                count += 1;
+            });
+            let name = name.ok_or(Errno::EINVAL)?;
+            space.copy_out(second, name.as_bytes())?;
+            let end = second
+                .checked_add(u64_of(name.len()))
+                .ok_or(Errno::EFAULT)?;
+            space.copy_out(end, &[0])?;
+            Ok(0)
+        }
+        3 => {
+            superblock::for_each_type(|_| count += 1);
+            Ok(count)
+        }
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// `struct ustat` in 64-bit words: free blocks, free inodes, two names of six bytes.
+const USTAT_WORDS: usize = 4;
+
+pub(super) fn ustat(call: &mut Call<'_>, device: u32, to: UserAddr) -> SysResult {
+    let mounts = call.task.fs()?.namespace().mounts()?;
+    let wanted =
+        |mount: &&alloc::sync::Arc<crate::fs::Mount>| low32(mount.sb().dev().encode()) == device;
+    let mount = mounts.iter().find(wanted).ok_or(Errno::EINVAL)?;
+    let told = mount.sb().ops().statfs()?;
+    let words: [u64; USTAT_WORDS] = [told.free, told.files_free, 0, 0];
+    call.task.space()?.write_val(to, &words)?;
+    Ok(0)
+}
+
+static DISCIPLINE: SpinLock<Discipline> = SpinLock::new(Discipline::new());
+
+pub(super) fn adjtimex(call: &mut Call<'_>, at: UserAddr) -> SysResult {
+    let space = call.task.space()?;
+    let mut bytes: [u8; TIMEX_SIZE] = space.read_val(at)?;
+    if Discipline::is_change(&bytes) {
+        check(call, abi::CAP_SYS_TIME)?;
+    }
+    let now = clock::boot_time().wrapping_add(now_ns());
+    let (state, moved) = DISCIPLINE.lock().adjust(&mut bytes, now)?;
+    if moved != 0 {
+        let base = clock::boot_time().checked_add_signed(moved);
+        clock::set_boot_time(base.ok_or(Errno::EINVAL)?);
+    }
+    space.copy_out(at, &bytes)?;
+    Ok(state)
+}
+
+pub(super) fn clock_adjtime(call: &mut Call<'_>, clock: i32, at: UserAddr) -> SysResult {
+    match u32::try_from(clock) {
+        Ok(abi::CLOCK_REALTIME) => adjtimex(call, at),
+        Ok(id) if id <= abi::CLOCK_TAI && id != 10 => Err(Errno::EOPNOTSUPP),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// Entries of the GDT that a thread may fill for 32-bit code (`GDT_ENTRY_TLS_MIN`).
+const TLS_ENTRIES: core::ops::RangeInclusive<u32> = 12..=14;
+/// Bytes of `struct user_desc` (asm/ldt.h).
+const DESCRIPTOR: usize = 16;
+
+fn tls_entry(call: &Call<'_>, at: UserAddr) -> Result<[u32; 4], Errno> {
+    let entry: [u32; 4] = call.task.space()?.read_val(at)?;
+    Ok(entry)
+}
+
+/// There is no 32-bit code that could use it: it is checked, and forgotten.
+pub(super) fn set_thread_area(call: &mut Call<'_>, at: UserAddr) -> SysResult {
+    let [number, rest @ ..] = tls_entry(call, at)?;
+    let number = if number == u32::MAX {
+        *TLS_ENTRIES.start()
+    } else {
+        number
+    };
+    if !TLS_ENTRIES.contains(&number) {
+        return Err(Errno::EINVAL);
+    }
+    let [base, limit, flags] = rest;
+    let entry = [number, base, limit, flags];
+    call.task.space()?.write_val(at, &entry)?;
+    Ok(0)
+}
+
+pub(super) fn get_thread_area(call: &mut Call<'_>, at: UserAddr) -> SysResult {
+    let [number, ..] = tls_entry(call, at)?;
+    if !TLS_ENTRIES.contains(&number) {
+        return Err(Errno::EINVAL);
+    }
+    // An empty one: `read_exec_only` and `seg_not_present`.
+    let empty = [number, 0, 0, 0x28];
+    call.task.space()?.write_val(at, &empty)?;
+    Ok(0)
+}
+
+/// modify_ldt(2): the table stays empty.
+pub(super) fn modify_ldt(
+    call: &mut Call<'_>,
+    function: i32,
+    at: UserAddr,
+    bytes: usize,
+) -> SysResult {
+    match function {
+        0 => Ok(0),
+        1 | 0x11 if bytes != DESCRIPTOR => Err(Errno::EINVAL),
+        1 | 0x11 => {
+            tls_entry(call, at)?;
+            Err(Errno::EINVAL)
+        }
+        2 => {
+            // The default table, of zeros.
+            let len = bytes.min(128);
+            call.task.space()?.zero_out(at, len)?;
+            Ok(u64_of(len))
+        }
+        _ => Err(Errno::ENOSYS),
+    }
+}
+
+/// Whose I/O priority: a process's (linux/ioprio.h).
+const IOPRIO_WHO_PROCESS: u32 = 1;
+
+pub(super) fn ioprio_set(call: &mut Call<'_>, which: u32, who: i32, value: u32) -> SysResult {
+    let (class, level) = (value >> 13 & 7, value & 0x1fff);
+    match class {
+        1 if !call.task.creds().has(abi::CAP_SYS_ADMIN) => return Err(Errno::EPERM),
+        1 | 2 if level & 7 != level => return Err(Errno::EINVAL),
+        0 if level != 0 => return Err(Errno::EINVAL),
+        0..=3 => {}
+        _ => return Err(Errno::EINVAL),
+    }
+    match which {
+        IOPRIO_WHO_PROCESS => {
+            let task = table::task_or(call.task, who)?;
+            let (own, other) = (call.task.creds(), task.creds());
+            let same = [other.uids.real, other.uids.effective];
+            let may = same.contains(&own.uids.effective) || own.has(abi::CAP_SYS_NICE);
+            if !may {
+                return Err(Errno::EPERM);
+            }
+            task.io_priority.store(value, Ordering::Relaxed);
+            Ok(0)
+        }
+        2 | 3 => Ok(0),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+pub(super) fn ioprio_get(call: &mut Call<'_>, which: u32, who: i32) -> SysResult {
+    match which {
+        IOPRIO_WHO_PROCESS => {
+            let task = table::task_or(call.task, who)?;
+            Ok(task.io_priority.load(Ordering::Relaxed).into())
+        }
+        2 | 3 => Ok(call.task.io_priority.load(Ordering::Relaxed).into()),
+        _ => Err(Errno::EINVAL),
+    }
+}
