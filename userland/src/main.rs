@@ -32,6 +32,7 @@ mod event;
 mod exec;
 mod fault;
 mod file;
+mod ipc;
 mod memory;
 mod misc;
 mod pipe;
@@ -48,6 +49,7 @@ const SUBJECTS: &[&[Behaviour]] = &[
     exec::ALL,
     pipe::ALL,
     event::ALL,
+    ipc::ALL,
     signal::ALL,
     fault::ALL,
     cpu::ALL,

@@ -25,6 +25,7 @@ pub mod fs;
 pub mod futex;
 pub mod fw_cfg;
 pub mod gzip;
+pub mod ipc;
 pub mod job;
 pub mod num;
 pub mod pagemap;

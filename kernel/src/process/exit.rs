@@ -137,6 +137,7 @@ fn leave_group(task: &Arc<Task>) {
 /// A process has no threads left.
 fn become_zombie(process: &Arc<Process>, status: ExitStatus) {
     let pid = process.pid();
+    super::ipc::sem::process_ended(pid);
     process.timers.clear();
     process.set_exe(None);
     usage::count_ended(&process.ended_threads.lock());

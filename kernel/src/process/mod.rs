@@ -20,6 +20,7 @@
 //! | [`usage`] | processor time and the rest of rusage |
 //! | [`pidfd`] | descriptors that stand for processes |
 //! | [`start`] | PID 1, and the job |
+//! | [`ipc`] | System V IPC |
 //! | [`oom`] | the end of memory |
 //! | [`rseq`] | restartable sequences |
 //!
@@ -37,6 +38,7 @@ mod file_limit;
 pub(crate) mod futex;
 pub(crate) mod group;
 pub(crate) mod host;
+pub(crate) mod ipc;
 pub(crate) mod oom;
 pub(crate) mod pidfd;
 pub(crate) mod proc;

@@ -21,6 +21,7 @@ mod event;
 pub(crate) mod fs;
 mod futex;
 mod identity;
+mod ipc;
 mod limits;
 mod mem;
 mod pidfd;

@@ -23,6 +23,10 @@ pub(crate) trait MapName: Send + Sync {
     fn identity(&self) -> (u64, u64);
     /// Appends the path.
     fn path(&self, out: &mut Vec<u8>);
+    /// One more space, or one space more, maps it.
+    fn mapped(&self) {}
+    /// What [`Self::mapped`] told of has ended.
+    fn unmapped(&self) {}
 }
 
 /// A file as a program may map it; what `mmap` of an open file answers.
@@ -114,6 +118,9 @@ impl MappedFile {
     ) -> Result<Arc<Self>, Errno> {
         let _charge = kmem::charge(size_of::<Self>() + 2 * size_of::<usize>())?;
         let registration = mapping.register(Arc::downgrade(space), shared)?;
+        if let Some(name) = &name {
+            name.mapped();
+        }
         Ok(Arc::new(Self {
             mapping,
             name,
@@ -157,5 +164,8 @@ impl MappedFile {
 impl Drop for MappedFile {
     fn drop(&mut self) {
         self.mapping.unregister(self.registration, self.shared);
+        if let Some(name) = &self.name {
+            name.unmapped();
+        }
     }
 }

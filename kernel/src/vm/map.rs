@@ -9,7 +9,7 @@ use kiln_core::addr::{TASK_SIZE, UserAddr};
 use kiln_core::errno::Errno;
 use kiln_core::vma::{AreaFlags, Prot, whole_pages};
 
-use super::area::{FileMapping, MappedFile, Object, VmArea};
+use super::area::{FileMapping, MapName, MappedFile, Object, VmArea};
 use super::mapping::Mapping;
 use super::place::place;
 use super::space::{AddressSpace, Areas, PAGE, errno};
@@ -227,6 +227,36 @@ impl AddressSpace {
         let mut removed = Removed::default();
         let mut areas = self.write_areas();
         self.unmap_locked(&mut areas, &range, &mut removed)
+    }
+
+    /// The name of the file whose byte `offset` is mapped at the start of the area at `addr`.
+    pub(crate) fn mapped_name(&self, addr: u64, offset: u64) -> Option<Arc<dyn MapName>> {
+        let areas = self.read_areas();
+        let area = areas.map.find(addr).filter(|area| area.start == addr)?;
+        match &area.backing {
+            Object::File { file, offset: at } if *at == offset => file.name.clone(),
+            _ => None,
+        }
+    }
+
+    /// The first area between `addr` and `end` that maps the file of this name.
+    pub(crate) fn mapped_part(
+        &self,
+        addr: u64,
+        end: u64,
+        name: &Arc<dyn MapName>,
+    ) -> Option<Range<u64>> {
+        let areas = self.read_areas();
+        let is_it = |area: &&VmArea| match &area.backing {
+            Object::File { file, .. } => {
+                let own = file.name.as_ref();
+                own.is_some_and(|own| core::ptr::addr_eq(Arc::as_ptr(own), Arc::as_ptr(name)))
+            }
+            Object::Anonymous => false,
+        };
+        let range = addr..end;
+        let found = areas.map.overlapping(&range).find(is_it)?;
+        Some(found.start.max(addr)..found.end.min(end))
     }
 
     /// Unmaps a range whose lock the caller holds.

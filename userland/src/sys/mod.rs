@@ -5,6 +5,7 @@
 pub(crate) mod child;
 pub(crate) mod event;
 pub(crate) mod file;
+pub(crate) mod ipc;
 pub(crate) mod memory;
 pub(crate) mod process;
 pub(crate) mod signal;

@@ -25,7 +25,8 @@ use crate::vm::AddressSpace;
 pub(crate) fn register() -> Result<(), Errno> {
     procfs::set_processes(&Table);
     limits::set_room(file_limit::room);
-    procfs::register(system::FILES)
+    procfs::register(system::FILES)?;
+    procfs::register(super::ipc::FILES)
 }
 
 struct Table;

@@ -1,0 +1,5 @@
+//! System V IPC: shared memory, semaphores, message queues.
+crate::behaviour::behaviours! { "ipc":
+    shm_shared, shm_rules, shm_stat, sem_values, sem_waits, sem_undo, sem_rules, msg_order,
+    msg_waits, msg_rules, permissions ["root"],
+}
