@@ -11,6 +11,7 @@ use super::{Process, Task, table};
 use crate::fs::anon::event_file;
 use crate::fs::file::{Events, File, FileOps, Watch};
 use crate::fs::memory::try_arc;
+use crate::fs::procfs;
 
 /// What a process descriptor's file does.
 struct PidFd {
@@ -80,11 +81,36 @@ pub(crate) fn process_of(task: &Task, fd: i32) -> Result<(Arc<Process>, u32), Er
     Ok((process, file.flags()))
 }
 
+/// As [`process_of`], for pidfd_send_signal(2), which takes a process's directory in `/proc` as well.
+///
+/// # Errors
+/// `EBADF`, `ESRCH`.
+pub(crate) fn signalled(task: &Task, fd: i32) -> Result<Arc<Process>, Errno> {
+    let file = task.files()?.get(fd)?;
+    match file
+        .path
+        .inode()
+        .ok()
+        .and_then(|inode| procfs::process_of(inode))
+    {
+        Some(pid) => table::process_of(pid).ok_or(Errno::ESRCH),
+        None => process_of(task, fd).map(|(process, _)| process),
+    }
+}
+
 /// As [`process_of`], for calls that need the process not to have been waited for.
 ///
 /// # Errors
 /// `EBADF`, `ESRCH`.
 pub(crate) fn living(task: &Task, fd: i32) -> Result<Arc<Process>, Errno> {
     let (process, _) = process_of(task, fd)?;
-    number(&process).map(|_| process).ok_or(Errno::ESRCH)
+    must_live(&process).map(|()| process)
+}
+
+/// Refuses a process that has been waited for.
+///
+/// # Errors
+/// `ESRCH`.
+pub(crate) fn must_live(process: &Arc<Process>) -> Result<(), Errno> {
+    number(process).map(drop).ok_or(Errno::ESRCH)
 }

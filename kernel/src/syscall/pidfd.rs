@@ -40,7 +40,7 @@ pub(super) fn pidfd_send_signal(
     if flags != 0 {
         return Err(Errno::EINVAL);
     }
-    let (process, _) = pidfd::process_of(call.task, fd)?;
+    let process = pidfd::signalled(call.task, fd)?;
     let told = if info.is_null() {
         None
     } else {
@@ -51,7 +51,7 @@ pub(super) fn pidfd_send_signal(
         Ok(number) => Some(Signal::new(number).ok_or(Errno::EINVAL)?),
         Err(_) => return Err(Errno::EINVAL),
     };
-    let process = pidfd::living(call.task, fd)?;
+    pidfd::must_live(&process)?;
     let info = signal.map(|signal| match told {
         Some(bytes) => SigInfo::decode(signal, &bytes),
         None => {

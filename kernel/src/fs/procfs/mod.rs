@@ -32,6 +32,7 @@ use crate::sync::{Once, SpinLock};
 use crate::vm::AddressSpace;
 
 pub(crate) use names::{PidFile, PidLink};
+pub(crate) use tree::process_of;
 
 /// The type `proc`.
 pub(crate) const TYPE: FileSystemType = FileSystemType {

@@ -16,6 +16,7 @@ use crate::fs::file::FileOps;
 use crate::fs::inode::{Emit, Inode, InodeOps, InodeParts};
 use crate::fs::memory::{try_arc, try_copy};
 use crate::fs::mount::Path;
+use core::any::Any;
 
 /// A place in `/proc`.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -287,7 +288,19 @@ impl Who {
     }
 }
 
+/// The process whose directory this is.
+pub(crate) fn process_of(inode: &Inode) -> Option<u32> {
+    match inode.ops().as_any()?.downcast_ref()? {
+        Node::Process(who) if !who.thread => Some(who.pid),
+        _ => None,
+    }
+}
+
 impl InodeOps for Node {
+    fn as_any(&self) -> Option<&dyn Any> {
+        Some(self)
+    }
+
     fn lookup(&self, dir: &Arc<Inode>, name: &[u8]) -> Result<Option<Arc<Inode>>, Errno> {
         if let Self::Fds(who, _) = self {
             who.check()?;
