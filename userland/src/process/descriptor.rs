@@ -38,6 +38,10 @@ fn errors() {
     show("send to a file", send(1, 0, 0, 0));
     let own = open(process::getpid().unwrap_or(0) as i32, libc::O_NONBLOCK).unwrap_or(0);
     show("send nothing", send(own, 0, 0, 0));
+    let dir = file::open_or_say(c"/proc/self", libc::O_DIRECTORY, 0);
+    show("send nothing through /proc", send(dir as usize, 0, 0, 0));
+    let threads = file::open_or_say(c"/proc/self/task", libc::O_DIRECTORY, 0);
+    show("send to another directory", send(threads as usize, 0, 0, 0));
     show("bad signal", send(own, 99, 0, 0));
     show("bad send flags", send(own, 0, 0, 1 << 20));
     show("bad story", send(own, 10, 8, 0));
