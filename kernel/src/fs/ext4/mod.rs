@@ -1,13 +1,15 @@
 //! ext4, ext3 and ext2 on disks: kiln-core's implementation under the VFS.
 //!
 //! [`Volume`] is a mounted file system: the core under a sleeping lock, and the inodes in use.
-//! `node` carries the VFS's requests out, `pages` moves file data, `disk` metadata.
+//! `node` carries the VFS's requests out, `pages` moves file data, `disk` metadata; `commit` is
+//! the thread that commits the journal.
 //!
 //! What changes often and alone (times, sizes) is noted in the VFS's inode, which the volume holds
 //! until it has written it. A deleted file's blocks are freed by whoever comes next
 //! ([`Volume::settle`]), since its last handle may go anywhere. Locks: inode, a file's transfers
 //! ([`Pages::io`]), the core; spin locks are leaves.
 
+mod commit;
 mod disk;
 mod node;
 mod pages;
@@ -138,6 +140,9 @@ fn mount(request: &MountRequest<'_>) -> Result<Arc<Inode>, Errno> {
     let size = u32::try_from(block_size).map_err(|_| Errno::EINVAL)?;
     let sb = SuperBlock::on_device("ext4", device.rdev(), size, request.read_only, ops)?;
     volume.sb.call_once(|| Arc::downgrade(&sb));
+    if volume.core.lock().is_journalled() {
+        commit::start(&volume)?;
+    }
     volume.inode_with(&sb, &mut volume.core.lock(), ROOT)
 }
 
@@ -328,11 +333,26 @@ impl Volume {
         }
     }
 
+    /// As [`Volume::commit`], unless nothing waits for it.
+    fn commit_if_changed(&self) -> Result<(), Errno> {
+        if self.core.lock().has_changes() {
+            return self.commit();
+        }
+        Ok(())
+    }
+
+    /// Makes durable what the core knows of.
+    fn commit(&self) -> Result<(), Errno> {
+        let mut core = self.core.lock();
+        core.set_now(now());
+        core.sync().map_err(Error::errno)
+    }
+
     fn sync(&self) -> Result<(), Errno> {
         self.write_changed();
         self.settle();
         self.release_promises();
-        let synced = self.core.lock().sync().map_err(Error::errno);
+        let synced = self.commit();
         let earlier = self.error.lock().take().map_or(Ok(()), Err);
         synced.and(earlier)
     }

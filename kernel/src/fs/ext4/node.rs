@@ -405,7 +405,8 @@ impl InodeOps for Node {
         if self.is_changed.load(Ordering::Acquire) {
             self.volume.write_inode(inode).map_err(Error::errno)?;
         }
-        self.with(Ext4::sync)
+        self.volume.settle();
+        self.volume.commit()
     }
 
     fn get_xattr(&self, inode: &Arc<Inode>, name: &[u8]) -> Result<Vec<u8>, Errno> {

@@ -266,11 +266,14 @@ impl PageSource for Pages {
         while block < end {
             let number = u32::try_from(block).map_err(|_| Errno::EFBIG)?;
             let most = low32(end - block);
-            let got = self.allocate(number, most)?;
-            self.transfer(got, (block, base), frames, true)?;
+            let move_data = |got: Extent| self.transfer(got, (block, base), frames, true);
+            let (got, moved) = self.allocate(number, most, size, move_data)?;
+            if !moved {
+                move_data(got)?;
+            }
             if got.state == State::Unwritten {
                 let mut core = self.volume.core.lock();
-                core.mark_written(self.ino, number, got.length)
+                core.note_written(self.ino, number, got.length, size)
                     .map_err(Error::errno)?;
             }
             block += u64::from(got.length);
@@ -304,13 +307,24 @@ impl PageSource for Pages {
 }
 
 impl Pages {
-    /// Where the blocks from `number` on lie, allocated if they were a hole.
-    fn allocate(&self, number: u32, most: u32) -> Result<Extent, Errno> {
+    /// Where the blocks from `number` on lie, allocated if they were a hole. Those that become the
+    /// file's at once have to get their data before the journal is committed: it is moved here,
+    /// which the answer's second part says. (Files with extents have unwritten ones instead.)
+    fn allocate(
+        &self,
+        number: u32,
+        most: u32,
+        size: u64,
+        move_data: impl Fn(Extent) -> Result<(), Errno>,
+    ) -> Result<(Extent, bool), Errno> {
         let mut core = self.volume.core.lock();
         let granted = self.promise.lock().granted;
         let got = core
-            .allocate(self.ino, number, most, Fill::Promised(granted))
+            .allocate(self.ino, number, most, Fill::Promised { granted, size })
             .map_err(Error::errno)?;
+        let now = got.new && got.mapping.state == State::Written && core.is_journalled();
+        let moved = if now { move_data(got.mapping) } else { Ok(()) };
+        drop(core);
         if got.new {
             let end = u64::from(number) + u64::from(got.mapping.length);
             let bare = end.div_ceil(self.blocks_per_page());
@@ -320,7 +334,8 @@ impl Pages {
             promise.granted -= kept;
             promise.used = promise.used.saturating_sub(kept);
         }
-        Ok(got.mapping)
+        moved?;
+        Ok((got.mapping, now))
     }
 }
 

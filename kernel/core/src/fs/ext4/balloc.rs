@@ -146,7 +146,8 @@ impl<D: Device> Ext4<D> {
         }
         let slot = self.block_bitmap(group, &desc)?;
         let end = self.sup.group_blocks(group);
-        let bytes = self.cache.data(slot);
+        let merged = self.held.over(group, self.cache.data(slot))?;
+        let bytes = merged.as_deref().unwrap_or(self.cache.data(slot));
         let length = bitmap::clear_run(bytes, bit, end.min(bit.saturating_add(want)));
         if length == want || length >= LONG_RUN {
             return Ok(Some(Run { group, bit, length }));
@@ -171,7 +172,9 @@ impl<D: Device> Ext4<D> {
         }
         let slot = self.block_bitmap(group, &desc)?;
         let end = self.sup.group_blocks(group);
-        let found = bitmap::best_run(self.cache.data(slot), from, end, want);
+        let merged = self.held.over(group, self.cache.data(slot))?;
+        let bytes = merged.as_deref().unwrap_or(self.cache.data(slot));
+        let found = bitmap::best_run(bytes, from, end, want);
         Ok(found.map(|(bit, length)| Run { group, bit, length }))
     }
 
@@ -249,6 +252,10 @@ impl<D: Device> Ext4<D> {
         }
         let bytes = self.edit_bits(&desc, run)?;
         bitmap::clear(bytes, run.bit % 8, run.length)?;
+        if self.journal.is_some() {
+            let size = self.sup.block_size;
+            self.held.hold(run.group, run.bit, run.length, size)?;
+        }
         desc.flags &= !BLOCK_UNINIT;
         desc.free_blocks += run.length;
         if desc.free_blocks > self.sup.group_blocks(run.group) {

@@ -34,6 +34,8 @@ pub(super) enum Kind {
 pub(super) type Slot = usize;
 
 pub(super) const NOWHERE: u64 = u64::MAX;
+/// Changed buffers that there may be in the smallest cache: a commit costs two flushes.
+const LEAST_PINNED: usize = 64;
 /// How much is written at once when dirty blocks are neighbours.
 const BATCH_BYTES: usize = 32 * 1024;
 
@@ -43,6 +45,8 @@ pub(super) struct Buffer {
     pub(super) kind: Kind,
     pub(super) data: Vec<u8>,
     pub(super) dirty: bool,
+    /// As last committed it is in the journal, but not in its place yet.
+    pub(super) logged: bool,
     /// Used since the clock's hand last passed.
     pub(super) used: bool,
     /// Bit 0: the block's checksum is right; for inode tables bit n: that of inode n.
@@ -59,6 +63,9 @@ pub(super) struct Cache<D> {
     hand: usize,
     capacity: usize,
     pub(super) dirty: usize,
+    pub(super) logged: usize,
+    /// Blocks freed by the running transaction that the journal has contents for.
+    pub(super) revoked: Vec<u64>,
     pub(super) log: Log,
     batch: Vec<u8>,
 }
@@ -78,6 +85,8 @@ impl<D: Device> Cache<D> {
             hand: 0,
             capacity: capacity.max(16),
             dirty: 0,
+            logged: 0,
+            revoked: Vec::new(),
             log: Log::default(),
             batch,
         })
@@ -163,7 +172,11 @@ impl<D: Device> Cache<D> {
             if buffer.dirty {
                 self.dirty -= 1;
             }
+            if buffer.logged {
+                self.logged -= 1;
+            }
             buffer.dirty = false;
+            buffer.logged = false;
             buffer.used = false;
             buffer.block = NOWHERE;
         }
@@ -200,13 +213,16 @@ impl<D: Device> Cache<D> {
         if self.slots.len() < self.capacity {
             return self.grow();
         }
+        if (self.dirty + self.logged) * 4 > self.slots.len() * 3 {
+            return self.grow();
+        }
         for _ in 0..2 * self.slots.len() {
             let slot = self.hand;
             self.hand = (self.hand + 1) % self.slots.len().max(1);
             let Some(buffer) = self.slots.get_mut(slot) else {
                 continue;
             };
-            if buffer.dirty {
+            if buffer.dirty || buffer.logged {
                 continue;
             }
             if core::mem::take(&mut buffer.used) {
@@ -232,6 +248,7 @@ impl<D: Device> Cache<D> {
             kind: Kind::Plain,
             data,
             dirty: false,
+            logged: false,
             used: false,
             verified: 0,
         });
@@ -243,12 +260,24 @@ impl<D: Device> Cache<D> {
         self.dirty > self.capacity / 2
     }
 
+    /// How many buffers may be dirty, and how many logged, before something is done about it.
+    pub(super) fn most_pinned(&self) -> usize {
+        (self.capacity / 2).max(LEAST_PINNED)
+    }
+
     /// Block and kind of every dirty buffer, in the order of the disk.
     pub(super) fn dirty_blocks(&self) -> Result<Vec<(u64, Kind)>> {
+        self.blocks_where(self.dirty, |buffer| buffer.dirty)
+    }
+
+    fn blocks_where(
+        &self,
+        count: usize,
+        wanted: impl Fn(&Buffer) -> bool,
+    ) -> Result<Vec<(u64, Kind)>> {
         let mut list = Vec::new();
-        list.try_reserve_exact(self.dirty)
-            .map_err(|_| Error::NoMemory)?;
-        for buffer in self.slots.iter().filter(|buffer| buffer.dirty) {
+        list.try_reserve_exact(count).map_err(|_| Error::NoMemory)?;
+        for buffer in self.slots.iter().filter(|buffer| wanted(buffer)) {
             if list.len() < list.capacity() {
                 list.push((buffer.block, buffer.kind));
             }
@@ -257,10 +286,52 @@ impl<D: Device> Cache<D> {
         Ok(list)
     }
 
+    /// The contents of a block that is here for sure: a dirty one.
+    pub(super) fn held(&self, block: u64) -> Result<&[u8]> {
+        let slot = self.index.get(&block).copied().ok_or(Error::Invalid)?;
+        Ok(self.data(slot))
+    }
+
+    /// Dirty blocks are in the journal now.
+    pub(super) fn note_logged(&mut self, blocks: &[u64]) {
+        for block in blocks {
+            let Some(buffer) = self.buffer_of(*block) else {
+                continue;
+            };
+            let (was_dirty, was_logged) = (buffer.dirty, buffer.logged);
+            buffer.dirty = false;
+            buffer.logged = true;
+            self.dirty -= usize::from(was_dirty);
+            self.logged += usize::from(!was_logged);
+        }
+        self.revoked.clear();
+    }
+
+    /// Writes every logged block to its place. They stay logged: the journal still has them.
+    pub(super) fn write_logged(&mut self) -> Result<()> {
+        let list = self.blocks_where(self.logged, |buffer| buffer.logged)?;
+        self.write_list(&list)
+    }
+
+    /// The journal is empty: nothing of it is needed any more.
+    pub(super) fn forget_logged(&mut self) {
+        for buffer in &mut self.slots {
+            buffer.logged = false;
+        }
+        self.logged = 0;
+        self.trim();
+    }
+
     /// Writes every dirty block, neighbours together. What fails stays dirty.
     pub(super) fn write_dirty(&mut self) -> Result<()> {
         let list = self.dirty_blocks()?;
-        let mut rest = list.as_slice();
+        self.write_list(&list)?;
+        self.trim();
+        Ok(())
+    }
+
+    fn write_list(&mut self, list: &[(u64, Kind)]) -> Result<()> {
+        let mut rest = list;
         let most = (BATCH_BYTES / self.block_size).max(1);
         while let Some((first, _)) = rest.first().copied() {
             let run = rest
@@ -273,7 +344,6 @@ impl<D: Device> Cache<D> {
             self.write_run(first, batch)?;
             rest = after;
         }
-        self.trim();
         Ok(())
     }
 
@@ -287,8 +357,9 @@ impl<D: Device> Cache<D> {
         }
         self.dev.write(offset, &self.batch).map_err(|_| Error::Io)?;
         for (block, _) in run {
-            if let Some(buffer) = self.buffer_of(*block) {
-                buffer.dirty = false;
+            if let Some(buffer) = self.buffer_of(*block)
+                && core::mem::take(&mut buffer.dirty)
+            {
                 self.dirty -= 1;
             }
         }
@@ -298,7 +369,8 @@ impl<D: Device> Cache<D> {
     /// Gives back the buffers that one large operation needed beyond the capacity.
     fn trim(&mut self) {
         while self.slots.len() > self.capacity {
-            if self.slots.last().is_none_or(|buffer| buffer.dirty) {
+            let last = self.slots.last();
+            if last.is_none_or(|buffer| buffer.dirty || buffer.logged) {
                 return;
             }
             if let Some(buffer) = self.slots.pop()

@@ -122,7 +122,7 @@ impl<D: Device> Ext4<D> {
         };
         self.zero_rest(&mapping, new, blocks)?;
         if mapping.state == State::Unwritten {
-            self.mark_written(ino, block, blocks)?;
+            self.note_written(ino, block, blocks, offset + u64_of(length))?;
         }
         Ok(length)
     }

@@ -17,38 +17,39 @@ use crate::num::{low32, u64_of};
 use alloc::vec::Vec;
 use hashbrown::HashMap;
 
-const MAGIC: u32 = 0xC03B_3998;
-const HEAD: usize = 12;
-const DESCRIPTOR: u32 = 1;
-const COMMIT: u32 = 2;
+pub(super) const MAGIC: u32 = 0xC03B_3998;
+pub(super) const HEAD: usize = 12;
+pub(super) const DESCRIPTOR: u32 = 1;
+pub(super) const COMMIT: u32 = 2;
 const SUPERBLOCK_V2: u32 = 4;
-const REVOKE: u32 = 5;
+pub(super) const REVOKE: u32 = 5;
 
-const FEATURE_REVOKE: u32 = 0x1;
-const FEATURE_64BIT: u32 = 0x2;
+pub(super) const FEATURE_REVOKE: u32 = 0x1;
+pub(super) const FEATURE_64BIT: u32 = 0x2;
 const FEATURE_ASYNC_COMMIT: u32 = 0x4;
-const FEATURE_CSUM_V2: u32 = 0x8;
-const FEATURE_CSUM_V3: u32 = 0x10;
+pub(super) const FEATURE_CSUM_V2: u32 = 0x8;
+pub(super) const FEATURE_CSUM_V3: u32 = 0x10;
 
-const TAG_ESCAPE: u32 = 1;
-const TAG_SAME_UUID: u32 = 2;
-const TAG_LAST: u32 = 8;
+pub(super) const TAG_ESCAPE: u32 = 1;
+pub(super) const TAG_SAME_UUID: u32 = 2;
+pub(super) const TAG_LAST: u32 = 8;
 
-const SB_CHECKSUM: usize = 0xFC;
-const SB_SIZE: usize = 1024;
+pub(super) const SB_CHECKSUM: usize = 0xFC;
+pub(super) const SB_SIZE: usize = 1024;
 const BAD: Error = Error::Corrupt("journal");
 
 /// An opened journal.
-struct Log {
-    inode: Inode,
+#[derive(Debug)]
+pub(super) struct Log {
+    pub(super) inode: Inode,
     /// The ring: blocks `first..end` of the file.
-    first: u32,
-    end: u32,
+    pub(super) first: u32,
+    pub(super) end: u32,
     /// Where the oldest transaction begins, and its number.
-    start: u32,
-    sequence: u32,
-    features: u32,
-    seed: u32,
+    pub(super) start: u32,
+    pub(super) sequence: u32,
+    pub(super) features: u32,
+    pub(super) seed: u32,
 }
 
 /// A data block named by a descriptor.
@@ -69,7 +70,7 @@ enum Pass<'a> {
 }
 
 impl Log {
-    fn parse(inode: Inode, b: &[u8], block_size: usize) -> Result<Self> {
+    pub(super) fn parse(inode: Inode, b: &[u8], block_size: usize) -> Result<Self> {
         if be32(b, 0)? != MAGIC || be32(b, 4)? != SUPERBLOCK_V2 {
             return Err(BAD);
         }
@@ -104,16 +105,16 @@ impl Log {
         Ok(log)
     }
 
-    fn has_csum(&self) -> bool {
+    pub(super) fn has_csum(&self) -> bool {
         self.features & (FEATURE_CSUM_V2 | FEATURE_CSUM_V3) != 0
     }
 
-    fn is_wide(&self) -> bool {
+    pub(super) fn is_wide(&self) -> bool {
         self.features & FEATURE_64BIT != 0
     }
 
     /// The block `count` after `at`, round the ring.
-    fn after(&self, at: u32, count: u32) -> u32 {
+    pub(super) fn after(&self, at: u32, count: u32) -> u32 {
         let length = u64::from(self.end - self.first);
         let place = u64::from(at - self.first) + u64::from(count);
         self.first + low32(place % length)
@@ -129,14 +130,20 @@ impl Log {
         Ok(!self.has_csum() || checksum_without(self.seed, b, 0x10)? == be32(b, 0x10)?)
     }
 
+    /// Bytes of a tag, without a UUID.
+    pub(super) fn tag_size(&self) -> usize {
+        let v3 = self.features & FEATURE_CSUM_V3 != 0;
+        let v2 = self.features & FEATURE_CSUM_V2 != 0;
+        match (v3, v2, self.is_wide()) {
+            (true, _, _) => 16,
+            (_, v2, wide) => 8 + if wide { 4 } else { 0 } + if v2 { 2 } else { 0 },
+        }
+    }
+
     /// The tags of a descriptor block.
     fn tags(&self, b: &[u8]) -> Result<Vec<Tag>> {
         let v3 = self.features & FEATURE_CSUM_V3 != 0;
-        let v2 = self.features & FEATURE_CSUM_V2 != 0;
-        let size = match (v3, v2, self.is_wide()) {
-            (true, _, _) => 16,
-            (_, v2, wide) => 8 + if wide { 4 } else { 0 } + if v2 { 2 } else { 0 },
-        };
+        let size = self.tag_size();
         let end = b.len() - if self.has_csum() { 4 } else { 0 };
         let mut tags = Vec::new();
         let mut at = HEAD;
@@ -176,7 +183,7 @@ impl Log {
 }
 
 /// The checksum of `b` with the four bytes at `at` taken as zero.
-fn checksum_without(seed: u32, b: &[u8], at: usize) -> Result<u32> {
+pub(super) fn checksum_without(seed: u32, b: &[u8], at: usize) -> Result<u32> {
     let crc = crc32c(crc32c(seed, part(b, 0..at)?), &[0; 4]);
     Ok(crc32c(crc, part(b, at + 4..b.len())?))
 }
@@ -203,7 +210,7 @@ impl<D: Device> Ext4<D> {
         self.empty_log(&log, &mut b, last.wrapping_add(1))
     }
 
-    fn log_place(&mut self, inode: &Inode, number: u32) -> Result<u64> {
+    pub(super) fn log_place(&mut self, inode: &Inode, number: u32) -> Result<u64> {
         let mapping = self.map_inode(inode, number, 1)?;
         if mapping.state != State::Written || !self.sup.has_block(mapping.start) {
             return Err(BAD);

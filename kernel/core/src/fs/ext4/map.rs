@@ -42,9 +42,11 @@ pub enum Fill {
     Unwritten,
     /// Written: the caller writes all of it.
     Written,
-    /// As [`Fill::Written`], using up to so many blocks that [`Ext4::reserve`] promised; as many
-    /// as were allocated aren't promised any more then.
-    Promised(u64),
+    /// As [`Fill::Written`], using up to `granted` blocks that [`Ext4::reserve`] promised; as
+    /// many as were allocated aren't promised any more then. The inode's size follows the blocks
+    /// up to `size`. With a journal it is as [`Fill::Unwritten`], where a file can have that: the
+    /// blocks must not be the file's before the data is there, see [`Ext4::note_written`].
+    Promised { granted: u64, size: u64 },
 }
 
 /// Extents (or, for block maps, blocks) changed in one transaction.
@@ -88,13 +90,21 @@ impl<D: Device> Ext4<D> {
         self.transact(|fs| {
             let mut inode = inode;
             let promised = match how {
-                Fill::Promised(blocks) => blocks.min(u64::from(mapping.length)),
+                Fill::Promised { granted, .. } => granted.min(u64::from(mapping.length)),
                 _ => 0,
             };
             fs.unreserve(promised);
-            let unwritten = how == Fill::Unwritten;
+            let deferred = fs.journal.is_some() && inode.has_extents();
+            let unwritten = match how {
+                Fill::Unwritten => true,
+                Fill::Promised { .. } => deferred,
+                Fill::Written => false,
+            };
             let mapping = fs.fill(&mut inode, block, mapping.length, unwritten)?;
             fs.sup.counters.reserved += promised.saturating_sub(u64::from(mapping.length));
+            if let (Fill::Promised { size, .. }, State::Written) = (how, mapping.state) {
+                fs.grow_over(&mut inode, block, mapping.length, size);
+            }
             fs.store(&inode)?;
             Ok(Allocated { mapping, new: true })
         })
@@ -139,6 +149,14 @@ impl<D: Device> Ext4<D> {
     /// # Errors
     /// When the tree can't be changed.
     pub fn mark_written(&mut self, ino: Ino, block: u32, length: u32) -> Result<()> {
+        self.note_written(ino, block, length, 0)
+    }
+
+    /// [`Ext4::mark_written`], with the inode's size following the blocks up to `size`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn note_written(&mut self, ino: Ino, block: u32, length: u32, size: u64) -> Result<()> {
         let mut inode = self.load_file(ino)?;
         if !inode.has_extents() {
             return Ok(());
@@ -146,8 +164,17 @@ impl<D: Device> Ext4<D> {
         let end = u64::from(block) + u64::from(length);
         self.transact(|fs| {
             fs.convert_extents(&mut inode, block, end)?;
+            fs.grow_over(&mut inode, block, length, size);
             fs.store(&inode)
         })
+    }
+
+    /// No written block lies behind an inode's end: makes it as long as the blocks reach, `size`
+    /// at most.
+    fn grow_over(&mut self, inode: &mut Inode, block: u32, length: u32, size: u64) {
+        let end = (u64::from(block) + u64::from(length)) << self.sup.block_bits;
+        inode.size = inode.size.max(end.min(size));
+        self.note_large_file(inode.size);
     }
 
     /// Frees the blocks `from..to` of an inode in as many transactions as it takes.

@@ -9,8 +9,8 @@
 //! `superblock` and `geometry`, `group`, `bitmap`, `balloc`/`ialloc` (space), `inode`/`itable`,
 //! `extent`/`extent_edit`/`extent_cut`/`indirect`/`indirect_edit`/`map` (a file's blocks),
 //! `dir`/`dir_edit`/`hash`/`htree`/`htree_edit`/`list` (directories), `namei`/`rename`
-//! (operations on names), `file`/`fallocate` (contents), `attr`, `xattr`, `orphan`, `journal`,
-//! `mount`.
+//! (operations on names), `file`/`fallocate` (contents), `attr`, `xattr`, `orphan`, `journal`
+//! (replay) with `commit` and `held` (writing through it), `mount`.
 //!
 //! Every change of metadata happens between `begin` and `commit` of a transaction; an operation
 //! that fails is rolled back whole. Layout: Linux, Documentation/filesystems/ext4.
@@ -20,6 +20,7 @@ mod balloc;
 mod bitmap;
 mod buffer;
 mod bytes;
+mod commit;
 mod csum;
 mod device;
 mod dir;
@@ -33,6 +34,7 @@ mod file;
 mod geometry;
 mod group;
 mod hash;
+mod held;
 mod htree;
 mod htree_edit;
 mod ialloc;
@@ -155,7 +157,16 @@ pub struct Ext4<D> {
     /// Whether the running operation may use the blocks kept for root.
     privileged: bool,
     next_generation: u32,
+    /// What changes go through, while the file system is writable and has one.
+    journal: Option<commit::Journal>,
+    /// Blocks that may be given out after the next commit.
+    held: held::Held,
+    /// The time that commits are noted with.
+    now: Time,
 }
+
+/// Free blocks, besides the promised ones, that should be there without a commit.
+const LOW_WATER: u64 = 1024;
 
 impl<D: Device> Ext4<D> {
     /// Runs one operation as a transaction: all of its changes of metadata happen, or none.
@@ -180,16 +191,35 @@ impl<D: Device> Ext4<D> {
         if self.before.is_some() {
             return Err(Error::Invalid);
         }
+        self.make_way()?;
         self.before = Some(self.sup.counters);
         self.list_changes.clear();
         self.cache.begin();
         Ok(())
     }
 
+    /// Commits when that is the way to free blocks; refuses changes that could never be committed.
+    fn make_way(&mut self) -> Result<()> {
+        let Some(journal) = &self.journal else {
+            return Ok(());
+        };
+        if journal.has_failed() {
+            return Err(Error::ReadOnly);
+        }
+        let counters = self.sup.counters;
+        let wanted = counters.reserved.saturating_add(LOW_WATER);
+        let held = self.held.blocks();
+        if held > 0 && counters.free_blocks.saturating_sub(held) < wanted {
+            return self.commit_journal();
+        }
+        Ok(())
+    }
+
     fn commit(&mut self) -> Result<()> {
         self.before = None;
         self.cache.commit();
-        if self.cache.is_strained() {
+        self.held.keep();
+        if self.is_strained() {
             self.write_out()?;
         }
         Ok(())
@@ -200,6 +230,7 @@ impl<D: Device> Ext4<D> {
             self.sup.counters = before;
         }
         self.undo_list();
+        self.held.undo();
         self.cache.abort();
     }
 }

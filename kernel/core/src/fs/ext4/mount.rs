@@ -73,14 +73,26 @@ impl<D: Device> Ext4<D> {
             list_changes: Vec::new(),
             privileged: true,
             next_generation: seed | 1,
+            journal: None,
+            held: super::held::Held::default(),
+            now: options.now,
         })
     }
 
-    /// Notes on the disk that the file system is in use: without a journal of ours, only e2fsck
-    /// may trust it again if this isn't taken back.
+    /// Notes on the disk that the file system is in use: with a journal that it is to be
+    /// replayed; without one only e2fsck may trust it again if this isn't taken back.
     fn mark_mounted(&mut self, now: Time) -> Result<()> {
-        self.sup.set_state(self.state_found & !STATE_VALID)?;
+        self.now = now;
         self.sup.note_mount(now.seconds.max(0).cast_unsigned())?;
+        if self.sup.has_journal() {
+            self.open_journal()?;
+            self.sup.incompat.insert(Incompat::RECOVER);
+            self.seal_dirty()?;
+            self.cache.write_dirty()?;
+            self.cache.flush()?;
+            return self.start_journal();
+        }
+        self.sup.set_state(self.state_found & !STATE_VALID)?;
         self.write_out()
     }
 
@@ -91,6 +103,9 @@ impl<D: Device> Ext4<D> {
     pub fn sync(&mut self) -> Result<()> {
         if !self.writable {
             return Ok(());
+        }
+        if self.journal.is_some() {
+            return self.commit_journal();
         }
         self.write_out()?;
         self.cache.flush()
@@ -105,7 +120,9 @@ impl<D: Device> Ext4<D> {
         if !self.writable {
             return Ok(());
         }
+        self.now = now;
         self.sync()?;
+        self.close_journal()?;
         if self.sup.counters.last_orphan == 0 {
             self.sup.set_state(self.state_found)?;
         }

@@ -67,6 +67,15 @@ impl<D: Device> Ext4<D> {
         if !self.writable || self.before.is_some() {
             return Ok(());
         }
+        if self.journal.is_some() {
+            return self.commit_journal();
+        }
+        self.seal_dirty()?;
+        self.cache.write_dirty()
+    }
+
+    /// Sets the checksums of all dirty blocks, and puts the superblock among them.
+    pub(super) fn seal_dirty(&mut self) -> Result<()> {
         for (block, kind) in self.cache.dirty_blocks()? {
             self.seal_block(block, kind)?;
         }
@@ -77,8 +86,7 @@ impl<D: Device> Ext4<D> {
                 self.sup.seal_descs(first, self.cache.data_mut(slot))?;
             }
         }
-        self.write_super()?;
-        self.cache.write_dirty()
+        self.write_super()
     }
 
     /// Puts the superblock into its buffer.

@@ -255,6 +255,10 @@ impl Super {
         Ok(())
     }
 
+    pub(super) fn has_journal(&self) -> bool {
+        self.compat.contains(Compat::HAS_JOURNAL)
+    }
+
     pub(super) fn state(&self) -> u16 {
         get16(&self.raw, 0x3A).unwrap_or(0)
     }

@@ -83,13 +83,19 @@ impl<D: Device> Cache<D> {
     /// Drops the buffers of blocks that are being freed, at commit: they may hold file data next.
     pub(super) fn forget(&mut self, block: u64, length: u64) -> Result<()> {
         let Self {
-            index, slots, log, ..
+            index,
+            slots,
+            log,
+            revoked,
+            ..
         } = self;
         let end = block.saturating_add(length);
         let mut note = |block| {
             log.forgotten.try_reserve(1).map_err(|_| Error::NoMemory)?;
             log.forgotten.push(block);
-            Ok(())
+            // For the commit, which can't fail.
+            let room = log.forgotten.len();
+            revoked.try_reserve(room).map_err(|_| Error::NoMemory)
         };
         if length <= u64_of(slots.len()) {
             return (block..end)
@@ -111,6 +117,9 @@ impl<D: Device> Cache<D> {
     pub(super) fn commit(&mut self) {
         let forgotten = core::mem::take(&mut self.log.forgotten);
         for block in forgotten.iter().copied() {
+            if self.buffer_of(block).is_some_and(|buffer| buffer.logged) {
+                self.revoked.push(block);
+            }
             self.discard(block);
         }
         self.log.forgotten = forgotten;

@@ -13,6 +13,15 @@ pub(super) struct Memory {
     pub(super) bytes: Vec<u8>,
     /// Writes after which the device fails, if any.
     pub(super) fails_after: Option<usize>,
+    /// What was done since this was set.
+    pub(super) record: Option<Vec<Done>>,
+}
+
+/// Something that a disk was told.
+#[derive(Clone, Debug)]
+pub(super) enum Done {
+    Write(u64, Vec<u8>),
+    Flush,
 }
 
 impl Memory {
@@ -20,6 +29,7 @@ impl Memory {
         Self {
             bytes,
             fails_after: None,
+            record: None,
         }
     }
 }
@@ -54,10 +64,16 @@ impl Device for Memory {
             .get_mut(start..end)
             .ok_or(DeviceError)?
             .copy_from_slice(buffer);
+        if let Some(record) = &mut self.record {
+            record.push(Done::Write(offset, buffer.to_vec()));
+        }
         Ok(())
     }
 
     fn flush(&mut self) -> Result<(), DeviceError> {
+        if let Some(record) = &mut self.record {
+            record.push(Done::Flush);
+        }
         Ok(())
     }
 }
@@ -67,7 +83,11 @@ pub(super) struct Temp(pub(super) PathBuf);
 
 impl Temp {
     pub(super) fn new(name: &str) -> Self {
-        let path = env::temp_dir().join(format!("kiln-ext4-{}-{name}", process::id()));
+        // e2fsck waits for the disk; in memory there is none.
+        let memory = PathBuf::from("/dev/shm");
+        let base = Some(memory).filter(|dir| dir.is_dir());
+        let base = base.unwrap_or_else(env::temp_dir);
+        let path = base.join(format!("kiln-ext4-{}-{name}", process::id()));
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).unwrap();
         Self(path)

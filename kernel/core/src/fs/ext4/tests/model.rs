@@ -16,8 +16,8 @@ enum Content {
     Other,
 }
 
-#[derive(Clone, Debug)]
-struct Node {
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Node {
     content: Content,
     links: u32,
     mode: u16,
@@ -28,7 +28,7 @@ struct Node {
 /// Both file systems, kept alike.
 pub(super) struct Model {
     pub(super) fs: Ext4<Memory>,
-    nodes: BTreeMap<Ino, Node>,
+    pub(super) nodes: BTreeMap<Ino, Node>,
     random: Random,
     /// Greatest offset of writes.
     pub(super) reach: u64,
@@ -49,6 +49,16 @@ fn node(content: Content, mode: u16) -> Node {
         uid: 0,
         xattrs: BTreeMap::new(),
     }
+}
+
+/// What a directory holds but for files' contents, or a file's size: what a journal keeps.
+pub(super) fn without_data(node: &Node) -> Node {
+    let mut node = node.clone();
+    if let Content::File(bytes) = &mut node.content {
+        let size = bytes.len();
+        *bytes = size.to_le_bytes().to_vec();
+    }
+    node
 }
 
 impl Model {
