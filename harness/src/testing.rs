@@ -251,7 +251,7 @@ impl Running {
 
 impl Running {
     /// Ends it and all that it has started.
-    fn kill(&self) {
+    pub fn kill(&self) {
         // It has ended already if a wait came before.
         let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
     }

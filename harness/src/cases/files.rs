@@ -240,7 +240,7 @@ fn merges() -> Result<()> {
     Ok(())
 }
 
-fn mke2fs(image: &Path, size: u64) -> Result<()> {
+pub(super) fn mke2fs(image: &Path, size: u64) -> Result<()> {
     File::create(image)?.set_len(size)?;
     let mut command = Command::new(crate::recipe::program("mke2fs")?);
     command.args(["-q", "-F", "-t", "ext4"]).arg(image);

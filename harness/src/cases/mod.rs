@@ -3,6 +3,7 @@
 use crate::testing::Case;
 
 mod boot;
+mod crash;
 mod docs;
 mod faults;
 mod files;
@@ -25,6 +26,7 @@ pub fn all() -> Vec<Case> {
         statuses::cases(),
         streams::cases(),
         files::cases(),
+        crash::cases(),
         signals::cases(),
         terminal::cases(),
         faults::cases(),

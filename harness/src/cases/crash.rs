@@ -1,0 +1,175 @@
+//! The machine stops at any instant, and its disk afterwards: a clean file system once the journal
+//! is replayed, with everything in it that the job was told is durable.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use kiln_core::fs::ext4::{Device, DeviceError, Ext4, Options, ROOT};
+
+use super::files::mke2fs;
+use crate::testing::{Case, Job, Scratch};
+
+pub(super) fn cases() -> Vec<Case> {
+    vec![
+        Case::new("crash::a_killed_machine_loses_nothing_synced", || kills(4)),
+        Case::new("crash::a_thousand_kills", || kills(1000)).long(),
+    ]
+}
+
+/// Files that are replaced in turn, each time made durable before it is told.
+const SLOTS: u64 = 40;
+
+/// Four that make a mess, and one that keeps books. `$1` is the first number.
+const LOAD: &str = r#"
+cd /mnt; mkdir -p books; rm -rf w*
+mess() { mkdir w$1; cd w$1; i=0; while :; do
+  dd if=/dev/zero of=f$((i%40)) bs=$((1000+i%50*137)) count=$((1+i%30)) 2>/dev/null
+  [ $((i%5)) = 0 ] && rm -f f$(((i*7)%40))
+  [ $((i%7)) = 0 ] && [ -e f$((i%40)) ] && mv f$((i%40)) g$((i%13))
+  [ $((i%11)) = 0 ] && [ -e g$((i%13)) ] && truncate -s $((i%90*300)) g$((i%13))
+  [ $((i%9)) = 0 ] && [ -e g$((i%13)) ] && { mkdir -p d$((i%4))/x; ln -f g$((i%13)) d$((i%4))/l$i; }
+  [ $((i%17)) = 0 ] && rm -rf d$(((i+1)%4))
+  [ $((i%23)) = 0 ] && ln -s "$(seq -s, $((i%99)))" s$((i%31)) 2>/dev/null
+  [ $((i%29)) = 0 ] && { sleep 1 < g$((i%13)) & rm -f g$((i%13)); } 2>/dev/null
+  i=$((i+1)); done; }
+for k in 1 2 3 4; do mess $k & done
+n=$1; while :; do
+  seq $n $((n+n%700)) | dd of=books/new conv=fsync 2>/dev/null
+  mv books/new books/b$((n%40)); sync; echo $n; n=$((n+1)); done
+"#;
+
+/// An image file as the file system's device.
+struct Image(File);
+
+impl Device for Image {
+    fn size(&self) -> u64 {
+        self.0.metadata().map_or(0, |meta| meta.len())
+    }
+
+    fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<(), DeviceError> {
+        let read = self.0.read_exact_at(buffer, offset);
+        read.map_err(|_| DeviceError)
+    }
+
+    fn write(&mut self, offset: u64, buffer: &[u8]) -> Result<(), DeviceError> {
+        let written = self.0.write_all_at(buffer, offset);
+        written.map_err(|_| DeviceError)
+    }
+
+    fn flush(&mut self) -> Result<(), DeviceError> {
+        Ok(())
+    }
+}
+
+fn open(path: &Path) -> Result<Ext4<Image>> {
+    let file = File::options().read(true).write(true).open(path)?;
+    let mounted = Ext4::mount(Image(file), &Options::default());
+    mounted.map_err(|error| anyhow!("mounting {}: {error}", path.display()))
+}
+
+fn e2fsck(arguments: &[&str], image: &Path) -> Result<(i32, String)> {
+    let mut command = Command::new(crate::recipe::program("e2fsck")?);
+    command.args(arguments).arg(image);
+    let got = Job::of(command).run()?;
+    Ok((got.status(), got.out()))
+}
+
+/// The disk is clean after a replay, whoever does it; `image` itself isn't changed.
+fn check(scratch: &Scratch, image: &Path, told: &[Option<u64>]) -> Result<()> {
+    let copy = scratch.path("copy");
+    for theirs in [false, true] {
+        fs::copy(image, &copy)?;
+        if theirs {
+            let (status, said) = e2fsck(&["-E", "journal_only", "-y"], &copy)?;
+            ensure!(status <= 1, "e2fsck's replay: {said}");
+        }
+        let replayed = open(&copy)?;
+        let finished = replayed.unmount(kiln_core::fs::ext4::Time::default());
+        finished.map_err(|error| anyhow!("unmounting: {error}"))?;
+        let (status, said) = e2fsck(&["-fn"], &copy)?;
+        ensure!(status == 0, "replayed by e2fsck: {theirs}; {said}");
+        books(&copy, told)?;
+    }
+    Ok(())
+}
+
+/// Every book that was told of is there, or a later one in its place, whole.
+fn books(image: &Path, told: &[Option<u64>]) -> Result<()> {
+    let mut fs = open(image)?;
+    let error = |error| anyhow!("the books: {error}");
+    let Some(dir) = fs.lookup(ROOT, b"books").map_err(error)? else {
+        ensure!(told.iter().all(Option::is_none), "the books are gone");
+        return Ok(());
+    };
+    for (slot, told) in told.iter().enumerate() {
+        let Some(told) = *told else { continue };
+        let name = format!("b{slot}");
+        let found = fs.lookup(dir, name.as_bytes()).map_err(error)?;
+        let ino = found.with_context(|| format!("{name} is gone"))?;
+        let size = usize::try_from(fs.attr(ino).map_err(error)?.size)?;
+        let mut bytes = vec![0; size];
+        fs.read(ino, 0, &mut bytes).map_err(error)?;
+        let text = String::from_utf8_lossy(&bytes);
+        let is = |first: u64| {
+            let wanted: String = (first..=first + first % 700)
+                .map(|n| format!("{n}\n"))
+                .collect();
+            text == wanted
+        };
+        ensure!(
+            (0..3).any(|later| is(told + later * SLOTS)),
+            "{name} isn't what {told} left: {:?}",
+            text.get(..60)
+        );
+    }
+    Ok(())
+}
+
+fn kills(count: u32) -> Result<()> {
+    let scratch = Scratch::new("crash")?;
+    let image = scratch.path("disk");
+    mke2fs(&image, 64 << 20)?;
+    let mut told = vec![None; usize::try_from(SLOTS)?];
+    let mut next = 1u64;
+    let mut span = 1500;
+    for round in 0..count {
+        let disk = format!("{}:/mnt", image.display());
+        let first = next.to_string();
+        let words = ["--disk", &disk, "--", "sh", "-c", LOAD, "sh", &first];
+        let running = Job::new(words).start()?;
+        // Long enough for most to be in the midst of it, mount and replay included.
+        let clock = SystemTime::now().duration_since(UNIX_EPOCH)?.subsec_nanos();
+        let millis = 300 + u64::from(clock / 1000) % span;
+        thread::sleep(Duration::from_millis(millis));
+        running.kill();
+        let got = running.wait()?;
+        let out = got.out();
+        // The last line may be half of one.
+        let whole = out
+            .rfind('\n')
+            .map_or("", |end| out.get(..end).unwrap_or(""));
+        for number in whole.lines() {
+            let number: u64 = number.parse().with_context(|| got.shown())?;
+            if let Some(slot) = told.get_mut(usize::try_from(number % SLOTS)?) {
+                *slot = Some(number);
+            }
+            next = number + 1;
+        }
+        ensure!(got.err().is_empty(), "round {round}: {}", got.shown());
+        // QEMU dies with the launcher, but not in the same instant.
+        thread::sleep(Duration::from_millis(50));
+        let checked = check(&scratch, &image, &told);
+        checked.with_context(|| format!("round {round}, killed after {millis} ms"))?;
+        if whole.is_empty() {
+            // A machine that has much else to do.
+            span = (span * 2).min(12_000);
+        }
+    }
+    ensure!(next > 1, "the books were never kept");
+    Ok(())
+}
