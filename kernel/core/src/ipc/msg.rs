@@ -46,8 +46,7 @@ impl Wanted {
         }
         match kind {
             0 => Self::Any,
-            i64::MIN => Self::UpTo(i64::MAX),
-            ..0 => Self::UpTo(-kind),
+            ..0 => Self::UpTo(kind.saturating_neg()),
             _ if flags & EXCEPT != 0 => Self::Except(kind),
             _ => Self::Kind(kind),
         }
