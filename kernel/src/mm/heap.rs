@@ -1,5 +1,5 @@
-//! The kernel heap: small objects in [slabs](super::slab), the rest by `talc` over blocks of frames,
-//! which it takes as it grows and keeps.
+//! The kernel heap: small objects in [slabs](super::slab), middling ones by `talc` over blocks of
+//! frames, which it takes as it grows and keeps, large ones [page by page](super::vmalloc).
 //!
 //! A reserve of frames is set aside for growth when the frame allocator has none left, so that what
 //! was [charged](super::kmem) can be allocated without fail.
@@ -8,7 +8,7 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::sync::atomic::{AtomicBool, Ordering};
 use kiln_core::addr::{PAGE_SHIFT, PAGE_SIZE, PhysAddr};
 use kiln_core::frames::MAX_ORDER;
-use kiln_core::num::{low8, u64_of};
+use kiln_core::num::{low8, u64_of, usize_of};
 use talc::base::Talc;
 use talc::base::binning::Binning;
 use talc::source::Source;
@@ -16,10 +16,14 @@ use talc::source::Source;
 use super::frame::{self, FrameRef, OutOfMemory};
 use super::layout::physmap;
 use super::slab::{Slabs, class_of};
+use super::vmalloc;
 use crate::sync::{RawSpinLock, SpinLock};
 
 /// `talc`'s part grows by this if it can: 64 KiB.
 const GROWTH_ORDER: u8 = 4;
+/// Objects above this many bytes are mapped page by page, and smaller ones when `talc` finds no
+/// block for them.
+const MAPPED: usize = 8192;
 /// Frames of the reserve: 128 KiB.
 const RESERVE: usize = 32;
 
@@ -35,8 +39,8 @@ static HEAP: Heap = Heap {
     large: talc::TalcLock::new(Frames),
 };
 
-// SAFETY: both parts give out memory that nobody else has, as large and as aligned as the layout
-// says, and which part an object came from follows from its layout alone.
+// SAFETY: all parts give out memory that nobody else has, as large and as aligned as the layout
+// says; which part an object came from follows from its layout and address.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match class_of(layout) {
@@ -45,7 +49,7 @@ unsafe impl GlobalAlloc for Heap {
                 object.unwrap_or(core::ptr::null_mut())
             }
             // SAFETY: the layout is the caller's, of a size that isn't zero.
-            None => unsafe { self.large.alloc(layout) },
+            None => unsafe { self.alloc_large(layout) },
         }
     }
 
@@ -57,6 +61,10 @@ unsafe impl GlobalAlloc for Heap {
                 drop(empty);
             }
             // SAFETY: as above.
+            None if is_mapped(object) => unsafe {
+                vmalloc::free(u64_of(object.expose_provenance()), layout.size());
+            },
+            // SAFETY: as above.
             None => unsafe { self.large.dealloc(object, layout) },
         }
     }
@@ -66,20 +74,71 @@ unsafe impl GlobalAlloc for Heap {
             return core::ptr::null_mut();
         };
         match (class_of(layout), class_of(wanted)) {
-            (Some(old), Some(new)) if old == new => object,
-            // SAFETY: allocated there, and the caller's promises.
-            (None, None) => unsafe { self.large.realloc(object, layout, size) },
-            // SAFETY: a new object, a copy of what fits both, the old one given back.
-            _ => unsafe {
-                let moved = self.alloc(wanted);
-                if !moved.is_null() {
-                    moved.copy_from_nonoverlapping(object, layout.size().min(size));
-                    self.dealloc(object, layout);
+            (Some(old), Some(new)) if old == new => return object,
+            (None, None) => {
+                // SAFETY: allocated there, and the caller's promises.
+                let same = unsafe { self.realloc_large(object, layout, size) };
+                if !same.is_null() {
+                    return same;
                 }
-                moved
-            },
+            }
+            _ => {}
+        }
+        // SAFETY: a new object, a copy of what fits both, the old one given back.
+        unsafe {
+            let moved = self.alloc(wanted);
+            if !moved.is_null() {
+                moved.copy_from_nonoverlapping(object, layout.size().min(size));
+                self.dealloc(object, layout);
+            }
+            moved
         }
     }
+}
+
+impl Heap {
+    /// # Safety
+    /// As [`GlobalAlloc::alloc`].
+    unsafe fn alloc_large(&self, layout: Layout) -> *mut u8 {
+        if layout.size() <= MAPPED {
+            // SAFETY: the caller's promise.
+            let object = unsafe { self.large.alloc(layout) };
+            if !object.is_null() {
+                return object;
+            }
+        }
+        match vmalloc::alloc(layout.size(), layout.align()) {
+            Ok(va) => core::ptr::with_exposed_provenance_mut(usize_of(va)),
+            Err(OutOfMemory) => core::ptr::null_mut(),
+        }
+    }
+
+    /// Null, and nothing has changed, when it must move to another part.
+    ///
+    /// # Safety
+    /// As [`GlobalAlloc::realloc`]; neither the old nor the new size is a slab's.
+    unsafe fn realloc_large(&self, object: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if is_mapped(object) {
+            let va = u64_of(object.expose_provenance());
+            // SAFETY: the caller's promise.
+            let resized = unsafe { vmalloc::resize(va, layout.size(), size) };
+            return if resized {
+                object
+            } else {
+                core::ptr::null_mut()
+            };
+        }
+        if size > MAPPED {
+            return core::ptr::null_mut();
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.large.realloc(object, layout, size) }
+    }
+}
+
+/// Whether a large object is one that was mapped page by page.
+fn is_mapped(object: *mut u8) -> bool {
+    vmalloc::contains(u64_of(object.addr()))
 }
 
 fn grow_slabs() -> Result<FrameRef, OutOfMemory> {

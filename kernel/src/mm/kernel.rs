@@ -92,6 +92,52 @@ pub(super) fn unmap_frame(va: VirtAddr) -> Option<FrameRef> {
     Some(unsafe { FrameRef::from_raw(PhysAddr::new(old & ADDRESS)) })
 }
 
+/// Makes this CPU forget the page at `va`.
+pub(super) fn forget_here(va: VirtAddr) {
+    x86_64::instructions::tlb::flush(x86_64::VirtAddr::new_truncate(va.raw()));
+}
+
+/// Makes this CPU forget every address, the kernel's own too.
+pub(super) fn flush_all() {
+    use x86_64::registers::control::{Cr4, Cr4Flags};
+    let flags = Cr4::read();
+    // Changing PGE drops global entries too (Intel SDM volume 3, 4.10.4.1).
+    // SAFETY: the same flags afterwards, and without global pages everything is where it was.
+    unsafe {
+        Cr4::write(flags ^ Cr4Flags::PAGE_GLOBAL);
+        Cr4::write(flags);
+    }
+}
+
+/// Makes the tables down to the one with the entry for `va`.
+pub(super) fn make_table(va: VirtAddr) -> Result<(), OutOfMemory> {
+    let _changing = CHANGING.lock();
+    let mut tables = || frame::alloc_table().ok();
+    // SAFETY: as in `map`.
+    let made = unsafe { table::make(PHYSMAP, root(), va.raw(), 1, &mut tables) };
+    made.map(|_| ()).ok_or(OutOfMemory)
+}
+
+/// The entry for `va`, whose table is there.
+fn leaf<'a>(va: u64) -> Option<&'a AtomicU64> {
+    // SAFETY: as in `map`; no table is made, since it is there.
+    let table = unsafe { table::make(PHYSMAP, root(), va, 1, &mut || None) };
+    table.map(|table| table.entry(va, 1))
+}
+
+/// Notes a number of 31 bits in the entry of a page that isn't mapped but has its table.
+pub(super) fn put_link(va: u64, link: u32) {
+    if let Some(entry) = leaf(va) {
+        entry.store(u64::from(link) << 1, Ordering::Relaxed);
+    }
+}
+
+/// Takes the number out again that [`put_link`] noted.
+pub(super) fn take_link(va: u64) -> u32 {
+    let entry = leaf(va).map_or(0, |entry| entry.swap(0, Ordering::Relaxed));
+    kiln_core::num::low32(entry >> 1)
+}
+
 /// Whether a page is mapped at `va`.
 pub(crate) fn is_mapped(va: u64) -> bool {
     // SAFETY: as in `map`.

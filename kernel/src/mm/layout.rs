@@ -5,6 +5,7 @@
 //! | --- | --- | --- |
 //! | `0xFFFF_8000_0000_0000` | physmap: all memory, no-execute, read-only over text and rodata | 256 |
 //! | `0xFFFF_C000_0000_0000` | frame records, 16 bytes each, mapped by section when first needed | 384 |
+//! | `0xFFFF_D000_0000_0000` | large blocks of the heap, page by page | 416 |
 //! | `0xFFFF_E000_0000_0000` | device registers, uncached | 448 |
 //! | `0xFFFF_FF80_0000_0000` | kernel stacks between guard pages | 511 |
 //! | `0xFFFF_FFFF_8000_0000` | kernel image | 511 |
@@ -17,6 +18,10 @@ pub(crate) const PHYSMAP: u64 = 0xFFFF_8000_0000_0000;
 pub(crate) const PHYSMAP_SIZE: u64 = 512 << 30;
 /// Start of the frame records.
 pub(crate) const RECORDS: u64 = 0xFFFF_C000_0000_0000;
+/// Start of the heap's large blocks.
+pub(crate) const VMALLOC: u64 = 0xFFFF_D000_0000_0000;
+/// Bytes of that region.
+pub(crate) const VMALLOC_SIZE: u64 = 512 << 30;
 /// Start of the window for device registers.
 pub(crate) const MMIO: u64 = 0xFFFF_E000_0000_0000;
 /// Bytes of that window.
@@ -33,7 +38,7 @@ pub(crate) const STACK_SLOTS: u32 = 32768;
 pub(crate) const IMAGE: u64 = pvh::KERNEL_VMA;
 
 /// An address in each region with a PML4 entry of its own (the stacks' is the image's too).
-pub(crate) const REGIONS: [u64; 4] = [PHYSMAP, RECORDS, MMIO, STACKS];
+pub(crate) const REGIONS: [u64; 5] = [PHYSMAP, RECORDS, VMALLOC, MMIO, STACKS];
 
 /// Where the physmap has `addr`.
 pub(crate) fn physmap<T>(addr: PhysAddr) -> *mut T {

@@ -10,6 +10,7 @@
 //! | [`stack`] | guarded kernel stacks |
 //! | [`user`] | copies to and from the current program |
 //! | [`dma`], [`mmio`] | memory for devices, registers of devices |
+//! | [`vmalloc`] | large blocks of the heap, page by page |
 //! | [`heap`], [`kmem`] | the kernel heap, and the promise that it won't run out |
 #![allow(
     unsafe_code,
@@ -30,5 +31,6 @@ mod slab;
 pub(crate) mod stack;
 pub(crate) mod table;
 pub(crate) mod user;
+pub(crate) mod vmalloc;
 
 pub(crate) use frame::{FrameRef, OutOfMemory};

@@ -27,6 +27,7 @@ use crate::arch::{self, apic, ipi, smp, switch, time};
 use crate::mm::OutOfMemory;
 use crate::mm::paging::{self, shootdown};
 use crate::mm::stack::KernelStack;
+use crate::mm::vmalloc;
 use crate::sync::{IrqLock, SpinLock};
 
 /// Free kernel stacks kept for the next threads.
@@ -486,6 +487,7 @@ fn schedule(leave: Leave) {
     this().run_timers(now);
     let were_on = interrupts::are_enabled();
     interrupts::disable();
+    vmalloc::quiesce();
     let cpu = this();
     let away = put_back(cpu, leave, now);
     let (next, others) = pick(cpu, away);
