@@ -343,6 +343,15 @@ fn remember_in_clock(dentry: &Arc<Dentry>) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Forgets about `count` of them for want of memory, those looked up lately too if need be.
+pub(crate) fn shrink_hard(count: usize) -> usize {
+    let rounds = CLOCK.lock().len() / (count.max(1) * 2) + 1;
+    (0..rounds)
+        .map(|_| shrink(count))
+        .find(|forgotten| *forgotten > 0)
+        .unwrap_or(0)
+}
+
 /// Forgets up to `count` dentries that nobody uses and nobody has looked up lately. Answers how
 /// many those were.
 pub(crate) fn shrink(count: usize) -> usize {

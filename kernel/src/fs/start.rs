@@ -50,6 +50,7 @@ pub(crate) fn init(module: Option<(PhysAddr, u64)>) -> Result<Arc<Namespace>, Ba
         superblock::register(kind)?;
     }
     procfs::init()?;
+    crate::vm::reclaim::on_shrinking(super::dentry::shrink_hard);
     tty::console::init()?;
     let (root, archive) = match module {
         None => (empty()?, None),

@@ -13,7 +13,7 @@ use crate::sync::Once;
 
 mod pool;
 
-use pool::{POOL, make_records, record, zero_page};
+use pool::{POOL, SHORT, make_records, record, zero_page};
 
 /// Most separate ranges of free memory.
 pub(crate) const MAX_RANGES: usize = 40;
@@ -116,6 +116,20 @@ pub(crate) fn stats() -> MemoryStats {
     }
 }
 
+/// Whether so little is free that only the kernel's own objects may have it.
+#[inline]
+pub(crate) fn is_short() -> bool {
+    SHORT.load(Ordering::Relaxed) && looks_short()
+}
+
+#[cold]
+fn looks_short() -> bool {
+    let pool = POOL.lock();
+    let short = pool.free_frames() <= pool.kept();
+    SHORT.store(short, Ordering::Relaxed);
+    short
+}
+
 /// A zeroed frame for a page table of the kernel, never given back.
 pub(super) fn alloc_table() -> Result<u64, OutOfMemory> {
     let frame = FrameRef::alloc_zeroed()?;
@@ -151,6 +165,22 @@ impl FrameRef {
         let pfn = POOL.lock().alloc_one().ok_or(OutOfMemory)?;
         record(pfn).count.store(1, Ordering::Relaxed);
         Ok(Self(pfn))
+    }
+
+    /// A frame with whatever was in it, unless only those are left that are kept for the kernel: for
+    /// pages of programs and files, page tables and whatever else there can be much of.
+    pub(crate) fn alloc_ordinary() -> Result<Self, OutOfMemory> {
+        let pfn = POOL.lock().alloc_ordinary().ok_or(OutOfMemory)?;
+        record(pfn).count.store(1, Ordering::Relaxed);
+        Ok(Self(pfn))
+    }
+
+    /// As [`alloc_ordinary`](Self::alloc_ordinary), a frame of zeroes.
+    pub(crate) fn alloc_ordinary_zeroed() -> Result<Self, OutOfMemory> {
+        if SHORT.load(Ordering::Relaxed) && looks_short() {
+            return Err(OutOfMemory);
+        }
+        Self::alloc_zeroed()
     }
 
     /// A frame of zeroes.

@@ -121,7 +121,7 @@ impl Eq for Root {}
 impl Root {
     fn new() -> Result<Self, OutOfMemory> {
         let _charge = kmem::charge(size_of::<Pml4>() + 2 * size_of::<usize>())?;
-        let frame = kmem::with_reclaim(FrameRef::alloc_zeroed)?;
+        let frame = kmem::patiently(FrameRef::alloc_ordinary_zeroed)?;
         clear_record(frame.addr());
         let root = Self(Arc::new(Pml4 {
             frame,
@@ -378,7 +378,7 @@ impl Drop for UserTables {
 
 /// An empty table, owned by the entry that will name it.
 fn new_table() -> Result<u64, OutOfMemory> {
-    let addr = kmem::with_reclaim(FrameRef::alloc_zeroed)?.into_raw();
+    let addr = kmem::with_reclaim(FrameRef::alloc_ordinary_zeroed)?.into_raw();
     clear_record(addr);
     Ok(addr.raw())
 }

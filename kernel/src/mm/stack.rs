@@ -29,9 +29,9 @@ pub(crate) struct KernelStack {
 }
 
 impl KernelStack {
-    /// Maps a new stack, filled with zeroes.
+    /// Maps a new stack, filled with zeroes. May wait for memory.
     pub(crate) fn new() -> Result<Self, OutOfMemory> {
-        kmem::with_reclaim(Self::try_new)
+        kmem::patiently(Self::try_new)
     }
 
     fn try_new() -> Result<Self, OutOfMemory> {
@@ -40,7 +40,7 @@ impl KernelStack {
         for page in 0..STACK_SIZE / PAGE {
             kernel::map_frame(
                 VirtAddr::new(stack.bottom() + page * PAGE),
-                FrameRef::alloc_zeroed()?,
+                FrameRef::alloc_ordinary_zeroed()?,
             )?;
         }
         Ok(stack)

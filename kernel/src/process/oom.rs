@@ -49,7 +49,7 @@ pub(crate) fn make_room() -> bool {
         return false;
     }
     let Some(victim) = dying().or_else(choose) else {
-        return false;
+        return wait_for_others(own.as_ref().map(|task| task.process()));
     };
     let old = VICTIM.lock().replace(Arc::clone(&victim));
     drop(old);
@@ -67,6 +67,21 @@ pub(crate) fn make_room() -> bool {
         drop(old);
     }
     true
+}
+
+/// Waits for a process that is ending for another reason. One that takes too long perhaps waits for
+/// the caller.
+fn wait_for_others(own: Option<&Arc<Process>>) -> bool {
+    let ending = |process: &Arc<Process>| {
+        let other = own.is_none_or(|own| !Arc::ptr_eq(own, process));
+        let ending = process.group.lock().exit.is_some() && process.ended().is_none();
+        (other && ending).then_some(0)
+    };
+    let found = table::highest(ending);
+    found.is_some_and(|process| {
+        let until = now_ns() + 4 * PATIENCE_NS;
+        process.wait_ended(Some(until)).is_some()
+    })
 }
 
 /// The last victim, if it hasn't ended yet.

@@ -63,6 +63,8 @@ pub(crate) struct Thread {
     pub(super) fpu: Option<SpinLock<FpuState>>,
     pub(super) root: SpinLock<Option<Root>>,
     owner: Once<Weak<dyn Any + Send + Sync>>,
+    /// It is making memory free, and must not wait for others who do (Linux: `PF_MEMALLOC`).
+    making_room: AtomicBool,
     nice: AtomicI8,
     /// [`Kind`], and the priority of real time in the next byte.
     schedule: AtomicU16,
@@ -159,6 +161,7 @@ impl Thread {
             fpu,
             root: SpinLock::new(root),
             owner: Once::new(),
+            making_room: AtomicBool::new(false),
             nice: AtomicI8::new(0),
             schedule: AtomicU16::new(0),
             affinity: AtomicU64::new(u64::MAX),
@@ -190,6 +193,17 @@ impl Thread {
         thread.affinity.store(1 << id, Ordering::Relaxed);
         thread.cpu.store(id, Ordering::Relaxed);
         Ok(thread)
+    }
+
+    /// Does `make`, during which this answers `None`: what makes memory free may need some itself,
+    /// and goes on without waiting for it.
+    pub(crate) fn making_room<T>(&self, make: impl FnOnce() -> T) -> Option<T> {
+        if self.making_room.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        let made = make();
+        self.making_room.store(false, Ordering::Relaxed);
+        Some(made)
     }
 
     /// Its name, NUL-padded.

@@ -13,7 +13,7 @@ use kiln_core::vma::{AreaFlags, Prot};
 
 use super::area::{Object, VmArea};
 use super::mapping::{Mapping, Unmappable};
-use super::reclaim::{alloc_frame, alloc_zeroed_frame, call_killer, make_room};
+use super::reclaim::{alloc_frame, alloc_zeroed_frame, wait_for_memory};
 use super::space::{AddressSpace, Areas, PAGE, STACK_GAP};
 use crate::mm::frame::{FrameRef, OutOfMemory};
 use crate::mm::paging::{Gather, PageFlags};
@@ -79,15 +79,6 @@ impl AddressSpace {
         addr: UserAddr,
         access: Access,
     ) -> Result<(), FaultError> {
-        loop {
-            match self.try_fault(addr, access) {
-                Err(FaultError::Oom) if call_killer() => {}
-                result => return result,
-            }
-        }
-    }
-
-    fn try_fault(self: &Arc<Self>, addr: UserAddr, access: Access) -> Result<(), FaultError> {
         let addr = addr.raw();
         let page = addr & !(PAGE - 1);
         loop {
@@ -452,8 +443,11 @@ fn or_make_room(mapped: Result<(), OutOfMemory>) -> Result<Attempt, FaultError> 
     match mapped {
         Ok(()) => Ok(Attempt::Done),
         Err(OutOfMemory) => {
-            make_room()?;
-            Ok(Attempt::Again)
+            if wait_for_memory() {
+                Ok(Attempt::Again)
+            } else {
+                Err(FaultError::Oom)
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use kiln_core::errno::Errno;
 use kiln_core::vma::AreaFlags;
 
 use super::area::{MappedFile, Object, VmArea};
-use super::reclaim::make_room;
+use super::reclaim::wait_for_memory;
 use super::space::{AddressSpace, Areas, errno};
 use crate::mm::paging::Gather;
 
@@ -60,7 +60,9 @@ impl AddressSpace {
                     Ok(()) => break,
                     Err(_) => {
                         child.tables.lock().unmap_range(start, end, &mut gather);
-                        make_room()?;
+                        if !wait_for_memory() {
+                            return Err(Errno::ENOMEM);
+                        }
                     }
                 }
             }

@@ -49,4 +49,5 @@ pub(crate) use space::{AddressSpace, MemoryLimits};
 /// Tells `mm` who gives memory up when it is short.
 pub(crate) fn init() {
     crate::mm::kmem::on_shortage(reclaim::reclaim);
+    crate::mm::kmem::on_exhaustion(reclaim::wait_for_memory);
 }

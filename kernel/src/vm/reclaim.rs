@@ -58,10 +58,40 @@ pub(super) fn call_killer() -> bool {
     KILLER.get().is_some_and(|killer| killer())
 }
 
-/// A frame with whatever was in it, at the cost of cached pages if need be. May sleep.
+/// Who else has memory that can be done without: names that nobody uses, say. Given a number of
+/// objects, it frees about as many, with no lock held, and answers how many it has.
+static SHRINKER: Once<fn(usize) -> usize> = Once::new();
+
+/// Says who.
+pub(crate) fn on_shrinking(shrinker: fn(usize) -> usize) {
+    SHRINKER.call_once(|| shrinker);
+}
+
+/// Gives up everything that can be, for `/proc/sys/vm/drop_caches`: clean pages, names and inodes.
+pub(crate) fn drop_caches(pages: bool, names: bool) {
+    while names && SHRINKER.get().is_some_and(|shrink| shrink(BATCH) > 0) {}
+    while pages && reclaim(BATCH) > 0 {}
+}
+
+/// Makes memory free by whatever means there are: gives up cached pages, waits for write-back,
+/// forgets names, has a process killed. Spin locks aren't held; others may be. Answers whether
+/// trying again has a point.
+pub(crate) fn wait_for_memory() -> bool {
+    let make = || {
+        if make_room().is_ok() {
+            return true;
+        }
+        let forgotten = SHRINKER.get().is_some_and(|shrink| shrink(BATCH) > 0);
+        (forgotten && !frame::is_short()) || call_killer()
+    };
+    crate::sched::current().making_room(make).unwrap_or(false)
+}
+
+/// A frame with whatever was in it, at the cost of cached pages, or of a process, if need be. May
+/// sleep.
 ///
 /// # Errors
-/// [`OutOfMemory`] when nothing can be given up any more.
+/// [`OutOfMemory`] when the caller itself is to end, or nobody is left.
 pub(crate) fn alloc_frame() -> Result<FrameRef, OutOfMemory> {
     if ALLOCATIONS
         .fetch_add(1, Ordering::Relaxed)
@@ -70,9 +100,10 @@ pub(crate) fn alloc_frame() -> Result<FrameRef, OutOfMemory> {
         keep_reserve();
     }
     loop {
-        match FrameRef::alloc() {
+        match FrameRef::alloc_ordinary() {
             Ok(frame) => return Ok(frame),
-            Err(OutOfMemory) => make_room()?,
+            Err(OutOfMemory) if wait_for_memory() => {}
+            Err(OutOfMemory) => return Err(OutOfMemory),
         }
     }
 }
@@ -101,7 +132,7 @@ fn keep_reserve() {
 /// [`OutOfMemory`] when nothing can be given up any more.
 pub(super) fn make_room() -> Result<(), OutOfMemory> {
     for _ in 0..PATIENCE {
-        if reclaim(BATCH) > 0 || frame::stats().free > 0 {
+        if reclaim(BATCH) > 0 || !frame::is_short() {
             return Ok(());
         }
         if !writeback::wait_for_progress() {

@@ -11,7 +11,7 @@ use kiln_core::vma::{AreaFlags, Backing, whole_pages};
 use super::area::VmArea;
 use super::map::Removed;
 use super::place::find_gap;
-use super::reclaim::make_room;
+use super::reclaim::wait_for_memory;
 use super::space::{AddressSpace, Areas, MIN_ADDR, PAGE, errno};
 use crate::mm::paging::Gather;
 
@@ -257,7 +257,7 @@ impl AddressSpace {
         while window < old.end {
             let end = (window + 64 * PAGE).min(old.end);
             let copied = self.copy_window(&(window..end), old.start, new_start);
-            if copied.is_err() && make_room().is_err() {
+            if copied.is_err() && !wait_for_memory() {
                 self.drop_pages(&(new_start..new_start + (old.end - old.start)));
                 return Err(Errno::ENOMEM);
             }

@@ -16,7 +16,7 @@ use crate::mm::frame;
 use crate::vm::{reclaim, writeback};
 
 /// The files.
-pub(super) const FILES: [SystemFile; 20] = [
+pub(super) const FILES: [SystemFile; 21] = [
     SystemFile::readable("cmdline", |out| out.bytes(b"kiln\n")),
     SystemFile::readable("devices", devices),
     SystemFile::readable("filesystems", filesystems),
@@ -37,9 +37,26 @@ pub(super) const FILES: [SystemFile; 20] = [
     SystemFile::readable("sys/fs/protected_hardlinks", |out| out.bytes(b"0\n")),
     SystemFile::readable("sys/fs/protected_symlinks", |out| out.bytes(b"0\n")),
     SystemFile::readable("sys/kernel/random/entropy_avail", |out| out.bytes(b"256\n")),
+    SystemFile {
+        path: "sys/vm/drop_caches",
+        mode: 0o200,
+        read: |out| out.bytes(b"0\n"),
+        write: Some(drop_caches),
+    },
     SystemFile::readable("sys/vm/overcommit_memory", |out| out.bytes(b"0\n")),
     SystemFile::readable("sys/vm/max_map_count", |out| out.bytes(b"65530\n")),
 ];
+
+/// 1: clean pages of files, 2: names and inodes, 3: both; 4 is only heard.
+fn drop_caches(value: &[u8]) -> Result<(), Errno> {
+    match value.trim_ascii() {
+        [digit @ b'1'..=b'4'] => {
+            reclaim::drop_caches(digit & 1 != 0, digit & 2 != 0);
+            Ok(())
+        }
+        _ => Err(Errno::EINVAL),
+    }
+}
 
 fn kib(pages: usize) -> u64 {
     u64_of(pages * (PAGE_SIZE / 1024))

@@ -4,7 +4,7 @@
 //! section's frame records made, out of the section itself. Records are an array in virtual memory,
 //! one for each frame number, mapped where there are any.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use kiln_core::addr::{PAGE_SHIFT, PAGE_SIZE, PhysAddr};
 use kiln_core::frames::{Buddy, Pfn, Record, Records, SECTION_FRAMES, State};
 use kiln_core::num::{low32, u64_of, usize_of, usize_of32};
@@ -124,6 +124,9 @@ pub(super) struct Pool {
     pub(super) least_free: usize,
 }
 
+/// Set when fewer frames are free than are kept for the kernel; cleared by who finds more.
+pub(super) static SHORT: AtomicBool = AtomicBool::new(false);
+
 pub(super) static POOL: SpinLock<Pool> = SpinLock::new(Pool {
     hot: Stack::new(),
     zeroed: Stack::new(),
@@ -151,7 +154,26 @@ impl Pool {
         self.hot.pop().or_else(|| self.zeroed.pop())
     }
 
+    /// As [`alloc_one`](Self::alloc_one), but not one of those kept for the kernel. What is left is
+    /// only looked at when the fast list is refilled.
+    pub(super) fn alloc_ordinary(&mut self) -> Option<Pfn> {
+        if self.hot.len == 0 && self.free_frames() <= self.kept() {
+            SHORT.store(true, Ordering::Relaxed);
+            return None;
+        }
+        self.alloc_one()
+    }
+
+    /// Frames that the kernel's own objects may use and programs' pages may not, so that it can go on
+    /// when those have taken the rest (Linux: `min_free_kbytes`).
+    pub(super) fn kept(&self) -> usize {
+        (self.total / 128).clamp(24, 2048)
+    }
+
     fn refill(&mut self) -> Option<()> {
+        if self.free_frames() <= self.kept() {
+            SHORT.store(true, Ordering::Relaxed);
+        }
         let (order, pfn) = match self.alloc_block(REFILL_ORDER) {
             Some(pfn) => (REFILL_ORDER, pfn),
             None => (0, self.buddy.alloc(&Table, 0)?),

@@ -15,7 +15,7 @@ use super::super::area::{MappedFile, Object, VmArea};
 use super::super::fault::page_flags;
 use super::super::map::Removed;
 use super::super::place::find_gap;
-use super::super::reclaim::{alloc_frame, alloc_zeroed_frame, make_room};
+use super::super::reclaim::{alloc_frame, alloc_zeroed_frame, wait_for_memory};
 use super::super::space::{AddressSpace, Areas, MIN_ADDR, PAGE, ProgramInfo, STACK_GAP, errno};
 use super::{LoadError, Planned, Program};
 use crate::mm::frame::FrameRef;
@@ -210,7 +210,8 @@ impl Builder<'_> {
             let mapped = self.space.tables.lock().map(va, frame.clone(), flags);
             match mapped {
                 Ok(()) => return Ok(()),
-                Err(_) => make_room()?,
+                Err(_) if wait_for_memory() => {}
+                Err(_) => return Err(Errno::ENOMEM),
             }
         }
     }
