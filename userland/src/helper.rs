@@ -28,6 +28,7 @@ pub(crate) fn run(args: &[&CStr]) -> i32 {
         b"ids" => ids(),
         b"fpu" => fpu(),
         b"stop" => stop(),
+        b"hog" => crate::hog::run(rest),
         other => {
             error(&format!(
                 "no such helper: {}",

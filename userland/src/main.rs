@@ -19,6 +19,7 @@
 
 mod behaviour;
 mod helper;
+mod hog;
 mod out;
 mod scratch;
 #[allow(

@@ -11,8 +11,8 @@ use crate::root;
 use crate::testing::{Case, Job, Scratch};
 
 /// Tests inside the kernel (`kernel/src/selftest`): they end like a job with status 0.
-const SELFTESTS: [&str; 9] = [
-    "user", "sched", "memory", "timer", "fpu", "copies", "vm", "reclaim", "disks",
+const SELFTESTS: [&str; 10] = [
+    "user", "ring3", "sched", "memory", "timer", "fpu", "copies", "vm", "reclaim", "disks",
 ];
 
 pub(super) fn cases() -> Vec<Case> {
@@ -27,6 +27,11 @@ pub(super) fn cases() -> Vec<Case> {
             Job::new(["--memory", size, "--", "/bin/busybox", "true"])
                 .run()?
                 .is(0, "")
+        }));
+    }
+    for name in ["smap", "smep"] {
+        cases.push(Case::new(&format!("boot::selftest_{name}"), move || {
+            stopped(name)
         }));
     }
     for name in SELFTESTS {
@@ -52,6 +57,19 @@ fn selftest(name: &str) -> Result<()> {
     .run()?;
     let fine = got.status() == 0 || got.err().contains("QEMU ended with status 33");
     ensure!(fine, "{}", got.shown());
+    Ok(())
+}
+
+/// A kernel that reads or executes a program's memory by mistake ends with a report.
+fn stopped(name: &str) -> Result<()> {
+    let test = format!("selftest={name}");
+    let got = Job::new(["--append", &test, "--timeout", "5", "true"]).run()?;
+    let err = got.err();
+    ensure!(
+        got.status() == 125 && err.contains("page fault") && !err.contains("nothing stopped it"),
+        "{}",
+        got.shown()
+    );
     Ok(())
 }
 

@@ -8,6 +8,7 @@ mod docs;
 mod faults;
 mod files;
 mod host;
+mod memory;
 mod options;
 mod signals;
 mod statuses;
@@ -30,6 +31,7 @@ pub fn all() -> Vec<Case> {
         signals::cases(),
         terminal::cases(),
         faults::cases(),
+        memory::cases(),
         userland::cases(),
     ]
     .into_iter()
