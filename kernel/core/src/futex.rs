@@ -22,6 +22,17 @@ pub enum Operation {
     },
     /// Change a second word, and wake sleepers of both.
     WakeOp,
+    /// Own a lock.
+    Lock {
+        /// Don't sleep for it.
+        tries: bool,
+    },
+    /// Give a lock up.
+    Unlock,
+    /// Sleep on a word until a lock, the second word, is owned.
+    WaitForLock,
+    /// Move sleepers to a lock.
+    RequeueToLock,
 }
 
 /// A decoded operation argument.
@@ -53,11 +64,20 @@ impl Command {
             abi::FUTEX_REQUEUE => (Operation::Requeue { compare: false }, false),
             abi::FUTEX_CMP_REQUEUE => (Operation::Requeue { compare: true }, false),
             abi::FUTEX_WAKE_OP => (Operation::WakeOp, false),
+            abi::FUTEX_LOCK_PI | abi::FUTEX_LOCK_PI2 => (Operation::Lock { tries: false }, false),
+            abi::FUTEX_TRYLOCK_PI => (Operation::Lock { tries: true }, false),
+            abi::FUTEX_UNLOCK_PI => (Operation::Unlock, false),
+            abi::FUTEX_WAIT_REQUEUE_PI => (Operation::WaitForLock, false),
+            abi::FUTEX_CMP_REQUEUE_PI => (Operation::RequeueToLock, false),
             _ => return Err(Errno::ENOSYS),
         };
-        if realtime && !matches!(operation, Operation::Wait { .. }) {
+        let takes_clock = matches!(operation, Operation::Wait { .. } | Operation::WaitForLock)
+            || command == abi::FUTEX_LOCK_PI2;
+        if realtime && !takes_clock {
             return Err(Errno::ENOSYS);
         }
+        // The first of the locks' operations knows one clock only.
+        let realtime = realtime || command == abi::FUTEX_LOCK_PI;
         Ok(Self {
             operation,
             bitset,

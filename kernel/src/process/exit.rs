@@ -63,6 +63,8 @@ pub(super) fn ask_to_end(task: &Task) {
 /// after this.
 pub(super) fn end_task(task: &Arc<Task>) {
     ptrace::release_tracees(task);
+    // Heirs first: a lock that the list frees is theirs already.
+    futex::end_ownership(task);
     futex::release_robust_list(task);
     clear_child_tid(task);
     if let Some(thread) = task.thread() {

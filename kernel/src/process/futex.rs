@@ -3,7 +3,11 @@
 //! Sleepers are in buckets by the word's identity ([`Key`]): the address space and address, or for
 //! shared mappings the file and place. The word is read and the sleeper entered under the bucket's
 //! lock, so no wake-up comes between; when the word's page isn't there, the lock is given up,
-//! the page brought, and all of it done again.
+//! the page brought, and all of it done again. [`pi`] has the operations on locks with an owner,
+//! [`vector`] the wait for several words.
+
+mod pi;
+mod vector;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -16,6 +20,10 @@ use kiln_core::futex::WakeOp;
 use kiln_core::num::{u64_of, usize_of};
 
 use super::task::Task;
+
+pub(crate) use pi::{end as end_ownership, lock, requeue_to_lock, unlock, wait_for_lock};
+pub(crate) use vector::{One, wait_for_any};
+
 use crate::mm::user;
 use crate::sched::{Deadline, Mode, WaitQueue, Wake};
 use crate::sync::{SpinLock, SpinLockGuard};
@@ -66,12 +74,33 @@ fn bucket(number: usize) -> &'static Bucket {
     &TABLE[number % BUCKETS]
 }
 
-/// A task's place among the sleepers. Each task sleeps on one word at most.
+/// Where somebody sleeps, and what for.
+#[derive(Clone, Copy)]
+struct Place {
+    key: Key,
+    bits: u32,
+    kind: Kind,
+}
+
+/// How somebody sleeps on a word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// To be woken.
+    Plain,
+    /// To own the lock that the word is.
+    Owner(pi::Claim),
+    /// To be moved to a lock by `FUTEX_CMP_REQUEUE_PI`.
+    Moves(pi::Claim, Key),
+}
+
+/// A place among the sleepers. Each task sleeps on one word at most, but for futex_waitv(2).
 #[derive(Default)]
 pub(super) struct Waiter {
-    place: SpinLock<Option<(Key, u32)>>,
+    place: SpinLock<Option<Place>>,
     woken: AtomicBool,
     queue: WaitQueue,
+    /// Whose queue to wake, where several belong to one sleeper.
+    chief: Option<Arc<Waiter>>,
 }
 
 impl Waiter {
@@ -79,14 +108,34 @@ impl Waiter {
     fn matches(&self, key: Key, bits: u32) -> bool {
         self.place
             .lock()
-            .is_some_and(|(own, own_bits)| own == key && own_bits & bits != 0)
+            .is_some_and(|place| place.key == key && place.bits & bits != 0)
+    }
+
+    /// How it sleeps on this word; `None` when it doesn't.
+    fn kind_on(&self, key: Key) -> Option<Kind> {
+        let place = *self.place.lock();
+        place
+            .filter(|place| place.key == key)
+            .map(|place| place.kind)
     }
 
     fn wake(&self) {
         *self.place.lock() = None;
         self.woken.store(true, Ordering::Release);
         self.queue.wake_all();
+        if let Some(chief) = &self.chief {
+            chief.queue.wake_all();
+        }
     }
+}
+
+/// EINVAL when somebody sleeps on the word for a lock, which only the lock's operations wake.
+fn check_plain(sleepers: &[Arc<Waiter>], key: Key) -> Result<(), Errno> {
+    let all = sleepers
+        .iter()
+        .filter_map(|waiter| waiter.kind_on(key))
+        .all(|kind| kind == Kind::Plain);
+    all.then_some(()).ok_or(Errno::EINVAL)
 }
 
 /// A word in the caller's memory.
@@ -146,7 +195,11 @@ pub(crate) fn wait(
         }
         sleepers.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         waiter.woken.store(false, Ordering::Relaxed);
-        *waiter.place.lock() = Some((key, bits));
+        *waiter.place.lock() = Some(Place {
+            key,
+            bits,
+            kind: Kind::Plain,
+        });
         sleepers.push(Arc::clone(waiter));
         break;
     }
@@ -166,11 +219,11 @@ pub(crate) fn wait(
 /// woken it.
 fn leave(waiter: &Arc<Waiter>) -> bool {
     loop {
-        let Some((key, _)) = *waiter.place.lock() else {
+        let Some(Place { key, .. }) = *waiter.place.lock() else {
             return false;
         };
         let mut sleepers = bucket(key.bucket_number()).lock();
-        let still_there = waiter.place.lock().is_some_and(|(now, _)| now == key);
+        let still_there = waiter.place.lock().is_some_and(|now| now.key == key);
         if still_there {
             *waiter.place.lock() = None;
             sleepers.retain(|other| !Arc::ptr_eq(other, waiter));
@@ -203,6 +256,7 @@ pub(crate) fn wake(word: Word<'_>, bits: u32, count: usize) -> Result<usize, Err
     }
     let key = word.key()?;
     let mut sleepers = bucket(key.bucket_number()).lock();
+    check_plain(&sleepers, key)?;
     Ok(wake_in(&mut sleepers, key, bits, count))
 }
 
@@ -258,6 +312,7 @@ pub(crate) fn requeue(
                 }
             }
         }
+        check_plain(&sleepers, source)?;
         let woken = wake_in(&mut sleepers, source, u32::MAX, wakes);
         let moved = move_in(&mut sleepers, others.as_deref_mut(), source, target, moves)?;
         return Ok((woken, moved));
@@ -292,7 +347,7 @@ fn move_in(
         }
         moved += 1;
         if let Some(place) = waiter.place.lock().as_mut() {
-            place.0 = target;
+            place.key = target;
         }
         match others.as_deref_mut() {
             Some(others) => {
@@ -374,7 +429,8 @@ pub(super) fn release_robust_list(task: &Arc<Task>) {
 fn walk_robust_list(task: &Task, space: &Arc<AddressSpace>, head: u64) -> Result<(), Errno> {
     let word = |at: u64| space.read_val::<u64>(UserAddr::new(at));
     let offset = word(head.wrapping_add(8))?;
-    let pending = word(head.wrapping_add(16))? & !1;
+    let raw_pending = word(head.wrapping_add(16))?;
+    let pending = raw_pending & !1;
     let mut entry = word(head)?;
     for _ in 0..ROBUST_LIMIT {
         // The low bit marks a priority-inheriting futex.
@@ -384,21 +440,38 @@ fn walk_robust_list(task: &Task, space: &Arc<AddressSpace>, head: u64) -> Result
         }
         let next = word(at);
         if at != pending {
-            release_robust(task, space, at.wrapping_add(offset), false)?;
+            let how = Robust {
+                pending: false,
+                owned: entry & 1 != 0,
+            };
+            release_robust(task, space, at.wrapping_add(offset), how)?;
         }
         entry = next?;
     }
     if pending != 0 {
-        release_robust(task, space, pending.wrapping_add(offset), true)?;
+        let how = Robust {
+            pending: true,
+            owned: raw_pending & 1 != 0,
+        };
+        release_robust(task, space, pending.wrapping_add(offset), how)?;
     }
     Ok(())
+}
+
+/// Which kind of entry of the list it is.
+#[derive(Clone, Copy)]
+struct Robust {
+    /// It was being locked or unlocked.
+    pending: bool,
+    /// It is a lock with an owner ([`pi`]), whose heir is found otherwise.
+    owned: bool,
 }
 
 fn release_robust(
     task: &Task,
     space: &Arc<AddressSpace>,
     at: u64,
-    pending: bool,
+    how: Robust,
 ) -> Result<(), Errno> {
     let addr = UserAddr::new(at);
     if !addr.is_aligned(4) {
@@ -406,7 +479,7 @@ fn release_robust(
     }
     let mut value = space.load_u32(addr)?;
     loop {
-        if pending && value == 0 {
+        if how.pending && !how.owned && value == 0 {
             // It died between unlocking and waking.
             wake_word(space, addr, 1);
             return Ok(());
@@ -417,7 +490,7 @@ fn release_robust(
         let left = value & abi::FUTEX_WAITERS | abi::FUTEX_OWNER_DIED;
         let seen = space.compare_exchange_u32(addr, value, left)?;
         if seen == value {
-            if value & abi::FUTEX_WAITERS != 0 {
+            if value & abi::FUTEX_WAITERS != 0 && !how.owned {
                 wake_word(space, addr, 1);
             }
             return Ok(());

@@ -205,7 +205,7 @@ syscalls! {
     199 fremovexattr(Fd, Path) [fs::xattr::fremovexattr] Full "";
     200 tkill(Pid, Signal) [signal::tkill] Full "";
     201 time(Ptr) [time::time] Full "";
-    202 futex(Ptr, FutexOp, Uint, Ptr, Ptr, Uint) [futex::futex] Partial "no priority inheritance";
+    202 futex(Ptr, FutexOp, Uint, Ptr, Ptr, Uint) [futex::futex] Partial "owners of locks borrow no priority";
     203 sched_setaffinity(Pid, Size, Ptr) [limits::sched_setaffinity] Partial "there is one CPU";
     204 sched_getaffinity(Pid, Size, Ptr) [limits::sched_getaffinity] Partial "there is one CPU";
     205 set_thread_area(Ptr) [rare::set_thread_area] Stub "no 32-bit code: checked, then forgotten";
@@ -363,6 +363,6 @@ syscalls! {
     446 landlock_restrict_self(Fd, Hex) [] Absent "";
     447 memfd_secret(Hex) [] Absent "";
     448 process_mrelease(Fd, Hex) [pidfd::process_mrelease] Full "";
-    449 futex_waitv(Ptr, Uint, Hex, Timespec, Clock) [] Absent "";
+    449 futex_waitv(Ptr, Uint, Hex, Timespec, Clock) [futex::futex_waitv] Full "";
     450 set_mempolicy_home_node(Ptr, Size, Hex, Hex) [] Absent "";
 }
