@@ -39,6 +39,7 @@ mod misc;
 mod pipe;
 mod process;
 mod signal;
+mod smp;
 mod stream;
 mod time;
 
@@ -59,6 +60,7 @@ const SUBJECTS: &[&[Behaviour]] = &[
     file::ALL,
     stream::ALL,
     misc::ALL,
+    smp::ALL,
 ];
 
 /// The C entry: glibc calls it after its own initialisation.

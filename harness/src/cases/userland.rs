@@ -51,14 +51,36 @@ fn listed() -> Result<Vec<Case>> {
         .output()
         .with_context(|| behave.display().to_string())?;
     let list = String::from_utf8(list.stdout)?;
-    let cases = list.lines().filter_map(|line| {
+    let mut cases = Vec::new();
+    for line in list.lines() {
         let mut words = line.split(' ').map(str::to_owned);
-        let name = words.next()?;
+        let Some(name) = words.next() else { continue };
         let tags: Vec<String> = words.collect();
-        let title = format!("userland::{}", name.replace('/', "::"));
-        Some(Case::new(&title, move || compare(&name, &tags)))
-    });
-    Ok(cases.collect())
+        if is_for_several(&name, &tags) {
+            cases.extend(ON_MORE.map(|cpus| case(&name, &tags, Some(cpus))));
+        }
+        cases.push(case(&name, &tags, None));
+    }
+    Ok(cases)
+}
+
+/// How many CPUs those programs get that are about several, besides what all get.
+const ON_MORE: [u32; 2] = [2, 4];
+
+/// Whether a program has to do with how many CPUs there are.
+fn is_for_several(name: &str, tags: &[String]) -> bool {
+    let subject = name.split('/').next().unwrap_or_default();
+    matches!(subject, "smp" | "pipe")
+        || name.contains("storm")
+        || name.contains("fork_many")
+        || tags.iter().any(|tag| tag == "threads")
+}
+
+fn case(name: &str, tags: &[String], cpus: Option<u32>) -> Case {
+    let place = cpus.map_or(String::new(), |cpus| format!("on_{cpus}_cpus::"));
+    let title = format!("userland::{place}{}", name.replace('/', "::"));
+    let (name, tags) = (name.to_owned(), tags.to_vec());
+    Case::new(&title, move || compare(&name, &tags, cpus))
 }
 
 fn make_root(behave: &Path) -> Result<()> {
@@ -76,7 +98,7 @@ fn make_root(behave: &Path) -> Result<()> {
     Ok(())
 }
 
-fn compare(name: &str, tags: &[String]) -> Result<()> {
+fn compare(name: &str, tags: &[String], cpus: Option<u32>) -> Result<()> {
     let has = |tag: &str| tags.iter().any(|have| have == tag);
     let input: &[u8] = if has("in") {
         b"some input\nof two lines\n"
@@ -87,7 +109,11 @@ fn compare(name: &str, tags: &[String]) -> Result<()> {
     let mut host = Command::new(behave());
     host.arg(name);
     let wanted = with_input(Job::of(host)).run()?;
-    let words = ["--root".into(), behave_root().into_os_string(), "--".into()];
+    let mut words = vec!["--root".into(), behave_root().into_os_string()];
+    if let Some(cpus) = cpus {
+        words.extend(["--cpus".into(), cpus.to_string().into()]);
+    }
+    words.push("--".into());
     let rest = ["/behave", name].map(Into::into);
     let found = with_input(Job::new(words.into_iter().chain(rest))).run()?;
     // What only a real processor does exactly (tag `cpu`): an emulated one may end it otherwise,

@@ -204,7 +204,7 @@ fn new_task(
             .personality
             .load(core::sync::atomic::Ordering::Relaxed),
         timer_slack: parent.timer_slack(),
-        policy: parent.policy(),
+        policy: parent.policy().for_child(),
         io_priority: parent
             .io_priority
             .load(core::sync::atomic::Ordering::Relaxed),
@@ -336,7 +336,8 @@ fn give_thread(
         entry(task, regs);
     })?;
     let thread = sched::prepare(&from.name(), Some(ThreadParts { fpu, root }), body)?;
-    thread.set_nice(from.nice());
+    let reset = parent.policy().policy & abi::SCHED_RESET_ON_FORK != 0;
+    thread.inherit(from, reset);
     child.set_thread(thread);
     Ok(())
 }

@@ -76,7 +76,8 @@ pub(crate) fn register(
     }
     let space = task.space()?;
     space.write_val(addr.checked_add(SECTION_AT).ok_or(Errno::EFAULT)?, &0u64)?;
-    write_cpu(task, addr, 0, 0)?;
+    let cpu = task.thread().map_or(0, |thread| thread.last_cpu());
+    write_cpu(task, addr, cpu, cpu)?;
     *task.rseq.lock() = Rseq {
         addr: addr.raw(),
         signature,
@@ -124,6 +125,25 @@ pub(crate) fn after_interrupt(task: &Arc<Task>, regs: &mut UserContext) {
     }
     drop(rseq);
     abort_section(task, regs);
+}
+
+/// Before user mode, where the thread isn't on the CPU `known`: tells the program. The CPU it is on now.
+pub(crate) fn tell_cpu(task: &Arc<Task>, known: u32) -> u32 {
+    let Some(thread) = task.thread() else {
+        return known;
+    };
+    loop {
+        let cpu = thread.last_cpu();
+        let addr = task.rseq.lock().addr;
+        if addr != 0 && write_cpu(task, UserAddr::new(addr), cpu, cpu).is_err() {
+            force(task, SigInfo::kernel(Signal::SEGV));
+            return cpu;
+        }
+        // The writing may have slept.
+        if thread.last_cpu() == cpu {
+            return cpu;
+        }
+    }
 }
 
 /// Before a handler runs: a critical section it interrupts starts over.

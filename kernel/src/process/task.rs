@@ -5,6 +5,7 @@ use alloc::sync::{Arc, Weak};
 use core::any::Any;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
+use kiln_core::abi;
 use kiln_core::addr::UserAddr;
 use kiln_core::cred::Credentials;
 use kiln_core::errno::Errno;
@@ -154,13 +155,29 @@ pub(super) struct TaskParts {
     pub(super) io_priority: u32,
 }
 
-/// A scheduling policy as it was set. Only nice values have an effect.
+/// A scheduling policy as it was set, with `SCHED_RESET_ON_FORK`.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(crate) struct Policy {
     /// `SCHED_*`.
     pub(crate) policy: u32,
     /// 1 to 99 for those of real time, else 0.
     pub(crate) priority: u32,
+}
+
+impl Policy {
+    /// A child's: the same, unless the parent's isn't to be inherited.
+    pub(super) fn for_child(self) -> Self {
+        if self.policy & abi::SCHED_RESET_ON_FORK == 0 {
+            return self;
+        }
+        match self.policy & !abi::SCHED_RESET_ON_FORK {
+            abi::SCHED_FIFO | abi::SCHED_RR => Self::default(),
+            policy => Self {
+                policy,
+                priority: 0,
+            },
+        }
+    }
 }
 
 impl Task {

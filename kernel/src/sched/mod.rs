@@ -25,7 +25,9 @@ mod thread;
 mod timer;
 mod wait;
 
-pub(crate) use cpu::{current, idle_ns, init, resched, running_name, yield_now};
+pub(crate) use cpu::{
+    ROUND_NS, current, idle_ns, idle_ns_of, init, resched, running_name, yield_now,
+};
 pub(crate) use lock::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub(crate) use poll::Poller;
 pub(crate) use thread::{NOTIFY_KILL, NOTIFY_SIGNAL, Thread, ThreadParts, prepare, spawn};

@@ -81,8 +81,7 @@ pub(crate) struct Thread {
 
 /// How a thread shares its CPU (`SCHED_*`, sched(7)).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-pub(crate) enum Kind {
+pub(super) enum Kind {
     /// `SCHED_OTHER`: by virtual time.
     Other,
     /// `SCHED_FIFO`: before all of lower priority, until it waits.
@@ -96,12 +95,23 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// `SCHED_*`.
+    const fn number(self) -> u8 {
+        match self {
+            Self::Other => 0,
+            Self::Fifo => 1,
+            Self::RoundRobin => 2,
+            Self::Batch => 3,
+            Self::Idle => 5,
+        }
+    }
+
     const fn of_number(number: u8) -> Self {
         match number {
             1 => Self::Fifo,
             2 => Self::RoundRobin,
             3 => Self::Batch,
-            4 => Self::Idle,
+            5 => Self::Idle,
             _ => Self::Other,
         }
     }
@@ -308,25 +318,36 @@ impl Thread {
         Kind::of_number(kind)
     }
 
-    /// How it is scheduled: the kind, and the priority of real time, 1 to 99; 0 for the others.
-    #[expect(dead_code, reason = "the system calls are on their way")]
-    pub(crate) fn schedule(&self) -> (Kind, u8) {
-        let [kind, priority] = self.schedule.load(Ordering::Relaxed).to_le_bytes();
-        (Kind::of_number(kind), priority)
-    }
-
-    /// Changes how it is scheduled, at once.
-    #[expect(dead_code, reason = "the system calls are on their way")]
-    pub(crate) fn set_schedule(self: &Arc<Self>, kind: Kind, priority: u8) {
+    /// Changes how it is scheduled, at once: `SCHED_*`, and the priority of real time.
+    pub(crate) fn set_schedule(self: &Arc<Self>, policy: u8, priority: u8) {
+        let kind = Kind::of_number(policy);
         let priority = if matches!(kind, Kind::Fifo | Kind::RoundRobin) {
             priority.clamp(1, 99)
         } else {
             0
         };
-        let word = u16::from_le_bytes([kind as u8, priority]);
+        let word = u16::from_le_bytes([kind.number(), priority]);
         self.schedule.store(word, Ordering::Relaxed);
         self.set_weight();
         cpu::requeue(self);
+    }
+
+    /// Takes over how `parent` shares the CPUs, and which ones; with `reset` as if it were an ordinary
+    /// thread (`SCHED_RESET_ON_FORK`). Before it first runs.
+    pub(crate) fn inherit(&self, parent: &Self, reset: bool) {
+        let affinity = parent.affinity.load(Ordering::Relaxed);
+        self.affinity.store(affinity, Ordering::Relaxed);
+        let schedule = parent.schedule.load(Ordering::Relaxed);
+        let [_, priority] = schedule.to_le_bytes();
+        if !reset {
+            self.schedule.store(schedule, Ordering::Relaxed);
+        }
+        let nice = if reset && (priority != 0 || parent.nice() < 0) {
+            0
+        } else {
+            parent.nice()
+        };
+        self.set_nice(nice);
     }
 
     /// The CPUs it may run on, of those there are: a bit for each.
@@ -346,7 +367,6 @@ impl Thread {
     }
 
     /// The CPU it runs on or ran on last.
-    #[expect(dead_code, reason = "the system calls are on their way")]
     pub(crate) fn last_cpu(&self) -> u32 {
         self.cpu.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! Limits, usage, priorities and scheduling policies.
+//! Limits, usage, and nice values. (Policies: [`sched`](super::sched).)
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -7,15 +7,12 @@ use core::sync::atomic::Ordering;
 use kiln_core::abi;
 use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
-use kiln_core::num::{low32, u64_of};
+use kiln_core::num::low32;
 use kiln_core::rlimit::Rlimit;
-use kiln_core::time::{NS_PER_MS, Timespec};
 
 use super::{Call, SysResult};
 use crate::process::exec::memory_limits;
-use crate::process::task::Policy;
 use crate::process::{Process, Task, table, timers, usage};
-use crate::sched;
 
 fn read_limit(call: &Call<'_>, at: UserAddr) -> Result<Rlimit, Errno> {
     let [soft, hard]: [u64; 2] = call.task.space()?.read_val(at)?;
@@ -176,7 +173,7 @@ fn targets(call: &Call<'_>, which: u32, who: i32) -> Result<Vec<Arc<Task>>, Errn
     }
 }
 
-fn nice(task: &Task) -> i8 {
+pub(super) fn nice(task: &Task) -> i8 {
     task.thread().map_or(0, |thread| thread.nice())
 }
 
@@ -210,202 +207,10 @@ pub(super) fn setpriority(call: &mut Call<'_>, which: u32, who: i32, value: i32)
 }
 
 /// Whether the caller may take this nice value, by `RLIMIT_NICE` or its capability.
-fn may_raise(call: &Call<'_>, value: i8) -> bool {
+pub(super) fn may_raise(call: &Call<'_>, value: i8) -> bool {
     let allowed = call.task.process().limit(abi::RLIMIT_NICE);
     let needed = u64::from((20 - i32::from(value)).unsigned_abs());
     needed <= allowed || call.task.creds().has(abi::CAP_SYS_NICE)
-}
-
-pub(super) fn sched_yield(_: &mut Call<'_>) -> SysResult {
-    sched::yield_now();
-    Ok(0)
-}
-
-/// Bytes of a set of CPUs, in whole words, as there is one CPU.
-const CPU_SET: usize = 8;
-
-pub(super) fn sched_getaffinity(
-    call: &mut Call<'_>,
-    pid: i32,
-    size: usize,
-    at: UserAddr,
-) -> SysResult {
-    if size < CPU_SET || !size.is_multiple_of(CPU_SET) {
-        return Err(Errno::EINVAL);
-    }
-    table::task_or(call.task, pid)?;
-    call.task.space()?.write_val(at, &1u64)?;
-    Ok(u64_of(CPU_SET))
-}
-
-pub(super) fn sched_setaffinity(
-    call: &mut Call<'_>,
-    pid: i32,
-    size: usize,
-    at: UserAddr,
-) -> SysResult {
-    let mut first = [0];
-    if size > 0 {
-        call.task.space()?.copy_in(&mut first, at)?;
-    }
-    table::task_or(call.task, pid)?;
-    if first[0] & 1 == 0 {
-        return Err(Errno::EINVAL);
-    }
-    Ok(0)
-}
-
-pub(super) fn getcpu(
-    call: &mut Call<'_>,
-    cpu: UserAddr,
-    node: UserAddr,
-    _cache: UserAddr,
-) -> SysResult {
-    let space = call.task.space()?;
-    for place in [cpu, node] {
-        if !place.is_null() {
-            space.write_val(place, &0u32)?;
-        }
-    }
-    Ok(0)
-}
-
-/// The priorities that a policy knows: those of real time from 1 to 99, the others only 0.
-fn priorities(policy: u32) -> Result<core::ops::RangeInclusive<u32>, Errno> {
-    match policy {
-        abi::SCHED_FIFO | abi::SCHED_RR => Ok(1..=99),
-        abi::SCHED_NORMAL | abi::SCHED_BATCH | abi::SCHED_IDLE | abi::SCHED_DEADLINE => Ok(0..=0),
-        _ => Err(Errno::EINVAL),
-    }
-}
-
-pub(super) fn sched_get_priority_max(_: &mut Call<'_>, policy: u32) -> SysResult {
-    Ok(u64::from(*priorities(policy)?.end()))
-}
-
-pub(super) fn sched_get_priority_min(_: &mut Call<'_>, policy: u32) -> SysResult {
-    Ok(u64::from(*priorities(policy)?.start()))
-}
-
-fn target(call: &Call<'_>, pid: i32) -> Result<Arc<Task>, Errno> {
-    if pid < 0 {
-        return Err(Errno::EINVAL);
-    }
-    table::task_or(call.task, pid)
-}
-
-fn set_policy(call: &Call<'_>, pid: i32, policy: u32, priority: u32) -> SysResult {
-    let base = policy & !abi::SCHED_RESET_ON_FORK;
-    let realtime = matches!(base, abi::SCHED_FIFO | abi::SCHED_RR);
-    if base == abi::SCHED_DEADLINE || !priorities(base)?.contains(&priority) {
-        return Err(Errno::EINVAL);
-    }
-    let target = target(call, pid)?;
-    let allowed = u64::from(priority) <= call.task.process().limit(abi::RLIMIT_RTPRIO);
-    if realtime && !allowed && !call.task.creds().has(abi::CAP_SYS_NICE) {
-        return Err(Errno::EPERM);
-    }
-    target.set_policy(Policy { policy, priority });
-    Ok(0)
-}
-
-pub(super) fn sched_setscheduler(
-    call: &mut Call<'_>,
-    pid: i32,
-    policy: u32,
-    param: UserAddr,
-) -> SysResult {
-    let priority: u32 = call.task.space()?.read_val(param)?;
-    set_policy(call, pid, policy, priority)
-}
-
-pub(super) fn sched_getscheduler(call: &mut Call<'_>, pid: i32) -> SysResult {
-    Ok(target(call, pid)?.policy().policy.into())
-}
-
-pub(super) fn sched_setparam(call: &mut Call<'_>, pid: i32, param: UserAddr) -> SysResult {
-    let priority: u32 = call.task.space()?.read_val(param)?;
-    let policy = target(call, pid)?.policy().policy;
-    set_policy(call, pid, policy, priority)
-}
-
-pub(super) fn sched_getparam(call: &mut Call<'_>, pid: i32, param: UserAddr) -> SysResult {
-    let priority = target(call, pid)?.policy().priority;
-    call.task.space()?.write_val(param, &priority)?;
-    Ok(0)
-}
-
-pub(super) fn sched_rr_get_interval(call: &mut Call<'_>, pid: i32, at: UserAddr) -> SysResult {
-    let slice = match target(call, pid)?.policy().policy {
-        abi::SCHED_FIFO => 0,
-        abi::SCHED_RR => 100 * NS_PER_MS,
-        _ => kiln_core::runqueue::SLICE_NS,
-    };
-    call.task
-        .space()?
-        .copy_out(at, &Timespec::from_ns(slice).encode())?;
-    Ok(0)
-}
-
-/// Bytes of the first version of `struct sched_attr` (linux/sched/types.h).
-const ATTR_SIZE: u32 = 48;
-
-pub(super) fn sched_getattr(
-    call: &mut Call<'_>,
-    pid: i32,
-    at: UserAddr,
-    size: u32,
-    flags: u32,
-) -> SysResult {
-    if size < ATTR_SIZE || flags != 0 {
-        return Err(Errno::EINVAL);
-    }
-    let target = target(call, pid)?;
-    let policy = target.policy();
-    let nice = i32::from(nice(&target)).cast_unsigned();
-    // size, policy, flags (two words), nice, priority
-    let words = [
-        ATTR_SIZE,
-        policy.policy,
-        0,
-        0,
-        nice,
-        policy.priority,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-    ];
-    call.task.space()?.write_val(at, &words)?;
-    Ok(0)
-}
-
-pub(super) fn sched_setattr(call: &mut Call<'_>, pid: i32, at: UserAddr, flags: u32) -> SysResult {
-    if flags != 0 {
-        return Err(Errno::EINVAL);
-    }
-    let words: [u32; 6] = call.task.space()?.read_val(at)?;
-    let [size, policy, attr_flags, _, nice, priority] = words;
-    if size != 0 && size < ATTR_SIZE {
-        return Err(Errno::E2BIG);
-    }
-    if u64::from(attr_flags) > u64::from(abi::SCHED_FLAG_ALL) {
-        return Err(Errno::EINVAL);
-    }
-    let target = target(call, pid)?;
-    set_policy(call, pid, policy, priority)?;
-    if matches!(policy, abi::SCHED_NORMAL | abi::SCHED_BATCH) {
-        let value = i8::try_from(nice.cast_signed().clamp(-20, 19)).unwrap_or(19);
-        if value < self::nice(&target) && !may_raise(call, value) {
-            return Err(Errno::EPERM);
-        }
-        if let Some(thread) = target.thread() {
-            thread.set_nice(value);
-        }
-    }
-    Ok(0)
 }
 
 pub(super) fn personality(call: &mut Call<'_>, new: u64) -> SysResult {

@@ -29,6 +29,7 @@ mod process;
 mod process_vm;
 mod ptrace;
 mod rare;
+mod sched;
 mod signal;
 mod system;
 mod thread;

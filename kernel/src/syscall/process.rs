@@ -10,6 +10,7 @@ use kiln_core::num::{low32, u64_of};
 use kiln_core::wait_status::WaitStatus;
 
 use super::{Call, SysResult};
+use crate::mm::paging::shootdown;
 use crate::process::clone::{self, CloneArgs};
 use crate::process::exec::{self, ExecCall};
 use crate::process::wait::{self, Event, WAIT4_OPTIONS, WAITID_OPTIONS, Which};
@@ -440,7 +441,7 @@ pub(super) fn unshare(call: &mut Call<'_>, flags: u64) -> SysResult {
     Ok(0)
 }
 
-/// `membarrier` commands that are there to be had; on one CPU each is done by being asked for.
+/// `membarrier` commands that are there to be had.
 const BARRIERS: u32 = 0x1ff;
 /// Those that register for another one, which has half their value.
 const REGISTRATIONS: u32 = 4 | 16 | 64 | 256;
@@ -465,6 +466,9 @@ pub(super) fn membarrier(call: &mut Call<'_>, command: u32, flags: u32, _cpu: i3
         && registered.load(Ordering::Relaxed) & u64::from(command << 1) == 0
     {
         return Err(Errno::EPERM);
+    }
+    if command & REGISTRATIONS == 0 {
+        shootdown::barrier();
     }
     Ok(0)
 }

@@ -18,7 +18,11 @@ pub(crate) fn main_loop(task: Arc<Task>, mut regs: UserContext) {
     if task.has_work() && process::work(&task, &mut regs) == ControlFlow::Break(()) {
         return;
     }
+    let mut cpu = 0;
     loop {
+        if thread.last_cpu() != cpu {
+            cpu = rseq::tell_cpu(&task, cpu);
+        }
         thread.account_system(now_ns());
         let stop = user::run(&mut regs);
         thread.account_user(now_ns());

@@ -8,6 +8,7 @@ pub(crate) mod file;
 pub(crate) mod ipc;
 pub(crate) mod memory;
 pub(crate) mod process;
+pub(crate) mod sched;
 pub(crate) mod signal;
 pub(crate) mod time;
 
@@ -166,6 +167,8 @@ plain!(
     libc::timezone,
     libc::flock,
     [libc::timespec; 2],
+    [u64; 128],
+    [u32; 14],
     libc::winsize,
     libc::termios,
     libc::epoll_event,

@@ -34,6 +34,8 @@ static END: AtomicU64 = AtomicU64::new(0);
 
 /// Addresses of the kernel's half, which is loaded everywhere.
 const KERNEL: u64 = 0;
+/// Nothing is to be flushed.
+const NOTHING: u64 = u64::MAX << 1;
 /// Don't flush: load the kernel's own root instead.
 const LEAVE: u64 = 1;
 
@@ -83,6 +85,12 @@ pub(crate) fn forget_kernel(start: u64, end: u64) {
     let own = 1 << this_cpu().id();
     flush(start, end);
     ask(crate::arch::cpu::online() & !own, KERNEL, start, end);
+}
+
+/// Makes every other CPU go through a full barrier: what they did before is done when this returns.
+pub(crate) fn barrier() {
+    let own = 1 << this_cpu().id();
+    ask(crate::arch::cpu::online() & !own, NOTHING, 0, 0);
 }
 
 /// Makes every CPU that idles with `root` loaded load the kernel's own. No thread uses it any more.

@@ -3,6 +3,7 @@
 use kiln_core::errno::Errno;
 
 use crate::arch::identity::identity;
+use crate::arch::smp;
 use crate::arch::time::{self, now_ns};
 use crate::drivers::{block, random};
 use crate::fs::clock;
@@ -53,9 +54,13 @@ pub(super) const FILES: &[SystemFile] = &[
 ];
 
 fn cpuinfo(out: &mut Text) -> Result<(), Errno> {
+    (0..smp::count()).try_for_each(|id| one_cpu(out, id))
+}
+
+fn one_cpu(out: &mut Text, id: u32) -> Result<(), Errno> {
     let cpu = identity();
     let khz = time::khz();
-    put!(out, "processor\t: 0\nvendor_id\t: {}\n", cpu.vendor())?;
+    put!(out, "processor\t: {id}\nvendor_id\t: {}\n", cpu.vendor())?;
     put!(
         out,
         "cpu family\t: {}\nmodel\t\t: {}\n",
@@ -69,7 +74,9 @@ fn cpuinfo(out: &mut Text) -> Result<(), Errno> {
         cpu.stepping
     )?;
     put!(out, "cpu MHz\t\t: {}.{:03}\n", khz / 1000, khz % 1000)?;
-    out.bytes(b"physical id\t: 0\nsiblings\t: 1\ncore id\t\t: 0\ncpu cores\t: 1\n")?;
+    let count = smp::count();
+    put!(out, "physical id\t: 0\nsiblings\t: {count}\n")?;
+    put!(out, "core id\t\t: {id}\ncpu cores\t: {count}\n")?;
     out.bytes(b"fpu\t\t: yes\nfpu_exception\t: yes\nwp\t\t: yes\nflags\t\t:")?;
     for flag in cpu.flags() {
         put!(out, " {flag}")?;
@@ -94,10 +101,14 @@ fn partitions(out: &mut Text) -> Result<(), Errno> {
 }
 
 fn stat(out: &mut Text) -> Result<(), Errno> {
-    let idle = sched::idle_ns() / NS_PER_TICK;
-    let busy = (now_ns() / NS_PER_TICK).saturating_sub(idle);
-    for label in ["cpu ", "cpu0"] {
-        put!(out, "{label} {busy} 0 0 {idle} 0 0 0 0 0 0\n")?;
+    let up = now_ns() / NS_PER_TICK;
+    let idle_all = sched::idle_ns() / NS_PER_TICK;
+    let busy_all = (up * u64::from(smp::count())).saturating_sub(idle_all);
+    put!(out, "cpu  {busy_all} 0 0 {idle_all} 0 0 0 0 0 0\n")?;
+    for id in 0..smp::count() {
+        let idle = sched::idle_ns_of(id) / NS_PER_TICK;
+        let busy = up.saturating_sub(idle);
+        put!(out, "cpu{id} {busy} 0 0 {idle} 0 0 0 0 0 0\n")?;
     }
     let (_, last) = table::counts();
     let boot = clock::boot_time() / 1_000_000_000;

@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
+use kiln_core::abi;
 use kiln_core::addr::UserAddr;
 use kiln_core::cred::Credentials;
 use kiln_core::errno::Errno;
@@ -263,11 +264,15 @@ fn stat(task: &Task, out: &mut Text) -> Result<(), Errno> {
         sets.ignored.bits(),
         sets.caught.bits()
     )?;
+    let policy = task.policy();
     // 35: wchan … 38: exit signal, CPU, real-time priority and policy, … 45: data, heap, arguments.
     put!(
         out,
-        "0 0 0 {} 0 0 0 0 0 0 ",
-        process.exit_signal().map_or(0, Signal::number)
+        "0 0 0 {} {} {} {} 0 0 0 ",
+        process.exit_signal().map_or(0, Signal::number),
+        task.thread().map_or(0, |thread| thread.last_cpu()),
+        policy.priority,
+        policy.policy & !abi::SCHED_RESET_ON_FORK
     )?;
     put!(out, "{} {} 0 ", info.data.0, info.data.1)?;
     put!(

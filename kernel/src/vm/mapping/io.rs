@@ -95,8 +95,6 @@ impl Mapping {
                 Err(error) => return Err(error),
             };
             done += copied as u64;
-            self.size
-                .fetch_max(pos.saturating_add(done), Ordering::AcqRel);
             if copied < len {
                 break;
             }
@@ -143,9 +141,17 @@ impl Mapping {
         src: &mut IoSrc<'_>,
     ) -> Result<usize, Errno> {
         let copied = src.take_into_frame(frame, offset, len)?;
-        // After the copy, so that no write-back can have taken the page in between as clean.
-        self.mark_dirty(index, frame);
+        self.wrote(index, frame, offset + copied);
         Ok(copied)
+    }
+
+    /// Bytes of the page, up to `end`, have been written: the file's length, then the mark. After the
+    /// copy, so that no write-back takes the page in between as clean; and in this order, so that none
+    /// takes it for one past the end.
+    fn wrote(&self, index: u64, frame: &FrameRef, end: usize) {
+        let end = (index * PAGE).saturating_add(end as u64);
+        self.size.fetch_max(end, Ordering::AcqRel);
+        self.mark_dirty(index, frame);
     }
 
     /// Fills a fresh page and enters it. `inside`: the file has something there that the page
@@ -170,7 +176,7 @@ impl Mapping {
             // The rest is what the file has.
             let page = self.page_for(index, 1)?;
             copy_part(&page, &frame, offset, copied);
-            self.mark_dirty(index, &page);
+            self.wrote(index, &page, offset + copied);
             return Ok(copied);
         }
         if whole {
@@ -179,12 +185,12 @@ impl Mapping {
         match self.insert(index, frame.clone()) {
             Ok(()) => {
                 reclaim::register(self);
-                self.mark_dirty(index, &frame);
+                self.wrote(index, &frame, offset + copied);
             }
             Err(Errno::EEXIST) => {
                 let page = self.page_for(index, 1)?;
                 copy_part(&page, &frame, offset, copied);
-                self.mark_dirty(index, &page);
+                self.wrote(index, &page, offset + copied);
             }
             Err(error) => return Err(error),
         }
