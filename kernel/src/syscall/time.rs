@@ -9,6 +9,7 @@ use kiln_core::num::low32;
 use kiln_core::signal::Signal;
 use kiln_core::time::{NS_PER_MS, NS_PER_SEC, NS_PER_US, Timespec, Timeval, USER_HZ, ticks};
 
+use super::fs::poll::{Until, poll_until};
 use super::{Call, SysResult};
 use crate::arch::time::now_ns;
 use crate::fs::clock;
@@ -287,7 +288,17 @@ pub(super) fn restart_syscall(call: &mut Call<'_>) -> SysResult {
             remaining,
         } => sleep(call.task, clock, deadline, remaining),
         restart @ Restart::Futex { .. } => super::futex::resume(call.task, restart),
-        Restart::Poll { .. } => Err(Errno::EINTR),
+        Restart::Poll {
+            fds,
+            count,
+            deadline,
+        } => {
+            let until = match deadline {
+                u64::MAX => Until::Forever,
+                deadline => Until::Time(deadline),
+            };
+            poll_until(call.task, fds, count, until)
+        }
     }
 }
 

@@ -3,7 +3,7 @@ mod corrupt;
 
 crate::behaviour::behaviours! { "signal":
     initial, handler_basic, mask_pending, action_errors, action_query, flags_nodefer,
-    flags_resethand, handler_mask, nested, order, suspend, restart, interrupt, kill_targets,
+    flags_resethand, handler_mask, nested, order, suspend, restart, poll_continued, interrupt, kill_targets,
     kill_permission ["root"], child_signal, child_stop, orphaned_group, stop_continue,
     ignored_discarded, fork_inherits, alternate_stack, alternate_errors, queue, timed_wait,
     alarm_clock, interval_timer, context_edit, frame_layout, registers_kept, vector_kept,

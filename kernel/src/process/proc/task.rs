@@ -195,6 +195,9 @@ fn state(task: &Task) -> (char, &'static str) {
     if task.is_trace_stopped() {
         return ('t', "tracing stop");
     }
+    if !task.process().is_init() && task.files().is_err() {
+        return ('Z', "zombie");
+    }
     if !matches!(task.process().group.lock().stop, Stop::Running) {
         return ('T', "stopped");
     }
@@ -303,11 +306,11 @@ fn status(task: &Task, out: &mut Text) -> Result<(), Errno> {
     let standing = table::standing(process.pid()).ok_or(Errno::ESRCH)?;
     out.bytes(b"Name:\t")?;
     out.bytes(&name(task))?;
-    put!(
-        out,
-        "\nUmask:\t{:04o}\nState:\t{letter} ({word})\n",
-        task.fs()?.umask()
-    )?;
+    out.bytes(b"\n")?;
+    if let Ok(fs) = task.fs() {
+        put!(out, "Umask:\t{:04o}\n", fs.umask())?;
+    }
+    put!(out, "State:\t{letter} ({word})\n")?;
     put!(
         out,
         "Tgid:\t{}\nNgid:\t0\nPid:\t{}\nPPid:\t{}\nTracerPid:\t{}\n",
