@@ -1,5 +1,5 @@
 #!/bin/bash
-# Measures Kiln beside Linux in the same QEMU: harness/bench.sh [boot] [--rounds N]
+# Measures Kiln beside Linux in the same QEMU: harness/bench.sh [boot|micro] [--rounds N] [--peer cloud|minimal]
 set -u
 KILN_HOME=$(cd -P -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.." && pwd) || exit 125
 export KILN_HOME
@@ -7,4 +7,6 @@ export KILN_HOME
 . "$KILN_HOME/harness/setup.sh"
 kiln_ready run || exit 125
 cd "$KILN_HOME" && cargo build -q --locked --release -p kiln-harness -p kiln-count >&2 || exit 125
+RUSTFLAGS='-C target-feature=+crt-static' cargo build -q --locked --release -p kiln-userland \
+    --target x86_64-unknown-linux-gnu >&2 || exit 125
 exec target/release/kiln-bench "$@"

@@ -4,7 +4,7 @@
 //! times), so that the host's Linux is the oracle: the same binary must give the same bytes
 //! and the same status on Kiln. `behave --list` prints one behaviour a line, its name followed
 //! by its tags (see [`Behaviour::tags`]); `behave --helper NAME` starts one of the [`helper`]
-//! programs that behaviours start, and tests too.
+//! programs that behaviours start, and tests too; `behave bench` measures (see [`bench`]).
 //!
 //! The binary has no Rust runtime start (`no_main`): signal dispositions, masks and the
 //! alternate stack are those that the kernel gave.
@@ -18,6 +18,7 @@
 )]
 
 mod behaviour;
+mod bench;
 mod helper;
 mod hog;
 mod out;
@@ -76,11 +77,16 @@ extern "C" fn main(argc: i32, argv: *const *const c_char) -> i32 {
 }
 
 fn dispatch(args: &[&CStr]) -> i32 {
-    let Some(name) = args.get(1) else {
-        return usage();
+    let Some(name) = args.get(1).filter(|_| !bench::is_init()) else {
+        return if bench::is_init() {
+            bench::as_init()
+        } else {
+            usage()
+        };
     };
     match name.to_bytes() {
         b"--list" => list(),
+        b"bench" => bench::run(args.get(2..).unwrap_or_default()),
         b"--helper" => helper::run(args.get(2..).unwrap_or_default()),
         // `#!behave --helper NAME` arrives as one argument.
         joined if joined.starts_with(b"--helper ") => {

@@ -5,6 +5,9 @@
 //! its address, the entry point of a program that isn't position-independent, and by coming after
 //! one in the upper half.
 //!
+//! A program can mark places on its way by executing [`MARK`], an instruction without effect: the
+//! count of instructions at each goes into the list `marks`.
+//!
 //! Arguments: `entry=ADDRESS` (the kernel's physical entry point), `user=ADDRESS` (the program's), both
 //! hexadecimal, and `out=FILE`, which receives one JSON object at the end. The line `first user instruction` goes to QEMU's log, so that a
 //! trace of device accesses in the same log can be cut there.
@@ -28,6 +31,12 @@ pub struct Tb {
     _opaque: [u8; 0],
 }
 
+/// `struct qemu_plugin_insn`, opaque.
+#[repr(C)]
+pub struct Insn {
+    _opaque: [u8; 0],
+}
+
 type TbTranslated = extern "C" fn(PluginId, *mut Tb);
 type TbExecuted = extern "C" fn(c_uint, *mut c_void);
 type AtExit = extern "C" fn(PluginId, *mut c_void);
@@ -41,6 +50,15 @@ unsafe extern "C" {
         data: *mut c_void,
     );
     fn qemu_plugin_register_atexit_cb(id: PluginId, callback: AtExit, data: *mut c_void);
+    fn qemu_plugin_tb_get_insn(tb: *const Tb, index: usize) -> *mut Insn;
+    fn qemu_plugin_insn_data(insn: *const Insn) -> *const c_void;
+    fn qemu_plugin_insn_size(insn: *const Insn) -> usize;
+    fn qemu_plugin_register_vcpu_insn_exec_cb(
+        insn: *mut Insn,
+        callback: TbExecuted,
+        flags: c_int,
+        data: *mut c_void,
+    );
     fn qemu_plugin_tb_n_insns(tb: *const Tb) -> usize;
     fn qemu_plugin_tb_vaddr(tb: *const Tb) -> u64;
     fn qemu_plugin_outs(text: *const c_char);
@@ -84,6 +102,10 @@ impl Counters {
     }
 }
 
+/// `nop dword ptr [rax + 0x4b494c4e]`.
+const MARK: [u8; 7] = [0x0F, 0x1F, 0x80, b'N', b'L', b'I', b'K'];
+
+static MARKS: Mutex<Vec<u64>> = Mutex::new(Vec::new());
 static COUNTERS: OnceLock<Counters> = OnceLock::new();
 static STARTED: OnceLock<Instant> = OnceLock::new();
 static OUT: Mutex<Option<String>> = Mutex::new(None);
@@ -114,6 +136,7 @@ extern "C" fn translated(_: PluginId, tb: *mut Tb) {
         counters.slot()
     };
     add(counters.translated.get(slot), instructions);
+    watch_marks(tb, count);
     // Leaked on purpose: QEMU keeps the pointer for as long as the block may run.
     let block: &'static mut Block = Box::leak(Box::new(Block {
         address,
@@ -122,6 +145,36 @@ extern "C" fn translated(_: PluginId, tb: *mut Tb) {
     let data = std::ptr::from_mut(block).cast::<c_void>();
     // SAFETY: the block is valid during this call, `data` for ever; flag 0 is QEMU_PLUGIN_CB_NO_REGS.
     unsafe { qemu_plugin_register_vcpu_tb_exec_cb(tb, executed, 0, data) };
+}
+
+fn watch_marks(tb: *mut Tb, count: usize) {
+    for index in 0..count {
+        // SAFETY: the block is valid during its translation, and has so many instructions.
+        let insn = unsafe { qemu_plugin_tb_get_insn(tb, index) };
+        // SAFETY: the instruction is of this block.
+        if unsafe { qemu_plugin_insn_size(insn) } != MARK.len() {
+            continue;
+        }
+        // SAFETY: as many bytes as the instruction is long.
+        let bytes = unsafe { *qemu_plugin_insn_data(insn).cast::<[u8; MARK.len()]>() };
+        if bytes == MARK {
+            // SAFETY: as above; the callback needs no data, and flag 0 is QEMU_PLUGIN_CB_NO_REGS.
+            unsafe {
+                qemu_plugin_register_vcpu_insn_exec_cb(insn, marked, 0, std::ptr::null_mut())
+            };
+        }
+    }
+}
+
+extern "C" fn marked(_: c_uint, _: *mut c_void) {
+    let total = counters()
+        .executed
+        .iter()
+        .map(|count| count.load(Relaxed))
+        .sum();
+    if let Ok(mut marks) = MARKS.lock() {
+        marks.push(total);
+    }
 }
 
 extern "C" fn executed(_: c_uint, data: *mut c_void) {
@@ -151,8 +204,11 @@ extern "C" fn at_exit(_: PluginId, _: *mut c_void) {
         let values: Vec<String> = values.iter().map(|v| v.load(Relaxed).to_string()).collect();
         format!("[{}]", values.join(","))
     };
+    let marks = MARKS
+        .lock()
+        .map_or_else(|_| Vec::new(), |marks| marks.clone());
     let text = format!(
-        "{{\"executed\":{},\"translated\":{},\"kernel_us\":{},\"user_us\":{},\"reached_user\":{}}}\n",
+        "{{\"marks\":{marks:?},\"executed\":{},\"translated\":{},\"kernel_us\":{},\"user_us\":{},\"reached_user\":{}}}\n",
         list(&counters.executed),
         list(&counters.translated),
         counters.kernel_at.load(Relaxed),

@@ -104,7 +104,7 @@ fn linux_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
     let initrd = scratch.join("initramfs.cpio");
     let busybox =
         std::fs::read(&inputs.busybox).with_context(|| inputs.busybox.display().to_string())?;
-    std::fs::write(&initrd, initramfs(&busybox)?)?;
+    std::fs::write(&initrd, linux::initramfs("true", &busybox)?)?;
     eprintln!("bench: beside Linux {}", linux.release);
     Ok(Guest {
         name: "Linux (cloud)",
@@ -117,23 +117,6 @@ fn linux_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
         user_entry: user_entry(&inputs.busybox)?,
         status: 0,
     })
-}
-
-fn initramfs(busybox: &[u8]) -> Result<Vec<u8>> {
-    use cpio::newc::{Builder, ModeFileType, trailer};
-    let mut out = Vec::new();
-    let dir = Builder::new("bin")
-        .mode(0o755)
-        .set_mode_file_type(ModeFileType::Directory);
-    dir.write(&mut out, 0).finish()?;
-    let file = Builder::new("bin/true")
-        .mode(0o755)
-        .set_mode_file_type(ModeFileType::Regular);
-    let mut writer = file.write(&mut out, u32::try_from(busybox.len())?);
-    std::io::Write::write_all(&mut writer, busybox)?;
-    writer.finish()?;
-    trailer(&mut out)?;
-    Ok(out)
 }
 
 fn print_table(guests: &[Guest], walls: &[Vec<f64>], counts: &[Counts]) -> Result<()> {

@@ -46,6 +46,58 @@ pub fn prepare(cache: &Path) -> Result<Linux> {
     })
 }
 
+/// An initramfs with one program, `/bin/NAME`.
+///
+/// # Errors
+/// When the program is too large for the format.
+pub fn initramfs(name: &str, program: &[u8]) -> Result<Vec<u8>> {
+    use cpio::newc::{Builder, ModeFileType, trailer};
+    let mut out = Vec::new();
+    let dir = Builder::new("bin")
+        .mode(0o755)
+        .set_mode_file_type(ModeFileType::Directory);
+    dir.write(&mut out, 0).finish()?;
+    let file = Builder::new(&format!("bin/{name}"))
+        .mode(0o755)
+        .set_mode_file_type(ModeFileType::Regular);
+    let mut writer = file.write(&mut out, u32::try_from(program.len())?);
+    std::io::Write::write_all(&mut writer, program)?;
+    writer.finish()?;
+    trailer(&mut out)?;
+    Ok(out)
+}
+
+/// The smallest Linux that runs the bench, built once from Debian's sources with the options in
+/// `harness/linux-minimal.config`.
+///
+/// # Errors
+/// When the sources can't be had or don't build.
+pub fn prepare_minimal(cache: &Path) -> Result<Linux> {
+    const PACKAGE: &str = "linux-source-6.1";
+    let dir = cache.join("linux-minimal");
+    let vmlinux = dir.join("vmlinux");
+    if !vmlinux.exists() {
+        std::fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
+        eprintln!("bench: fetching {PACKAGE} and building it, which takes a while, once");
+        let options = crate::root::project().join("harness/linux-minimal.config");
+        let script = format!(
+            "set -e; cd \"$1\"; rm -rf root; apt-get download -q {PACKAGE}; dpkg -x {PACKAGE}_*.deb root; \
+             rm {PACKAGE}_*.deb; tar -C root -xf root/usr/src/{PACKAGE}.tar.xz; cd root/{PACKAGE}; \
+             make -s tinyconfig; cat \"$2\" >> .config; make -s olddefconfig; make -s -j\"$(nproc)\" vmlinux; \
+             cp vmlinux ../..; cd ../..; rm -rf root"
+        );
+        run(Command::new("sh")
+            .args(["-c", &script, "sh"])
+            .arg(&dir)
+            .arg(options))
+        .context("it wants flex, bison, bc, make, gcc, libelf-dev")?;
+    }
+    Ok(Linux {
+        vmlinux,
+        release: "6.1 (minimal)".to_owned(),
+    })
+}
+
 /// The package that the metapackage stands for today.
 fn package_name() -> Result<String> {
     let output = Command::new("apt-cache")

@@ -24,6 +24,15 @@ pub fn median_ratio(a: &[f64], b: &[f64]) -> f64 {
     median(&ratios)
 }
 
+/// The mean of ratios; 1 for none.
+#[must_use]
+pub fn geometric_mean(ratios: &[f64]) -> f64 {
+    let (sum, count) = ratios.iter().fold((0.0, 0.0f64), |(sum, count), ratio| {
+        (sum + ratio.ln(), count + 1.0)
+    });
+    (sum / count.max(1.0)).exp()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -33,6 +42,7 @@ mod tests {
         assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
         assert_eq!(median(&[]), 0.0);
+        assert!((geometric_mean(&[0.5, 2.0, 1.0]) - 1.0).abs() < 1e-9);
         assert_eq!(median_ratio(&[2.0, 9.0, 4.0], &[1.0, 3.0, 2.0]), 2.0);
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
-use kiln_harness::bench::boot;
+use kiln_harness::bench::{boot, micro};
 use kiln_harness::root;
 
 /// Runs Kiln and Linux side by side in the same QEMU and compares them.
@@ -17,15 +17,26 @@ struct Options {
     /// Kiln's ELF, when it isn't the one of this checkout.
     #[arg(long, value_name = "ELF")]
     kernel: Option<PathBuf>,
-    /// How often each guest is booted.
-    #[arg(long, default_value_t = 11, value_name = "N")]
-    rounds: usize,
+    /// How often each guest is booted (11; micro with the host's clock: 3).
+    #[arg(long, value_name = "N")]
+    rounds: Option<usize>,
+    /// The Linux that micro compares with.
+    #[arg(long, value_enum, default_value = "cloud")]
+    peer: micro::Peer,
+    /// Keep micro's figures as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Draw micro's ratios.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum What {
     /// From exec of QEMU to its exit.
     Boot,
+    /// Single operations.
+    Micro,
 }
 
 fn main() -> Result<()> {
@@ -39,7 +50,17 @@ fn main() -> Result<()> {
             busybox: PathBuf::from("/bin/busybox"),
             plugin: target.join("release/libkiln_count.so"),
             cache: cache()?,
-            rounds: options.rounds,
+            rounds: options.rounds.unwrap_or(11),
+        }),
+        What::Micro => micro::run(&micro::Inputs {
+            kernel: options.kernel.unwrap_or(built),
+            program: target.join("x86_64-unknown-linux-gnu/release/behave"),
+            plugin: target.join("release/libkiln_count.so"),
+            cache: cache()?,
+            peer: options.peer,
+            rounds: options.rounds.unwrap_or(3),
+            json: options.json,
+            svg: options.svg,
         }),
     }
 }
