@@ -92,6 +92,10 @@ pub struct DiskCount<'a> {
     pub read: u64,
     /// Bytes written to it.
     pub written: u64,
+    /// Transfers that it failed.
+    pub errors: u64,
+    /// Flushes that it failed: what was written may be lost.
+    pub failed_flushes: u64,
 }
 
 /// Where the kernel was when it failed.
@@ -246,11 +250,15 @@ fn disks(out: &mut impl Write, disks: &[DiskCount<'_>]) -> fmt::Result {
             "{\"name\":"
         })?;
         string(out, disk.name)?;
-        write!(
-            out,
-            ",\"read\":{},\"written\":{}}}",
-            disk.read, disk.written
-        )?;
+        write!(out, ",\"read\":{},\"written\":{}", disk.read, disk.written)?;
+        let failures = [
+            ("errors", disk.errors),
+            ("failed_flushes", disk.failed_flushes),
+        ];
+        for (name, count) in failures.iter().filter(|(_, count)| *count > 0) {
+            write!(out, ",\"{name}\":{count}")?;
+        }
+        out.write_char('}')?;
     }
     out.write_char(']')
 }
@@ -297,6 +305,8 @@ mod tests {
                 name: "vda",
                 read: 512,
                 written: 0,
+                errors: 0,
+                failed_flushes: 0,
             }],
             ..Record::new(Ending::Exited, "")
         };

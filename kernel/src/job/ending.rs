@@ -83,7 +83,13 @@ impl Outcome {
 pub(super) fn finish(outcome: &Outcome) -> ! {
     let job_ended = now_ns();
     start::kill_all();
-    let flushed = prepare::take_down();
+    let flushed = prepare::take_down().and_then(|()| {
+        // Whoever was told of it: what such a disk holds nobody knows.
+        let lost = block::disks()
+            .iter()
+            .any(|disk| disk.stats().failed_flushes > 0);
+        if lost { Err(Errno::EIO) } else { Ok(()) }
+    });
     channel::drain();
     let flush_failure;
     let mut outcome_reason = outcome.reason.as_str();
@@ -113,6 +119,8 @@ fn report(ending: Ending, outcome: &Outcome, reason: &str, job_ended: u64) -> ! 
             name,
             read: stats.read,
             written: stats.written,
+            errors: stats.errors,
+            failed_flushes: stats.failed_flushes,
         })
         .collect();
     let calls: Vec<(&str, u64)> = count::calls().collect();
