@@ -133,7 +133,7 @@ fn kiln_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
     Ok(Guest {
         name: "Kiln",
         kernel: inputs.kernel.clone(),
-        initrd: root::image(Some(&dir))?,
+        initrd: root::find(Some(&dir), 640 << 20)?.image,
         // Without a channel the job's output goes to the serial line, where that is in use.
         append: "verbose".to_owned(),
         job: Some(job),
