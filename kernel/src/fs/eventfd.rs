@@ -45,7 +45,32 @@ pub(crate) fn create(value: u32, flags: u32) -> Result<Arc<File>, Errno> {
     event_file(b"[eventfd]", try_arc(event)?, flags)
 }
 
+fn of(file: &File) -> Result<&EventFd, Errno> {
+    let ops = file.ops.as_any().ok_or(Errno::EINVAL)?;
+    ops.downcast_ref().ok_or(Errno::EINVAL)
+}
+
+/// EINVAL unless the file is an event counter.
+pub(crate) fn check(file: &File) -> Result<(), Errno> {
+    of(file).map(|_| ())
+}
+
+/// Adds one to an event counter: something that it was given to has happened.
+pub(crate) fn signal(file: &File) {
+    if let Ok(event) = of(file) {
+        event.count();
+    }
+}
+
 impl EventFd {
+    /// Counts one more, or stays at the most.
+    fn count(&self) {
+        let mut counter = self.counter.lock();
+        *counter = counter.saturating_add(1);
+        drop(counter);
+        self.queue.wake_all();
+    }
+
     /// Takes from the counter what a read gets; `None` at zero.
     fn take(&self) -> Option<u64> {
         let mut counter = self.counter.lock();
@@ -118,6 +143,10 @@ impl FileOps for EventFd {
         events.set(Events::IN, counter > 0);
         events.set(Events::OUT, counter < MAX);
         events
+    }
+
+    fn as_any(&self) -> Option<&dyn core::any::Any> {
+        Some(self)
     }
 
     fn describe(&self, out: &mut dyn core::fmt::Write) -> core::fmt::Result {

@@ -116,6 +116,11 @@ impl FdTable {
         self.id | 1 << 63
     }
 
+    /// Whether this owner of locks is a table, and not an open file.
+    pub(super) fn is_lock_owner(owner: u64) -> bool {
+        owner >> 63 != 0
+    }
+
     /// A copy for a child that doesn't share it.
     pub(crate) fn fork(&self) -> Result<Arc<Self>, Errno> {
         let mut list: Vec<Option<Slot>> = Vec::new();

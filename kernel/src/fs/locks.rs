@@ -2,8 +2,9 @@
 //! `kiln_core::fs::locks`.
 
 use kiln_core::errno::Errno;
-use kiln_core::fs::locks::{FileLocks, Kind, OFFSET_MAX, Range, Record, RecordLocks};
+use kiln_core::fs::locks::{FileLocks, Kind, OFFSET_MAX, Range, Record, RecordLocks, Waits};
 
+use super::fdtable::FdTable;
 use crate::sched::{Mode, WaitQueue};
 use crate::sync::SpinLock;
 
@@ -13,6 +14,9 @@ pub(crate) struct Locks {
     files: SpinLock<FileLocks>,
     released: WaitQueue,
 }
+
+/// Which process waits for which to release a record lock.
+static WAITS: SpinLock<Waits> = SpinLock::new(Waits::new());
 
 /// Every byte.
 const ALL: Range = Range {
@@ -35,14 +39,30 @@ impl Locks {
         self.records.lock().conflict(wanted).copied()
     }
 
-    /// Sets a record lock; `wait` until it can be, or EAGAIN.
+    /// Sets a record lock; `wait` until it can be, or EAGAIN. EDEADLK when processes would wait
+    /// for each other; locks of open files aren't looked at for that, as on Linux.
     pub(crate) fn set(&self, wanted: Record, wait: bool) -> Result<(), Errno> {
+        let (own, mut edge) = (wanted.owner, None);
         let attempt = || {
             let mut records = self.records.lock();
-            let free = records.conflict(&wanted).is_none();
-            free.then(|| records.set(wanted))
+            let Some(holder) = records.conflict(&wanted).map(|record| record.owner) else {
+                return Some(records.set(wanted));
+            };
+            drop(records);
+            if !wait || !FdTable::is_lock_owner(own) {
+                return None;
+            }
+            let mut waits = WAITS.lock();
+            waits.end(edge.take());
+            if let Err(errno) = waits.begin(own, holder) {
+                return Some(Err(errno));
+            }
+            edge = Some((own, holder));
+            None
         };
-        self.wait_for(attempt, wait)
+        let result = self.wait_for(attempt, wait);
+        WAITS.lock().end(edge);
+        result
     }
 
     /// Takes the owner's record locks off a range.

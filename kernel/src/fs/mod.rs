@@ -9,6 +9,7 @@
 //! | [`fdtable`] | descriptors |
 //! | `regular`, `directory`, [`pipe`], [`anon`], [`locks`] | kinds of open files |
 //! | [`epoll`], [`eventfd`], [`timerfd`], [`inotify`], [`memfd`], [`splice`] | what Linux has besides |
+//! | [`aio`] | contexts of asynchronous input and output |
 //! | [`notify`] | telling watchers what happens to files |
 //! | [`devices`] | character and block devices by number; the memory devices |
 //! | [`stdio`], [`tty`], [`blockdev`] | the job's streams, terminals, disks as files |
@@ -23,6 +24,7 @@
 //! directory before what is in it; two directories: the one above first, else by address), then
 //! those of memory and pages. The spin locks of dentries and attributes are leaves.
 
+pub(crate) mod aio;
 pub(crate) mod anon;
 pub(crate) mod blockdev;
 pub(crate) mod clock;

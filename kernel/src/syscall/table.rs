@@ -209,11 +209,11 @@ syscalls! {
     203 sched_setaffinity(Pid, Size, Ptr) [sched::setaffinity] Full "";
     204 sched_getaffinity(Pid, Size, Ptr) [sched::getaffinity] Full "";
     205 set_thread_area(Ptr) [rare::set_thread_area] Stub "no 32-bit code: checked, then forgotten";
-    206 io_setup(Uint, Ptr) [] Absent "";
-    207 io_destroy(Ptr) [] Absent "";
-    208 io_getevents(Ptr, Long, Long, Ptr, Timespec) [] Absent "";
-    209 io_submit(Ptr, Long, Ptr) [] Absent "";
-    210 io_cancel(Ptr, Ptr, Ptr) [] Absent "";
+    206 io_setup(Uint, Ptr) [fs::aio::io_setup] Full "";
+    207 io_destroy(Ptr) [fs::aio::io_destroy] Full "";
+    208 io_getevents(Ptr, Long, Long, Ptr, Timespec) [fs::aio::io_getevents] Full "";
+    209 io_submit(Ptr, Long, Ptr) [fs::aio::io_submit] Partial "requests are carried out at once; no IOCB_CMD_POLL, no RWF flags";
+    210 io_cancel(Ptr, Ptr, Ptr) [fs::aio::io_cancel] Full "";
     211 get_thread_area(Ptr) [rare::get_thread_area] Stub "always empty";
     212 lookup_dcookie(Hex, Ptr, Size) [] Absent "";
     213 epoll_create(Int) [fs::epoll::epoll_create] Full "";
@@ -336,7 +336,7 @@ syscalls! {
     330 pkey_alloc(Hex, Hex) [mem::pkey_alloc] Stub "there are no keys: ENOSPC";
     331 pkey_free(Int) [mem::pkey_free] Stub "there are no keys: EINVAL";
     332 statx(DirFd, Path, AtFlags, Hex, Ptr) [fs::attr::statx] Full "";
-    333 io_pgetevents(Ptr, Long, Long, Ptr, Timespec, Ptr) [] Absent "";
+    333 io_pgetevents(Ptr, Long, Long, Ptr, Timespec, Ptr) [fs::aio::io_pgetevents] Full "";
     334 rseq(Ptr, Uint, Hex, Hex) [process::rseq] Full "";
     424 pidfd_send_signal(Fd, Signal, Ptr, Hex) [pidfd::pidfd_send_signal] Full "";
     425 io_uring_setup(Uint, Ptr) [] Absent "";

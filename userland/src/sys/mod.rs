@@ -5,6 +5,7 @@
 pub(crate) mod child;
 pub(crate) mod event;
 pub(crate) mod file;
+pub(crate) mod io;
 pub(crate) mod ipc;
 pub(crate) mod memory;
 pub(crate) mod process;
@@ -148,7 +149,10 @@ plain!(
     [i64; 4],
     [u32; 4],
     [u32; 64],
+    [u64; 4],
+    [u64; 8],
     [u64; 16],
+    [u64; 64],
     libc::stat,
     libc::statx,
     libc::statfs,

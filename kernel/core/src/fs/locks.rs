@@ -208,10 +208,68 @@ impl FileLocks {
     }
 }
 
+/// Who waits for whom to release a record lock, to see processes that would wait for each other.
+#[derive(Debug, Default)]
+pub struct Waits {
+    /// A waiting owner, and the owner of what it waits for.
+    edges: Vec<(u64, u64)>,
+}
+
+impl Waits {
+    /// Nobody waits.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { edges: Vec::new() }
+    }
+
+    /// `owner` is going to wait for `holder`.
+    ///
+    /// # Errors
+    /// `EDEADLK` when that one waits, by however many others, for `owner`; `ENOMEM`.
+    pub fn begin(&mut self, owner: u64, holder: u64) -> Result<(), Errno> {
+        // Every round follows one more edge, so there are never more rounds than edges.
+        let mut at = holder;
+        for _ in 0..=self.edges.len() {
+            if at == owner {
+                return Err(Errno::EDEADLK);
+            }
+            match self.edges.iter().find(|(waiting, _)| *waiting == at) {
+                Some((_, next)) => at = *next,
+                None => break,
+            }
+        }
+        self.edges.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        self.edges.push((owner, holder));
+        Ok(())
+    }
+
+    /// A wait that began is over.
+    pub fn end(&mut self, edge: Option<(u64, u64)>) {
+        let at = self.edges.iter().position(|other| Some(*other) == edge);
+        if let Some(at) = at {
+            self.edges.swap_remove(at);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn rings_of_waiting_are_seen() {
+        let mut waits = Waits::new();
+        assert_eq!(waits.begin(1, 2), Ok(()));
+        assert_eq!(waits.begin(2, 3), Ok(()));
+        assert_eq!(waits.begin(3, 1), Err(Errno::EDEADLK));
+        assert_eq!(waits.begin(3, 4), Ok(()));
+        waits.end(Some((2, 3)));
+        waits.end(None);
+        assert_eq!(waits.begin(4, 1), Ok(()));
+        assert_eq!(waits.begin(2, 3), Err(Errno::EDEADLK));
+        assert_eq!(waits.begin(5, 5), Err(Errno::EDEADLK));
+    }
 
     const BYTES: usize = 24;
 

@@ -175,7 +175,7 @@ pub(crate) fn register(files: &[SystemFile]) -> Result<(), Errno> {
 
 /// Adds the files that this room can write by itself.
 pub(crate) fn init() -> Result<(), Errno> {
-    register(&system::FILES)
+    register(system::FILES)
 }
 
 struct Super;

@@ -11,12 +11,12 @@ use crate::fs::clock;
 use crate::fs::context::FsContext;
 use crate::fs::fdtable::{FdTable, NR_OPEN};
 use crate::fs::mount::{Mount, MountFlags, Path};
-use crate::fs::{inotify, superblock};
+use crate::fs::{aio, inotify, superblock};
 use crate::mm::frame;
 use crate::vm::{reclaim, writeback};
 
 /// The files.
-pub(super) const FILES: [SystemFile; 21] = [
+pub(super) const FILES: &[SystemFile] = &[
     SystemFile::readable("cmdline", |out| out.bytes(b"kiln\n")),
     SystemFile::readable("devices", devices),
     SystemFile::readable("filesystems", filesystems),
@@ -27,6 +27,10 @@ pub(super) const FILES: [SystemFile; 21] = [
         out.bytes(b"Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n")
     }),
     SystemFile::readable("uptime", uptime),
+    number_file!("sys/fs/aio-max-nr", aio::MAX_REQUESTS),
+    SystemFile::readable("sys/fs/aio-nr", |out| {
+        out.put(format_args!("{}\n", aio::in_use()))
+    }),
     SystemFile::readable("sys/fs/file-max", |out| out.bytes(b"9223372036854775807\n")),
     number_file!("sys/fs/inotify/max_queued_events", inotify::MAX_QUEUED),
     number_file!("sys/fs/inotify/max_user_instances", inotify::MAX_INSTANCES),

@@ -3,15 +3,15 @@
 use alloc::sync::Arc;
 use kiln_core::abi;
 use kiln_core::errno::Errno;
-use kiln_core::fs::attr::FileType;
-use kiln_core::fs::perm::Want;
+use kiln_core::fs::attr::{DeviceNumber, FileType};
+use kiln_core::fs::perm::{Capability, Want};
 use kiln_core::path::{Last, Walker};
 
 use super::remove::may_remove;
 use super::{locked_child, may_change, need_name, walk};
 use crate::fs::context::Lookup;
 use crate::fs::dentry::Dentry;
-use crate::fs::inode::{Inode, Rename};
+use crate::fs::inode::{Inode, NewInode, Rename};
 use crate::fs::mount::Path;
 use crate::fs::notify;
 use crate::sched::MutexGuard;
@@ -40,11 +40,15 @@ pub(crate) fn rename(
     new: &[u8],
     flags: u32,
 ) -> Result<(), Errno> {
-    let known = abi::RENAME_NOREPLACE | abi::RENAME_EXCHANGE;
+    let known = abi::RENAME_NOREPLACE | abi::RENAME_EXCHANGE | abi::RENAME_WHITEOUT;
+    let whiteout = flags & abi::RENAME_WHITEOUT != 0;
     let exchange = flags & abi::RENAME_EXCHANGE != 0;
     let no_replace = flags & abi::RENAME_NOREPLACE != 0;
-    if flags & !known != 0 || exchange && no_replace {
+    if flags & !known != 0 || exchange && (no_replace || whiteout) {
         return Err(Errno::EINVAL);
+    }
+    if whiteout && !from.can(Capability::Mknod) {
+        return Err(Errno::EPERM);
     }
     let (old, new) = (Side::new(from, old)?, Side::new(to, new)?);
     if !Arc::ptr_eq(&old.dir.mount, &new.dir.mount) {
@@ -59,9 +63,31 @@ pub(crate) fn rename(
     need_name(new.last, taken)?;
     old.dir.mount.check_writable()?;
     let locks = Locked::new(&old.dir, &new.dir)?;
-    let done = rename_locked(to, &old, &new, exchange, no_replace);
+    let done = rename_locked(to, &old, &new, exchange, no_replace).and_then(|moved| {
+        if whiteout && moved {
+            leave_whiteout(from, &old)
+        } else {
+            Ok(())
+        }
+    });
     drop(locks);
     done
+}
+
+/// Makes a whiteout, a device 0:0, of the name that something was moved away from.
+fn leave_whiteout(lookup: &Lookup<'_>, old: &Side<'_>) -> Result<(), Errno> {
+    let dir = old.dir.inode()?;
+    let name = old.walker.name();
+    let new = NewInode {
+        kind: FileType::CharDevice,
+        mode: 0,
+        uid: lookup.who.uid,
+        gid: lookup.who.gid,
+        rdev: DeviceNumber::default(),
+        target: b"",
+    };
+    let made = dir.ops().create(dir, name, &new)?;
+    old.dir.dentry.remember(name, Some(made)).map(|_| ())
 }
 
 /// Both directories' locks, and the rename lock when they differ.
@@ -93,13 +119,14 @@ impl<'a> Locked<'a> {
     }
 }
 
+/// Answers whether anything moved.
 fn rename_locked(
     lookup: &Lookup<'_>,
     old: &Side<'_>,
     new: &Side<'_>,
     exchange: bool,
     no_replace: bool,
-) -> Result<(), Errno> {
+) -> Result<bool, Errno> {
     let moved = locked_child(&old.walker)?;
     let inode = Arc::clone(moved.inode().ok_or(Errno::ENOENT)?);
     let target = locked_child(&new.walker)?;
@@ -124,7 +151,7 @@ fn rename_locked(
         .as_ref()
         .is_some_and(|other| Arc::ptr_eq(other, &inode))
     {
-        return Ok(());
+        return Ok(false);
     }
     check_permissions(
         lookup,
@@ -140,7 +167,8 @@ fn rename_locked(
         (&moved, &inode),
         (&target, replaced.as_ref()),
         exchange,
-    )
+    )?;
+    Ok(true)
 }
 
 /// Slashes behind a name that isn't a directory's.

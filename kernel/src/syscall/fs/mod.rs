@@ -7,6 +7,7 @@
 //! | [`fd`] | `dup`, `fcntl`, `flock`, `ioctl`, `close_range` |
 //! | [`names`] | `mkdir`, `unlink`, `rename`, `link`, `readlink`, `getdents`, `getcwd`, … |
 //! | [`attr`] | `stat`, `chmod`, `chown`, `utimensat`, `truncate`, `access`, `statfs` |
+//! | [`aio`] | `io_submit` and its kin |
 //! | [`poll`], [`epoll`] | waiting for many files |
 //! | [`splice`] | `sendfile`, `splice`, `tee`, `copy_file_range` |
 //! | [`mounts`] | `mount`, `umount2`, `sync` |
@@ -14,6 +15,7 @@
 //!
 //! The work is `fs`'s; here arguments are taken apart and results put together, as Linux does.
 
+pub(crate) mod aio;
 pub(crate) mod attr;
 pub(crate) mod epoll;
 pub(crate) mod fd;
