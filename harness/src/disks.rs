@@ -15,6 +15,7 @@ use kiln_core::job::Disk;
 
 use crate::options::{Options, User};
 use crate::qemu::{FIRST_DISK_SLOT, MAX_DISKS};
+use crate::root::Root;
 use crate::tree::{Content, Tree};
 use crate::{cache, ext4, leash, recipe};
 
@@ -42,6 +43,8 @@ pub struct JobDisk {
     pub image: Image,
     /// What the kernel is told.
     pub disk: Disk,
+    /// What the job writes to it isn't kept on the host's own disk.
+    pub vanishes: bool,
 }
 
 /// All disks of a job.
@@ -58,8 +61,18 @@ impl Disks {
     ///
     /// # Errors
     /// One line with the option it is about.
-    pub fn make(options: &Options, user: User) -> Result<Self> {
+    pub fn make(options: &Options, root: &Root, user: User) -> Result<Self> {
         let mut disks = Self::default();
+        if root.on_disk {
+            if options.rw {
+                let opened = File::options().read(true).write(true).open(&root.image);
+                opened.with_context(|| format!("--root {}", root.image.display()))?;
+            }
+            disks.add(Image::Named(root.image.clone()), "ext4", false, b"/");
+            if let Some(disk) = disks.all.last_mut() {
+                disk.vanishes = !options.rw;
+            }
+        }
         if let Some(dir) = &options.input {
             let image = input(dir).with_context(|| format!("--in {}", dir.display()))?;
             disks.add(Image::Scratch(image), "ext4", true, b"/in");
@@ -94,6 +107,7 @@ impl Disks {
     fn add(&mut self, image: Image, fs_type: &str, read_only: bool, mountpoint: &[u8]) {
         let slot = u8::try_from(self.all.len()).unwrap_or(u8::MAX);
         self.all.push(JobDisk {
+            vanishes: matches!(image, Image::Scratch(_)),
             image,
             disk: Disk {
                 slot: FIRST_DISK_SLOT.saturating_add(slot),

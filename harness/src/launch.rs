@@ -35,7 +35,6 @@ pub fn run(options: &Options) -> Outcome {
 }
 
 fn attempt(options: &Options) -> Result<Outcome> {
-    refuse_what_comes_later(options)?;
     if options.tty && !terminal::present() {
         bail!("-t needs a terminal as standard input");
     }
@@ -43,7 +42,10 @@ fn attempt(options: &Options) -> Result<Outcome> {
     if options.job.is_empty() && root.defaults.args.is_empty() {
         bail!("no program is named, and the root names none either");
     }
-    let disks = Disks::make(options, user(options, &root.defaults))?;
+    if options.rw && !root.on_disk {
+        bail!("--rw is for roots that are ext4 images");
+    }
+    let disks = Disks::make(options, &root, user(options, &root.defaults))?;
     let machine = machine(options, &disks, &root)?;
     let spec = spec(options, &disks, &root.defaults)?;
     if options.dry_run {
@@ -74,13 +76,6 @@ fn attempt(options: &Options) -> Result<Outcome> {
         Err(error) => outcome.fail(format!("{error:#}")),
     }
     Ok(outcome)
-}
-
-fn refuse_what_comes_later(options: &Options) -> Result<()> {
-    if options.rw {
-        bail!("--rw comes later: it is for ext4 roots, which can't be booted yet");
-    }
-    Ok(())
 }
 
 /// The verdict, with what only the launcher knows.
@@ -127,24 +122,32 @@ fn machine(options: &Options, disks: &Disks, root: &Root) -> Result<Machine> {
         append = format!("verbose {append}").trim_end().to_owned();
     }
     let mut drives = Vec::new();
-    for JobDisk { image, disk } in &disks.all {
+    for JobDisk {
+        image,
+        disk,
+        vanishes,
+    } in &disks.all
+    {
         drives.push(Drive {
             file: match image {
                 Image::Named(path) => path.clone(),
                 Image::Scratch(file) => inherited(file)?,
             },
             read_only: disk.read_only,
-            scratch: matches!(image, Image::Scratch(_)),
+            scratch: *vanishes,
+            snapshot: *vanishes && matches!(image, Image::Named(_)),
         });
     }
-    root::check_size(&root.image, options.memory)?;
+    if !root.on_disk {
+        root::check_size(&root.image, options.memory)?;
+    }
     let words = options.qemu_args.as_deref().unwrap_or_default();
     Ok(Machine {
         memory: options.memory,
         cpus: options.cpus,
         accel: options.accel,
         kernel,
-        initrd: Some(root.image.clone()),
+        initrd: (!root.on_disk).then(|| root.image.clone()),
         append,
         drives,
         serial: options.verbose.then(PathBuf::new),

@@ -21,7 +21,7 @@ use clap::{Parser, ValueEnum};
                   126 the program can't be executed; 127 it can't be found; 128+n it died of signal n."
 )]
 pub struct Options {
-    /// Root filesystem: a directory, a tar, a cpio or a container image, compressed or not [default: built-in, with busybox]
+    /// Root filesystem: a directory, an ext4 image, a tar, a cpio or a container image, compressed or not [default: built-in, with busybox]
     #[arg(long, value_name = "PATH")]
     pub root: Option<PathBuf>,
     /// Let the job change the root image itself

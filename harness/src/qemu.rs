@@ -30,6 +30,8 @@ pub struct Drive {
     pub read_only: bool,
     /// It vanishes with the VM, so the host need not write it to its own disk.
     pub scratch: bool,
+    /// What is written to it goes elsewhere and vanishes; the file stays as it is.
+    pub snapshot: bool,
 }
 
 /// The machine.
@@ -155,6 +157,7 @@ pub fn arguments(machine: &Machine, wires: &Wires) -> Vec<OsString> {
     for (slot, drive) in (FIRST_DISK_SLOT..).zip(&machine.drives) {
         let mut head = format!("if=none,id=disk{slot},format=raw");
         head.push_str(if drive.read_only { ",readonly=on" } else { "" });
+        head.push_str(if drive.snapshot { ",snapshot=on" } else { "" });
         head.push_str(if drive.scratch {
             ",cache=unsafe"
         } else {
@@ -255,6 +258,7 @@ mod tests {
             file: PathBuf::from(file),
             read_only,
             scratch: false,
+            snapshot: false,
         };
         let machine = Machine {
             drives: vec![drive("/a,b", true), drive("/c", false)],

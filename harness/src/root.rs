@@ -38,8 +38,10 @@ pub fn kernel() -> PathBuf {
 
 /// What the kernel boots from.
 pub struct Root {
-    /// The image that QEMU loads.
+    /// The image.
     pub image: PathBuf,
+    /// It is an ext4 file system, which becomes a disk; otherwise QEMU loads it.
+    pub on_disk: bool,
     /// What a container image says of the job.
     pub defaults: Defaults,
 }
@@ -48,6 +50,7 @@ impl From<PathBuf> for Root {
     fn from(image: PathBuf) -> Self {
         Self {
             image,
+            on_disk: false,
             defaults: Defaults::default(),
         }
     }
@@ -80,6 +83,10 @@ pub fn find(root: Option<&Path>, memory: u64) -> Result<Root> {
             let image = cache::image(&name, |file| archive::plain_cpio(path, memory, file));
             Ok(image.with_context(context)?.into())
         }
+        _ if is_ext4(&head) => Ok(Root {
+            on_disk: true,
+            ..path.to_owned().into()
+        }),
         _ => {
             check_kind(&head).with_context(context)?;
             Ok(path.to_owned().into())
@@ -127,10 +134,12 @@ fn check_kind(head: &[u8]) -> Result<()> {
     if cpio || gzip || erofs {
         return Ok(());
     }
-    if at(1024 + 0x38, &0xEF53_u16.to_le_bytes()) {
-        bail!("ext4 roots come later; a directory or an archive works");
-    }
-    bail!("it is neither a directory nor a cpio, a tar or a container image");
+    bail!("it is neither a directory nor an ext4 image, a cpio, a tar or a container image");
+}
+
+fn is_ext4(head: &[u8]) -> bool {
+    let magic = head.get(1024 + 0x38..1024 + 0x3A);
+    magic == Some(&0xEF53_u16.to_le_bytes())
 }
 
 fn is_gzip(head: &[u8]) -> bool {
@@ -175,7 +184,11 @@ fn unpacked(path: &Path, memory: u64) -> Result<Root> {
         Ok(serde_json::to_writer(file, &defaults)?)
     })?;
     let defaults = serde_json::from_slice(&std::fs::read(told)?)?;
-    Ok(Root { image, defaults })
+    Ok(Root {
+        image,
+        on_disk: false,
+        defaults,
+    })
 }
 
 /// The key of an archive's present state; of a layout's that of its index, which names all else.

@@ -247,7 +247,7 @@ pub(super) fn mke2fs(image: &Path, size: u64) -> Result<()> {
     Job::of(command).run()?.has_status(0).map(drop)
 }
 
-fn e2fsck(image: &Path) -> Result<()> {
+pub(super) fn e2fsck(image: &Path) -> Result<()> {
     let mut command = Command::new(crate::recipe::program("e2fsck")?);
     command.arg("-fn").arg(image);
     Job::of(command).run()?.has_status(0).map(drop)

@@ -4,6 +4,7 @@ use crate::testing::Case;
 
 mod boot;
 mod crash;
+mod disks;
 mod docs;
 mod faults;
 mod files;
@@ -28,6 +29,7 @@ pub fn all() -> Vec<Case> {
         streams::cases(),
         files::cases(),
         crash::cases(),
+        disks::cases(),
         signals::cases(),
         terminal::cases(),
         faults::cases(),

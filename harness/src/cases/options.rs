@@ -63,7 +63,9 @@ fn bad_ones() -> Result<()> {
 }
 
 fn later() -> Result<()> {
-    Job::new(["--rw", "--", "true"]).run()?.says(125, "later")
+    Job::new(["--rw", "--", "true"])
+        .run()?
+        .says(125, "ext4 images")
 }
 
 fn help() -> Result<()> {

@@ -70,7 +70,7 @@ pub(crate) use fdtable::FdTable;
 pub(crate) use file::{Events, File, FileOps, Ioctl, MapSource, Watch};
 pub(crate) use inode::{Inode, InodeOps, InodeParts};
 pub(crate) use mount::{Mount, MountFlags, Namespace, Path};
-pub(crate) use start::{BadRoot, init};
+pub(crate) use start::{BadRoot, init, root_on_disk};
 pub(crate) use superblock::{FileSystemType, MountRequest, SuperBlock, SuperOps};
 
 /// The operations of an inode's type: the default of [`InodeOps::open`].

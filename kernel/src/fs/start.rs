@@ -68,9 +68,28 @@ pub(crate) fn init(module: Option<(PhysAddr, u64)>) -> Result<Arc<Namespace>, Ba
     if let Some((start, len)) = archive {
         ramfs::unpack(&lookup, start, len).map_err(BadRoot::Archive)?;
     }
-    show(&lookup, b"devtmpfs", b"/dev")?;
-    show(&lookup, b"proc", b"/proc")?;
+    furnish(&lookup)?;
     Ok(namespace)
+}
+
+/// Makes another tree, whose root is the file system of type `kind` on the disk at `source`.
+pub(crate) fn root_on_disk(
+    lookup: &Lookup<'_>,
+    source: &[u8],
+    kind: &[u8],
+    flags: MountFlags,
+) -> Result<Arc<Namespace>, Errno> {
+    let namespace = vfs::tree_on(lookup, source, kind, flags)?;
+    let context = FsContext::new(Arc::clone(&namespace))?;
+    context.set_umask(0);
+    furnish(&Lookup::new(&context, Identity::KERNEL))?;
+    Ok(namespace)
+}
+
+/// What every tree has besides its root.
+fn furnish(lookup: &Lookup<'_>) -> Result<(), Errno> {
+    show(lookup, b"devtmpfs", b"/dev")?;
+    show(lookup, b"proc", b"/proc")
 }
 
 fn empty() -> Result<Arc<Inode>, Errno> {

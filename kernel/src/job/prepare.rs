@@ -66,6 +66,12 @@ pub(super) fn scene() -> Result<Scene, Failure> {
             .map_err(|error| Failure::bad_job(format!("the channel: {error}")))?;
     }
     let fs = tree()?;
+    register_disks(&spec)?;
+    let fs = match spec.disks.iter().position(|disk| disk.mountpoint == b"/") {
+        Some(number) => tree_on_disk(&spec, number, &fs)?,
+        None => fs,
+    };
+    NAMESPACE.call_once(|| Arc::clone(fs.namespace()));
     let hostname: &[u8] = if spec.hostname.is_empty() {
         b"kiln"
     } else {
@@ -73,7 +79,7 @@ pub(super) fn scene() -> Result<Scene, Failure> {
     };
     host::set_host_name(hostname)
         .map_err(|errno| Failure::bad_job(format!("the host name: {}", errno.description())))?;
-    attach_disks(&spec, &fs)?;
+    mount_disks(&spec, &fs)?;
     check_directory(&spec, &fs)?;
     let stdio = fs::stdio::open(&fs, &spec).map_err(|errno| {
         Failure::bad_job(format!("the standard streams: {}", errno.description()))
@@ -86,8 +92,46 @@ fn tree() -> Result<Arc<FsContext>, Failure> {
     let failed = |errno: Errno| Failure::bad_job(format!("/proc: {}", errno.description()));
     proc::register().map_err(failed)?;
     let namespace = fs::init(crate::initrd()).map_err(|bad| Failure::bad_job(format!("{bad}")))?;
-    NAMESPACE.call_once(|| Arc::clone(&namespace));
     FsContext::new(namespace).map_err(failed)
+}
+
+/// The tree whose root is disk `number`, in place of the one there was.
+fn tree_on_disk(
+    spec: &Spec,
+    number: usize,
+    fs: &Arc<FsContext>,
+) -> Result<Arc<FsContext>, Failure> {
+    let (Some(disk), Some(letter)) = (spec.disks.get(number), ('a'..='z').nth(number)) else {
+        return Err(Failure::bad_job(String::from(
+            "the root's disk isn't there",
+        )));
+    };
+    let device = format!("/dev/vd{letter}");
+    let kind = file_system_of(disk);
+    let lookup = Lookup::new(fs, Identity::KERNEL);
+    fs::root_on_disk(&lookup, device.as_bytes(), kind, mount_flags(disk))
+        .and_then(FsContext::new)
+        .map_err(|errno| cannot_mount(disk, &device, errno))
+}
+
+fn cannot_mount(disk: &Disk, device: &str, errno: Errno) -> Failure {
+    let place = String::from_utf8_lossy(&disk.mountpoint);
+    let (kind, why) = (&disk.fs_type, errno.description());
+    Failure::bad_job(format!("mounting {device} at {place} as {kind}: {why}"))
+}
+
+/// The one kind of file system on disks, whatever it calls itself.
+fn file_system_of(disk: &Disk) -> &[u8] {
+    match disk.fs_type.as_bytes() {
+        b"auto" => b"ext4",
+        kind => kind,
+    }
+}
+
+fn mount_flags(disk: &Disk) -> MountFlags {
+    let mut flags = MountFlags::RELATIME;
+    flags.set(MountFlags::READ_ONLY, disk.read_only);
+    flags
 }
 
 fn specification() -> Result<Spec, Failure> {
@@ -123,8 +167,8 @@ fn idle_boot() -> ! {
     arch::exit(DebugExit::JobZero)
 }
 
-/// Opens the disks in the order of their names, then mounts those that have a place.
-fn attach_disks(spec: &Spec, fs: &Arc<FsContext>) -> Result<(), Failure> {
+/// Opens the disks in the order of their names.
+fn register_disks(spec: &Spec) -> Result<(), Failure> {
     let mut disks: Vec<Arc<dyn BlockDevice>> = Vec::new();
     for (disk, letter) in spec.disks.iter().zip('a'..='z') {
         let name = format!("vd{letter}");
@@ -135,17 +179,15 @@ fn attach_disks(spec: &Spec, fs: &Arc<FsContext>) -> Result<(), Failure> {
     block::register(disks);
     fs::blockdev::init()
         .map_err(|errno| Failure::bad_job(format!("making /dev/vd*: {}", errno.description())))?;
+    Ok(())
+}
+
+/// Mounts the disks that have a place, but for the root.
+fn mount_disks(spec: &Spec, fs: &Arc<FsContext>) -> Result<(), Failure> {
     for (disk, letter) in spec.disks.iter().zip('a'..='z') {
-        if !disk.mountpoint.is_empty() {
+        if !disk.mountpoint.is_empty() && disk.mountpoint != b"/" {
             let name = format!("/dev/vd{letter}");
-            mount(fs, disk, &name).map_err(|errno| {
-                let place = String::from_utf8_lossy(&disk.mountpoint);
-                let why = errno.description();
-                Failure::bad_job(format!(
-                    "mounting {name} at {place} as {}: {why}",
-                    disk.fs_type
-                ))
-            })?;
+            mount(fs, disk, &name).map_err(|errno| cannot_mount(disk, &name, errno))?;
         }
     }
     Ok(())
@@ -162,19 +204,12 @@ fn mount(fs: &Arc<FsContext>, disk: &Disk, device: &str) -> Result<(), Errno> {
         Ok(_) | Err(Errno::EEXIST) => {}
         Err(errno) => return Err(errno),
     }
-    let mut flags = MountFlags::RELATIME;
-    flags.set(MountFlags::READ_ONLY, disk.read_only);
-    // The one kind of file system on disks, whatever it calls itself.
-    let kind = match disk.fs_type.as_bytes() {
-        b"auto" => b"ext4",
-        kind => kind,
-    };
     vfs::mount(
         &lookup,
         device.as_bytes(),
         &disk.mountpoint,
-        kind,
-        flags,
+        file_system_of(disk),
+        mount_flags(disk),
         b"",
     )
 }

@@ -25,7 +25,9 @@ pub(crate) use attr::{
     truncate_inode,
 };
 pub(crate) use create::{Node, create, link, symlink};
-pub(crate) use mounting::{bind, mount, move_mount, remount, sync_all, unmount, unmount_all};
+pub(crate) use mounting::{
+    bind, mount, move_mount, remount, sync_all, tree_on, unmount, unmount_all,
+};
 pub(crate) use open::{open, open_path, reopen};
 pub(crate) use remove::{rmdir, unlink};
 pub(crate) use rename::rename;

@@ -62,6 +62,23 @@ pub(crate) fn mount(
     )
 }
 
+/// A tree of its own, whose root is the file system of type `kind` on the disk at `source`.
+pub(crate) fn tree_on(
+    lookup: &Lookup<'_>,
+    source: &[u8],
+    kind: &[u8],
+    flags: MountFlags,
+) -> Result<Arc<Namespace>, Errno> {
+    let root = (find_type(kind)?.mount)(&MountRequest {
+        source,
+        device: Some(device(lookup, source)?),
+        options: b"",
+        read_only: flags.contains(MountFlags::READ_ONLY),
+    })?;
+    let mount = Mount::new(Dentry::root(root)?, flags, try_copy(source)?)?;
+    Namespace::new(mount)
+}
+
 /// The block device that `source` names.
 fn device(lookup: &Lookup<'_>, source: &[u8]) -> Result<Arc<Inode>, Errno> {
     let path = resolve(lookup, source, true)?;

@@ -1,0 +1,132 @@
+//! Disks that fail, and roots that are disks.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use super::files::{e2fsck, mke2fs};
+use crate::testing::{Case, Got, Job, Scratch};
+
+pub(super) fn cases() -> Vec<Case> {
+    vec![
+        Case::new("disks::errors_reach_the_program", errors),
+        Case::new("disks::a_failed_flush_fails_the_job", failed_flush),
+        Case::new("disks::an_ext4_root_vanishes_unless_rw", ext4_root),
+        Case::new("disks::a_damaged_root_is_refused", damaged_root),
+    ]
+}
+
+/// Runs `script` with `image` at `/mnt`, from which QEMU's blkdebug takes what `rule` says.
+fn with_rule(scratch: &Scratch, image: &Path, rule: &str, script: &str) -> Result<(Got, String)> {
+    let (config, report) = (scratch.path("rule"), scratch.path("report"));
+    fs::write(&config, format!("[inject-error]\nevent = \"none\"\n{rule}"))?;
+    let image = image.display();
+    let words = [
+        "--disk".to_owned(),
+        format!("{image}:/mnt"),
+        "--report".to_owned(),
+        report.display().to_string(),
+        "--qemu-args".to_owned(),
+        format!(
+            "-set drive.disk1.file=blkdebug:{}:{image}",
+            config.display()
+        ),
+    ];
+    let got = Job::sh_with(words, script).run()?;
+    Ok((got, fs::read_to_string(report)?))
+}
+
+fn errors() -> Result<()> {
+    let scratch = Scratch::new("errors")?;
+    let image = scratch.path("disk");
+    mke2fs(&image, 64 << 20)?;
+    let rule = "iotype = \"write\"\nsector = \"60000\"\n";
+    let script = "dd if=/dev/zero of=/mnt/f bs=1M count=40 conv=fsync 2>/tmp/said; echo $?; \
+                  grep -c 'Input/output error' /tmp/said; echo still > /mnt/g; sync; cat /mnt/g";
+    let (got, report) = with_rule(&scratch, &image, rule, script)?;
+    ensure!(got.out() == "1\n1\nstill\n", "{}", got.shown());
+    ensure!(report.contains("\"errors\""), "{report}");
+    e2fsck(&image)?;
+    let rule = "iotype = \"read\"\nsector = \"60000\"\n";
+    let script = "cat /dev/vda 2>&1 >/dev/null | grep -c 'Input/output error'; echo alive";
+    let (got, report) = with_rule(&scratch, &image, rule, script)?;
+    ensure!(got.out() == "1\nalive\n", "{}", got.shown());
+    ensure!(report.contains("\"errors\""), "{report}");
+    got.has_status(0).map(drop)
+}
+
+/// Without a journal a mount needs no flush, so that the first failure is the job's.
+fn failed_flush() -> Result<()> {
+    let scratch = Scratch::new("flush")?;
+    let image = scratch.path("disk");
+    fs::File::create(&image)?.set_len(16 << 20)?;
+    let mut command = Command::new(crate::recipe::program("mke2fs")?);
+    command.args(["-q", "-F", "-t", "ext2"]).arg(&image);
+    Job::of(command).run()?.has_status(0)?;
+    let rule = "iotype = \"flush\"\n";
+    let (got, report) = with_rule(&scratch, &image, rule, "echo x > /mnt/f")?;
+    ensure!(report.contains("failed_flushes"), "{report}");
+    got.says(125, "isn't all on its disks")
+}
+
+/// An image with busybox in it.
+fn root_image(scratch: &Scratch) -> Result<PathBuf> {
+    let tree = scratch.path("tree");
+    fs::create_dir_all(tree.join("bin"))?;
+    let busybox = crate::recipe::program("busybox")?;
+    fs::copy(busybox, tree.join("bin/busybox"))?;
+    std::os::unix::fs::symlink("busybox", tree.join("bin/sh"))?;
+    fs::write(tree.join("file"), "in the root\n")?;
+    let image = scratch.path("root.ext4");
+    fs::File::create(&image)?.set_len(64 << 20)?;
+    let mut command = Command::new(crate::recipe::program("mke2fs")?);
+    command.args(["-q", "-F", "-t", "ext4", "-b", "4096", "-d"]);
+    command.arg(&tree).arg(&image);
+    Job::of(command).run()?.has_status(0)?;
+    Ok(image)
+}
+
+fn on_root(image: &Path, options: &[&str], script: &str) -> Result<Got> {
+    let image = image.display().to_string();
+    let mut words = vec!["--root", &image];
+    words.extend(options);
+    words.extend(["--", "/bin/sh", "-c", script]);
+    Job::new(words).deadline(Duration::from_secs(60)).run()
+}
+
+fn ext4_root() -> Result<()> {
+    let scratch = Scratch::new("ext4root")?;
+    let image = root_image(&scratch)?;
+    let before = fs::read(&image)?;
+    let script = "b=/bin/busybox; cat() { $b cat \"$@\"; }; cat /file; echo changed > /file; cat /file; \
+                  $b mkdir -p /a/b; $b ls -d /dev/null /proc/self/exe; $b grep ' / ' /proc/mounts";
+    let wanted =
+        "in the root\nchanged\n/dev/null\n/proc/self/exe\n/dev/vda / ext4 rw,relatime 0 0\n";
+    for _ in 0..2 {
+        on_root(&image, &[], script)?.is(0, wanted)?;
+    }
+    ensure!(fs::read(&image)? == before, "the image was changed");
+    on_root(&image, &["--rw"], script)?.is(0, wanted)?;
+    e2fsck(&image)?;
+    on_root(&image, &["--rw"], "/bin/busybox cat /file")?.is(0, "changed\n")?;
+    e2fsck(&image)
+}
+
+fn damaged_root() -> Result<()> {
+    let scratch = Scratch::new("damaged")?;
+    let image = root_image(&scratch)?;
+    let whole = fs::read(&image)?;
+    // The superblock's block count, a descriptor, the journal's superblock through its inode.
+    for at in [1024 + 4, 4096 + 8, 1024 + 0xE0] {
+        let mut bytes = whole.clone();
+        if let Some(byte) = bytes.get_mut(at) {
+            *byte ^= 0x55;
+        }
+        fs::write(&image, bytes)?;
+        on_root(&image, &[], "exit 0")?.says(125, "mounting /dev/vda at /")?;
+    }
+    Ok(())
+}
