@@ -35,7 +35,29 @@ const HOGS: [&str; 18] = [
 const SLOW: [&str; 6] = ["fork", "areas", "dentry", "inode", "timer", "queue"];
 
 pub(super) fn cases() -> Vec<Case> {
-    let mut cases = Vec::new();
+    let mut cases = vec![
+        Case::new("memory::rights_end_on_two_cpus", || {
+            on_two_cpus(
+                "memory/stale_rights",
+                "one page: faults 20\nforty pages: faults 40\nforks kept apart: 20\n",
+            )
+        }),
+        Case::new("memory::copies_appear_on_two_cpus", || {
+            on_two_cpus(
+                "memory/cow_threads",
+                "changes seen: 5\nchildren whose page stood still: 10\n",
+            )
+        }),
+    ];
+    cases.push(Case::new("memory::none_is_lost", || none_is_lost(200, 40)));
+    cases.push(
+        Case::new("memory::none_is_lost_in_the_long_run", || {
+            none_is_lost(10_000, 1000)
+        })
+        .long(),
+    );
+    cases.push(Case::new("memory::some_charges_fail", || charges_fail(29)));
+    cases.push(Case::new("memory::every_charge_fails", || charges_fail(1)).long());
     for kind in HOGS {
         for memory in ["32M", "64M", "256M"] {
             let name = format!("memory::{kind}_ends_at_{memory}");
@@ -45,6 +67,63 @@ pub(super) fn cases() -> Vec<Case> {
         }
     }
     cases
+}
+
+/// Free memory, by the frame, is what it was before many processes, pipes and mounts.
+fn none_is_lost(forks: u32, rounds: u32) -> Result<()> {
+    let script = format!(
+        "free() {{ echo 3 > /proc/sys/vm/drop_caches; \
+           while read k v u; do [ $k = MemFree: ] && F=$v; done < /proc/meminfo; }}
+         forks() {{ i=0; while [ $i -lt $1 ]; do /bin/busybox true; i=$((i+1)); done; }}
+         mix() {{ i=0; while [ $i -lt $1 ]; do mount -t tmpfs t /mnt; seq 100 > /mnt/f;
+           sort -rn /mnt/f | head -1 > /mnt/g; cat /mnt/f /mnt/g | wc -l > /dev/null;
+           (sleep 0 & wait); umount /mnt; i=$((i+1)); done; }}
+         forks 30; mix 10; free; a=$F
+         forks {forks}; free; b=$F
+         mix {rounds}; free; echo $((a - b)) $((b - F))"
+    );
+    let got = Job::sh(&script).deadline(Duration::from_secs(1200)).run()?;
+    ensure!(got.out() == "0 0\n", "KiB lost: {}", got.shown());
+    Ok(())
+}
+
+/// A job that uses a little of everything.
+const JOB: &str = "echo a | cat; mkdir /tmp/x; echo hi > /tmp/x/f; ln -s f /tmp/x/g; cat /tmp/x/g; \
+    mount -t tmpfs t /mnt && umount /mnt; trap 'echo usr' USR1; kill -USR1 $$; (sleep 0 & wait); \
+    rm -r /tmp/x; echo end";
+
+/// The Nth charge of kernel memory fails, for each `step`th N, until the job has no more of them:
+/// it may end as it likes, but neither panic nor hang.
+fn charges_fail(step: usize) -> Result<()> {
+    let mut unharmed = 0;
+    for nth in (1..).step_by(step) {
+        let fail = format!("failcharge={nth}");
+        let options = ["--append", &fail, "--timeout", "20"];
+        let got = Job::sh_with(options, JOB).run()?;
+        let fine = match got.status() {
+            124 => false,
+            125 => got.err().contains("can't run this job"),
+            _ => true,
+        };
+        ensure!(fine, "charge {nth}: {}", got.shown());
+        let whole = got.status() == 0 && got.out() == "a\nhi\nusr\nend\n";
+        unharmed = if whole { unharmed + 1 } else { 0 };
+        // Some charges can fail without harm, but not so many in a row.
+        if unharmed > 100 / step + 3 {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// What one processor hides by changing address spaces, two show.
+fn on_two_cpus(name: &str, wanted: &str) -> Result<()> {
+    let root = userland::root_dir()?.into_os_string();
+    let options = ["--cpus", "2", "--root"].map(OsString::from);
+    let words = ["--", "/behave", name].map(OsString::from);
+    let got = Job::new(options.into_iter().chain([root]).chain(words)).run()?;
+    ensure!(got.status() == 0 && got.out() == wanted, "{}", got.shown());
+    Ok(())
 }
 
 /// The hog runs in a child of a parent that the killer is told to spare.
