@@ -14,6 +14,7 @@ mod drivers;
 mod fs;
 mod job;
 mod mm;
+mod net;
 mod options;
 mod panic;
 mod process;

@@ -41,6 +41,7 @@ mod pipe;
 mod process;
 mod signal;
 mod smp;
+mod socket;
 mod stream;
 mod time;
 
@@ -60,6 +61,7 @@ const SUBJECTS: &[&[Behaviour]] = &[
     time::ALL,
     file::ALL,
     stream::ALL,
+    socket::ALL,
     misc::ALL,
     smp::ALL,
 ];

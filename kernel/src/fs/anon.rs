@@ -27,6 +27,10 @@ pub(crate) struct Anonymous {
 
 /// Where pipes live.
 pub(crate) static PIPES: Anonymous = Anonymous::new("pipefs", abi::PIPEFS_MAGIC);
+/// Where sockets live.
+pub(crate) static SOCKETS: Anonymous = Anonymous::new("sockfs", SOCKFS_MAGIC);
+/// linux/magic.h.
+const SOCKFS_MAGIC: u32 = 0x534F_434B;
 /// Where event descriptors and their like live.
 pub(crate) static EVENTS: Anonymous = Anonymous::new("anon_inodefs", abi::ANON_INODE_FS_MAGIC);
 /// Where memory files live.

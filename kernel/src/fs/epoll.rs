@@ -134,6 +134,8 @@ impl Item {
 /// Collects the queues that an item must observe.
 struct Registration {
     target: Arc<dyn WakeTarget>,
+    /// What it listens for.
+    wanted: Events,
     queues: Vec<Arc<WaitQueue>>,
     failed: bool,
 }
@@ -147,6 +149,13 @@ impl Watch for Registration {
             false => self.failed = true,
         }
     }
+
+    fn add_for(&mut self, queue: &Arc<WaitQueue>, events: Events) {
+        // Errors and the end are told by every queue: one is enough for who wants nothing else.
+        if self.wanted.intersects(events) || self.wanted.is_empty() {
+            self.add(queue);
+        }
+    }
 }
 
 impl Drop for Registration {
@@ -157,10 +166,30 @@ impl Drop for Registration {
     }
 }
 
+/// The events that an interest listens for, errors and ends aside.
+fn listens_for(interest: Interest) -> Events {
+    Events::from_bits_truncate(interest.events & !MODES) - Events::ERR - Events::HUP
+}
+
+/// Lets an item observe its file's queues; the file's state.
+fn register(item: &Arc<Item>, file: &Arc<File>) -> Result<(Registration, Events), Errno> {
+    let mut registration = Registration {
+        target: Arc::<Item>::clone(item),
+        wanted: listens_for(item.interest()),
+        queues: Vec::new(),
+        failed: false,
+    };
+    let state = item.state(file, Some(&mut registration));
+    if registration.failed {
+        return Err(Errno::ENOMEM);
+    }
+    Ok((registration, state))
+}
+
 /// An item with its registration; dropping it ends the watch.
 struct Entry {
     item: Arc<Item>,
-    _registration: Registration,
+    registration: Registration,
 }
 
 /// An epoll file's own part.
@@ -224,25 +253,11 @@ impl Epoll {
             ready: Arc::clone(&self.ready),
             link: IrqLock::new(Link::default()),
         })?;
-        let mut registration = Registration {
-            target: Arc::<Item>::clone(&item),
-            queues: Vec::new(),
-            failed: false,
-        };
-        let state = item.state(file, Some(&mut registration));
-        if registration.failed {
-            return Err(Errno::ENOMEM);
-        }
+        let (registration, state) = register(&item, file)?;
         if !state.is_empty() {
             self.ready.push(&item);
         }
-        entries.insert(
-            key,
-            Entry {
-                item,
-                _registration: registration,
-            },
-        );
+        entries.insert(key, Entry { item, registration });
         Ok(())
     }
 
@@ -256,12 +271,15 @@ impl Epoll {
         file: &Arc<File>,
         interest: Interest,
     ) -> Result<(), Errno> {
-        let entries = self.entries.lock();
-        let entry = entries.get(&(fd, file.id())).ok_or(Errno::ENOENT)?;
+        let mut entries = self.entries.lock();
+        let entry = entries.get_mut(&(fd, file.id())).ok_or(Errno::ENOENT)?;
         if (entry.item.interest().events | interest.events) & abi::EPOLLEXCLUSIVE != 0 {
             return Err(Errno::EINVAL);
         }
         entry.item.set_interest(interest);
+        if !entry.registration.wanted.contains(listens_for(interest)) {
+            entry.registration = register(&entry.item, file)?.0;
+        }
         if !entry.item.state(file, None).is_empty() {
             self.ready.push(&entry.item);
         }

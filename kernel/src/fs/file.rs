@@ -58,6 +58,12 @@ impl Events {
 pub(crate) trait Watch {
     /// The state changes only with a wake-up of this queue.
     fn add(&mut self, queue: &Arc<WaitQueue>);
+
+    /// The same of a queue that only tells of these; whoever waits for others needn't listen.
+    fn add_for(&mut self, queue: &Arc<WaitQueue>, events: Events) {
+        let _ = events;
+        self.add(queue);
+    }
 }
 
 impl Watch for Poller {
@@ -112,6 +118,11 @@ pub(crate) trait FileOps: Send + Sync {
     /// the mapping. `None`: seeking is without a limit or an end, as for `/dev/null`.
     fn seek_end(&self, file: &File) -> Option<u64> {
         Some(file.inode.size())
+    }
+
+    /// Whether writing where nobody reads any more is told by SIGPIPE too; messages' EPIPE isn't.
+    fn signals_broken_pipe(&self) -> bool {
+        true
     }
 
     /// Lists a directory from `pos` on.

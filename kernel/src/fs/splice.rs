@@ -58,8 +58,8 @@ impl<'a> End<'a> {
     }
 }
 
-/// Copies up to `len` bytes from a file that has positions, until either end is out of bytes or
-/// room.
+/// Copies up to `len` bytes from a file, until either end is out of bytes or room; from a stream what
+/// one read gives.
 pub(crate) fn copy(mut from: End<'_>, mut to: End<'_>, len: usize) -> Result<usize, Errno> {
     let mut buffer = try_zeros(len.min(STEP))?;
     let mut done = 0;
@@ -78,6 +78,10 @@ pub(crate) fn copy(mut from: End<'_>, mut to: End<'_>, len: usize) -> Result<usi
                 done += put;
                 if put < got {
                     from.give_back(got - put);
+                    break;
+                }
+                // A stream gives what it has and isn't waited for again.
+                if from.file.ops.is_stream() {
                     break;
                 }
             }

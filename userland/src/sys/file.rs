@@ -55,6 +55,9 @@ calls! {
     fn fallocate(fd: i32, mode: i32, offset: i64, length: i64) = SYS_fallocate;
     fn utimensat(dir: i32, path: Option<&CStr>, times: Option<&[libc::timespec; 2]>, flags: i32)
         = SYS_utimensat;
+    fn epoll_create1(flags: i32) = SYS_epoll_create1;
+    fn epoll_ctl(epoll: i32, operation: i32, fd: i32, event: Option<&mut libc::epoll_event>) = SYS_epoll_ctl;
+    fn epoll_wait(epoll: i32, events: &mut libc::epoll_event, max: i32, timeout_ms: i32) = SYS_epoll_wait;
     fn fsync(fd: i32) = SYS_fsync;
     fn fdatasync(fd: i32) = SYS_fdatasync;
     fn sync() = SYS_sync;

@@ -8,6 +8,7 @@ pub(crate) mod file;
 pub(crate) mod io;
 pub(crate) mod ipc;
 pub(crate) mod memory;
+pub(crate) mod net;
 pub(crate) mod process;
 pub(crate) mod sched;
 pub(crate) mod signal;

@@ -34,6 +34,12 @@ pub enum Capability {
     Fowner = 3,
     /// Keep setuid and setgid bits through changes.
     Fsetid = 4,
+    /// Ports below 1024.
+    NetBindService = 10,
+    /// Change how networks work.
+    NetAdmin = 12,
+    /// Protocols by hand.
+    NetRaw = 13,
     /// Change the root directory.
     SysChroot = 18,
     /// Mount, and much else.

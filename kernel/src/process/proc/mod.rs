@@ -26,7 +26,8 @@ pub(crate) fn register() -> Result<(), Errno> {
     procfs::set_processes(&Table);
     limits::set_room(file_limit::room);
     procfs::register(system::FILES)?;
-    procfs::register(super::ipc::FILES)
+    procfs::register(super::ipc::FILES)?;
+    crate::net::register()
 }
 
 struct Table;

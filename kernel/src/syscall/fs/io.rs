@@ -16,13 +16,17 @@ use crate::process::signal;
 use crate::vm::{AddressSpace, IoDst, IoSrc, IoVec};
 
 /// Most bytes that one call moves (`MAX_RW_COUNT`).
-pub(super) const MAX_COUNT: usize = 0x7FFF_F000;
+pub(in crate::syscall) const MAX_COUNT: usize = 0x7FFF_F000;
 /// Most buffers of one call (`UIO_MAXIOV`).
 const MAX_VECTORS: usize = 1024;
 
 /// What a write answers: a broken pipe also tells the caller by a signal.
-pub(super) fn written(call: &Call<'_>, result: Result<usize, Errno>) -> SysResult {
-    if result == Err(Errno::EPIPE) {
+pub(in crate::syscall) fn written(
+    call: &Call<'_>,
+    file: &File,
+    result: Result<usize, Errno>,
+) -> SysResult {
+    if result == Err(Errno::EPIPE) && file.ops.signals_broken_pipe() {
         // Nothing is queued for a signal without a story, so this can't fail.
         let _ = signal::send_to_task(call.task, SigInfo::kernel(Signal::PIPE));
     }
@@ -62,7 +66,7 @@ pub(in crate::syscall) fn write(
     let count = buffer(buf, count)?;
     let space = call.task.space()?;
     let result = file.write(&mut IoSrc::user_buf(&space, buf, count));
-    written(call, result)
+    written(call, &file, result)
 }
 
 /// A position argument; EINVAL for a negative one.
@@ -97,7 +101,7 @@ pub(in crate::syscall) fn pwrite64(
     let count = buffer(buf, count)?;
     let space = call.task.space()?;
     let result = file.write_at(&mut IoSrc::user_buf(&space, buf, count), pos);
-    written(call, result)
+    written(call, &file, result)
 }
 
 /// The buffers of a vector call, together no more than [`MAX_COUNT`] bytes.
@@ -159,7 +163,7 @@ fn write_vectors(
         Some(pos) => file.write_at(&mut src, pos),
         None => file.write(&mut src),
     };
-    written(call, done)
+    written(call, &file, done)
 }
 
 pub(in crate::syscall) fn readv(

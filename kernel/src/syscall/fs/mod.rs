@@ -42,7 +42,7 @@ use crate::fs::{File, Lookup, Path, identity, vfs};
 const AT_FDCWD: i32 = abi::AT_FDCWD;
 
 /// The open file behind `fd`, not one opened with `O_PATH`.
-pub(super) fn file(call: &Call<'_>, fd: i32) -> Result<Arc<File>, Errno> {
+pub(in crate::syscall) fn file(call: &Call<'_>, fd: i32) -> Result<Arc<File>, Errno> {
     call.task.files()?.get(fd)
 }
 
@@ -90,7 +90,7 @@ fn base(call: &Call<'_>, dirfd: i32, path: &[u8]) -> Result<Option<Path>, Errno>
 }
 
 /// Does `work` as the caller, paths being relative to `base`.
-fn with_lookup<T>(
+pub(in crate::syscall) fn with_lookup<T>(
     call: &Call<'_>,
     base: Option<Path>,
     work: impl FnOnce(&Lookup<'_>) -> Result<T, Errno>,
@@ -151,17 +151,21 @@ fn known_flags(flags: u32, known: u32) -> Result<(), Errno> {
 }
 
 /// Descriptors the caller may have.
-fn descriptor_limit(call: &Call<'_>) -> usize {
+pub(in crate::syscall) fn descriptor_limit(call: &Call<'_>) -> usize {
     usize_of(call.task.process().limit(abi::RLIMIT_NOFILE))
 }
 
 /// Puts a new open file behind the lowest free descriptor.
-pub(super) fn install(call: &Call<'_>, file: Arc<File>, close_on_exec: bool) -> SysResult {
+pub(in crate::syscall) fn install(
+    call: &Call<'_>,
+    file: Arc<File>,
+    close_on_exec: bool,
+) -> SysResult {
     let limit = descriptor_limit(call);
     let fd = call.task.files()?.install(file, close_on_exec, limit)?;
     fd_result(fd)
 }
 
-fn fd_result(fd: i32) -> SysResult {
+pub(in crate::syscall) fn fd_result(fd: i32) -> SysResult {
     Ok(u64::from(fd.cast_unsigned()))
 }

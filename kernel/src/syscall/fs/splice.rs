@@ -61,7 +61,7 @@ pub(in crate::syscall) fn sendfile(
         count.min(MAX_COUNT),
     );
     write_offset(call, offset, at)?;
-    written(call, done)
+    written(call, &to, done)
 }
 
 pub(in crate::syscall) fn copy_file_range(
@@ -140,7 +140,7 @@ pub(in crate::syscall) fn splice(
     );
     write_offset(call, from_offset, from_at)?;
     write_offset(call, to_offset, to_at)?;
-    written(call, done)
+    written(call, &to, done)
 }
 
 pub(in crate::syscall) fn tee(
@@ -155,7 +155,7 @@ pub(in crate::syscall) fn tee(
     from.check_readable()?;
     to.check_writable()?;
     let done = splice::tee(&from, &to, len, flags & SPLICE_F_NONBLOCK != 0);
-    written(call, done)
+    written(call, &to, done)
 }
 
 pub(in crate::syscall) fn vmsplice(
@@ -173,7 +173,8 @@ pub(in crate::syscall) fn vmsplice(
     let space = call.task.space()?;
     let vectors = vectors(&space, iov, count)?;
     if file.writable() {
-        return written(call, file.write(&mut IoSrc::user(&space, &vectors)));
+        let done = file.write(&mut IoSrc::user(&space, &vectors));
+        return written(call, &file, done);
     }
     file.read(&mut IoDst::user(&space, &vectors)).map(u64_of)
 }

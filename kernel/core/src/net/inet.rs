@@ -1,0 +1,300 @@
+//! Options of internet sockets (ip(7), ipv6(7), tcp(7), udp(7)): their first values and bounds, in
+//! one table.
+//!
+//! The loopback interface neither loses nor delays, so most of them are kept for whoever asks and
+//! change nothing.
+
+use super::level;
+use crate::errno::Errno;
+
+/// Names at `IPPROTO_IP` (linux/in.h).
+#[allow(missing_docs, reason = "Linux's own names")]
+pub mod ip {
+    pub const TOS: u32 = 1;
+    pub const TTL: u32 = 2;
+    pub const PKTINFO: u32 = 8;
+    pub const RECVERR: u32 = 11;
+    pub const RECVTTL: u32 = 12;
+    pub const RECVTOS: u32 = 13;
+    pub const MTU: u32 = 14;
+    pub const FREEBIND: u32 = 15;
+    pub const TRANSPARENT: u32 = 19;
+    pub const MULTICAST_IF: u32 = 32;
+    pub const MULTICAST_TTL: u32 = 33;
+    pub const MULTICAST_LOOP: u32 = 34;
+    pub const ADD_MEMBERSHIP: u32 = 35;
+    pub const DROP_MEMBERSHIP: u32 = 36;
+    pub const JOIN_GROUP: u32 = 42;
+    pub const LEAVE_GROUP: u32 = 45;
+    pub const MULTICAST_ALL: u32 = 49;
+}
+
+/// Names at `IPPROTO_IPV6` (linux/in6.h).
+#[allow(missing_docs, reason = "Linux's own names")]
+pub mod ipv6 {
+    pub const UNICAST_HOPS: u32 = 16;
+    pub const MULTICAST_IF: u32 = 17;
+    pub const MULTICAST_HOPS: u32 = 18;
+    pub const MULTICAST_LOOP: u32 = 19;
+    pub const JOIN_GROUP: u32 = 20;
+    pub const LEAVE_GROUP: u32 = 21;
+    pub const MTU: u32 = 24;
+    pub const RECVERR: u32 = 25;
+    pub const V6ONLY: u32 = 26;
+    pub const RECVPKTINFO: u32 = 49;
+    pub const PKTINFO: u32 = 50;
+    pub const RECVHOPLIMIT: u32 = 51;
+    pub const HOPLIMIT: u32 = 52;
+    pub const RECVTCLASS: u32 = 66;
+    pub const TCLASS: u32 = 67;
+}
+
+/// Names at `IPPROTO_TCP` (linux/tcp.h).
+#[allow(missing_docs, reason = "Linux's own names")]
+pub mod tcp {
+    pub const NODELAY: u32 = 1;
+    pub const MAXSEG: u32 = 2;
+    pub const DEFER_ACCEPT: u32 = 9;
+    pub const INFO: u32 = 11;
+    pub const CONGESTION: u32 = 13;
+    pub const MD5SIG: u32 = 14;
+    pub const REPAIR: u32 = 19;
+    pub const ULP: u32 = 31;
+}
+
+/// A row: level, name, first value, smallest, largest.
+type Row = (i32, u32, i32, i32, i32);
+
+const BOOL: (i32, i32) = (i32::MIN, i32::MAX);
+
+const fn switch(level: i32, name: u32, first: i32) -> Row {
+    (level, name, first, BOOL.0, BOOL.1)
+}
+
+/// How many are kept.
+const ROWS: usize = 66;
+
+/// What is kept. An on-or-off option takes every number and keeps 0 or 1.
+static TABLE: [Row; ROWS] = [
+    (level::IP, ip::TOS, 0, 0, 255),
+    (level::IP, ip::TTL, -1, -1, 255),
+    switch(level::IP, 6, 0),
+    switch(level::IP, 7, 0),
+    switch(level::IP, ip::PKTINFO, 0),
+    (level::IP, 10, 1, 0, 5),
+    switch(level::IP, ip::RECVERR, 0),
+    switch(level::IP, ip::RECVTTL, 0),
+    switch(level::IP, ip::RECVTOS, 0),
+    switch(level::IP, ip::FREEBIND, 0),
+    switch(level::IP, 18, 0),
+    switch(level::IP, ip::TRANSPARENT, 0),
+    switch(level::IP, 20, 0),
+    (level::IP, 21, 0, 0, 255),
+    switch(level::IP, 22, 0),
+    switch(level::IP, 23, 0),
+    switch(level::IP, 24, 0),
+    switch(level::IP, 25, 0),
+    switch(level::IP, 26, 0),
+    (level::IP, ip::MULTICAST_TTL, 1, -1, 255),
+    switch(level::IP, ip::MULTICAST_LOOP, 1),
+    switch(level::IP, ip::MULTICAST_ALL, 1),
+    switch(level::IP, 50, 0),
+    (level::IPV6, ipv6::UNICAST_HOPS, -1, -1, 255),
+    (level::IPV6, ipv6::MULTICAST_HOPS, 1, -1, 255),
+    (level::IPV6, ipv6::MULTICAST_LOOP, 1, 0, 1),
+    (level::IPV6, 23, 1, 0, 5),
+    switch(level::IPV6, ipv6::RECVERR, 0),
+    switch(level::IPV6, ipv6::V6ONLY, 0),
+    switch(level::IPV6, 29, 1),
+    switch(level::IPV6, 33, 0),
+    switch(level::IPV6, ipv6::RECVPKTINFO, 0),
+    switch(level::IPV6, ipv6::RECVHOPLIMIT, 0),
+    switch(level::IPV6, 53, 0),
+    switch(level::IPV6, 54, 0),
+    switch(level::IPV6, 56, 0),
+    switch(level::IPV6, 58, 0),
+    switch(level::IPV6, 62, 0),
+    switch(level::IPV6, ipv6::RECVTCLASS, 0),
+    (level::IPV6, ipv6::TCLASS, 0, -1, 255),
+    switch(level::IPV6, 70, 1),
+    switch(level::IPV6, 74, 0),
+    switch(level::IPV6, 75, 0),
+    switch(level::IPV6, 78, 0),
+    switch(level::TCP, tcp::NODELAY, 0),
+    (level::TCP, tcp::MAXSEG, 0, 0, 32767),
+    switch(level::TCP, 3, 0),
+    (level::TCP, 4, 7200, 1, 32767),
+    (level::TCP, 5, 75, 1, 32767),
+    (level::TCP, 6, 9, 1, 127),
+    (level::TCP, 7, 6, 1, 127),
+    (level::TCP, 8, 60, -1, i32::MAX),
+    (level::TCP, tcp::DEFER_ACCEPT, 0, 0, 1 << 20),
+    (level::TCP, 10, 0, 0, i32::MAX),
+    switch(level::TCP, 12, 1),
+    switch(level::TCP, 16, 0),
+    (level::TCP, 18, 0, 0, i32::MAX),
+    (level::TCP, 23, 0, 0, i32::MAX),
+    (level::TCP, 25, 0, i32::MIN, i32::MAX),
+    (level::TCP, 27, 0, 0, 2),
+    switch(level::TCP, 36, 0),
+    switch(level::UDP, 1, 0),
+    (level::UDP, 103, 0, 0, 65_535),
+    switch(level::UDP, 104, 0),
+    (level::UDPLITE, 10, 0, 0, 65_535),
+    (level::UDPLITE, 11, 0, 0, 65_535),
+];
+
+/// The options of one socket.
+#[derive(Clone, Copy, Debug)]
+pub struct InetOptions {
+    values: [i32; ROWS],
+}
+
+impl Default for InetOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn row(level: i32, name: u32) -> Option<(usize, Row)> {
+    let mut rows = TABLE.iter().copied().enumerate();
+    rows.find(|(_, (at, row, ..))| *at == level && *row == name)
+}
+
+impl InetOptions {
+    /// What a new socket has.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut values = [0; ROWS];
+        for (value, (_, _, first, ..)) in values.iter_mut().zip(&TABLE) {
+            *value = *first;
+        }
+        Self { values }
+    }
+
+    /// The value; 0 for what isn't kept.
+    #[must_use]
+    pub fn value(&self, level: i32, name: u32) -> i32 {
+        row(level, name)
+            .and_then(|(at, _)| self.values.get(at).copied())
+            .unwrap_or(0)
+    }
+
+    /// Whether it is on.
+    #[must_use]
+    pub fn has(&self, level: i32, name: u32) -> bool {
+        self.value(level, name) != 0
+    }
+
+    /// Sets an option.
+    ///
+    /// # Errors
+    /// `ENOPROTOOPT` for what isn't kept, `EINVAL` for a value that is short or out of bounds.
+    pub fn set(&mut self, level: i32, name: u32, value: &[u8]) -> Result<(), Errno> {
+        let (at, (.., first, low, high)) = row(level, name).ok_or(Errno::ENOPROTOOPT)?;
+        let mut number = match (value.len(), level) {
+            (4.., _) => super::options::int(value)?,
+            // At IP's level a byte will do.
+            (1.., level::IP) => i32::from(value.first().copied().unwrap_or(0)),
+            _ => return Err(Errno::EINVAL),
+        };
+        if (level, name) == (level::IP, ip::TOS) {
+            number &= 0xFF;
+        }
+        if !(low..=high).contains(&number) {
+            return Err(Errno::EINVAL);
+        }
+        let hops = matches!(
+            (level, name),
+            (level::IP, ip::TTL | ip::MULTICAST_TTL) | (level::IPV6, ipv6::UNICAST_HOPS)
+        );
+        if hops && number == 0 && name != ip::MULTICAST_TTL {
+            return Err(Errno::EINVAL);
+        }
+        if number == -1 && hops && name == ip::MULTICAST_TTL {
+            number = 1;
+        }
+        if (level, name) == (level::TCP, tcp::MAXSEG) && (1..88).contains(&number) {
+            return Err(Errno::EINVAL);
+        }
+        if (low, high) == BOOL && name != 25 {
+            number = i32::from(number != 0);
+        }
+        let _ = first;
+        if let Some(to) = self.values.get_mut(at) {
+            *to = number;
+        }
+        Ok(())
+    }
+
+    /// Tells an option as `getsockopt` does.
+    ///
+    /// # Errors
+    /// `ENOPROTOOPT` for what isn't kept.
+    pub fn get(&self, level: i32, name: u32) -> Result<i32, Errno> {
+        row(level, name).ok_or(Errno::ENOPROTOOPT)?;
+        let value = self.value(level, name);
+        Ok(match (level, name, value) {
+            (level::IP, ip::TTL, -1) | (level::IPV6, ipv6::UNICAST_HOPS, -1) => 64,
+            (level::IPV6, ipv6::MULTICAST_HOPS, -1) => 1,
+            (level::IPV6, ipv6::TCLASS, -1) => 0,
+            (_, _, value) => value,
+        })
+    }
+
+    /// Hops that a datagram may go.
+    #[must_use]
+    pub fn hops(&self, v6: bool) -> u8 {
+        let value = match v6 {
+            true => self.get(level::IPV6, ipv6::UNICAST_HOPS),
+            false => self.get(level::IP, ip::TTL),
+        };
+        u8::try_from(value.unwrap_or(64)).unwrap_or(64)
+    }
+
+    /// Type of service, or traffic class.
+    #[must_use]
+    pub fn service(&self, v6: bool) -> u8 {
+        let value = match v6 {
+            true => self.get(level::IPV6, ipv6::TCLASS),
+            false => self.get(level::IP, ip::TOS),
+        };
+        u8::try_from(value.unwrap_or(0)).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_option_stands_twice() {
+        for (at, (level, name, ..)) in TABLE.iter().enumerate() {
+            let found = row(*level, *name).expect("a row");
+            assert_eq!(found.0, at, "{level} {name}");
+        }
+    }
+
+    #[test]
+    fn bounds_hold() {
+        let mut options = InetOptions::new();
+        let set = |o: &mut InetOptions, level, name, v: i32| o.set(level, name, &v.to_le_bytes());
+        assert_eq!(options.get(level::IP, ip::TTL), Ok(64));
+        assert_eq!(set(&mut options, level::IP, ip::TTL, 0), Err(Errno::EINVAL));
+        assert_eq!(
+            set(&mut options, level::IP, ip::TTL, 256),
+            Err(Errno::EINVAL)
+        );
+        assert_eq!(set(&mut options, level::IP, ip::TTL, 9), Ok(()));
+        assert_eq!(options.hops(false), 9);
+        assert_eq!(set(&mut options, level::TCP, tcp::NODELAY, 7), Ok(()));
+        assert_eq!(options.get(level::TCP, tcp::NODELAY), Ok(1));
+        assert_eq!(options.set(level::IP, ip::TOS, &[16]), Ok(()));
+        assert_eq!(options.service(false), 16);
+        assert_eq!(options.set(level::TCP, 4, &[16]), Err(Errno::EINVAL));
+        assert_eq!(
+            set(&mut options, level::TCP, 99, 1),
+            Err(Errno::ENOPROTOOPT)
+        );
+    }
+}

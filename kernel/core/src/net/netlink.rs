@@ -1,0 +1,303 @@
+//! Route sockets (rtnetlink(7)): the answers to the dumps by which C libraries find interfaces and
+//! addresses, for a machine whose only interface is the loopback's.
+
+use alloc::vec::Vec;
+
+use super::{LOOPBACK_INDEX, LOOPBACK_MTU, family};
+use crate::errno::Errno;
+
+/// Bytes of `struct nlmsghdr`.
+pub const HEADER: usize = 16;
+
+const ERROR: u16 = 2;
+const DONE: u16 = 3;
+const NEW_LINK: u16 = 16;
+const GET_LINK: u16 = 18;
+const NEW_ADDR: u16 = 20;
+const GET_ADDR: u16 = 22;
+const NEW_ROUTE: u16 = 24;
+const GET_ROUTE: u16 = 26;
+const GET_NEIGHBOUR: u16 = 30;
+const GET_RULE: u16 = 34;
+/// One of many.
+const MULTI: u16 = 2;
+/// An answer is wanted even to success.
+const ACK: u16 = 4;
+/// All there is (`NLM_F_ROOT | NLM_F_MATCH`).
+const DUMP: u16 = 0x300;
+/// It is a request.
+const REQUEST: u16 = 1;
+
+/// One request of a program's.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    kind: u16,
+    flags: u16,
+    sequence: u32,
+    raw: &'a [u8],
+}
+
+fn short(raw: &[u8], at: usize) -> u16 {
+    let bytes = raw.get(at..at + 2).and_then(|raw| raw.try_into().ok());
+    u16::from_le_bytes(bytes.unwrap_or([0; 2]))
+}
+
+fn word(raw: &[u8], at: usize) -> u32 {
+    let bytes = raw.get(at..at + 4).and_then(|raw| raw.try_into().ok());
+    u32::from_le_bytes(bytes.unwrap_or([0; 4]))
+}
+
+/// The requests in what was sent.
+pub fn requests(mut raw: &[u8]) -> impl Iterator<Item = Request<'_>> {
+    core::iter::from_fn(move || {
+        if raw.len() < HEADER {
+            return None;
+        }
+        let length = crate::num::usize_of32(word(raw, 0));
+        if length < HEADER || length > raw.len() {
+            return None;
+        }
+        let this = raw.get(..length)?;
+        raw = raw.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some(Request {
+            kind: short(this, 4),
+            flags: short(this, 6),
+            sequence: word(this, 8),
+            raw: this,
+        })
+    })
+}
+
+/// Puts one message together.
+struct Message<'a> {
+    out: &'a mut Vec<u8>,
+    start: usize,
+}
+
+impl<'a> Message<'a> {
+    fn begin(
+        out: &'a mut Vec<u8>,
+        kind: u16,
+        flags: u16,
+        request: &Request<'_>,
+        port: u32,
+    ) -> Self {
+        let start = out.len();
+        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(&kind.to_le_bytes());
+        out.extend_from_slice(&flags.to_le_bytes());
+        out.extend_from_slice(&request.sequence.to_le_bytes());
+        out.extend_from_slice(&port.to_le_bytes());
+        Self { out, start }
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
+    }
+
+    fn attribute(&mut self, kind: u16, data: &[u8]) {
+        let length = crate::num::low16(crate::num::u64_of(4 + data.len()));
+        self.put(&length.to_le_bytes());
+        self.put(&kind.to_le_bytes());
+        self.put(data);
+        while !(self.out.len() - self.start).is_multiple_of(4) {
+            self.out.push(0);
+        }
+    }
+}
+
+impl Drop for Message<'_> {
+    fn drop(&mut self) {
+        let length = crate::num::low32(crate::num::u64_of(self.out.len() - self.start));
+        let to = self.out.get_mut(self.start..self.start + 4);
+        if let Some(to) = to {
+            to.copy_from_slice(&length.to_le_bytes());
+        }
+    }
+}
+
+impl Request<'_> {
+    /// The family asked for; 0 is every one.
+    fn family(&self) -> u16 {
+        u16::from(self.raw.get(HEADER).copied().unwrap_or(0))
+    }
+
+    fn is_dump(&self) -> bool {
+        self.flags & DUMP == DUMP
+    }
+
+    /// Answers it: datagrams, each to be received at once. `port` is the asking socket's.
+    #[must_use]
+    pub fn answer(&self, port: u32) -> Vec<Vec<u8>> {
+        let mut answers = Vec::new();
+        if self.flags & REQUEST == 0 || self.kind < NEW_LINK {
+            if self.flags & ACK != 0 {
+                answers.push(self.error(0, port));
+            }
+            return answers;
+        }
+        let mut out = Vec::new();
+        match self.kind {
+            GET_LINK if self.is_dump() => self.link(&mut out, MULTI, port),
+            GET_LINK => {
+                let index = word(self.raw, HEADER + 4);
+                let named = self.raw.windows(3).any(|name| name == b"lo\0");
+                if index == LOOPBACK_INDEX || index == 0 && named {
+                    self.link(&mut out, 0, port);
+                    answers.push(out);
+                } else {
+                    answers.push(self.error(Errno::ENODEV.number(), port));
+                }
+                return answers;
+            }
+            GET_ADDR if self.is_dump() => self.addresses(&mut out, port),
+            GET_ROUTE if self.is_dump() => self.routes(&mut out, port),
+            GET_NEIGHBOUR | GET_RULE if self.is_dump() => {}
+            GET_ROUTE => {
+                answers.push(self.error(Errno::ENETUNREACH.number(), port));
+                return answers;
+            }
+            _ => {
+                answers.push(self.error(Errno::EOPNOTSUPP.number(), port));
+                return answers;
+            }
+        }
+        if !out.is_empty() {
+            answers.push(out);
+        }
+        let mut end = Vec::new();
+        Message::begin(&mut end, DONE, MULTI, self, port).put(&[0; 4]);
+        answers.push(end);
+        answers
+    }
+
+    fn error(&self, number: u16, port: u32) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut message = Message::begin(&mut out, ERROR, 0, self, port);
+        message.put(&(-i32::from(number)).to_le_bytes());
+        let echoed = if number == 0 { HEADER } else { self.raw.len() };
+        message.put(self.raw.get(..echoed).unwrap_or_default());
+        drop(message);
+        out
+    }
+
+    fn link(&self, out: &mut Vec<u8>, flags: u16, port: u32) {
+        let mut message = Message::begin(out, NEW_LINK, flags, self, port);
+        // struct ifinfomsg: family, type (ARPHRD_LOOPBACK), index, flags (UP, LOOPBACK, RUNNING,
+        // LOWER_UP), change.
+        message.put(&[0, 0]);
+        message.put(&772u16.to_le_bytes());
+        message.put(&LOOPBACK_INDEX.to_le_bytes());
+        message.put(&0x1_0049u32.to_le_bytes());
+        message.put(&[0; 4]);
+        message.attribute(3, b"lo\0");
+        message.attribute(13, &1000u32.to_le_bytes());
+        message.attribute(16, &[0]);
+        message.attribute(17, &[0]);
+        message.attribute(4, &LOOPBACK_MTU.to_le_bytes());
+        message.attribute(50, &0u32.to_le_bytes());
+        message.attribute(51, &0u32.to_le_bytes());
+        message.attribute(27, &0u32.to_le_bytes());
+        message.attribute(6, b"noqueue\0");
+        message.attribute(1, &[0; 6]);
+        message.attribute(2, &[0; 6]);
+        // Counters: none are kept.
+        message.attribute(7, &[0; 96]);
+        message.attribute(23, &[0; 192]);
+    }
+
+    fn addresses(&self, out: &mut Vec<u8>, port: u32) {
+        let wanted = self.family();
+        for (own, bits) in [(family::INET, 8), (family::INET6, 128)] {
+            if wanted != 0 && wanted != own {
+                continue;
+            }
+            let mut message = Message::begin(out, NEW_ADDR, MULTI, self, port);
+            // struct ifaddrmsg: family, prefix, flags (permanent), scope (host), index.
+            message.put(&[crate::num::low8(u64::from(own)), bits, 0x80, 254]);
+            message.put(&LOOPBACK_INDEX.to_le_bytes());
+            if own == family::INET {
+                message.attribute(1, &[127, 0, 0, 1]);
+                message.attribute(2, &[127, 0, 0, 1]);
+                message.attribute(3, b"lo\0");
+            } else {
+                message.attribute(1, &core::net::Ipv6Addr::LOCALHOST.octets());
+            }
+            message.attribute(8, &0x80u32.to_le_bytes());
+            // struct ifa_cacheinfo: for ever.
+            let mut cache = [0xFF; 16];
+            if let Some(stamps) = cache.get_mut(8..) {
+                stamps.fill(0);
+            }
+            message.attribute(6, &cache);
+        }
+    }
+
+    fn routes(&self, out: &mut Vec<u8>, port: u32) {
+        let wanted = self.family();
+        if wanted != 0 && wanted != family::INET {
+            return;
+        }
+        for (address, bits, kind) in [([127, 0, 0, 0], 8, 2), ([127, 0, 0, 1], 32, 2)] {
+            let mut message = Message::begin(out, NEW_ROUTE, MULTI, self, port);
+            // struct rtmsg: family, lengths, tos, table (local), protocol (kernel), scope (host),
+            // type (local), flags.
+            message.put(&[2, bits, 0, 0, 255, 2, 254, kind]);
+            message.put(&[0; 4]);
+            message.attribute(15, &255u32.to_le_bytes());
+            message.attribute(1, &address);
+            message.attribute(7, &[127, 0, 0, 1]);
+            message.attribute(4, &LOOPBACK_INDEX.to_le_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dump(kind: u16) -> Vec<u8> {
+        let mut raw = Vec::new();
+        raw.extend_from_slice(&20u32.to_le_bytes());
+        raw.extend_from_slice(&kind.to_le_bytes());
+        raw.extend_from_slice(&(REQUEST | DUMP).to_le_bytes());
+        raw.extend_from_slice(&7u32.to_le_bytes());
+        raw.extend_from_slice(&[0; 8]);
+        raw
+    }
+
+    #[test]
+    fn dumps_are_well_formed_and_end() {
+        for (kind, count) in [(GET_LINK, 1), (GET_ADDR, 2), (GET_ROUTE, 2)] {
+            let raw = dump(kind);
+            let request = requests(&raw).next().expect("a request");
+            let answers = request.answer(42);
+            assert_eq!(answers.len(), 2);
+            let messages: Vec<_> = requests(&answers[0]).collect();
+            assert_eq!(messages.len(), count);
+            assert!(messages.iter().all(|m| m.sequence == 7 && m.flags == MULTI));
+            let total: usize = messages.iter().map(|m| m.raw.len()).sum();
+            assert_eq!(total, answers[0].len());
+            let end = requests(&answers[1]).next().expect("an end");
+            assert_eq!(end.kind, DONE);
+        }
+    }
+
+    #[test]
+    fn what_is_unknown_is_refused() {
+        let raw = dump(77);
+        let answers = requests(&raw).next().expect("a request").answer(1);
+        let first = requests(&answers[0]).next().expect("an answer");
+        assert_eq!(
+            (first.kind, word(first.raw, HEADER).cast_signed()),
+            (ERROR, -95)
+        );
+    }
+
+    #[test]
+    fn rubbish_is_no_request() {
+        assert_eq!(requests(&[0; 15]).count(), 0);
+        assert_eq!(requests(&[0; 40]).count(), 0);
+        assert_eq!(requests(&[0xFF; 40]).count(), 0);
+    }
+}

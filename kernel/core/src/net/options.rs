@@ -1,0 +1,455 @@
+//! `SOL_SOCKET`'s options (socket(7), asm-generic/socket.h): what is kept, its bounds, and what is
+//! refused.
+
+use super::level;
+use crate::errno::Errno;
+
+/// Names of options (asm-generic/socket.h).
+#[allow(missing_docs, reason = "Linux's own names")]
+pub mod so {
+    pub const DEBUG: u32 = 1;
+    pub const REUSEADDR: u32 = 2;
+    pub const TYPE: u32 = 3;
+    pub const ERROR: u32 = 4;
+    pub const DONTROUTE: u32 = 5;
+    pub const BROADCAST: u32 = 6;
+    pub const SNDBUF: u32 = 7;
+    pub const RCVBUF: u32 = 8;
+    pub const KEEPALIVE: u32 = 9;
+    pub const OOBINLINE: u32 = 10;
+    pub const NO_CHECK: u32 = 11;
+    pub const PRIORITY: u32 = 12;
+    pub const LINGER: u32 = 13;
+    pub const BSDCOMPAT: u32 = 14;
+    pub const REUSEPORT: u32 = 15;
+    pub const PASSCRED: u32 = 16;
+    pub const PEERCRED: u32 = 17;
+    pub const RCVLOWAT: u32 = 18;
+    pub const SNDLOWAT: u32 = 19;
+    pub const RCVTIMEO: u32 = 20;
+    pub const SNDTIMEO: u32 = 21;
+    pub const BINDTODEVICE: u32 = 25;
+    pub const ATTACH_FILTER: u32 = 26;
+    pub const DETACH_FILTER: u32 = 27;
+    pub const PEERNAME: u32 = 28;
+    pub const TIMESTAMP: u32 = 29;
+    pub const ACCEPTCONN: u32 = 30;
+    pub const PEERSEC: u32 = 31;
+    pub const SNDBUFFORCE: u32 = 32;
+    pub const RCVBUFFORCE: u32 = 33;
+    pub const PASSSEC: u32 = 34;
+    pub const TIMESTAMPNS: u32 = 35;
+    pub const MARK: u32 = 36;
+    pub const TIMESTAMPING: u32 = 37;
+    pub const PROTOCOL: u32 = 38;
+    pub const DOMAIN: u32 = 39;
+    pub const RXQ_OVFL: u32 = 40;
+    pub const PEEK_OFF: u32 = 42;
+    pub const LOCK_FILTER: u32 = 44;
+    pub const BUSY_POLL: u32 = 46;
+    pub const MAX_PACING_RATE: u32 = 47;
+    pub const INCOMING_CPU: u32 = 49;
+    pub const ATTACH_BPF: u32 = 50;
+    pub const MEMINFO: u32 = 55;
+    pub const COOKIE: u32 = 57;
+    pub const PEERGROUPS: u32 = 59;
+    pub const ZEROCOPY: u32 = 60;
+    pub const BINDTOIFINDEX: u32 = 62;
+    pub const RCVTIMEO_NEW: u32 = 66;
+    pub const SNDTIMEO_NEW: u32 = 67;
+    pub const PASSPIDFD: u32 = 76;
+    pub const PEERPIDFD: u32 = 77;
+}
+
+/// What a send buffer holds at first (`net.core.wmem_default`), and can be made to
+/// (`net.core.wmem_max`).
+pub const BUFFER: u32 = 212_992;
+/// Smallest send buffer (`SOCK_MIN_SNDBUF`).
+const MIN_SNDBUF: u32 = 4608;
+/// Smallest receive buffer (`SOCK_MIN_RCVBUF`).
+const MIN_RCVBUF: u32 = 2304;
+/// What a TCP socket's receive buffer holds at first (`net.ipv4.tcp_rmem`).
+pub const TCP_RCVBUF: u32 = 131_072;
+/// What a TCP socket's send buffer holds at first, once connected over the loopback.
+pub const TCP_SNDBUF: u32 = 2_626_560;
+
+/// Switches: one bit for each option that is only on or off, by its number.
+const SWITCHES: &[u32] = &[
+    so::DEBUG,
+    so::REUSEADDR,
+    so::DONTROUTE,
+    so::BROADCAST,
+    so::KEEPALIVE,
+    so::OOBINLINE,
+    so::NO_CHECK,
+    so::REUSEPORT,
+    so::PASSCRED,
+    so::PASSSEC,
+    so::RXQ_OVFL,
+    so::ZEROCOPY,
+    so::LOCK_FILTER,
+];
+
+/// A socket's options at the level of sockets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Options {
+    switches: u64,
+    pass_pidfd: bool,
+    /// `SO_TIMESTAMP` and `SO_TIMESTAMPNS`.
+    pub timestamp: Stamp,
+    /// Seconds of `SO_LINGER`, when it is on.
+    pub linger: Option<u32>,
+    linger_seconds: u32,
+    /// Bytes the send buffer holds, overhead included.
+    pub sndbuf: u32,
+    /// Bytes the receive buffer holds, overhead included.
+    pub rcvbuf: u32,
+    /// Somebody set them.
+    pub sndbuf_set: bool,
+    /// As `sndbuf_set`.
+    pub rcvbuf_set: bool,
+    /// Bytes that a read waits for.
+    pub rcvlowat: u32,
+    /// Nanoseconds that a read waits; 0: for ever.
+    pub rcvtimeo: u64,
+    /// Nanoseconds that a write waits; 0: for ever.
+    pub sndtimeo: u64,
+    priority: u32,
+    mark: u32,
+    /// Where `MSG_PEEK` begins, when it doesn't at the front.
+    pub peek_off: i32,
+    busy_poll: u32,
+    pacing: u32,
+    /// The interface that alone counts; 0: any.
+    pub device: u32,
+}
+
+/// Whether and how the time of arrival is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stamp {
+    /// Not.
+    Off,
+    /// As `struct timeval`.
+    Micro,
+    /// As `struct timespec`.
+    Nano,
+}
+
+/// What setting an option may need.
+#[derive(Clone, Copy, Debug)]
+pub struct Rights {
+    /// `CAP_NET_ADMIN`.
+    pub admin: bool,
+    /// An internet socket.
+    pub inet: bool,
+    /// A unix socket.
+    pub unix: bool,
+}
+
+/// What an option answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Value {
+    /// An `int`.
+    Int(i32),
+    /// Two `int`s (`struct linger`).
+    Pair(i32, i32),
+    /// `struct timeval`.
+    Time(u64),
+    /// Eight bytes.
+    Long(u64),
+}
+
+/// An `int` as an option has it.
+///
+/// # Errors
+/// `EINVAL` when it is too short.
+pub fn int(value: &[u8]) -> Result<i32, Errno> {
+    let raw = value.get(..4).and_then(|raw| raw.try_into().ok());
+    raw.map(i32::from_le_bytes).ok_or(Errno::EINVAL)
+}
+
+impl Options {
+    /// What a new socket has.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            switches: 0,
+            pass_pidfd: false,
+            timestamp: Stamp::Off,
+            linger: None,
+            linger_seconds: 0,
+            sndbuf: BUFFER,
+            rcvbuf: BUFFER,
+            sndbuf_set: false,
+            rcvbuf_set: false,
+            rcvlowat: 1,
+            rcvtimeo: 0,
+            sndtimeo: 0,
+            priority: 0,
+            mark: 0,
+            peek_off: -1,
+            busy_poll: 0,
+            pacing: u32::MAX,
+            device: 0,
+        }
+    }
+
+    /// Whether a switch is on.
+    #[must_use]
+    pub const fn has(&self, name: u32) -> bool {
+        self.switches & (1 << (name & 63)) != 0
+    }
+
+    /// Whether the sender's descriptor is wanted (`SO_PASSPIDFD`).
+    #[must_use]
+    pub const fn pass_pidfd(&self) -> bool {
+        self.pass_pidfd
+    }
+
+    fn switch(&mut self, name: u32, on: bool) {
+        let bit = 1 << (name & 63);
+        self.switches = self.switches & !bit | if on { bit } else { 0 };
+    }
+
+    /// `setsockopt` at `SOL_SOCKET`.
+    ///
+    /// # Errors
+    /// As Linux: `EINVAL` for a value that is short or out of bounds, `EPERM`, `EACCES`,
+    /// `EDOM`, and `ENOPROTOOPT` for what can't be set.
+    pub fn set(&mut self, name: u32, value: &[u8], rights: Rights) -> Result<(), Errno> {
+        if name == so::BINDTODEVICE {
+            return self.bind_to_device(value);
+        }
+        let number = int(value)?;
+        let on = number != 0;
+        if SWITCHES.contains(&name) {
+            return self.set_switch(name, on, rights);
+        }
+        match name {
+            so::SNDBUF => self.set_sndbuf(number.min(BUFFER.cast_signed())),
+            so::RCVBUF => self.set_rcvbuf(number.min(BUFFER.cast_signed())),
+            so::SNDBUFFORCE | so::RCVBUFFORCE if !rights.admin => return Err(Errno::EPERM),
+            so::SNDBUFFORCE => self.set_sndbuf(number.max(0)),
+            so::RCVBUFFORCE => self.set_rcvbuf(number.max(0)),
+            so::LINGER => self.set_linger(value)?,
+            so::RCVLOWAT => self.rcvlowat = lowat(number),
+            so::RCVTIMEO | so::RCVTIMEO_NEW => self.rcvtimeo = timeout(value)?,
+            so::SNDTIMEO | so::SNDTIMEO_NEW => self.sndtimeo = timeout(value)?,
+            so::PRIORITY if (0..=6).contains(&number) || rights.admin => {
+                self.priority = number.cast_unsigned();
+            }
+            so::MARK if rights.admin => self.mark = number.cast_unsigned(),
+            so::PRIORITY | so::MARK => return Err(Errno::EPERM),
+            so::TIMESTAMP if on => self.timestamp = Stamp::Micro,
+            so::TIMESTAMPNS if on => self.timestamp = Stamp::Nano,
+            so::TIMESTAMP | so::TIMESTAMPNS => self.timestamp = Stamp::Off,
+            _ => return self.set_other(name, number, rights),
+        }
+        Ok(())
+    }
+
+    fn set_other(&mut self, name: u32, number: i32, rights: Rights) -> Result<(), Errno> {
+        match name {
+            so::BSDCOMPAT => {}
+            so::PASSPIDFD if rights.unix => self.pass_pidfd = number != 0,
+            so::PEEK_OFF if !rights.unix && !rights.inet => return Err(Errno::EOPNOTSUPP),
+            so::PEEK_OFF => self.peek_off = number.max(-1),
+            so::BUSY_POLL if number < 0 => return Err(Errno::EINVAL),
+            so::BUSY_POLL if rights.admin => self.busy_poll = number.cast_unsigned(),
+            so::BUSY_POLL => return Err(Errno::EPERM),
+            so::MAX_PACING_RATE => self.pacing = number.cast_unsigned(),
+            so::BINDTOIFINDEX if number == 0 => self.device = 0,
+            so::BINDTOIFINDEX if number == 1 => self.device = 1,
+            so::BINDTOIFINDEX => return Err(Errno::ENODEV),
+            so::ATTACH_FILTER | so::ATTACH_BPF => return Err(Errno::EINVAL),
+            so::DETACH_FILTER => return Err(Errno::ENOENT),
+            so::TIMESTAMPING | so::INCOMING_CPU => {}
+            so::PASSPIDFD => return Err(Errno::EOPNOTSUPP),
+            _ => return Err(Errno::ENOPROTOOPT),
+        }
+        Ok(())
+    }
+
+    fn set_switch(&mut self, name: u32, on: bool, rights: Rights) -> Result<(), Errno> {
+        match name {
+            so::DEBUG if on && !rights.admin => return Err(Errno::EACCES),
+            so::REUSEPORT if on && !rights.inet => return Err(Errno::EOPNOTSUPP),
+            so::PASSCRED | so::PASSSEC if !rights.unix && rights.inet => {
+                return Err(Errno::EOPNOTSUPP);
+            }
+            so::LOCK_FILTER if self.has(name) && !on => return Err(Errno::EPERM),
+            so::ZEROCOPY if !rights.inet => return Err(Errno::EOPNOTSUPP),
+            _ => {}
+        }
+        self.switch(name, on);
+        Ok(())
+    }
+
+    fn set_sndbuf(&mut self, number: i32) {
+        // Twice, for the overhead (socket(7)); a negative number wraps to a large one first.
+        let twice = number.cast_unsigned().min(i32::MAX as u32 / 2) * 2;
+        self.sndbuf = if number < 0 { BUFFER * 2 } else { twice }.max(MIN_SNDBUF);
+        self.sndbuf_set = true;
+    }
+
+    fn set_rcvbuf(&mut self, number: i32) {
+        let twice = number.cast_unsigned().min(i32::MAX as u32 / 2) * 2;
+        self.rcvbuf = if number < 0 { BUFFER * 2 } else { twice }.max(MIN_RCVBUF);
+        self.rcvbuf_set = true;
+    }
+
+    fn set_linger(&mut self, value: &[u8]) -> Result<(), Errno> {
+        let seconds = int(value.get(4..).unwrap_or_default())?;
+        let on = int(value)? != 0;
+        if on {
+            self.linger_seconds = seconds.cast_unsigned();
+        }
+        self.linger = on.then_some(self.linger_seconds);
+        Ok(())
+    }
+
+    fn bind_to_device(&mut self, value: &[u8]) -> Result<(), Errno> {
+        let end = value.iter().position(|byte| *byte == 0);
+        match value.get(..end.unwrap_or(value.len())).unwrap_or_default() {
+            b"" => self.device = 0,
+            b"lo" => self.device = 1,
+            _ => return Err(Errno::ENODEV),
+        }
+        Ok(())
+    }
+
+    /// `getsockopt` at `SOL_SOCKET`, of what is kept here.
+    ///
+    /// # Errors
+    /// `ENOPROTOOPT` for an option that isn't.
+    pub fn get(&self, name: u32) -> Result<Value, Errno> {
+        let int = |number: u32| Ok(Value::Int(number.cast_signed()));
+        if SWITCHES.contains(&name) {
+            return int(u32::from(self.has(name)));
+        }
+        match name {
+            so::SNDBUF => int(self.sndbuf),
+            so::RCVBUF => int(self.rcvbuf),
+            so::LINGER => Ok(Value::Pair(
+                i32::from(self.linger.is_some()),
+                self.linger_seconds.cast_signed(),
+            )),
+            so::RCVLOWAT => int(self.rcvlowat),
+            so::SNDLOWAT => int(1),
+            so::RCVTIMEO | so::RCVTIMEO_NEW => Ok(Value::Time(self.rcvtimeo)),
+            so::SNDTIMEO | so::SNDTIMEO_NEW => Ok(Value::Time(self.sndtimeo)),
+            so::PRIORITY => int(self.priority),
+            so::MARK => int(self.mark),
+            so::BSDCOMPAT => int(0),
+            so::TIMESTAMP => int(u32::from(self.timestamp == Stamp::Micro)),
+            so::TIMESTAMPNS => int(u32::from(self.timestamp == Stamp::Nano)),
+            so::PEEK_OFF => Ok(Value::Int(self.peek_off)),
+            so::BUSY_POLL => int(self.busy_poll),
+            so::MAX_PACING_RATE => int(self.pacing),
+            so::BINDTOIFINDEX => int(self.device),
+            so::PASSPIDFD => int(u32::from(self.pass_pidfd)),
+            so::INCOMING_CPU => Ok(Value::Int(-1)),
+            so::TIMESTAMPING => int(0),
+            _ => Err(Errno::ENOPROTOOPT),
+        }
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn lowat(number: i32) -> u32 {
+    match number {
+        0 => 1,
+        number if number < 0 => i32::MAX.cast_unsigned(),
+        number => number.cast_unsigned(),
+    }
+}
+
+/// Nanoseconds of a tick at 250 Hz.
+const TICK_NS: u64 = 4_000_000;
+
+/// Nanoseconds of a `struct timeval`; 0 means for ever.
+fn timeout(value: &[u8]) -> Result<u64, Errno> {
+    let word = |at: usize| {
+        let raw = value.get(at..at + 8).and_then(|raw| raw.try_into().ok());
+        raw.map(i64::from_le_bytes).ok_or(Errno::EINVAL)
+    };
+    let (seconds, micros) = (word(0)?, word(8)?);
+    let Ok(micros) = u64::try_from(micros) else {
+        return Err(Errno::EDOM);
+    };
+    if micros >= 1_000_000 {
+        return Err(Errno::EDOM);
+    }
+    // A negative time: not at all, as near as that comes.
+    let Ok(seconds) = u64::try_from(seconds) else {
+        return Ok(1);
+    };
+    let ns = seconds
+        .saturating_mul(1_000_000_000)
+        .saturating_add(micros * 1000);
+    // In ticks, as Linux keeps and tells it.
+    Ok(ns.div_ceil(TICK_NS).saturating_mul(TICK_NS))
+}
+
+/// Whether a level is the sockets' own.
+#[must_use]
+pub const fn is_socket_level(number: i32) -> bool {
+    number == level::SOCKET
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOBODY: Rights = Rights {
+        admin: false,
+        inet: true,
+        unix: false,
+    };
+
+    #[test]
+    fn buffers_are_doubled_and_bounded() {
+        let mut options = Options::new();
+        let mut try_one = |number: i32| {
+            options
+                .set(so::SNDBUF, &number.to_le_bytes(), NOBODY)
+                .expect("set");
+            options.get(so::SNDBUF).expect("known")
+        };
+        assert_eq!(try_one(0), Value::Int(4608));
+        assert_eq!(try_one(5000), Value::Int(10_000));
+        assert_eq!(try_one(10_000_000), Value::Int(425_984));
+    }
+
+    #[test]
+    fn times_have_bounds() {
+        let time = |s: i64, us: i64| [s.to_le_bytes(), us.to_le_bytes()].concat();
+        let mut options = Options::new();
+        let mut set = |value: &[u8]| options.set(so::RCVTIMEO, value, NOBODY);
+        assert_eq!(set(&time(1, 1_000_000)), Err(Errno::EDOM));
+        assert_eq!(set(&time(1, -1)), Err(Errno::EDOM));
+        assert_eq!(set(&[0; 8]), Err(Errno::EINVAL));
+        assert_eq!(set(&time(2, 5)), Ok(()));
+        assert_eq!(options.rcvtimeo, 2_004_000_000);
+    }
+
+    #[test]
+    fn what_needs_rights_is_refused() {
+        let mut options = Options::new();
+        let one = 1i32.to_le_bytes();
+        assert_eq!(options.set(so::DEBUG, &one, NOBODY), Err(Errno::EACCES));
+        assert_eq!(options.set(so::MARK, &one, NOBODY), Err(Errno::EPERM));
+        assert_eq!(options.set(so::TYPE, &one, NOBODY), Err(Errno::ENOPROTOOPT));
+        assert_eq!(
+            options.set(so::REUSEADDR, &one[..3], NOBODY),
+            Err(Errno::EINVAL)
+        );
+        assert_eq!(options.set(so::REUSEADDR, &one, NOBODY), Ok(()));
+        assert!(options.has(so::REUSEADDR) && !options.has(so::BROADCAST));
+    }
+}

@@ -1,0 +1,180 @@
+//! [`Common`]: what a socket of every family has — options, the pending error, what is shut down,
+//! who waits — and [`Patience`], how long a call waits.
+
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+use kiln_core::errno::Errno;
+use kiln_core::net::options::Options;
+
+use crate::arch::time::now_ns;
+use crate::fs::memory::try_arc;
+use crate::fs::{Events, Watch};
+use crate::sched::{Mode, WaitQueue, Wake};
+use crate::sync::SpinLock;
+
+/// Bits of [`Common::shut`]: nothing is received any more (`RCV_SHUTDOWN`).
+pub(super) const SHUT_READ: u32 = 1;
+/// Nothing is sent any more (`SEND_SHUTDOWN`).
+pub(super) const SHUT_WRITE: u32 = 2;
+/// Both.
+pub(super) const SHUT_BOTH: u32 = 3;
+
+/// What every socket has.
+pub(crate) struct Common {
+    /// `AF_*`.
+    pub(crate) family: u16,
+    /// `SOCK_*`.
+    pub(crate) kind: u32,
+    /// `IPPROTO_*`.
+    pub(crate) protocol: u32,
+    /// The number of its inode, once it has a file.
+    pub(super) ino: AtomicU64,
+    pub(super) options: SpinLock<Options>,
+    error: AtomicI32,
+    shut: AtomicU32,
+    /// For something to read, a connection, an error, the end.
+    pub(super) readers: Arc<WaitQueue>,
+    /// For room to write, or a connection made.
+    pub(super) writers: Arc<WaitQueue>,
+}
+
+impl Common {
+    /// Of a new socket.
+    pub(super) fn new(family: u16, kind: u32, protocol: u32) -> Result<Self, Errno> {
+        Ok(Self {
+            family,
+            kind,
+            protocol,
+            ino: AtomicU64::new(0),
+            options: SpinLock::new(Options::new()),
+            error: AtomicI32::new(0),
+            shut: AtomicU32::new(0),
+            readers: try_arc(WaitQueue::new())?,
+            writers: try_arc(WaitQueue::new())?,
+        })
+    }
+
+    /// The options now.
+    pub(super) fn options(&self) -> Options {
+        *self.options.lock()
+    }
+
+    /// Bits of what is shut down.
+    pub(super) fn shut(&self) -> u32 {
+        self.shut.load(Ordering::Acquire)
+    }
+
+    /// Whether these are shut down.
+    pub(super) fn is_shut(&self, what: u32) -> bool {
+        self.shut() & what == what
+    }
+
+    /// Shuts down more; nobody is woken.
+    pub(super) fn shut_down(&self, what: u32) {
+        self.shut.fetch_or(what, Ordering::AcqRel);
+    }
+
+    /// Opens both ways again, for a socket that is used anew.
+    pub(super) fn reopen(&self) {
+        self.shut.store(0, Ordering::Release);
+    }
+
+    /// Leaves an error for the next call; nobody is woken.
+    pub(super) fn fail(&self, error: Errno) {
+        self.error
+            .store(i32::from(error.number()), Ordering::Release);
+    }
+
+    /// The pending error, which is gone then.
+    pub(super) fn take_error(&self) -> Option<Errno> {
+        if self.error.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        let number = self.error.swap(0, Ordering::AcqRel);
+        u16::try_from(number).ok().and_then(Errno::from_number)
+    }
+
+    /// Fails with the pending error, which is gone then.
+    pub(super) fn check_error(&self) -> Result<(), Errno> {
+        self.take_error().map_or(Ok(()), Err)
+    }
+
+    /// Whether an error is pending.
+    pub(super) fn has_error(&self) -> bool {
+        self.error.load(Ordering::Acquire) != 0
+    }
+
+    /// Wakes everybody: the state changed.
+    pub(super) fn changed(&self) {
+        self.readers.wake_all();
+        self.writers.wake_all();
+    }
+
+    /// Tells poll the queues: of what can be read, and of what can be written. A change of the state
+    /// wakes both.
+    pub(super) fn watch(&self, watch: &mut dyn Watch) {
+        watch.add_for(&self.readers, Self::READING);
+        watch.add_for(&self.writers, Self::WRITING);
+    }
+
+    /// What the readers' queue tells of.
+    const READING: Events = Events::READABLE
+        .union(Events::PRI)
+        .union(Events::RDBAND)
+        .union(Events::RDHUP);
+    /// What the writers' queue tells of.
+    pub(super) const WRITING: Events = Events::WRITABLE.union(Events::WRBAND);
+
+    /// How long a receiving call waits.
+    pub(super) fn read_patience(&self, nonblocking: bool) -> Patience {
+        Patience::new(nonblocking, || self.options.lock().rcvtimeo)
+    }
+
+    /// How long a sending call waits.
+    pub(super) fn write_patience(&self, nonblocking: bool) -> Patience {
+        Patience::new(nonblocking, || self.options.lock().sndtimeo)
+    }
+}
+
+/// How long a call waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Patience {
+    /// Not at all.
+    None,
+    /// Until then.
+    Until(u64),
+    /// For ever.
+    Endless,
+}
+
+impl Patience {
+    fn new(nonblocking: bool, timeout: impl FnOnce() -> u64) -> Self {
+        if nonblocking {
+            return Self::None;
+        }
+        match timeout() {
+            0 => Self::Endless,
+            ns => Self::Until(now_ns().saturating_add(ns)),
+        }
+    }
+
+    /// Waits in the queue until the condition gives a value. EAGAIN when time is up; a signal
+    /// restarts the call only where it has no timeout (signal(7)).
+    pub(super) fn wait<T>(
+        self,
+        queue: &WaitQueue,
+        mut condition: impl FnMut() -> Option<T>,
+    ) -> Result<T, Errno> {
+        let deadline = match self {
+            Self::None => return condition().ok_or(Errno::EAGAIN),
+            Self::Until(deadline) => Some(deadline),
+            Self::Endless => None,
+        };
+        let waited = queue.wait(Mode::Interruptible, deadline, condition);
+        waited.map_err(|wake| match (wake, deadline) {
+            (Wake::Timeout, _) => Errno::EAGAIN,
+            (Wake::Signal, Some(_)) => Errno::EINTR,
+            (Wake::Signal, None) => Errno::ERESTARTSYS,
+        })
+    }
+}

@@ -1,0 +1,469 @@
+//! [`UdpSock`]: UDP over the loopback interface. A datagram is in the receiver's inbox when send
+//! returns, or nowhere: when the inbox is full it is lost, and when nobody has the port a connected
+//! sender learns it by ECONNREFUSED.
+
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::net::IpAddr;
+use core::sync::atomic::{AtomicBool, Ordering};
+use kiln_core::errno::Errno;
+use kiln_core::net::addr::{Endpoint, Reach, family_of, reach};
+use kiln_core::net::inet::{ip, ipv6};
+use kiln_core::net::options::so;
+use kiln_core::net::queue::Piece;
+use kiln_core::net::{cmsg, family, kind, level, msg};
+use kiln_core::num::usize_of32;
+
+use super::address::{Address, UDP_LITE_PORTS, UDP_PORTS, UdpPorts, give_port, new_id, take_port};
+use super::{control, options};
+use crate::fs::memory::{try_arc, try_push};
+use crate::fs::{Events, Watch};
+use crate::mm::kmem;
+use crate::net::common::{Common, SHUT_BOTH, SHUT_READ, SHUT_WRITE};
+use crate::net::inbox::Inbox;
+use crate::net::packet::{Extra, Packet, Route};
+use crate::net::socket::{Caller, Outgoing, Protocol, Received};
+use crate::sync::SpinLock;
+use crate::vm::{IoDst, IoSrc};
+
+/// Most bytes of a datagram (ip(7): 65535 with the headers).
+const MAX_V4: usize = 65_507;
+const MAX_V6: usize = 65_527;
+/// Most failed datagrams that are kept for `MSG_ERRQUEUE`.
+const MAX_ERRORS: usize = 64;
+
+/// A UDP socket.
+pub(in crate::net) struct UdpSock {
+    me: Weak<Self>,
+    common: Common,
+    inbox: Inbox,
+    /// Datagrams that came back (`IP_RECVERR`).
+    errors: Inbox,
+    pub(super) address: SpinLock<Address>,
+    pub(super) groups: SpinLock<Vec<IpAddr>>,
+    gone: AtomicBool,
+    id: u64,
+    ports: &'static UdpPorts,
+}
+
+impl UdpSock {
+    /// A new socket; `lite` is UDP-Lite's, whose partial checksums nothing here needs.
+    pub(in crate::net) fn new(v6: bool, lite: bool) -> Result<Arc<Self>, Errno> {
+        let family = if v6 { family::INET6 } else { family::INET };
+        let protocol = if lite { level::UDPLITE } else { level::UDP };
+        let common = Common::new(family, kind::DGRAM, protocol.cast_unsigned())?;
+        let inbox = Inbox::new(&common.readers)?;
+        let errors = Inbox::new(&common.readers)?;
+        let size = size_of::<Self>() + 2 * size_of::<usize>();
+        let _charge = kmem::charge(size).map_err(|_| Errno::ENOBUFS)?;
+        Ok(Arc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
+            common,
+            inbox,
+            errors,
+            address: SpinLock::new(Address::new(v6)),
+            groups: SpinLock::new(Vec::new()),
+            gone: AtomicBool::new(false),
+            id: new_id(),
+            ports: if lite { &UDP_LITE_PORTS } else { &UDP_PORTS },
+        }))
+    }
+
+    /// The addresses of both ends.
+    pub(in crate::net) fn ends(&self) -> Address {
+        *self.address.lock()
+    }
+
+    /// What it has like every socket.
+    pub(in crate::net) fn shared(&self) -> &Common {
+        &self.common
+    }
+
+    /// Bytes that wait.
+    pub(in crate::net) fn held(&self) -> usize {
+        self.inbox.held()
+    }
+
+    /// Takes a port that is free, unless it has one.
+    fn need_port(&self) -> Result<(), Errno> {
+        let address = self.ends();
+        if address.local.port != 0 {
+            return Ok(());
+        }
+        let claim = address.claim(&self.common.options());
+        let port = take_port(self.ports, self.id, claim, Weak::clone(&self.me));
+        let port = port.map_err(|error| match error {
+            Errno::EADDRINUSE => Errno::EAGAIN,
+            error => error,
+        })?;
+        self.address.lock().local.port = port;
+        Ok(())
+    }
+
+    /// Enters what it is bound and connected to now.
+    fn enter(&self) {
+        let address = self.ends();
+        self.ports
+            .lock()
+            .change(self.id, address.local.port, |own| {
+                (own.local, own.peer) = (address.local, address.peer);
+            });
+    }
+
+    /// EACCES, ENETUNREACH: what is wrong with a destination.
+    fn check_reach(&self, to: Endpoint) -> Result<Reach, Errno> {
+        let reach = reach(to.ip);
+        match reach {
+            Reach::Local => {}
+            Reach::Broadcast if self.common.options.lock().has(so::BROADCAST) => {}
+            Reach::Broadcast => return Err(Errno::EACCES),
+            Reach::Multicast => {
+                let device = self.common.options.lock().device != 0;
+                if !device && !self.address.lock().multicast_if {
+                    return Err(Errno::ENETUNREACH);
+                }
+            }
+            Reach::Nowhere => return Err(Errno::ENETUNREACH),
+        }
+        Ok(reach)
+    }
+
+    /// Where a datagram goes: to the address given, or where it is connected to.
+    fn destination(&self, out: &Outgoing<'_>) -> Result<Endpoint, Errno> {
+        let address = self.ends();
+        match out.to {
+            Some(raw) if family_of(raw) == Some(family::UNSPEC) && !address.v6 => {
+                let to = Endpoint::read(raw, false).ok_or(Errno::EINVAL)?;
+                Ok(to)
+            }
+            Some(raw) if family_of(raw) == Some(family::UNSPEC) => {
+                address.peer.ok_or(Errno::EDESTADDRREQ)
+            }
+            Some(raw) => address.check_peer(raw, true),
+            None => address.peer.ok_or(Errno::EDESTADDRREQ),
+        }
+    }
+
+    fn route(&self, to: Endpoint, out: &Outgoing<'_>) -> Route {
+        let address = self.ends();
+        let v6 = matches!(to.ip, IpAddr::V6(_));
+        let mut from = address.source(to);
+        if let Some(ip) = out.from {
+            from.ip = ip;
+        }
+        Route {
+            from,
+            to: to.ip,
+            port: to.port,
+            tos: out.tos.unwrap_or_else(|| address.options.service(v6)),
+            ttl: match (out.ttl, reach(to.ip)) {
+                (Some(ttl), _) => ttl,
+                (None, Reach::Multicast) => 1,
+                (None, _) => address.options.hops(v6),
+            },
+        }
+    }
+
+    /// Puts a datagram where it is for.
+    fn deliver(&self, packet: &Arc<Packet>, route: &Route, reach: Reach) -> Result<(), Errno> {
+        let to = Endpoint {
+            ip: route.to,
+            port: route.port,
+        };
+        if reach != Reach::Local {
+            return self.deliver_to_all(packet, to, route, reach);
+        }
+        let found = {
+            let mut table = self.ports.lock();
+            let found = table.find(to, Some(route.from), false, true);
+            found.map(Weak::clone)
+        };
+        match found.and_then(|socket| socket.upgrade()) {
+            Some(socket) => socket.take(packet),
+            None => self.came_back(packet, route),
+        }
+        Ok(())
+    }
+
+    fn deliver_to_all(
+        &self,
+        packet: &Arc<Packet>,
+        to: Endpoint,
+        route: &Route,
+        reach: Reach,
+    ) -> Result<(), Errno> {
+        let mut all: Vec<Weak<Self>> = Vec::new();
+        {
+            let table = self.ports.lock();
+            for socket in table.all(to, Some(route.from)) {
+                try_push(&mut all, Weak::clone(socket))?;
+            }
+        }
+        for socket in all.iter().filter_map(Weak::upgrade) {
+            if reach != Reach::Multicast || socket.groups.lock().contains(&to.ip) {
+                socket.take(packet);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a datagram that is for it, if there is room.
+    fn take(&self, packet: &Arc<Packet>) {
+        let room = usize_of32(self.common.options.lock().rcvbuf);
+        let full = self.inbox.held() + packet.size() > room && !self.inbox.is_empty();
+        if full || self.gone.load(Ordering::Acquire) {
+            return;
+        }
+        // Out of memory: lost, as datagrams may be.
+        let _ = self.inbox.push(Arc::clone(packet), false, || Ok(()));
+    }
+
+    /// Nobody has the port that a datagram was sent to.
+    fn came_back(&self, packet: &Arc<Packet>, route: &Route) {
+        let address = self.ends();
+        let queue = match route.to {
+            IpAddr::V6(_) => address.options.has(level::IPV6, ipv6::RECVERR),
+            IpAddr::V4(_) => address.options.has(level::IP, ip::RECVERR),
+        };
+        if !queue && address.peer.is_none() {
+            return;
+        }
+        if queue && self.errors.messages() < MAX_ERRORS {
+            let _ = self.errors.push(Arc::clone(packet), false, || Ok(()));
+        }
+        self.common.fail(Errno::ECONNREFUSED);
+        self.common.changed();
+    }
+
+    /// Receives what came back.
+    fn recv_error(&self, dst: &mut IoDst<'_>, received: &mut Received) -> Result<usize, Errno> {
+        let none = || Some(Ok(()));
+        let patience = self.common.read_patience(true);
+        let packet = self.errors.message(0, patience, &none)?;
+        let packet = packet.ok_or(Errno::EAGAIN)?;
+        let (len, room) = (packet.len(), dst.remaining());
+        packet.put(dst, 0, len)?;
+        let v6 = self.ends().v6;
+        if let Some(route) = packet.route {
+            let to = Endpoint {
+                ip: route.to,
+                port: route.port,
+            };
+            received.name = Some(try_arc(to.encode(v6))?);
+        }
+        received.flags |= msg::ERRQUEUE;
+        if len > room {
+            received.flags |= msg::TRUNC;
+        }
+        received.packet = Some(packet);
+        Ok(len.min(room))
+    }
+
+    fn disconnect(&self) -> Result<(), Errno> {
+        let mut address = self.ends();
+        address.peer = None;
+        if !address.address_bound {
+            let port = address.local.port;
+            address.local = Endpoint::unspecified(address.v6).with_port(port);
+        }
+        if !address.port_bound {
+            give_port(self.ports, self.id, address.local.port, false);
+            address.local.port = 0;
+        }
+        {
+            let mut own = self.address.lock();
+            (own.local, own.peer) = (address.local, address.peer);
+        }
+        self.enter();
+        Ok(())
+    }
+}
+
+impl Protocol for UdpSock {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn bind(&self, caller: &Caller<'_>, addr: &[u8]) -> Result<(), Errno> {
+        let address = self.ends();
+        let to = address.check_bind(caller, addr, true)?;
+        if address.local.port != 0 {
+            return Err(Errno::EINVAL);
+        }
+        let mut wanted = address;
+        wanted.local = to;
+        let claim = wanted.claim(&self.common.options());
+        let port = take_port(self.ports, self.id, claim, Weak::clone(&self.me))?;
+        let mut address = self.address.lock();
+        address.local = to.with_port(port);
+        address.address_bound = !to.is_any();
+        address.port_bound = to.port != 0;
+        Ok(())
+    }
+
+    fn connect(&self, _: &Caller<'_>, addr: &[u8]) -> Result<(), Errno> {
+        if family_of(addr).ok_or(Errno::EINVAL)? == family::UNSPEC {
+            return self.disconnect();
+        }
+        let to = self.ends().check_peer(addr, true)?;
+        self.check_reach(to)?;
+        self.need_port()?;
+        {
+            let mut address = self.address.lock();
+            let source = address.source(to);
+            if address.local.is_any() {
+                address.local = source;
+            }
+            address.peer = Some(to);
+        }
+        self.enter();
+        Ok(())
+    }
+
+    fn send(&self, src: &mut IoSrc<'_>, out: Outgoing<'_>) -> Result<usize, Errno> {
+        let len = src.remaining();
+        if len > 0xFFFF {
+            return Err(Errno::EMSGSIZE);
+        }
+        // IPv6 minds nothing that it doesn't know.
+        if out.flags & msg::OOB != 0 && !self.address.lock().v6 {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        let to = self.destination(&out)?;
+        if to.port == 0 {
+            return Err(Errno::EINVAL);
+        }
+        let reach = self.check_reach(to)?;
+        let most = match to.ip {
+            IpAddr::V4(_) => MAX_V4,
+            IpAddr::V6(_) => MAX_V6,
+        };
+        if len > most {
+            return Err(Errno::EMSGSIZE);
+        }
+        self.common.check_error()?;
+        if self.common.is_shut(SHUT_WRITE) {
+            return Err(Errno::EPIPE);
+        }
+        self.need_port()?;
+        let route = self.route(to, &out);
+        let extra = Extra {
+            route: Some(route),
+            ..Extra::default()
+        };
+        let packet = Packet::take(src, len, None, extra)?;
+        self.deliver(&packet, &route, reach)?;
+        Ok(len)
+    }
+
+    fn recv(
+        &self,
+        dst: &mut IoDst<'_>,
+        flags: u32,
+        nonblocking: bool,
+        received: &mut Received,
+    ) -> Result<usize, Errno> {
+        if flags & msg::ERRQUEUE != 0 {
+            return self.recv_error(dst, received);
+        }
+        let patience = self.common.read_patience(nonblocking);
+        let over = || match self.common.take_error() {
+            Some(error) => Some(Err(error)),
+            None => self.common.is_shut(SHUT_READ).then_some(Ok(())),
+        };
+        let Some(packet) = self.inbox.message(flags, patience, &over)? else {
+            return Ok(0);
+        };
+        let (len, room) = (packet.len(), dst.remaining());
+        if len > room {
+            received.flags |= msg::TRUNC;
+        }
+        packet.put(dst, 0, len)?;
+        received.stamp = packet.stamp;
+        if let Some(route) = packet.route {
+            let v6 = self.ends().v6;
+            received.name = Some(try_arc(route.from.encode(v6))?);
+        }
+        received.packet = Some(packet);
+        Ok(match flags & msg::TRUNC != 0 {
+            true => len,
+            false => len.min(room),
+        })
+    }
+
+    fn shutdown(&self, how: u32) -> Result<(), Errno> {
+        self.common.shut_down(how);
+        self.common.changed();
+        match self.address.lock().peer {
+            Some(_) => Ok(()),
+            None => Err(Errno::ENOTCONN),
+        }
+    }
+
+    fn name(&self) -> Result<Vec<u8>, Errno> {
+        let address = self.ends();
+        Ok(address.local.encode(address.v6))
+    }
+
+    fn peer(&self) -> Result<Vec<u8>, Errno> {
+        let address = self.ends();
+        let peer = address.peer.ok_or(Errno::ENOTCONN)?;
+        Ok(peer.encode(address.v6))
+    }
+
+    fn set_option(
+        &self,
+        caller: &Caller<'_>,
+        level: i32,
+        name: u32,
+        value: &[u8],
+    ) -> Result<(), Errno> {
+        options::set_udp(self, caller, level, name, value)
+    }
+
+    fn get_option(&self, level: i32, name: u32, room: usize) -> Result<Vec<u8>, Errno> {
+        options::get_udp(self, level, name, room)
+    }
+
+    fn option_changed(&self) {
+        let options = self.common.options();
+        let claim = self.ends().claim(&options);
+        self.ports.lock().change(self.id, claim.local.port, |own| {
+            (own.reuse_addr, own.reuse_port) = (claim.reuse_addr, claim.reuse_port);
+        });
+    }
+
+    fn describe(&self, received: &Received, control: &mut cmsg::Builder) {
+        control::describe(&self.ends(), received, control);
+    }
+
+    fn queued(&self) -> Result<(usize, usize), Errno> {
+        Ok((self.inbox.first_len(), 0))
+    }
+
+    fn poll(&self, watch: Option<&mut dyn Watch>) -> Events {
+        if let Some(watch) = watch {
+            self.common.watch(watch);
+        }
+        let shut = self.common.shut();
+        let mut events = Events::WRITABLE | Events::WRBAND;
+        events.set(
+            Events::ERR,
+            self.common.has_error() || !self.errors.is_empty(),
+        );
+        events.set(Events::HUP, shut == SHUT_BOTH);
+        events.set(Events::RDHUP, shut & SHUT_READ != 0);
+        let readable = !self.inbox.is_empty() || shut & SHUT_READ != 0;
+        events.set(Events::READABLE, readable);
+        events
+    }
+
+    fn release(&self) {
+        self.gone.store(true, Ordering::Release);
+        let port = self.address.lock().local.port;
+        give_port(self.ports, self.id, port, false);
+        self.inbox.clear();
+        self.errors.clear();
+        self.common.changed();
+    }
+}

@@ -1,0 +1,162 @@
+//! `SOL_SOCKET`'s options of any socket, and the control messages that go with them.
+
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
+use kiln_core::errno::Errno;
+use kiln_core::fs::perm::Capability;
+use kiln_core::net::cmsg::{self, Builder};
+use kiln_core::net::options::{Rights, Stamp, Value, is_socket_level, so};
+use kiln_core::net::{family, level};
+
+use super::socket::{Caller, Protocol, Received};
+use crate::fs::clock;
+use crate::fs::memory::try_copy;
+
+const NS_PER_S: u64 = 1_000_000_000;
+
+/// `setsockopt`.
+pub(super) fn set(
+    socket: &dyn Protocol,
+    caller: &Caller<'_>,
+    number: i32,
+    name: u32,
+    value: &[u8],
+) -> Result<(), Errno> {
+    if !is_socket_level(number) {
+        if socket.common().family == family::UNIX {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        return socket.set_option(caller, number, name, value);
+    }
+    let common = socket.common();
+    let inet = is_inet(common.family);
+    let rights = Rights {
+        admin: caller.lookup.can(Capability::NetAdmin),
+        inet,
+        unix: common.family == family::UNIX,
+    };
+    if inet && matches!(name, so::ACCEPTCONN | so::TYPE | so::ERROR) {
+        return Err(Errno::ENOPROTOOPT);
+    }
+    common.options.lock().set(name, value, rights)?;
+    socket.option_changed();
+    Ok(())
+}
+
+fn is_inet(family: u16) -> bool {
+    matches!(family, family::INET | family::INET6)
+}
+
+/// `getsockopt`, cut to `room` by the caller.
+pub(super) fn get(
+    socket: &dyn Protocol,
+    number: i32,
+    name: u32,
+    room: usize,
+) -> Result<Vec<u8>, Errno> {
+    if !is_socket_level(number) {
+        if socket.common().family == family::UNIX {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        return socket.get_option(number, name, room);
+    }
+    let common = socket.common();
+    let int = |value: u32| try_copy(&value.to_le_bytes());
+    match name {
+        so::TYPE => int(common.kind),
+        so::DOMAIN => int(u32::from(common.family)),
+        so::PROTOCOL => int(common.protocol),
+        so::ERROR => int(common.take_error().map_or(0, |error| error.number().into())),
+        so::ACCEPTCONN => int(u32::from(socket.is_listening())),
+        so::COOKIE => match room {
+            8.. => try_copy(&common.ino.load(Ordering::Relaxed).to_le_bytes()),
+            _ => Err(Errno::EINVAL),
+        },
+        so::PEERNAME => {
+            let peer = socket.peer()?;
+            match peer.len() <= room {
+                true => Ok(peer),
+                false => Err(Errno::EINVAL),
+            }
+        }
+        so::BINDTODEVICE => match common.options().device {
+            0 => Ok(Vec::new()),
+            _ if room < 16 => Err(Errno::EINVAL),
+            _ => try_copy(b"lo\0"),
+        },
+        so::PASSCRED | so::PASSSEC if is_inet(common.family) => Err(Errno::EOPNOTSUPP),
+        so::PEERCRED => socket.get_option(level::SOCKET, name, room).or_else(|_| {
+            let mut none = [0xFF; 12];
+            none[..4].fill(0);
+            try_copy(&none)
+        }),
+        so::MEMINFO => mem_info(socket, room),
+        so::PEERGROUPS => Err(Errno::ENODATA),
+        _ => match common.options().get(name) {
+            Ok(value) => encode(value),
+            Err(error) => Err(error),
+        },
+    }
+}
+
+fn encode(value: Value) -> Result<Vec<u8>, Errno> {
+    match value {
+        Value::Int(value) => try_copy(&value.to_le_bytes()),
+        Value::Pair(one, other) => {
+            let both = [one.to_le_bytes(), other.to_le_bytes()];
+            try_copy(both.as_flattened())
+        }
+        Value::Long(value) => try_copy(&value.to_le_bytes()),
+        Value::Time(ns) => time(ns, 1000),
+    }
+}
+
+/// Seconds, and the rest in units of so many nanoseconds.
+fn time(ns: u64, unit: u64) -> Result<Vec<u8>, Errno> {
+    let words = [ns / NS_PER_S, ns % NS_PER_S / unit];
+    try_copy(words.map(u64::to_le_bytes).as_flattened())
+}
+
+/// `SO_MEMINFO` (linux/sock_diag.h, `SK_MEMINFO_*`).
+fn mem_info(socket: &dyn Protocol, room: usize) -> Result<Vec<u8>, Errno> {
+    let options = socket.common().options();
+    let (waiting, sent) = socket.queued().unwrap_or((0, 0));
+    let clip = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+    let words = [
+        clip(waiting),
+        options.rcvbuf,
+        clip(sent),
+        options.sndbuf,
+        0,
+        0,
+        0,
+        0,
+        0,
+    ];
+    let mut raw = try_copy(words.map(u32::to_le_bytes).as_flattened())?;
+    raw.truncate(room);
+    Ok(raw)
+}
+
+/// The control messages that any socket's receiver may ask for: the time, and who sent it.
+pub(super) fn describe(socket: &dyn Protocol, received: &Received, control: &mut Builder) {
+    let options = socket.common().options();
+    if received.stamp != 0 {
+        let ns = clock::boot_time().saturating_add(received.stamp);
+        let (name, unit) = match options.timestamp {
+            Stamp::Off => (0, 1),
+            Stamp::Micro => (so::TIMESTAMP, 1000),
+            Stamp::Nano => (so::TIMESTAMPNS, 1),
+        };
+        if name != 0
+            && let Ok(raw) = time(ns, unit)
+        {
+            control.put(level::SOCKET, name.cast_signed(), &raw);
+        }
+    }
+    if let Some(creds) = received.creds
+        && options.has(so::PASSCRED)
+    {
+        control.put(level::SOCKET, cmsg::CREDENTIALS, &creds.encode());
+    }
+}

@@ -1,0 +1,292 @@
+//! Sockets: making them, naming them, connecting them, their options. Messages are in
+//! [`message`].
+//!
+//! The work is `net`'s; here addresses and structures are copied, in Linux's order of checks.
+
+pub(crate) mod message;
+
+use alloc::sync::Arc;
+use kiln_core::addr::UserAddr;
+use kiln_core::errno::Errno;
+use kiln_core::net::addr::STORAGE;
+use kiln_core::net::kind;
+
+use super::fs::{file, install};
+use super::{Call, SysResult};
+use crate::fs::memory::try_zeros;
+use crate::fs::{File, Lookup, identity};
+use crate::net::{self, Caller, Socket, Ucred};
+
+/// Most connections that wait to be accepted (`net.core.somaxconn`).
+const SOMAXCONN: i32 = 4096;
+/// Most bytes of an option's value.
+const MAX_OPTION: usize = 4096;
+
+/// An address argument.
+pub(super) struct AddrArg {
+    raw: [u8; STORAGE],
+    len: usize,
+}
+
+impl AddrArg {
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.raw.get(..self.len).unwrap_or_default()
+    }
+
+    /// Copies an address (`move_addr_to_kernel`).
+    pub(super) fn read(call: &Call<'_>, at: UserAddr, len: i32) -> Result<Self, Errno> {
+        let len = usize::try_from(len).map_err(|_| Errno::EINVAL)?;
+        let mut raw = [0; STORAGE];
+        let to = raw.get_mut(..len).ok_or(Errno::EINVAL)?;
+        if len > 0 {
+            call.task.space()?.copy_in(to, at)?;
+        }
+        Ok(Self { raw, len })
+    }
+}
+
+/// Tells an address (`move_addr_to_user`): as much as the caller has room for, and its length.
+pub(super) fn write_addr(
+    call: &Call<'_>,
+    raw: &[u8],
+    at: UserAddr,
+    len_at: UserAddr,
+) -> Result<(), Errno> {
+    let space = call.task.space()?;
+    let room: i32 = space.read_val(len_at)?;
+    let room = usize::try_from(room).map_err(|_| Errno::EINVAL)?;
+    let shown = raw.get(..room.min(raw.len())).unwrap_or(raw);
+    if !shown.is_empty() {
+        space.copy_out(at, shown)?;
+    }
+    let len = u32::try_from(raw.len()).map_err(|_| Errno::EINVAL)?;
+    space.write_val(len_at, &len)
+}
+
+/// Who runs, with the real ids.
+fn who_runs() -> Ucred {
+    let Some(task) = crate::process::current() else {
+        return Ucred::UNKNOWN;
+    };
+    let creds = task.creds();
+    Ucred {
+        pid: task.pid(),
+        uid: creds.uids.real,
+        gid: creds.gids.real,
+    }
+}
+
+/// Does `work` as the caller.
+pub(super) fn with_caller<T>(
+    call: &Call<'_>,
+    nonblocking: bool,
+    work: impl FnOnce(&Caller<'_>) -> Result<T, Errno>,
+) -> Result<T, Errno> {
+    let (context, creds) = (call.task.fs()?, call.task.creds());
+    let lookup = Lookup::new(&context, identity(&creds));
+    let peer = Ucred {
+        pid: call.task.pid(),
+        uid: creds.uids.effective,
+        gid: creds.gids.effective,
+    };
+    work(&Caller {
+        lookup: &lookup,
+        peer,
+        nonblocking,
+    })
+}
+
+/// Takes a type apart into the type itself and what its flags say: not to wait, to close on exec.
+fn split_kind(raw: u32) -> Result<(u32, bool, bool), Errno> {
+    let flags = raw & !kind::MASK;
+    if flags & !(kind::CLOEXEC | kind::NONBLOCK) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let (nonblocking, cloexec) = (flags & kind::NONBLOCK != 0, flags & kind::CLOEXEC != 0);
+    Ok((raw & kind::MASK, nonblocking, cloexec))
+}
+
+pub(in crate::syscall) fn socket(
+    call: &mut Call<'_>,
+    family: u32,
+    raw_kind: u32,
+    protocol: u32,
+) -> SysResult {
+    let (kind, nonblocking, cloexec) = split_kind(raw_kind)?;
+    net::set_who_runs(who_runs);
+    let made = with_caller(call, nonblocking, |caller| {
+        net::create(caller, family, kind, protocol)
+    })?;
+    install(call, made, cloexec)
+}
+
+pub(in crate::syscall) fn socketpair(
+    call: &mut Call<'_>,
+    family: u32,
+    raw_kind: u32,
+    protocol: u32,
+    out: UserAddr,
+) -> SysResult {
+    let (kind, nonblocking, cloexec) = split_kind(raw_kind)?;
+    net::set_who_runs(who_runs);
+    let (one, other) = with_caller(call, nonblocking, |caller| {
+        net::create_pair(caller, family, kind, protocol)
+    })?;
+    let first = kiln_core::num::int_arg(install(call, one, cloexec)?);
+    let files = call.task.files()?;
+    let written = install(call, other, cloexec).and_then(|second| {
+        let second = kiln_core::num::int_arg(second);
+        let told = call.task.space()?.write_val(out, &[first, second]);
+        if told.is_err() {
+            let _ = files.close(second);
+        }
+        told
+    });
+    if let Err(error) = written {
+        let _ = files.close(first);
+        return Err(error);
+    }
+    Ok(0)
+}
+
+pub(in crate::syscall) fn bind(call: &mut Call<'_>, fd: i32, at: UserAddr, len: i32) -> SysResult {
+    let file = file(call, fd)?;
+    let socket = Socket::of(&file)?;
+    let addr = AddrArg::read(call, at, len)?;
+    with_caller(call, false, |caller| {
+        socket.protocol.bind(caller, addr.bytes())
+    })?;
+    Ok(0)
+}
+
+pub(in crate::syscall) fn connect(
+    call: &mut Call<'_>,
+    fd: i32,
+    at: UserAddr,
+    len: i32,
+) -> SysResult {
+    let file = file(call, fd)?;
+    let addr = AddrArg::read(call, at, len);
+    let socket = Socket::of(&file)?;
+    let addr = addr?;
+    with_caller(call, file.nonblocking(), |caller| {
+        socket.protocol.connect(caller, addr.bytes())
+    })?;
+    Ok(0)
+}
+
+pub(in crate::syscall) fn listen(call: &mut Call<'_>, fd: i32, backlog: i32) -> SysResult {
+    let file = file(call, fd)?;
+    let socket = Socket::of(&file)?;
+    // A negative backlog is a large one.
+    let backlog = backlog.cast_unsigned().min(SOMAXCONN.cast_unsigned());
+    with_caller(call, false, |caller| {
+        socket.protocol.listen(caller, backlog)
+    })?;
+    Ok(0)
+}
+
+pub(in crate::syscall) fn accept(
+    call: &mut Call<'_>,
+    fd: i32,
+    at: UserAddr,
+    len_at: UserAddr,
+) -> SysResult {
+    accept4(call, fd, at, len_at, 0)
+}
+
+pub(in crate::syscall) fn accept4(
+    call: &mut Call<'_>,
+    fd: i32,
+    at: UserAddr,
+    len_at: UserAddr,
+    flags: u32,
+) -> SysResult {
+    if flags & !(kind::CLOEXEC | kind::NONBLOCK) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let listener = file(call, fd)?;
+    let socket = Socket::of(&listener)?;
+    let (made, peer) = with_caller(call, flags & kind::NONBLOCK != 0, |caller| {
+        net::accept(caller, socket, listener.nonblocking())
+    })?;
+    if !at.is_null() {
+        write_addr(call, &peer, at, len_at)?;
+    }
+    install(call, made, flags & kind::CLOEXEC != 0)
+}
+
+pub(in crate::syscall) fn shutdown(call: &mut Call<'_>, fd: i32, how: u32) -> SysResult {
+    let file = file(call, fd)?;
+    let socket = Socket::of(&file)?;
+    // SHUT_RD, SHUT_WR, SHUT_RDWR: as bits one more.
+    if how > 2 {
+        return Err(Errno::EINVAL);
+    }
+    socket.protocol.shutdown(how + 1)?;
+    Ok(0)
+}
+
+pub(in crate::syscall) fn getsockname(
+    call: &mut Call<'_>,
+    fd: i32,
+    at: UserAddr,
+    len_at: UserAddr,
+) -> SysResult {
+    let file = file(call, fd)?;
+    let name = Socket::of(&file)?.protocol.name()?;
+    write_addr(call, &name, at, len_at)?;
+    Ok(0)
+}
+
+pub(in crate::syscall) fn getpeername(
+    call: &mut Call<'_>,
+    fd: i32,
+    at: UserAddr,
+    len_at: UserAddr,
+) -> SysResult {
+    let file = file(call, fd)?;
+    let name = Socket::of(&file)?.protocol.peer()?;
+    write_addr(call, &name, at, len_at)?;
+    Ok(0)
+}
+
+pub(in crate::syscall) fn setsockopt(
+    call: &mut Call<'_>,
+    fd: i32,
+    level: i32,
+    name: u32,
+    at: UserAddr,
+    len: i32,
+) -> SysResult {
+    let len = usize::try_from(len).map_err(|_| Errno::EINVAL)?;
+    let file = file(call, fd)?;
+    let socket = Socket::of(&file)?;
+    let mut value = try_zeros(len.min(MAX_OPTION))?;
+    call.task.space()?.copy_in(&mut value, at)?;
+    with_caller(call, false, |caller| {
+        socket.set_option(caller, level, name, &value)
+    })?;
+    Ok(0)
+}
+
+pub(in crate::syscall) fn getsockopt(
+    call: &mut Call<'_>,
+    fd: i32,
+    level: i32,
+    name: u32,
+    at: UserAddr,
+    len_at: UserAddr,
+) -> SysResult {
+    let file: Arc<File> = file(call, fd)?;
+    let socket = Socket::of(&file)?;
+    let space = call.task.space()?;
+    let room: i32 = space.read_val(len_at)?;
+    let room = usize::try_from(room).map_err(|_| Errno::EINVAL)?;
+    let value = socket.get_option(level, name, room)?;
+    let shown = value.get(..room.min(value.len())).unwrap_or(&value);
+    space.copy_out(at, shown)?;
+    let len = u32::try_from(shown.len()).map_err(|_| Errno::EINVAL)?;
+    space.write_val(len_at, &len)?;
+    Ok(0)
+}
