@@ -39,6 +39,13 @@ const LEVELS: [(&str, &str); 4] = [
     ("Absent", "ENOSYS, and counted in the report"),
 ];
 
+/// Whether the table lists a call as absent.
+#[must_use]
+pub fn is_absent(number: u32) -> bool {
+    let row = table::ROWS.iter().find(|row| row.number == number);
+    row.is_some_and(|row| row.support == "Absent")
+}
+
 /// The page.
 #[must_use]
 pub fn page() -> String {

@@ -11,7 +11,8 @@ pub(crate) struct Behaviour {
     /// What the runner must know: `signal:N` and `exit:N` (the expected end when it isn't
     /// exit 0), `root` (needs user 0), `threads` (uses pthreads), `in` (reads standard input),
     /// `slow` (takes more than a second), `cpu` (prints what only a real processor does exactly:
-    /// under an emulator, ours is compared for survival alone).
+    /// under an emulator, ours is compared for survival alone), `absent` (lines `NUMBER ...` may say ENOSYS
+    /// throughout where that call is documented as absent).
     pub(crate) tags: &'static [&'static str],
     pub(crate) run: fn(&[&CStr]) -> i32,
 }

@@ -34,6 +34,7 @@ mod event;
 mod exec;
 mod fault;
 mod file;
+mod hostile;
 mod ipc;
 mod memory;
 mod misc;
@@ -63,6 +64,7 @@ const SUBJECTS: &[&[Behaviour]] = &[
     stream::ALL,
     socket::ALL,
     misc::ALL,
+    hostile::ALL,
     smp::ALL,
 ];
 

@@ -61,6 +61,10 @@ fn listed() -> Result<Vec<Case>> {
         }
         cases.push(case(&name, &tags, None));
     }
+    for seed in [1, 2] {
+        let title = format!("userland::hostile::as_root_{seed}");
+        cases.push(Case::new(&title, move || hostile_as_root(seed)));
+    }
     Ok(cases)
 }
 
@@ -81,6 +85,24 @@ fn case(name: &str, tags: &[String], cpus: Option<u32>) -> Case {
     let title = format!("userland::{place}{}", name.replace('/', "::"));
     let (name, tags) = (name.to_owned(), tags.to_vec());
     Case::new(&title, move || compare(&name, &tags, cpus))
+}
+
+/// Seeded mixes of hostile arguments with all rights, which no host should be given: the machine
+/// must outlive them.
+fn hostile_as_root(seed: u64) -> Result<()> {
+    let words = ["--root".into(), behave_root().into_os_string(), "--".into()];
+    let rest = ["/behave", "hostile/random", "root", &seed.to_string()].map(Into::into);
+    let got = Job::new(words.into_iter().chain(rest))
+        .run()?
+        .has_status(0)?;
+    let said = got.out();
+    ensure!(
+        said.ends_with("calls made, and still here\n"),
+        "{}",
+        got.shown()
+    );
+    ensure!(!said.contains("hangs"), "{}", got.shown());
+    Ok(())
 }
 
 fn make_root(behave: &Path) -> Result<()> {
@@ -122,7 +144,38 @@ fn compare(name: &str, tags: &[String], cpus: Option<u32>) -> Result<()> {
         ensure!(found.status() != 125, "{}", found.shown());
         return Ok(());
     }
+    if has("absent") {
+        return same_but_absent(&found, &wanted);
+    }
     same(&found, &wanted)
+}
+
+/// As [`same`], for lines `NUMBER GROUP: ANSWER...` of system calls: one that is documented as absent
+/// may answer ENOSYS throughout, and so may Linux where it was built without it.
+fn same_but_absent(found: &Got, wanted: &Got) -> Result<()> {
+    let (ours, linux) = (found.out(), wanted.out());
+    ensure!(found.status() == wanted.status(), "{}", found.shown());
+    ensure!(
+        ours.lines().count() == linux.lines().count(),
+        "{} lines, on Linux {}",
+        ours.lines().count(),
+        linux.lines().count()
+    );
+    let mut different = Vec::new();
+    for (ours, linux) in ours.lines().zip(linux.lines()) {
+        let number = ours.split(' ').next().and_then(|word| word.parse().ok());
+        let absent = number.is_some_and(crate::syscalls::is_absent);
+        if ours != linux && !(absent && is_enosys(ours)) && !is_enosys(linux) {
+            different.push(format!("{ours:?}, on Linux {linux:?}"));
+        }
+    }
+    ensure!(different.is_empty(), "{}", different.join("\n"));
+    Ok(())
+}
+
+fn is_enosys(line: &str) -> bool {
+    let answers = line.split_once(": ").map_or("", |(_, answers)| answers);
+    answers.split(' ').all(|answer| answer == "ENOSYS")
 }
 
 fn same(found: &Got, wanted: &Got) -> Result<()> {

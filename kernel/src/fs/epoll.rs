@@ -15,7 +15,7 @@ use kiln_core::abi;
 use kiln_core::errno::Errno;
 
 use super::anon::event_file;
-use super::file::{Events, File, FileOps, Watch};
+use super::file::{Events, File, FileOps, Ioctl, Watch};
 use super::memory::try_arc;
 use crate::mm::kmem;
 use crate::sched::{Mutex, WaitQueue, WakeTarget};
@@ -402,6 +402,10 @@ impl Epoll {
 }
 
 impl FileOps for Epoll {
+    fn ioctl(&self, _: &File, _: &Ioctl<'_>) -> Result<u64, Errno> {
+        Err(Errno::EINVAL)
+    }
+
     fn is_stream(&self) -> bool {
         true
     }

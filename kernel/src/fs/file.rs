@@ -307,6 +307,11 @@ impl File {
     }
 
     /// EBADF unless it was opened for reading.
+    /// Whether it is an event descriptor of some kind: a regular file by its mode, without contents.
+    pub(crate) fn is_event(&self) -> bool {
+        self.ops.ignores_seek()
+    }
+
     pub(crate) fn check_readable(&self) -> Result<(), Errno> {
         self.readable.then_some(()).ok_or(Errno::EBADF)
     }

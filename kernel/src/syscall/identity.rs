@@ -143,11 +143,13 @@ const CAP_PREFERRED: u32 = 0x2008_0522;
 /// Reads the header: how many 32-bit parts the sets have, and of which thread.
 fn cap_header(call: &Call<'_>, header: UserAddr) -> Result<(Option<usize>, i32), Errno> {
     let space = call.task.space()?;
-    let [version, pid]: [u32; 2] = space.read_val(header)?;
+    let version: u32 = space.read_val(header)?;
     let parts = CAP_VERSIONS.iter().find(|(known, _)| *known == version);
     if parts.is_none() {
         space.write_val(header, &CAP_PREFERRED)?;
+        return Ok((None, 0));
     }
+    let [_, pid]: [u32; 2] = space.read_val(header)?;
     Ok((parts.map(|(_, parts)| *parts), pid.cast_signed()))
 }
 

@@ -51,7 +51,19 @@ fn read_perm<const N: usize>(
 }
 
 pub(super) fn shmget(call: &mut Call<'_>, key: i32, size: u64, flags: u32) -> SysResult {
-    id_result(shm::get(key, size, flags, &call.task.creds())?)
+    /// Huge pages, whose size the highest bits tell as a power of two; there are none.
+    const HUGETLB: u32 = 0o4000;
+    const SIZES: [u32; 3] = [0, 21, 30];
+    let made = shm::get(key, size, flags, &call.task.creds());
+    if made == Err(Errno::ENOMEM) && flags & HUGETLB != 0 {
+        let known = SIZES.contains(&(flags >> 26));
+        return Err(if known { Errno::EPERM } else { Errno::EINVAL });
+    }
+    // Files, which segments are, have no such size.
+    if made == Err(Errno::ENOMEM) && i64::try_from(size).is_err() {
+        return Err(Errno::EINVAL);
+    }
+    id_result(made?)
 }
 
 pub(super) fn shmat(call: &mut Call<'_>, id: i32, addr: u64, flags: u32) -> SysResult {
@@ -129,13 +141,16 @@ pub(super) fn semtimedop(
         Some(read_timespec(call, timeout)?)
     };
     let count = usize_of(u64::from(count));
-    if count == 0 || id < 0 {
-        return Err(Errno::EINVAL);
-    }
     if count > MAX_OPS {
         return Err(Errno::E2BIG);
     }
+    if count == 0 {
+        return Err(Errno::EINVAL);
+    }
     let ops = read_ops(call, ops, count)?;
+    if id < 0 {
+        return Err(Errno::EINVAL);
+    }
     let deadline = match timeout {
         Some(time) => Some(relative_deadline(time.to_ns()?)),
         None => None,

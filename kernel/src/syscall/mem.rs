@@ -12,6 +12,7 @@ use kiln_core::vma::Prot;
 
 use super::{Call, SysResult};
 use crate::fs::file::{File, MapSource};
+use crate::process::exec::memory_limits;
 use crate::vm::{FileMapping, MapRequest};
 
 const PAGE: u64 = u64_of(PAGE_SIZE);
@@ -82,11 +83,13 @@ pub(super) fn mprotect(call: &mut Call<'_>, addr: u64, len: u64, prot: u64) -> S
 
 fn protect(call: &Call<'_>, addr: u64, len: u64, prot: u64) -> SysResult {
     // Bits that no u32 holds are as unknown as the others.
-    let prot = u32::try_from(prot).unwrap_or(!PROT_GROWS);
+    let high = if prot >> 32 == 0 { 0 } else { UNKNOWN };
+    let prot = low32(prot) | high;
     call.task.space()?.mprotect(addr, len, prot).map(|()| 0)
 }
 
-const PROT_GROWS: u32 = abi::PROT_GROWSDOWN | abi::PROT_GROWSUP;
+/// A bit of protection that means nothing.
+const UNKNOWN: u32 = 0x4000_0000;
 
 pub(super) fn brk(call: &mut Call<'_>, addr: u64) -> SysResult {
     Ok(call.task.space()?.brk(addr))
@@ -118,15 +121,25 @@ pub(super) fn madvise(call: &mut Call<'_>, addr: u64, len: u64, advice: u32) -> 
     call.task.space()?.madvise(addr, len, advice).map(|()| 0)
 }
 
+/// The space, with the limits that the caller's credentials give it now.
+fn limited_space(call: &Call<'_>) -> Result<Arc<crate::vm::AddressSpace>, Errno> {
+    let space = call.task.space()?;
+    let limits = call.task.process().limits();
+    space.set_limits(memory_limits(&limits, &call.task.creds()));
+    Ok(space)
+}
+
 pub(super) fn mlock(call: &mut Call<'_>, addr: u64, len: u64) -> SysResult {
-    call.task.space()?.mlock(addr, len, false).map(|()| 0)
+    limited_space(call)?.mlock(addr, len, false).map(|()| 0)
 }
 
 pub(super) fn mlock2(call: &mut Call<'_>, addr: u64, len: u64, flags: u32) -> SysResult {
     if flags & !abi::MLOCK_ONFAULT != 0 {
         return Err(Errno::EINVAL);
     }
-    call.task.space()?.mlock(addr, len, flags != 0).map(|()| 0)
+    limited_space(call)?
+        .mlock(addr, len, flags != 0)
+        .map(|()| 0)
 }
 
 pub(super) fn munlock(call: &mut Call<'_>, addr: u64, len: u64) -> SysResult {
@@ -134,7 +147,7 @@ pub(super) fn munlock(call: &mut Call<'_>, addr: u64, len: u64) -> SysResult {
 }
 
 pub(super) fn mlockall(call: &mut Call<'_>, flags: u32) -> SysResult {
-    call.task.space()?.mlockall(flags).map(|()| 0)
+    limited_space(call)?.mlockall(flags).map(|()| 0)
 }
 
 pub(super) fn munlockall(call: &mut Call<'_>) -> SysResult {
@@ -149,8 +162,15 @@ pub(super) fn pkey_mprotect(
     prot: u64,
     key: i32,
 ) -> SysResult {
-    if key != -1 && key != 0 {
-        return Err(Errno::EINVAL);
+    if key != -1 && len != 0 {
+        // What mprotect refuses by its arguments alone comes first.
+        let end = addr.checked_add(len).filter(|end| *end <= u64::MAX - PAGE);
+        let aligned = addr.is_multiple_of(PAGE);
+        return Err(if aligned && end.is_none() {
+            Errno::ENOMEM
+        } else {
+            Errno::EINVAL
+        });
     }
     protect(call, addr, len, prot)
 }

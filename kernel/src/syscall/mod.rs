@@ -168,7 +168,7 @@ macro_rules! has_handler {
 mod table;
 
 /// One more than the highest number in the table.
-pub(crate) const COUNT: usize = 451;
+pub(crate) const COUNT: usize = 471;
 
 /// The handlers by number.
 static HANDLERS: [Handler; COUNT] = handlers();

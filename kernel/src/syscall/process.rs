@@ -190,13 +190,13 @@ pub(super) fn execveat(
     envp: UserAddr,
     flags: u32,
 ) -> SysResult {
-    if flags & !(abi::AT_EMPTY_PATH | abi::AT_SYMLINK_NOFOLLOW) != 0 {
-        return Err(Errno::EINVAL);
-    }
     let mut path = call.task.space()?.copy_path(path)?;
     let base_itself = path.is_empty();
     if base_itself && flags & abi::AT_EMPTY_PATH == 0 {
         return Err(Errno::ENOENT);
+    }
+    if flags & !(abi::AT_EMPTY_PATH | abi::AT_SYMLINK_NOFOLLOW) != 0 {
+        return Err(Errno::EINVAL);
     }
     let mut base = None;
     if !path.starts_with(b"/") && dirfd != abi::AT_FDCWD {
@@ -305,6 +305,29 @@ pub(super) fn waitid(
     options: u32,
     usage: UserAddr,
 ) -> SysResult {
+    let event = waitid_event(call, (kind, id), options);
+    let space = call.task.space()?;
+    if let Ok(Some(event)) = &event
+        && !usage.is_null()
+    {
+        space.copy_out(usage, &event.usage.encode())?;
+    }
+    if !info.is_null() {
+        // The fields that Linux writes, and no others, even when there is an error to tell: signo,
+        // errno, code; pid, uid, status.
+        let told = event.as_ref().ok().and_then(Option::as_ref);
+        let [head, tail] = told.map_or([[0; 3]; 2], waitid_fields);
+        space.write_val(info, &head)?;
+        space.write_val(info.checked_add(16).ok_or(Errno::EFAULT)?, &tail)?;
+    }
+    event.map(|_| 0)
+}
+
+fn waitid_event(
+    call: &Call<'_>,
+    (kind, id): (u32, i32),
+    options: u32,
+) -> Result<Option<Event>, Errno> {
     let news = abi::WEXITED | abi::WSTOPPED | abi::WCONTINUED;
     if options & !WAITID_OPTIONS != 0 || options & news == 0 {
         return Err(Errno::EINVAL);
@@ -332,17 +355,7 @@ pub(super) fn waitid(
     if event.is_none() && nonblocking {
         return Err(Errno::EAGAIN);
     }
-    let space = call.task.space()?;
-    if let Some(event) = event.filter(|_| !usage.is_null()) {
-        space.copy_out(usage, &event.usage.encode())?;
-    }
-    if !info.is_null() {
-        // The fields that Linux writes, and no others: signo, errno, code; pid, uid, status.
-        let [head, tail] = event.map_or([[0; 3]; 2], |event| waitid_fields(&event));
-        space.write_val(info, &head)?;
-        space.write_val(info.checked_add(16).ok_or(Errno::EFAULT)?, &tail)?;
-    }
-    Ok(0)
+    Ok(event)
 }
 
 fn waitid_fields(event: &Event) -> [[i32; 3]; 2] {
@@ -387,6 +400,9 @@ pub(super) fn getsid(call: &mut Call<'_>, pid: i32) -> SysResult {
 }
 
 pub(super) fn setpgid(call: &mut Call<'_>, pid: i32, group: i32) -> SysResult {
+    if (if group == 0 { pid } else { group }) < 0 {
+        return Err(Errno::EINVAL);
+    }
     table::set_group(call.task.pid(), pid, group)?;
     Ok(0)
 }
@@ -419,6 +435,9 @@ pub(super) fn get_robust_list(
     len: UserAddr,
 ) -> SysResult {
     let task = table::task_or(call.task, tid)?;
+    if !crate::process::proc::may_inspect(call.task, &task) {
+        return Err(Errno::EPERM);
+    }
     let space = call.task.space()?;
     space.write_val(len, &u64_of(ROBUST_HEAD))?;
     space.write_val(head, &futex::robust_list(&task))?;

@@ -18,11 +18,7 @@ fn remote(
     pid: i32,
     iov: UserAddr,
     count: u64,
-    flags: u64,
 ) -> Result<(Arc<AddressSpace>, Vec<IoVec>), Errno> {
-    if flags != 0 {
-        return Err(Errno::EINVAL);
-    }
     let pieces = vectors(&call.task.space()?, iov, count)?;
     let number = u32::try_from(pid).map_err(|_| Errno::ESRCH)?;
     let other = table::task(number).ok_or(Errno::ESRCH)?;
@@ -61,6 +57,19 @@ fn for_parts(
     Ok(u64_of(done))
 }
 
+/// The caller's own buffers; there are no flags.
+fn local_vectors(
+    space: &Arc<AddressSpace>,
+    iov: UserAddr,
+    count: u64,
+    flags: u64,
+) -> Result<Vec<IoVec>, Errno> {
+    if flags != 0 {
+        return Err(Errno::EINVAL);
+    }
+    vectors(space, iov, count)
+}
+
 fn buffer() -> Result<Vec<u8>, Errno> {
     let mut buffer = Vec::new();
     buffer
@@ -80,8 +89,11 @@ pub(super) fn process_vm_readv(
     flags: u64,
 ) -> SysResult {
     let space = call.task.space()?;
-    let own = vectors(&space, local, local_count)?;
-    let (from, pieces) = remote(call, pid, other, other_count, flags)?;
+    let own = local_vectors(&space, local, local_count, flags)?;
+    if own.iter().all(|vector| vector.len == 0) {
+        return Ok(0);
+    }
+    let (from, pieces) = remote(call, pid, other, other_count)?;
     let mut dst = IoDst::user(&space, &own);
     let mut buffer = buffer()?;
     let room = dst.remaining();
@@ -102,8 +114,11 @@ pub(super) fn process_vm_writev(
     flags: u64,
 ) -> SysResult {
     let space = call.task.space()?;
-    let own = vectors(&space, local, local_count)?;
-    let (to, pieces) = remote(call, pid, other, other_count, flags)?;
+    let own = local_vectors(&space, local, local_count, flags)?;
+    if own.iter().all(|vector| vector.len == 0) {
+        return Ok(0);
+    }
+    let (to, pieces) = remote(call, pid, other, other_count)?;
     let mut src = IoSrc::user(&space, &own);
     let mut buffer = buffer()?;
     let room = src.remaining();

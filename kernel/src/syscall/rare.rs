@@ -135,9 +135,13 @@ pub(super) fn adjtimex(call: &mut Call<'_>, at: UserAddr) -> SysResult {
 }
 
 pub(super) fn clock_adjtime(call: &mut Call<'_>, clock: i32, at: UserAddr) -> SysResult {
+    // Read before the clock is judged.
+    let _: [u64; 26] = call.task.space()?.read_val(at)?;
     match u32::try_from(clock) {
         Ok(abi::CLOCK_REALTIME) => adjtimex(call, at),
         Ok(id) if id <= abi::CLOCK_TAI && id != 10 => Err(Errno::EOPNOTSUPP),
+        // Clocks of processor time; those of descriptors have their number end in 3.
+        Err(_) if clock & 7 != 3 => Err(Errno::EOPNOTSUPP),
         _ => Err(Errno::EINVAL),
     }
 }

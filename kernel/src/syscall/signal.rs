@@ -152,7 +152,14 @@ pub(super) fn sigaltstack(call: &mut Call<'_>, new: UserAddr, old: UserAddr) -> 
 }
 
 pub(super) fn kill(call: &mut Call<'_>, pid: i32, number: i32) -> SysResult {
-    signal::kill(call.task, pid, valid_or_none(number)?)?;
+    let Ok(signal) = valid_or_none(number) else {
+        // The target is looked for before the number is judged.
+        return match signal::kill(call.task, pid, None) {
+            Err(Errno::ESRCH) => Err(Errno::ESRCH),
+            _ => Err(Errno::EINVAL),
+        };
+    };
+    signal::kill(call.task, pid, signal)?;
     Ok(0)
 }
 
@@ -229,6 +236,7 @@ pub(super) fn rt_tgsigqueueinfo(
     number: i32,
     info: UserAddr,
 ) -> SysResult {
+    let _: [u8; SIGINFO_SIZE] = call.task.space()?.read_val(info)?;
     if pid <= 0 || tid <= 0 {
         return Err(Errno::EINVAL);
     }

@@ -197,6 +197,9 @@ pub(super) fn prctl(
             task.space()?.write_val(at, &task.clear_child_tid())?;
             Ok(0)
         }
+        // Time is counted by statistics, as it always says (`PR_TIMING_STATISTICAL`).
+        ctl::PR_GET_TIMING => Ok(0),
+        ctl::PR_SET_TIMING if second == 0 => Ok(0),
         ctl::PR_GET_SECCOMP => Ok(0),
         ctl::PR_SET_THP_DISABLE | ctl::PR_GET_THP_DISABLE if none_after => Ok(0),
         ctl::PR_SET_PTRACER => Ok(0),
@@ -285,8 +288,8 @@ fn ambient(call: &Call<'_>, what: u32, cap: u64) -> SysResult {
 
 /// syslog(2): there is no log that a program could read; its size is 0.
 pub(super) fn syslog(call: &mut Call<'_>, action: u32, _: UserAddr, _: i32) -> SysResult {
-    // Reading all and the buffer's size are anybody's.
-    if !matches!(action, 3 | 10) && !call.task.creds().has(abi::CAP_SYSLOG) {
+    // As where `dmesg_restrict` is set, which is usual.
+    if !call.task.creds().has(abi::CAP_SYSLOG) {
         return Err(Errno::EPERM);
     }
     if action > 10 {
@@ -327,14 +330,30 @@ pub(super) fn get_mempolicy(
     mode: UserAddr,
     nodes: UserAddr,
     bits: u64,
-    _addr: UserAddr,
-    _flags: u64,
+    addr: UserAddr,
+    flags: u64,
 ) -> SysResult {
+    // MPOL_F_NODE, MPOL_F_ADDR, MPOL_F_MEMS_ALLOWED (linux/mempolicy.h).
+    const NODE_OR_ADDR: u64 = 3;
+    const ALLOWED: u64 = 4;
+    // A page of bits is more than any machine has nodes.
+    const MOST_NODES: u64 = 8 * 4096;
+    let asks_of_address = flags & NODE_OR_ADDR & 2 != 0;
+    if flags & !(NODE_OR_ADDR | ALLOWED) != 0
+        || !nodes.is_null() && bits == 0
+        || flags & ALLOWED != 0 && flags & NODE_OR_ADDR != 0
+        || !addr.is_null() && !asks_of_address && flags & ALLOWED == 0
+    {
+        return Err(Errno::EINVAL);
+    }
     let space = call.task.space()?;
     if !mode.is_null() {
         space.write_val(mode, &0u32)?;
     }
     if !nodes.is_null() {
+        if bits > MOST_NODES {
+            return Err(Errno::EINVAL);
+        }
         let bytes = usize_of(bits.div_ceil(64).min(16) * 8);
         space.zero_out(nodes, bytes)?;
     }

@@ -338,6 +338,8 @@ syscalls! {
     332 statx(DirFd, Path, AtFlags, Hex, Ptr) [fs::attr::statx] Full "";
     333 io_pgetevents(Ptr, Long, Long, Ptr, Timespec, Ptr) [fs::aio::io_pgetevents] Full "";
     334 rseq(Ptr, Uint, Hex, Hex) [process::rseq] Full "";
+    335 uretprobe() [] Absent "";
+    336 uprobe() [] Absent "";
     424 pidfd_send_signal(Fd, Signal, Ptr, Hex) [pidfd::pidfd_send_signal] Full "";
     425 io_uring_setup(Uint, Ptr) [] Absent "";
     426 io_uring_enter(Fd, Uint, Uint, Hex, Ptr, Size) [] Absent "";
@@ -365,4 +367,24 @@ syscalls! {
     448 process_mrelease(Fd, Hex) [pidfd::process_mrelease] Full "";
     449 futex_waitv(Ptr, Uint, Hex, Timespec, Clock) [futex::futex_waitv] Full "";
     450 set_mempolicy_home_node(Ptr, Size, Hex, Hex) [] Absent "";
+    451 cachestat(Fd, Ptr, Ptr, Hex) [] Absent "";
+    452 fchmodat2(DirFd, Path, Mode, AtFlags) [] Absent "";
+    453 map_shadow_stack(Hex, Size, Hex) [] Absent "";
+    454 futex_wake(Ptr, Hex, Int, Hex) [] Absent "";
+    455 futex_wait(Ptr, Hex, Hex, Hex, Timespec, Clock) [] Absent "";
+    456 futex_requeue(Ptr, Hex, Int, Int) [] Absent "";
+    457 statmount(Ptr, Ptr, Size, Hex) [] Absent "";
+    458 listmount(Ptr, Ptr, Size, Hex) [] Absent "";
+    459 lsm_get_self_attr(Uint, Ptr, Ptr, Hex) [] Absent "";
+    460 lsm_set_self_attr(Uint, Ptr, Uint, Hex) [] Absent "";
+    461 lsm_list_modules(Ptr, Ptr, Hex) [] Absent "";
+    462 mseal(Ptr, Size, Hex) [] Absent "";
+    463 setxattrat(DirFd, Path, Hex, Path, Ptr, Size) [] Absent "";
+    464 getxattrat(DirFd, Path, Hex, Path, Ptr, Size) [] Absent "";
+    465 listxattrat(DirFd, Path, Hex, Ptr, Size) [] Absent "";
+    466 removexattrat(DirFd, Path, Hex, Path) [] Absent "";
+    467 open_tree_attr(DirFd, Path, Hex, Ptr, Size) [] Absent "";
+    468 file_getattr(DirFd, Path, Ptr, Size, AtFlags) [] Absent "";
+    469 file_setattr(DirFd, Path, Ptr, Size, AtFlags) [] Absent "";
+    470 listns(Ptr, Ptr, Size, Hex) [] Absent "";
 }

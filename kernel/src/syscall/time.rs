@@ -146,6 +146,10 @@ fn set_wall(call: &Call<'_>, ns: u64) -> SysResult {
 }
 
 pub(super) fn clock_settime(call: &mut Call<'_>, id: i32, at: UserAddr) -> SysResult {
+    if id < 0 {
+        // Clocks of processor time have a time to read, and can't be set.
+        read_timespec(call, at)?;
+    }
     if id != abi::CLOCK_REALTIME.cast_signed() {
         return Err(Errno::EINVAL);
     }
@@ -165,12 +169,21 @@ pub(super) fn gettimeofday(call: &mut Call<'_>, at: UserAddr, zone: UserAddr) ->
     Ok(0)
 }
 
-pub(super) fn settimeofday(call: &mut Call<'_>, at: UserAddr, _zone: UserAddr) -> SysResult {
-    if at.is_null() {
-        return Ok(0);
+pub(super) fn settimeofday(call: &mut Call<'_>, at: UserAddr, zone: UserAddr) -> SysResult {
+    let space = call.task.space()?;
+    let time = if at.is_null() {
+        None
+    } else {
+        Some(Timeval::decode(&space.read_val(at)?).to_ns()?)
+    };
+    if !zone.is_null() {
+        // Read and forgotten: there is no zone.
+        let _: u64 = space.read_val(zone)?;
     }
-    let time = Timeval::decode(&call.task.space()?.read_val(at)?);
-    set_wall(call, time.to_ns()?)
+    if !call.task.creds().has(abi::CAP_SYS_TIME) {
+        return Err(Errno::EPERM);
+    }
+    time.map_or(Ok(0), |ns| set_wall(call, ns))
 }
 
 pub(super) fn time(call: &mut Call<'_>, at: UserAddr) -> SysResult {
@@ -220,6 +233,9 @@ pub(super) fn clock_nanosleep(
     ) = u32::try_from(id)
     {
         return Err(Errno::EOPNOTSUPP);
+    }
+    if id < 0 {
+        read_timespec(call, wanted)?;
     }
     read_clock(call.task, id)?;
     let ns = read_timespec(call, wanted)?.to_ns()?;
@@ -418,6 +434,10 @@ pub(super) fn timer_create(
     event: UserAddr,
     created: UserAddr,
 ) -> SysResult {
+    if !event.is_null() {
+        // Read before the clock is judged.
+        read_event(call, event)?;
+    }
     let clock = match u32::try_from(id) {
         Ok(abi::CLOCK_REALTIME | abi::CLOCK_TAI | abi::CLOCK_REALTIME_ALARM) => Clock::Realtime,
         Ok(abi::CLOCK_MONOTONIC | abi::CLOCK_BOOTTIME | abi::CLOCK_BOOTTIME_ALARM) => {

@@ -240,7 +240,7 @@ impl AddressSpace {
         while page < range.end {
             let end = range.end.min(page + CORE_BATCH as u64 * PAGE);
             bytes.clear();
-            self.core_bytes(&(page..end), &mut bytes)?;
+            let end = self.core_bytes(&(page..end), &mut bytes)?;
             let done = usize_of((page - range.start) / PAGE);
             self.copy_out(super::copy::advance(vector, done), &bytes)?;
             page = end;
@@ -248,11 +248,16 @@ impl AddressSpace {
         Ok(())
     }
 
-    fn core_bytes(&self, range: &Range<u64>, out: &mut Vec<u8>) -> Result<(), Errno> {
+    /// Up to the first gap; answers where that is, ENOMEM when it is at once.
+    fn core_bytes(&self, range: &Range<u64>, out: &mut Vec<u8>) -> Result<u64, Errno> {
         let areas = self.read_areas();
-        covered(&areas, range)?;
+        let mut reached = range.start;
         for area in areas.map.overlapping(range) {
             let part = area.part(range);
+            if part.start != reached {
+                break;
+            }
+            reached = part.end;
             for page in (part.start..part.end).step_by(usize_of(PAGE)) {
                 let mapped = self.tables.lock().is_mapped(UserAddr::new(page));
                 let cached = || {
@@ -263,7 +268,10 @@ impl AddressSpace {
                 out.push(u8::from(mapped || cached()));
             }
         }
-        Ok(())
+        if reached == range.start {
+            return Err(Errno::ENOMEM);
+        }
+        Ok(reached)
     }
 
     /// The first part of the range behind which a file lies.

@@ -6,7 +6,6 @@ use core::ops::Range;
 
 use kiln_core::abi;
 use kiln_core::errno::Errno;
-use kiln_core::num::align_up;
 use kiln_core::vma::{AreaFlags, Prot};
 
 use super::area::VmArea;
@@ -30,7 +29,13 @@ impl AddressSpace {
         if limit == 0 {
             return Err(Errno::EPERM);
         }
+        if whole_pages(addr, len).1 > limit {
+            return Err(Errno::ENOMEM);
+        }
         let range = lock_range(addr, len)?;
+        if range.is_empty() {
+            return Ok(());
+        }
         let mut areas = self.write_areas();
         let locked = |area: &&VmArea| area.flags.contains(AreaFlags::LOCKED);
         let already = areas.map.overlapping(&range).filter(locked);
@@ -58,6 +63,9 @@ impl AddressSpace {
     /// As `munlock(2)`.
     pub(crate) fn munlock(&self, addr: u64, len: u64) -> Result<(), Errno> {
         let range = lock_range(addr, len)?;
+        if range.is_empty() {
+            return Ok(());
+        }
         set_locks(&mut self.write_areas(), &range, AreaFlags::empty())
     }
 
@@ -130,12 +138,16 @@ impl AddressSpace {
 }
 
 /// The pages that the bytes touch.
-fn lock_range(addr: u64, len: u64) -> Result<Range<u64>, Errno> {
+/// The pages round a range: where they start and how long they are, which wraps as Linux's does.
+fn whole_pages(addr: u64, len: u64) -> (u64, u64) {
     let start = addr & !(PAGE - 1);
-    let len = len
-        .checked_add(addr - start)
-        .and_then(|len| align_up(len, PAGE));
-    let end = len.and_then(|len| start.checked_add(len));
+    let len = len.wrapping_add(addr - start).wrapping_add(PAGE - 1);
+    (start, len & !(PAGE - 1))
+}
+
+fn lock_range(addr: u64, len: u64) -> Result<Range<u64>, Errno> {
+    let (start, len) = whole_pages(addr, len);
+    let end = start.checked_add(len);
     Ok(start..end.ok_or(Errno::EINVAL)?)
 }
 

@@ -46,6 +46,11 @@ impl Node<'static> {
 
 /// Makes what isn't there yet.
 pub(crate) fn create(lookup: &Lookup<'_>, path: &[u8], node: &Node<'_>) -> Result<Path, Errno> {
+    let mut walker = walk(lookup, path)?;
+    need_name(walker.to_last()?, Errno::EEXIST)?;
+    let dir = walker.node().clone();
+    let _guard = dir.inode()?.lock.lock();
+    need_free(&walker, node.kind == FileType::Directory)?;
     if node.kind.is_device() && !lookup.can(Capability::Mknod) {
         // A device 0:0 is a whiteout, which anybody may make.
         let whiteout = node.kind == FileType::CharDevice && node.rdev == DeviceNumber::default();
@@ -53,11 +58,6 @@ pub(crate) fn create(lookup: &Lookup<'_>, path: &[u8], node: &Node<'_>) -> Resul
             return Err(Errno::EPERM);
         }
     }
-    let mut walker = walk(lookup, path)?;
-    need_name(walker.to_last()?, Errno::EEXIST)?;
-    let dir = walker.node().clone();
-    let _guard = dir.inode()?.lock.lock();
-    need_free(&walker, node.kind == FileType::Directory)?;
     dir.mount.check_writable()?;
     let dentry = create_locked(lookup, &dir, walker.name(), node)?;
     Ok(dir.with(dentry))

@@ -324,7 +324,16 @@ pub(crate) fn set_alt_stack(
         if old.is_on(sp) {
             return Err(Errno::EPERM);
         }
-        signals.alt_stack = checked_alt_stack(new)?;
+        // No change is never an error, not even to one that couldn't be set.
+        let unset = AltStack {
+            base: 0,
+            size: 0,
+            flags: 0,
+        };
+        let same = new == old || new == unset && (old.base, old.size) == (0, 0);
+        if !same {
+            signals.alt_stack = checked_alt_stack(new)?;
+        }
     }
     Ok((old, old.told_flags(sp)))
 }

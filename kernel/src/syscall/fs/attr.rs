@@ -40,7 +40,8 @@ pub(in crate::syscall) fn newfstatat(
     to: UserAddr,
     flags: u32,
 ) -> SysResult {
-    known_flags(flags, WALK_FLAGS)?;
+    // How fresh the answer must be may be said here too, and means nothing.
+    known_flags(flags, WALK_FLAGS | abi::AT_STATX_SYNC_TYPE)?;
     let path = resolve_at(call, dirfd, path, flags)?;
     put_stat(call, &path, to)
 }
@@ -109,6 +110,7 @@ fn resolve_as(
     if path.is_empty() && flags & abi::AT_EMPTY_PATH != 0 {
         return behind(call, dirfd);
     }
+    let path = super::not_empty(path)?;
     let base = super::base(call, dirfd, &path)?;
     let context = call.task.fs()?;
     let lookup = crate::fs::Lookup::new(&context, *who).at(base);
@@ -131,6 +133,9 @@ pub(in crate::syscall) fn fchmodat(
 
 pub(in crate::syscall) fn fchmod(call: &mut Call<'_>, fd: i32, mode: u32) -> SysResult {
     let file = file(call, fd)?;
+    if file.is_event() {
+        return Err(Errno::EOPNOTSUPP);
+    }
     change_mode(call, &file.path, mode)
 }
 
@@ -172,6 +177,9 @@ pub(in crate::syscall) fn fchownat(
 
 pub(in crate::syscall) fn fchown(call: &mut Call<'_>, fd: i32, uid: u32, gid: u32) -> SysResult {
     let file = file(call, fd)?;
+    if file.is_event() {
+        return Err(Errno::EOPNOTSUPP);
+    }
     change_owner(call, &file.path, uid, gid)
 }
 
@@ -283,7 +291,7 @@ pub(in crate::syscall) fn futimesat(
         let raw = call.task.space()?.read_val::<[u64; 4]>(times)?;
         exact(raw.map(u64::cast_signed), 1_000_000, 1000)?
     };
-    let path = if path.is_null() {
+    let path = if path.is_null() && dirfd != AT_FDCWD {
         file(call, dirfd)?.path.clone()
     } else {
         resolve_at(call, dirfd, path, 0)?
@@ -327,6 +335,6 @@ pub(in crate::syscall) fn statfs(call: &mut Call<'_>, path: UserAddr, to: UserAd
 }
 
 pub(in crate::syscall) fn fstatfs(call: &mut Call<'_>, fd: i32, to: UserAddr) -> SysResult {
-    let path = behind(call, fd)?;
+    let path = call.task.files()?.get_any(fd)?.path.clone();
     put_statfs(call, &path, to)
 }

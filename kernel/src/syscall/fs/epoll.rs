@@ -91,12 +91,15 @@ pub(crate) fn epoll_ctl(
 }
 
 fn wait(task: &Arc<Task>, epfd: i32, events: UserAddr, max: i32, until: Until) -> SysResult {
+    let file = task.files()?.get(epfd)?;
     if max <= 0 || max > MAX_EVENTS {
         return Err(Errno::EINVAL);
     }
     let max = usize::try_from(max).map_err(|_| Errno::EINVAL)?;
+    if !events.range_is_user(max * 12) {
+        return Err(Errno::EFAULT);
+    }
     let space = task.space()?;
-    let file = task.files()?.get(epfd)?;
     let epoll = epoll::of(&file)?;
     loop {
         let count = epoll.collect(max, |index, event| {

@@ -5,6 +5,7 @@ use core::sync::atomic::Ordering;
 use kiln_core::abi;
 use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
+use kiln_core::fs::attr::FileType;
 use kiln_core::fs::locks::{Kind, Range, Record};
 use kiln_core::fs::perm::Capability;
 use kiln_core::fs::pipe::MAX_SLOTS;
@@ -13,6 +14,7 @@ use linux_raw_sys::ioctl;
 
 use super::{Call, SysResult, descriptor_limit, fd_result, file};
 use crate::fs::{File, Ioctl, identity};
+use crate::process::table;
 
 pub(in crate::syscall) fn dup(call: &mut Call<'_>, fd: i32) -> SysResult {
     let files = call.task.files()?;
@@ -69,6 +71,8 @@ mod command {
     pub(super) const DUPFD_CLOEXEC: u32 = 1030;
     pub(super) const SETPIPE_SZ: u32 = 1031;
     pub(super) const GETPIPE_SZ: u32 = 1032;
+    pub(super) const GETOWNER_UIDS: u32 = 17;
+    pub(super) const SETLEASE: u32 = 1024;
     pub(super) const ADD_SEALS: u32 = 1033;
     pub(super) const GET_SEALS: u32 = 1034;
 }
@@ -117,6 +121,19 @@ pub(in crate::syscall) fn fcntl(call: &mut Call<'_>, fd: i32, what: u32, arg: u6
 fn other(call: &Call<'_>, file: &File, what: u32, arg: u64) -> SysResult {
     match what {
         abi::F_SETOWN => {
+            let pid = int_arg(arg);
+            let known = match u32::try_from(pid) {
+                Ok(0) => true,
+                Ok(pid) => table::process_of(pid).is_some(),
+                Err(_) => table::members(pid.unsigned_abs()).is_ok_and(|list| !list.is_empty()),
+            };
+            if !known {
+                return Err(if pid == i32::MIN {
+                    Errno::EINVAL
+                } else {
+                    Errno::ESRCH
+                });
+            }
             file.owner().store(arg, Ordering::Relaxed);
             Ok(0)
         }
@@ -125,7 +142,27 @@ fn other(call: &Call<'_>, file: &File, what: u32, arg: u64) -> SysResult {
             abi::F_GETLEASE => u64::from(abi::F_UNLCK),
             _ => 0,
         }),
-        abi::F_SETSIG if arg == 0 => Ok(0),
+        abi::F_SETSIG if u64::from(low32(arg)) <= u64::from(abi::NSIG) => Ok(0),
+        abi::F_SETOWN_EX => set_owner(call, file, UserAddr::new(arg)),
+        abi::F_GETOWN_EX => {
+            let pid = int_arg(file.owner().load(Ordering::Relaxed));
+            let kind = if pid < 0 { OWNER_GROUP } else { OWNER_PROCESS };
+            let told = [kind, pid.unsigned_abs()];
+            call.task.space()?.write_val(UserAddr::new(arg), &told)?;
+            Ok(0)
+        }
+        command::GETOWNER_UIDS => {
+            call.task
+                .space()?
+                .write_val(UserAddr::new(arg), &[0u32; 2])?;
+            Ok(0)
+        }
+        // Nobody gets a lease here: as when others have the file open.
+        command::SETLEASE
+            if low32(arg) <= abi::F_UNLCK && file.inode.kind() == FileType::Regular =>
+        {
+            Err(Errno::EAGAIN)
+        }
         command::GETPIPE_SZ => file
             .ops
             .pipe()
@@ -149,6 +186,32 @@ fn other(call: &Call<'_>, file: &File, what: u32, arg: u64) -> SysResult {
         command::GET_SEALS => crate::fs::memfd::seals(file).map(u64::from),
         _ => Err(Errno::EINVAL),
     }
+}
+
+/// `F_OWNER_*` (asm-generic/fcntl.h).
+const OWNER_THREAD: u32 = 0;
+const OWNER_PROCESS: u32 = 1;
+const OWNER_GROUP: u32 = 2;
+
+/// `F_SETOWN_EX`: who is told of input.
+fn set_owner(call: &Call<'_>, file: &File, at: UserAddr) -> SysResult {
+    let [kind, pid]: [u32; 2] = call.task.space()?.read_val(at)?;
+    let known = match kind {
+        OWNER_THREAD => table::task(pid).is_some(),
+        OWNER_PROCESS => table::process_of(pid).is_some(),
+        OWNER_GROUP => !table::members(pid)?.is_empty(),
+        _ => return Err(Errno::EINVAL),
+    };
+    if pid != 0 && !known {
+        return Err(Errno::ESRCH);
+    }
+    let owner = if kind == OWNER_GROUP {
+        pid.wrapping_neg()
+    } else {
+        pid
+    };
+    file.owner().store(u64::from(owner), Ordering::Relaxed);
+    Ok(0)
 }
 
 /// Bytes of `struct flock` (asm-generic/fcntl.h): type, whence, start, length, process.
@@ -288,6 +351,17 @@ fn set_record(
 }
 
 pub(in crate::syscall) fn flock(call: &mut Call<'_>, fd: i32, operation: u32) -> SysResult {
+    /// Mandatory locks, which are no more; the call does nothing.
+    const LOCK_MAND: u32 = 32;
+    if operation & LOCK_MAND != 0 {
+        return Ok(0);
+    }
+    if !matches!(
+        operation & !abi::LOCK_NB,
+        abi::LOCK_SH | abi::LOCK_EX | abi::LOCK_UN
+    ) {
+        return Err(Errno::EINVAL);
+    }
     let file = file(call, fd)?;
     let wait = operation & abi::LOCK_NB == 0;
     let kind = match operation & !abi::LOCK_NB {
@@ -313,6 +387,19 @@ pub(in crate::syscall) fn ioctl(call: &mut Call<'_>, fd: i32, command: u32, arg:
         Ok(value != 0)
     };
     match command {
+        ioctl::FIBMAP if file.inode.kind() == FileType::Regular && !file.is_event() => {
+            // Where blocks lie is for the privileged, and not told here.
+            let creds = call.task.creds();
+            if !creds.has(abi::CAP_SYS_RAWIO) {
+                return Err(Errno::EPERM);
+            }
+            Err(Errno::EINVAL)
+        }
+        ioctl::FIGETBSZ if file.inode.mapping().is_some() => {
+            let size = low32(kiln_core::num::u64_of(kiln_core::addr::PAGE_SIZE));
+            space.write_val(UserAddr::new(arg), &size)?;
+            Ok(0)
+        }
         ioctl::FIOCLEX => {
             call.task.files()?.set_close_on_exec(fd, true)?;
             Ok(0)

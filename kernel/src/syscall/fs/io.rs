@@ -6,12 +6,12 @@ use alloc::vec::Vec;
 use kiln_core::abi;
 use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
-use kiln_core::num::{u64_of, usize_of};
+use kiln_core::num::{low32, u64_of, usize_of32};
 use kiln_core::signal::{SigInfo, Signal};
 
 use super::{Call, SysResult, file};
-use crate::fs::File;
 use crate::fs::vfs::{self, seek_contents};
+use crate::fs::{File, epoll};
 use crate::process::signal;
 use crate::vm::{AddressSpace, IoDst, IoSrc, IoVec};
 
@@ -41,6 +41,17 @@ fn buffer(addr: UserAddr, count: usize) -> Result<usize, Errno> {
     Ok(count.min(MAX_COUNT))
 }
 
+/// As [`buffer`]; what can't be read or written at all says that first.
+fn buffer_of(file: &Arc<File>, addr: UserAddr, count: usize) -> Result<usize, Errno> {
+    buffer(addr, count).map_err(|error| {
+        if epoll::of(file).is_ok() {
+            Errno::EINVAL
+        } else {
+            error
+        }
+    })
+}
+
 pub(in crate::syscall) fn read(
     call: &mut Call<'_>,
     fd: i32,
@@ -49,7 +60,7 @@ pub(in crate::syscall) fn read(
 ) -> SysResult {
     let file = file(call, fd)?;
     file.check_readable()?;
-    let count = buffer(buf, count)?;
+    let count = buffer_of(&file, buf, count)?;
     let space = call.task.space()?;
     file.read(&mut IoDst::user_buf(&space, buf, count))
         .map(u64_of)
@@ -63,7 +74,7 @@ pub(in crate::syscall) fn write(
 ) -> SysResult {
     let file = file(call, fd)?;
     file.check_writable()?;
-    let count = buffer(buf, count)?;
+    let count = buffer_of(&file, buf, count)?;
     let space = call.task.space()?;
     let result = file.write(&mut IoSrc::user_buf(&space, buf, count));
     written(call, &file, result)
@@ -110,7 +121,8 @@ pub(in crate::syscall) fn vectors(
     addr: UserAddr,
     count: u64,
 ) -> Result<Vec<IoVec>, Errno> {
-    let count = usize_of(count);
+    // The count is an unsigned int by the time Linux looks at it (`import_iovec`).
+    let count = usize_of32(low32(count));
     if count > MAX_VECTORS {
         return Err(Errno::EINVAL);
     }
@@ -134,11 +146,47 @@ pub(in crate::syscall) fn vectors(
     Ok(list)
 }
 
-fn read_vectors(call: &Call<'_>, fd: i32, iov: UserAddr, count: u64, at: Option<u64>) -> SysResult {
+/// Nothing to move is no reason to look at the file, once its mode is right.
+fn is_nothing(vectors: &[IoVec]) -> bool {
+    vectors.iter().all(|vector| vector.len == 0)
+}
+
+/// The vectors' file: with a position it must have one, which is asked before its mode.
+fn vector_file(call: &Call<'_>, fd: i32, at: Option<u64>) -> Result<Arc<File>, Errno> {
     let file = file(call, fd)?;
+    if at.is_some() && file.ops.is_stream() && !file.is_path() {
+        return Err(Errno::ESPIPE);
+    }
+    Ok(file)
+}
+
+/// EOPNOTSUPP for `RWF_*` flags that this kernel doesn't do.
+fn known_rwf(flags: u32) -> Result<(), Errno> {
+    if flags & !RWF_HARMLESS != 0 {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    Ok(())
+}
+
+fn read_vectors(
+    call: &Call<'_>,
+    fd: i32,
+    iov: UserAddr,
+    count: u64,
+    at: Option<u64>,
+    flags: u32,
+) -> SysResult {
+    let file = vector_file(call, fd, at)?;
     file.check_readable()?;
     let space = call.task.space()?;
+    if epoll::of(&file).is_ok() {
+        return Err(Errno::EINVAL);
+    }
     let vectors = vectors(&space, iov, count)?;
+    if is_nothing(&vectors) {
+        return Ok(0);
+    }
+    known_rwf(flags)?;
     let mut dst = IoDst::user(&space, &vectors);
     let done = match at {
         Some(pos) => file.read_at(&mut dst, pos),
@@ -153,11 +201,19 @@ fn write_vectors(
     iov: UserAddr,
     count: u64,
     at: Option<u64>,
+    flags: u32,
 ) -> SysResult {
-    let file = file(call, fd)?;
+    let file = vector_file(call, fd, at)?;
     file.check_writable()?;
     let space = call.task.space()?;
+    if epoll::of(&file).is_ok() {
+        return Err(Errno::EINVAL);
+    }
     let vectors = vectors(&space, iov, count)?;
+    if is_nothing(&vectors) {
+        return Ok(0);
+    }
+    known_rwf(flags)?;
     let mut src = IoSrc::user(&space, &vectors);
     let done = match at {
         Some(pos) => file.write_at(&mut src, pos),
@@ -172,7 +228,7 @@ pub(in crate::syscall) fn readv(
     iov: UserAddr,
     count: u64,
 ) -> SysResult {
-    read_vectors(call, fd, iov, count, None)
+    read_vectors(call, fd, iov, count, None, 0)
 }
 
 pub(in crate::syscall) fn writev(
@@ -181,7 +237,7 @@ pub(in crate::syscall) fn writev(
     iov: UserAddr,
     count: u64,
 ) -> SysResult {
-    write_vectors(call, fd, iov, count, None)
+    write_vectors(call, fd, iov, count, None, 0)
 }
 
 pub(in crate::syscall) fn preadv(
@@ -192,7 +248,7 @@ pub(in crate::syscall) fn preadv(
     offset: i64,
     _high: u64,
 ) -> SysResult {
-    read_vectors(call, fd, iov, count, Some(position(offset)?))
+    read_vectors(call, fd, iov, count, Some(position(offset)?), 0)
 }
 
 pub(in crate::syscall) fn pwritev(
@@ -203,7 +259,7 @@ pub(in crate::syscall) fn pwritev(
     offset: i64,
     _high: u64,
 ) -> SysResult {
-    write_vectors(call, fd, iov, count, Some(position(offset)?))
+    write_vectors(call, fd, iov, count, Some(position(offset)?), 0)
 }
 
 /// The flags of `preadv2` and `pwritev2` that mean nothing here but are known (`RWF_*`).
@@ -225,10 +281,7 @@ pub(in crate::syscall) fn preadv2(
     _high: u64,
     flags: u32,
 ) -> SysResult {
-    if flags & !RWF_HARMLESS != 0 {
-        return Err(Errno::EOPNOTSUPP);
-    }
-    read_vectors(call, fd, iov, count, position_or_current(offset)?)
+    read_vectors(call, fd, iov, count, position_or_current(offset)?, flags)
 }
 
 pub(in crate::syscall) fn pwritev2(
@@ -240,10 +293,7 @@ pub(in crate::syscall) fn pwritev2(
     _high: u64,
     flags: u32,
 ) -> SysResult {
-    if flags & !RWF_HARMLESS != 0 {
-        return Err(Errno::EOPNOTSUPP);
-    }
-    let done = write_vectors(call, fd, iov, count, position_or_current(offset)?)?;
+    let done = write_vectors(call, fd, iov, count, position_or_current(offset)?, flags)?;
     if flags & (abi::RWF_DSYNC | abi::RWF_SYNC) != 0 {
         let file = file(call, fd)?;
         file.ops.sync(&file, flags & abi::RWF_SYNC == 0)?;
@@ -332,12 +382,13 @@ pub(in crate::syscall) fn readahead(
     call: &mut Call<'_>,
     fd: i32,
     _offset: i64,
-    _count: usize,
+    count: i64,
 ) -> SysResult {
     let file = file(call, fd)?;
     file.check_readable()?;
     // The page cache reads ahead by itself.
-    file.inode.mapping().map(|_| 0).ok_or(Errno::EINVAL)
+    let mapping = file.inode.mapping().filter(|_| count >= 0);
+    mapping.map(|_| 0).ok_or(Errno::EINVAL)
 }
 
 pub(in crate::syscall) fn fadvise64(
@@ -348,7 +399,7 @@ pub(in crate::syscall) fn fadvise64(
     advice: u32,
 ) -> SysResult {
     let file = file(call, fd)?;
-    if file.ops.is_stream() {
+    if file.ops.pipe().is_some() {
         return Err(Errno::ESPIPE);
     }
     if len < 0 || advice > abi::POSIX_FADV_NOREUSE {
@@ -365,5 +416,8 @@ pub(in crate::syscall) fn fallocate(
     len: i64,
 ) -> SysResult {
     let file = file(call, fd)?;
+    if file.is_event() && offset >= 0 && len > 0 {
+        return Err(Errno::ENODEV);
+    }
     vfs::allocate(&file, mode, offset, len).map(|()| 0)
 }

@@ -80,6 +80,14 @@ fn path_arg(call: &Call<'_>, addr: UserAddr) -> Result<PathArg, Errno> {
     }
 }
 
+/// ENOENT for an empty path, which is looked at before the directory it would be relative to.
+fn not_empty(path: PathArg) -> Result<PathArg, Errno> {
+    if path.is_empty() {
+        return Err(Errno::ENOENT);
+    }
+    Ok(path)
+}
+
 /// Where a path begins that is relative to `dirfd`.
 fn base(call: &Call<'_>, dirfd: i32, path: &[u8]) -> Result<Option<Path>, Errno> {
     if dirfd == AT_FDCWD || path.first() == Some(&b'/') {
@@ -106,7 +114,7 @@ pub(super) fn with_path<T>(
     addr: UserAddr,
     work: impl FnOnce(&Lookup<'_>, &[u8]) -> Result<T, Errno>,
 ) -> Result<T, Errno> {
-    let path = path_arg(call, addr)?;
+    let path = not_empty(path_arg(call, addr)?)?;
     let base = base(call, dirfd, &path)?;
     with_lookup(call, base, |lookup| work(lookup, &path))
 }
@@ -117,7 +125,7 @@ fn resolve_at(call: &Call<'_>, dirfd: i32, addr: UserAddr, flags: u32) -> Result
     if flags & abi::AT_EMPTY_PATH != 0 && is_empty(call, addr)? {
         return behind(call, dirfd);
     }
-    let path = path_arg(call, addr)?;
+    let path = not_empty(path_arg(call, addr)?)?;
     let follow = flags & abi::AT_SYMLINK_NOFOLLOW == 0;
     let base = base(call, dirfd, &path)?;
     with_lookup(call, base, |lookup| vfs::resolve(lookup, &path, follow))

@@ -75,6 +75,8 @@ pub(in crate::syscall) fn mount(
 }
 
 pub(in crate::syscall) fn umount2(call: &mut Call<'_>, target: UserAddr, flags: u32) -> SysResult {
+    const KNOWN: u32 = 0xF;
+    super::known_flags(flags, KNOWN)?;
     let target = call.task.space()?.copy_path(target)?;
     with_lookup(call, None, |lookup| vfs::unmount(lookup, &target, flags)).map(|()| 0)
 }

@@ -10,8 +10,8 @@ use kiln_core::num::u64_of;
 use kiln_core::path::PATH_MAX;
 
 use super::{
-    AT_FDCWD, Call, SysResult, base, file, known_flags, path_arg, resolve_at, with_lookup,
-    with_path,
+    AT_FDCWD, Call, SysResult, base, file, known_flags, not_empty, path_arg, resolve_at,
+    with_lookup, with_path,
 };
 use crate::fs::vfs::{self, Node};
 use crate::fs::{Lookup, identity};
@@ -127,6 +127,7 @@ pub(in crate::syscall) fn linkat(
     known_flags(flags, abi::AT_SYMLINK_FOLLOW | abi::AT_EMPTY_PATH)?;
     let creds = call.task.creds();
     if flags & abi::AT_EMPTY_PATH != 0
+        && path_arg(call, old)?.is_empty()
         && !identity(&creds).can(kiln_core::fs::perm::Capability::DacReadSearch)
     {
         return Err(Errno::ENOENT);
@@ -165,8 +166,19 @@ pub(in crate::syscall) fn renameat2(
     new: UserAddr,
     flags: u32,
 ) -> SysResult {
-    let (old, new) = (path_arg(call, old)?, path_arg(call, new)?);
-    let (from, to) = (base(call, old_dir, &old)?, base(call, new_dir, &new)?);
+    const KNOWN: u32 = abi::RENAME_NOREPLACE | abi::RENAME_EXCHANGE;
+    known_flags(flags, KNOWN)?;
+    // Both names are read first, but the first one's directory is found before the second is judged.
+    let (old, new) = (path_arg(call, old), path_arg(call, new));
+    let old = not_empty(old?)?;
+    let from = base(call, old_dir, &old)?;
+    if let Some(from) = &from
+        && from.inode()?.kind() != FileType::Directory
+    {
+        return Err(Errno::ENOTDIR);
+    }
+    let new = not_empty(new?)?;
+    let to = base(call, new_dir, &new)?;
     let (context, creds) = (call.task.fs()?, call.task.creds());
     let from = Lookup::new(&context, identity(&creds)).at(from);
     let to = Lookup::new(&context, identity(&creds)).at(to);
@@ -190,10 +202,18 @@ pub(in crate::syscall) fn readlinkat(
     size: usize,
 ) -> SysResult {
     // The size is an int.
-    if size == 0 || i32::try_from(kiln_core::num::low32(u64_of(size))).is_err() {
+    let size = kiln_core::num::low32(u64_of(size));
+    if size == 0 || i32::try_from(size).is_err() {
         return Err(Errno::EINVAL);
     }
-    let text = with_path(call, dirfd, path, vfs::readlink)?;
+    let size = kiln_core::num::usize_of32(size);
+    // An empty path is the link behind the descriptor, if there is one.
+    let path = path_arg(call, path)?;
+    if path.is_empty() && dirfd == AT_FDCWD {
+        return Err(Errno::ENOENT);
+    }
+    let base = base(call, dirfd, &path)?;
+    let text = with_lookup(call, base, |lookup| vfs::readlink(lookup, &path))?;
     let shown = text.get(..size).unwrap_or(&text);
     call.task.space()?.copy_out(buf, shown)?;
     Ok(u64_of(shown.len()))
@@ -202,6 +222,7 @@ pub(in crate::syscall) fn readlinkat(
 fn list(call: &Call<'_>, fd: i32, buf: UserAddr, size: u32, layout: Layout) -> SysResult {
     let file = file(call, fd)?;
     // Whatever the program offers, this much at a time is enough.
+    let size = i32::try_from(size).map_or(0, i32::unsigned_abs);
     let room = kiln_core::num::usize_of32(size).min(32 * 1024);
     let mut writer = Writer::new(layout, room);
     let mut pos = file.position();

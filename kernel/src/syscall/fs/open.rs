@@ -5,7 +5,7 @@ use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
 use kiln_core::fs::flags::OpenFlags;
 
-use super::{AT_FDCWD, Call, SysResult, base, descriptor_limit, install, path_arg};
+use super::{AT_FDCWD, Call, SysResult, base, descriptor_limit, install, not_empty, path_arg};
 use crate::fs::context::Restrictions;
 use crate::fs::memory::try_copy;
 use crate::fs::{Lookup, identity, memfd, pipe, vfs};
@@ -17,7 +17,7 @@ fn open_at(
     flags: OpenFlags,
     restrictions: Restrictions,
 ) -> SysResult {
-    let path = path_arg(call, addr)?;
+    let path = not_empty(path_arg(call, addr)?)?;
     let base = base(call, dirfd, &path)?;
     let (context, creds) = (call.task.fs()?, call.task.creds());
     let mut lookup = Lookup::new(&context, identity(&creds)).at(base);
@@ -139,7 +139,14 @@ pub(in crate::syscall) fn memfd_create(
     flags: u32,
 ) -> SysResult {
     let known = abi::MFD_CLOEXEC | abi::MFD_ALLOW_SEALING | abi::MFD_NOEXEC_SEAL | abi::MFD_EXEC;
-    super::known_flags(flags, known)?;
+    // Pages' sizes may stand with MFD_HUGETLB; there are no huge pages.
+    let huge = flags & abi::MFD_HUGETLB != 0;
+    let sizes = if huge {
+        0x3F << 26 | abi::MFD_HUGETLB
+    } else {
+        0
+    };
+    super::known_flags(flags, known | sizes)?;
     let exec_flags = abi::MFD_NOEXEC_SEAL | abi::MFD_EXEC;
     if flags & exec_flags == exec_flags {
         return Err(Errno::EINVAL);
@@ -149,6 +156,9 @@ pub(in crate::syscall) fn memfd_create(
         Errno::ENAMETOOLONG => Errno::EINVAL,
         other => other,
     })?;
+    if huge {
+        return Err(Errno::ENOSYS);
+    }
     let creds = call.task.creds();
     let file = memfd::create(&identity(&creds), &name, flags)?;
     install(call, file, flags & abi::MFD_CLOEXEC != 0)

@@ -179,7 +179,12 @@ pub(crate) fn poll(call: &mut Call<'_>, fds: UserAddr, count: u32, timeout: i32)
         Ok(ms) => Until::after(ms * 1_000_000),
         Err(_) => Until::Forever,
     };
-    poll_until(call.task, fds, count, until)
+    let result = poll_until(call.task, fds, count, until);
+    if count == 0 && !fds.range_is_user(0) {
+        // The list is checked where it would be written, even when nothing is in it.
+        return result.and(Err(Errno::EFAULT));
+    }
+    result
 }
 
 /// poll with its deadline fixed: also how restart_syscall(2) goes on with it.

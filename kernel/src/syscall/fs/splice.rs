@@ -42,9 +42,22 @@ pub(in crate::syscall) fn sendfile(
     count: usize,
 ) -> SysResult {
     let mut at = read_offset(call, offset)?;
-    let (from, to) = (file(call, from)?, file(call, to)?);
+    let done = send(call, (to, from), at.as_mut(), count);
+    write_offset(call, offset, at)?;
+    done
+}
+
+fn send(call: &Call<'_>, (to, from): (i32, i32), at: Option<&mut u64>, count: usize) -> SysResult {
+    let from = file(call, from)?;
     from.check_readable()?;
+    if at.is_some() && from.ops.is_stream() {
+        return Err(Errno::ESPIPE);
+    }
+    let to = file(call, to)?;
     to.check_writable()?;
+    if count == 0 {
+        return Ok(0);
+    }
     if from.ops.is_stream() {
         return Err(if at.is_some() {
             Errno::ESPIPE
@@ -56,11 +69,10 @@ pub(in crate::syscall) fn sendfile(
         return Err(Errno::EINVAL);
     }
     let done = splice::copy(
-        End::new(&from, at.as_mut()),
+        End::new(&from, at),
         End::new(&to, None),
         count.min(MAX_COUNT),
     );
-    write_offset(call, offset, at)?;
     written(call, &to, done)
 }
 
@@ -73,13 +85,13 @@ pub(in crate::syscall) fn copy_file_range(
     len: usize,
     flags: u32,
 ) -> SysResult {
-    known_flags(flags, 0)?;
     let (from, to) = (file(call, from)?, file(call, to)?);
     let mut from_at = read_offset(call, from_offset)?;
     let mut to_at = read_offset(call, to_offset)?;
+    known_flags(flags, 0)?;
     for file in [&from, &to] {
         match file.inode.kind() {
-            FileType::Regular => {}
+            FileType::Regular if !file.is_event() => {}
             FileType::Directory => return Err(Errno::EISDIR),
             _ => return Err(Errno::EINVAL),
         }
@@ -92,8 +104,12 @@ pub(in crate::syscall) fn copy_file_range(
     let len = len.min(MAX_COUNT);
     if alloc::sync::Arc::ptr_eq(&from.inode, &to.inode) {
         let start = from_at.unwrap_or_else(|| *from.position());
+        let left = from.inode.size().saturating_sub(start);
+        let len = len.min(kiln_core::num::usize_of(left));
         let target = to_at.unwrap_or_else(|| *to.position());
-        if start < target.saturating_add(u64_of(len)) && target < start.saturating_add(u64_of(len))
+        if len > 0
+            && start < target.saturating_add(u64_of(len))
+            && target < start.saturating_add(u64_of(len))
         {
             return Err(Errno::EINVAL);
         }
@@ -117,20 +133,23 @@ pub(in crate::syscall) fn splice(
     len: usize,
     flags: u32,
 ) -> SysResult {
+    if len == 0 {
+        return Ok(0);
+    }
     known_flags(flags, SPLICE_KNOWN)?;
     let (from, to) = (file(call, from)?, file(call, to)?);
-    from.check_readable()?;
-    to.check_writable()?;
     let pipes = (from.ops.pipe().is_some(), to.ops.pipe().is_some());
     let has_offset = (!from_offset.is_null(), !to_offset.is_null());
     if pipes.0 && has_offset.0 || pipes.1 && has_offset.1 {
         return Err(Errno::ESPIPE);
     }
+    let mut to_at = read_offset(call, to_offset)?;
+    let mut from_at = read_offset(call, from_offset)?;
+    from.check_readable()?;
+    to.check_writable()?;
     if pipes == (false, false) || to.has(abi::O_APPEND) {
         return Err(Errno::EINVAL);
     }
-    let mut from_at = read_offset(call, from_offset)?;
-    let mut to_at = read_offset(call, to_offset)?;
     let nonblocking = flags & SPLICE_F_NONBLOCK != 0;
     let done = splice::splice(
         End::new(&from, from_at.as_mut()),
@@ -151,6 +170,9 @@ pub(in crate::syscall) fn tee(
     flags: u32,
 ) -> SysResult {
     known_flags(flags, SPLICE_KNOWN)?;
+    if len == 0 {
+        return Ok(0);
+    }
     let (from, to) = (file(call, from)?, file(call, to)?);
     from.check_readable()?;
     to.check_writable()?;
@@ -167,11 +189,17 @@ pub(in crate::syscall) fn vmsplice(
 ) -> SysResult {
     known_flags(flags, SPLICE_KNOWN)?;
     let file = file(call, fd)?;
-    if file.ops.pipe().is_none() {
-        return Err(Errno::EBADF);
+    if !file.writable() {
+        file.check_readable()?;
     }
     let space = call.task.space()?;
     let vectors = vectors(&space, iov, count)?;
+    if vectors.iter().all(|vector| vector.len == 0) {
+        return Ok(0);
+    }
+    if file.ops.pipe().is_none() {
+        return Err(Errno::EBADF);
+    }
     if file.writable() {
         let done = file.write(&mut IoSrc::user(&space, &vectors));
         return written(call, &file, done);
