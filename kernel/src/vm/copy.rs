@@ -223,8 +223,9 @@ impl AddressSpace {
     /// Reads a 32-bit word in one access, as futexes need it.
     ///
     /// # Errors
-    /// `EFAULT`.
+    /// `EFAULT`; `EINVAL` for a misaligned word, which no fault handler could ever make readable.
     pub(crate) fn load_u32(self: &Arc<Self>, src: UserAddr) -> Result<u32, Errno> {
+        word_aligned(src)?;
         let mut value = 0;
         let done = self.with_faults(4, |_| {
             value = user::load_u32(src)?;
@@ -236,13 +237,14 @@ impl AddressSpace {
     /// Replaces a 32-bit word when it is `old`, in one access; what it was.
     ///
     /// # Errors
-    /// `EFAULT`.
+    /// As [`Self::load_u32`].
     pub(crate) fn compare_exchange_u32(
         self: &Arc<Self>,
         at: UserAddr,
         old: u32,
         new: u32,
     ) -> Result<u32, Errno> {
+        word_aligned(at)?;
         let mut was = 0;
         let done = self.with_faults(4, |_| {
             was = user::compare_exchange_u32(at, old, new)?;
@@ -297,5 +299,13 @@ fn whole(done: usize, len: usize) -> Result<(), Errno> {
         Ok(())
     } else {
         Err(Errno::EFAULT)
+    }
+}
+
+fn word_aligned(at: UserAddr) -> Result<(), Errno> {
+    if at.raw().is_multiple_of(4) {
+        Ok(())
+    } else {
+        Err(Errno::EINVAL)
     }
 }
