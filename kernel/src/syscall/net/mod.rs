@@ -128,6 +128,8 @@ pub(in crate::syscall) fn socketpair(
     out: UserAddr,
 ) -> SysResult {
     let (kind, nonblocking, cloexec) = split_kind(raw_kind)?;
+    // Linux deals out the numbers and tells them before it looks at what kind of socket is wanted.
+    call.task.space()?.write_val(out, &[-1, -1])?;
     net::set_who_runs(who_runs);
     let (one, other) = with_caller(call, nonblocking, |caller| {
         net::create_pair(caller, family, kind, protocol)
@@ -166,9 +168,8 @@ pub(in crate::syscall) fn connect(
     len: i32,
 ) -> SysResult {
     let file = file(call, fd)?;
-    let addr = AddrArg::read(call, at, len);
+    let addr = AddrArg::read(call, at, len)?;
     let socket = Socket::of(&file)?;
-    let addr = addr?;
     with_caller(call, file.nonblocking(), |caller| {
         socket.protocol.connect(caller, addr.bytes())
     })?;
@@ -202,10 +203,10 @@ pub(in crate::syscall) fn accept4(
     len_at: UserAddr,
     flags: u32,
 ) -> SysResult {
+    let listener = file(call, fd)?;
     if flags & !(kind::CLOEXEC | kind::NONBLOCK) != 0 {
         return Err(Errno::EINVAL);
     }
-    let listener = file(call, fd)?;
     let socket = Socket::of(&listener)?;
     let (made, peer) = with_caller(call, flags & kind::NONBLOCK != 0, |caller| {
         net::accept(caller, socket, listener.nonblocking())
@@ -259,9 +260,9 @@ pub(in crate::syscall) fn setsockopt(
     at: UserAddr,
     len: i32,
 ) -> SysResult {
-    let len = usize::try_from(len).map_err(|_| Errno::EINVAL)?;
     let file = file(call, fd)?;
     let socket = Socket::of(&file)?;
+    let len = usize::try_from(len).map_err(|_| Errno::EINVAL)?;
     let mut value = try_zeros(len.min(MAX_OPTION))?;
     call.task.space()?.copy_in(&mut value, at)?;
     with_caller(call, false, |caller| {
