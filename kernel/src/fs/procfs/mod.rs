@@ -165,12 +165,12 @@ pub(crate) fn number(text: &[u8]) -> Result<u64, Errno> {
     text.trim().parse().map_err(|_| Errno::EINVAL)
 }
 
-static FILES: SpinLock<Vec<SystemFile>> = SpinLock::new(Vec::new());
+/// The rooms' tables of files, each as it lies in the image: that is all the work at boot.
+static TABLES: SpinLock<Vec<&'static [SystemFile]>> = SpinLock::new(Vec::new());
 
 /// Adds files about the system. What is registered later is shown where two have one path.
-pub(crate) fn register(files: &[SystemFile]) -> Result<(), Errno> {
-    let mut list = FILES.lock();
-    files.iter().try_for_each(|file| try_push(&mut list, *file))
+pub(crate) fn register(files: &'static [SystemFile]) -> Result<(), Errno> {
+    try_push(&mut TABLES.lock(), files)
 }
 
 /// Adds the files that this room can write by itself.
