@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use kiln_core::fs::ext4::{Device, DeviceError, Ext4, Options, ROOT};
+use kiln_core::fs::ext4::{Device, DeviceError, Ext4, Options, ROOT, Time};
 
 use super::files::mke2fs;
 use crate::testing::{Case, Job, Scratch};
@@ -68,8 +68,21 @@ impl Device for Image {
 
 fn open(path: &Path) -> Result<Ext4<Image>> {
     let file = File::options().read(true).write(true).open(path)?;
-    let mounted = Ext4::mount(Image(file), &Options::default());
+    let options = Options {
+        now: now()?,
+        ..Options::default()
+    };
+    let mounted = Ext4::mount(Image(file), &options);
     mounted.map_err(|error| anyhow!("mounting {}: {error}", path.display()))
+}
+
+/// The real time: e2fsck takes a deletion soon after 1970 for a part of the list of orphans.
+fn now() -> Result<Time> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    Ok(Time {
+        seconds: i64::try_from(since.as_secs())?,
+        nanos: since.subsec_nanos(),
+    })
 }
 
 fn e2fsck(arguments: &[&str], image: &Path) -> Result<(i32, String)> {
@@ -89,7 +102,7 @@ fn check(scratch: &Scratch, image: &Path, told: &[Option<u64>]) -> Result<()> {
             ensure!(status <= 1, "e2fsck's replay: {said}");
         }
         let replayed = open(&copy)?;
-        let finished = replayed.unmount(kiln_core::fs::ext4::Time::default());
+        let finished = replayed.unmount(now()?);
         finished.map_err(|error| anyhow!("unmounting: {error}"))?;
         let (status, said) = e2fsck(&["-fn"], &copy)?;
         ensure!(status == 0, "replayed by e2fsck: {theirs}; {said}");

@@ -166,7 +166,7 @@ pub(in crate::syscall) fn renameat2(
     new: UserAddr,
     flags: u32,
 ) -> SysResult {
-    const KNOWN: u32 = abi::RENAME_NOREPLACE | abi::RENAME_EXCHANGE;
+    const KNOWN: u32 = abi::RENAME_NOREPLACE | abi::RENAME_EXCHANGE | abi::RENAME_WHITEOUT;
     known_flags(flags, KNOWN)?;
     // Both names are read first, but the first one's directory is found before the second is judged.
     let (old, new) = (path_arg(call, old), path_arg(call, new));
