@@ -71,6 +71,13 @@ pub(crate) struct Received {
     pub(super) stamp: u64,
 }
 
+impl Received {
+    /// The sender's address; empty when it has none.
+    pub(crate) fn name(&self) -> &[u8] {
+        self.name.as_ref().map_or(&[], |name| name.as_slice())
+    }
+}
+
 /// What a family does for its sockets. The defaults are for what it doesn't have.
 pub(crate) trait Protocol: Send + Sync {
     /// What every socket has.

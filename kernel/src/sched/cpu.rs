@@ -1,15 +1,12 @@
-//! Each CPU's run queue, and the switch from one thread to another.
+//! Each CPU's run queue, and when the running thread makes way for another.
 //!
-//! [`schedule`] is the only place where a CPU changes threads. The thread that leaves stays `on_cpu`
-//! until the next one, on its own stack, has put its stack pointer away ([`finish_switch`]); only
-//! then may another CPU take it. No reference count lives on the stack of a thread that ends.
-//!
-//! A CPU with nothing to do idles on the stack of the thread that ran last; a thread that may not run
-//! there any more is got rid of through the CPU's idle thread. Which CPU a thread goes to, and which
+//! [`schedule`] is the only place where a CPU changes threads. Which CPU a thread goes to, and which
 //! threads an idle CPU takes from the others: [`balance`](super::balance).
 //!
 //! Locks: a CPU's `current`, then its queue, never two queues at once. Nothing is allocated or freed
 //! with a queue locked: interrupts lock queues too, and may have interrupted the heap.
+
+mod switch;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -23,12 +20,12 @@ use super::balance;
 use super::thread::{NOTIFIED, PARKED, RUNNING, Thread};
 use super::timer;
 use crate::arch::cpu::MAX_CPUS;
-use crate::arch::{self, apic, ipi, smp, switch, time};
+use crate::arch::{self, apic, smp, time};
 use crate::mm::OutOfMemory;
-use crate::mm::paging::{self, shootdown};
 use crate::mm::stack::KernelStack;
-use crate::mm::vmalloc;
 use crate::sync::{IrqLock, SpinLock};
+use switch::schedule;
+pub(super) use switch::{finish_switch, root_changed};
 
 /// Free kernel stacks kept for the next threads.
 const KEPT_STACKS: usize = 8;
@@ -477,174 +474,6 @@ pub(crate) fn yield_now() {
 pub(super) fn leave_for_ever() -> ! {
     loop {
         schedule(Leave::Dead);
-    }
-}
-
-/// Gives the CPU to the thread whose turn it is; returns when it is this one's again, perhaps on
-/// another CPU.
-fn schedule(leave: Leave) {
-    let now = time::now_ns();
-    this().run_timers(now);
-    let were_on = interrupts::are_enabled();
-    interrupts::disable();
-    vmalloc::quiesce();
-    let cpu = this();
-    let away = put_back(cpu, leave, now);
-    let (next, others) = pick(cpu, away);
-    switch_to(cpu, next, others);
-    if were_on {
-        interrupts::enable();
-    }
-    // What the previous thread was the last to hold goes now, with interrupts on.
-    drop(cpu_previous());
-}
-
-/// Puts the running thread where it belongs; whether that is another CPU. Interrupts are off.
-fn put_back(cpu: &Cpu, leave: Leave, now: u64) -> bool {
-    let current = cpu.current.lock();
-    let Some(thread) = current.as_ref() else {
-        return false;
-    };
-    thread.account_system(now);
-    if !matches!(leave, Leave::Yield | Leave::Preempted) {
-        return false;
-    }
-    let id = this_id();
-    if thread.may_run_on(id) {
-        cpu.push(id, Arc::clone(thread), false, leave == Leave::Preempted);
-        return false;
-    }
-    // Its new CPU waits until it has left this one.
-    let to = balance::another(thread);
-    if let Some(other) = self::cpu(to) {
-        hand_over(to, other, Arc::clone(thread));
-    }
-    true
-}
-
-fn cpu_previous() -> Option<Arc<Thread>> {
-    this().previous.lock().take()
-}
-
-/// The next thread, and whether more are waiting; idles until there is one, on this stack unless its
-/// thread is `away`. Interrupts are off.
-fn pick(cpu: &Cpu, away: bool) -> (Arc<Thread>, bool) {
-    if let Some(next) = cpu.pop() {
-        return next;
-    }
-    if away && let Some(idle) = cpu.idle_thread.lock().clone() {
-        return (idle, false);
-    }
-    idle(cpu)
-}
-
-fn idle(cpu: &Cpu) -> (Arc<Thread>, bool) {
-    let mut since = time::now_ns();
-    balance::enter_idle();
-    cpu.idling.store(true, Ordering::SeqCst);
-    shootdown::enter_idle();
-    loop {
-        // Before the look at the queues: whoever adds a thread later sets it and wakes this CPU.
-        arch::cpu::this_cpu().take_need_resched();
-        // The timer's interrupt may have come just before interrupts went off: it comes once.
-        while cpu.fired.load(Ordering::Relaxed) {
-            interrupts::enable();
-            cpu.run_timers(time::now_ns());
-            interrupts::disable();
-        }
-        let found = cpu
-            .pop()
-            .or_else(|| balance::steal().map(|thread| (thread, false)));
-        if let Some(next) = found {
-            cpu.idling.store(false, Ordering::Relaxed);
-            balance::leave_idle();
-            shootdown::leave_idle();
-            cpu.idle_ns
-                .fetch_add(time::now_ns() - since, Ordering::Relaxed);
-            return next;
-        }
-        arch::idle();
-        interrupts::disable();
-        let now = time::now_ns();
-        cpu.idle_ns.fetch_add(now - since, Ordering::Relaxed);
-        since = now;
-        balance::enter_idle();
-    }
-}
-
-/// Switches to `next`; interrupts are off.
-fn switch_to(cpu: &'static Cpu, next: Arc<Thread>, others: bool) {
-    let now = time::now_ns();
-    next.times.since.store(now, Ordering::Relaxed);
-    next.on_since.store(now, Ordering::Relaxed);
-    cpu.running.store(next.rank().to_word(), Ordering::Relaxed);
-    if others {
-        cpu.arm(now.saturating_add(next.slice()));
-    }
-    if !next.may_run_on(this_id()) {
-        // Woken here because its stack was in use here; it goes before it enters user mode.
-        arch::cpu::this_cpu().set_need_resched();
-    }
-    let mut current = cpu.current.lock();
-    if current
-        .as_ref()
-        .is_some_and(|thread| Arc::ptr_eq(thread, &next))
-    {
-        return;
-    }
-    while next.on_cpu.swap(true, Ordering::Acquire) {
-        ipi::relax();
-    }
-    next.cpu.store(this_id(), Ordering::Relaxed);
-    if let Some(fpu) = current.as_ref().and_then(|thread| thread.fpu.as_ref()) {
-        fpu.lock().save();
-    }
-    load(&next);
-    let stack_pointer = next.stack_pointer.load(Ordering::Relaxed);
-    let previous = current.replace(next);
-    drop(current);
-    *cpu.previous.lock() = previous;
-    switch::switch(&cpu.previous_stack, stack_pointer);
-    finish_switch();
-}
-
-/// Loads what user mode needs of a thread: FPU state and address space.
-fn load(next: &Thread) {
-    if let Some(fpu) = &next.fpu {
-        fpu.lock().restore();
-    }
-    if let Some(root) = next.root.lock().as_ref() {
-        root.load();
-    }
-}
-
-/// On the new thread's stack: the previous one is off the CPU now.
-pub(super) fn finish_switch() {
-    let cpu = this();
-    if let Some(previous) = cpu.previous.lock().as_ref() {
-        let stack_pointer = cpu.previous_stack.load(Ordering::Relaxed);
-        previous
-            .stack_pointer
-            .store(stack_pointer, Ordering::Relaxed);
-        previous.on_cpu.store(false, Ordering::Release);
-    }
-}
-
-/// The thread's address space is another one now, or none.
-pub(super) fn root_changed(thread: &Arc<Thread>) {
-    let cpu = this();
-    let is_current = cpu
-        .current
-        .lock()
-        .as_ref()
-        .is_some_and(|current| Arc::ptr_eq(current, thread));
-    if !is_current {
-        return;
-    }
-    let new = thread.root.lock().clone();
-    match new {
-        Some(root) => root.load(),
-        None => paging::load_kernel(),
     }
 }
 

@@ -9,6 +9,7 @@ use kiln_core::num::u64_of;
 
 use super::fs::io::vectors;
 use super::{Call, SysResult};
+use crate::fs::memory::try_zeros;
 use crate::process::{proc, table};
 use crate::vm::{AddressSpace, IoDst, IoSrc, IoVec};
 
@@ -70,13 +71,36 @@ fn local_vectors(
     vectors(space, iov, count)
 }
 
-fn buffer() -> Result<Vec<u8>, Errno> {
-    let mut buffer = Vec::new();
-    buffer
-        .try_reserve_exact(PAGE_SIZE)
-        .map_err(|_| Errno::ENOMEM)?;
-    buffer.resize(PAGE_SIZE, 0);
-    Ok(buffer)
+/// What a call is about: the caller's memory and the other's, and a page to carry bytes in.
+struct Both {
+    space: Arc<AddressSpace>,
+    own: Vec<IoVec>,
+    remote: Arc<AddressSpace>,
+    pieces: Vec<IoVec>,
+    buffer: Vec<u8>,
+}
+
+/// Looks at the arguments in Linux's order; `None` when there is nothing to do.
+fn both(
+    call: &Call<'_>,
+    pid: i32,
+    (local, local_count): (UserAddr, u64),
+    (other, other_count): (UserAddr, u64),
+    flags: u64,
+) -> Result<Option<Both>, Errno> {
+    let space = call.task.space()?;
+    let own = local_vectors(&space, local, local_count, flags)?;
+    if own.iter().all(|vector| vector.len == 0) {
+        return Ok(None);
+    }
+    let (remote, pieces) = remote(call, pid, other, other_count)?;
+    Ok(Some(Both {
+        space,
+        own,
+        remote,
+        pieces,
+        buffer: try_zeros(PAGE_SIZE)?,
+    }))
 }
 
 pub(super) fn process_vm_readv(
@@ -88,18 +112,13 @@ pub(super) fn process_vm_readv(
     other_count: u64,
     flags: u64,
 ) -> SysResult {
-    let space = call.task.space()?;
-    let own = local_vectors(&space, local, local_count, flags)?;
-    if own.iter().all(|vector| vector.len == 0) {
-        return Ok(0);
-    }
-    let (from, pieces) = remote(call, pid, other, other_count)?;
-    let mut dst = IoDst::user(&space, &own);
-    let mut buffer = buffer()?;
+    let both = both(call, pid, (local, local_count), (other, other_count), flags)?;
+    let Some(mut both) = both else { return Ok(0) };
+    let mut dst = IoDst::user(&both.space, &both.own);
     let room = dst.remaining();
-    for_parts(&pieces, room, |at, len| {
-        let part = buffer.get_mut(..len).unwrap_or_default();
-        let read = from.peek(part, at);
+    for_parts(&both.pieces, room, |at, len| {
+        let part = both.buffer.get_mut(..len).unwrap_or_default();
+        let read = both.remote.peek(part, at);
         dst.put(part.get(..read).unwrap_or_default()).unwrap_or(0)
     })
 }
@@ -113,18 +132,13 @@ pub(super) fn process_vm_writev(
     other_count: u64,
     flags: u64,
 ) -> SysResult {
-    let space = call.task.space()?;
-    let own = local_vectors(&space, local, local_count, flags)?;
-    if own.iter().all(|vector| vector.len == 0) {
-        return Ok(0);
-    }
-    let (to, pieces) = remote(call, pid, other, other_count)?;
-    let mut src = IoSrc::user(&space, &own);
-    let mut buffer = buffer()?;
+    let both = both(call, pid, (local, local_count), (other, other_count), flags)?;
+    let Some(mut both) = both else { return Ok(0) };
+    let mut src = IoSrc::user(&both.space, &both.own);
     let room = src.remaining();
-    for_parts(&pieces, room, |at, len| {
-        let part = buffer.get_mut(..len).unwrap_or_default();
+    for_parts(&both.pieces, room, |at, len| {
+        let part = both.buffer.get_mut(..len).unwrap_or_default();
         let taken = src.take(part).unwrap_or(0);
-        to.poke(at, part.get(..taken).unwrap_or_default())
+        both.remote.poke(at, part.get(..taken).unwrap_or_default())
     })
 }

@@ -12,13 +12,13 @@ use kiln_core::net::cmsg::{self, Builder, Cmsg, HEADER, MAX_FDS, Parser};
 use kiln_core::net::{family, level, msg};
 use kiln_core::num::{int_arg, low32, u64_of, usize_of};
 
-use super::{AddrArg, write_addr};
+use super::{AddrArg, socket_file, write_addr};
 use crate::arch::time::now_ns;
 use crate::fs::memory::{try_push, try_zeros};
 use crate::fs::{File, Lookup, identity};
 use crate::net::{self, Outgoing, Received, Socket, Ucred};
+use crate::syscall::fs::descriptor_limit;
 use crate::syscall::fs::io::{MAX_COUNT, vectors, written};
-use crate::syscall::fs::{descriptor_limit, file};
 use crate::syscall::{Call, SysResult};
 use crate::vm::{IoDst, IoSrc, IoVec};
 
@@ -26,6 +26,12 @@ use crate::vm::{IoDst, IoSrc, IoVec};
 const MAX_VECTORS: u64 = 1024;
 /// Bytes of `struct mmsghdr`.
 const MMSGHDR: u64 = 64;
+/// Where its `msg_len` is.
+const MMSGHDR_LEN: u64 = 56;
+/// Where `msg_namelen`, `msg_controllen` and `msg_flags` are in `struct msghdr`.
+const NAME_LEN: u64 = 8;
+const CONTROL_LEN: u64 = 40;
+const FLAGS: u64 = 48;
 /// Most bytes of a sender's control buffer (`net.core.optmem_max`).
 const MAX_CONTROL: usize = 131_072;
 /// `MSG_CMSG_COMPAT`, for programs of 32 bits.
@@ -124,8 +130,7 @@ pub(in crate::syscall) fn sendto(
     addr_len: i32,
 ) -> SysResult {
     let buffer = single(buf, len)?;
-    let file = file(call, fd)?;
-    Socket::of(&file)?;
+    let file = socket_file(call, fd)?;
     let to = match addr.is_null() {
         true => None,
         false => Some(AddrArg::read(call, addr, addr_len)?),
@@ -150,8 +155,7 @@ pub(in crate::syscall) fn sendmsg(
     if flags & COMPAT != 0 {
         return Err(Errno::EINVAL);
     }
-    let file = file(call, fd)?;
-    Socket::of(&file)?;
+    let file = socket_file(call, fd)?;
     send_one(call, &file, at, flags)
 }
 
@@ -271,24 +275,37 @@ pub(in crate::syscall) fn sendmmsg(
     if flags & COMPAT != 0 {
         return Err(Errno::EINVAL);
     }
-    let file = file(call, fd)?;
-    Socket::of(&file)?;
-    let mut sent = 0;
-    let mut here = at;
-    while sent < u64::from(count).min(MAX_VECTORS) {
-        let done = send_one(call, &file, here, flags);
-        let told = done.and_then(|len| {
-            let to = here.checked_add(56).ok_or(Errno::EFAULT)?;
+    let file = socket_file(call, fd)?;
+    let send = |here| send_one(call, &file, here, flags);
+    each_message(call, at, count, send, || true)
+}
+
+/// Goes through an array of `struct mmsghdr`, while `go_on` says so after each: `one` carries a message
+/// out and answers its length, which is told behind it. An error after the first one isn't told.
+fn each_message(
+    call: &Call<'_>,
+    at: UserAddr,
+    count: u32,
+    mut one: impl FnMut(UserAddr) -> SysResult,
+    go_on: impl Fn() -> bool,
+) -> SysResult {
+    let (mut done, mut here) = (0, at);
+    while done < u64::from(count).min(MAX_VECTORS) {
+        let told = one(here).and_then(|len| {
+            let to = here.checked_add(MMSGHDR_LEN).ok_or(Errno::EFAULT)?;
             call.task.space()?.write_val(to, &low32(len))
         });
         match told {
-            Ok(()) => sent += 1,
-            Err(_) if sent > 0 => break,
+            Ok(()) => done += 1,
+            Err(_) if done > 0 => break,
             Err(error) => return Err(error),
+        }
+        if !go_on() {
+            break;
         }
         here = here.checked_add(MMSGHDR).ok_or(Errno::EFAULT)?;
     }
-    Ok(sent)
+    Ok(done)
 }
 
 /// Receives into the buffers.
@@ -316,15 +333,11 @@ pub(in crate::syscall) fn recvfrom(
     addr_len: UserAddr,
 ) -> SysResult {
     let buffer = single(buf, len)?;
-    let file = file(call, fd)?;
-    Socket::of(&file)?;
+    let file = socket_file(call, fd)?;
     let mut received = Received::default();
     let done = receive(call, &file, &[buffer], flags, &mut received)?;
     if !addr.is_null() {
-        let name = received
-            .name
-            .as_ref()
-            .map_or(&[][..], |name| name.as_slice());
+        let name = received.name();
         write_addr(call, name, addr, addr_len)?;
     }
     Ok(u64_of(done))
@@ -339,8 +352,7 @@ pub(in crate::syscall) fn recvmsg(
     if flags & COMPAT != 0 {
         return Err(Errno::EINVAL);
     }
-    let file = file(call, fd)?;
-    Socket::of(&file)?;
+    let file = socket_file(call, fd)?;
     receive_one(call, &file, at, flags)
 }
 
@@ -353,22 +365,19 @@ fn receive_one(call: &Call<'_>, file: &File, at: UserAddr, flags: u32) -> SysRes
     let space = call.task.space()?;
     let field = |offset: u64| at.checked_add(offset).ok_or(Errno::EFAULT);
     if !header.name.is_null() {
-        let name = received
-            .name
-            .as_ref()
-            .map_or(&[][..], |name| name.as_slice());
+        let name = received.name();
         let room = usize::try_from(header.name_len).unwrap_or(0);
         let shown = name.get(..room.min(name.len())).unwrap_or_default();
         if !shown.is_empty() {
             space.copy_out(header.name, shown)?;
         }
         let len = u32::try_from(name.len()).unwrap_or(0);
-        space.write_val(field(8)?, &len)?;
+        space.write_val(field(NAME_LEN)?, &len)?;
     }
     let control = write_control(call, file, &header, flags, &mut received)?;
     let told = received.flags | flags & msg::CMSG_CLOEXEC;
-    space.write_val(field(48)?, &told)?;
-    space.write_val(field(40)?, &u64_of(control))?;
+    space.write_val(field(FLAGS)?, &told)?;
+    space.write_val(field(CONTROL_LEN)?, &u64_of(control))?;
     Ok(u64_of(done))
 }
 
@@ -446,28 +455,17 @@ pub(in crate::syscall) fn recvmmsg(
             Some(now_ns().saturating_add(span))
         }
     };
-    let file = file(call, fd)?;
-    Socket::of(&file)?;
-    let (mut got, mut flags, mut here) = (0, flags, at);
-    while got < u64::from(count).min(MAX_VECTORS) {
+    let file = socket_file(call, fd)?;
+    let mut flags = flags;
+    let receive = |here| {
         let done = receive_one(call, &file, here, flags);
-        let told = done.and_then(|len| {
-            let to = here.checked_add(56).ok_or(Errno::EFAULT)?;
-            call.task.space()?.write_val(to, &low32(len))
-        });
-        match told {
-            Ok(()) => got += 1,
-            Err(_) if got > 0 => break,
-            Err(error) => return Err(error),
-        }
         if flags & msg::WAITFORONE != 0 {
             flags |= msg::DONTWAIT;
         }
-        if deadline.is_some_and(|deadline| now_ns() >= deadline) {
-            break;
-        }
-        here = here.checked_add(MMSGHDR).ok_or(Errno::EFAULT)?;
-    }
+        done
+    };
+    let in_time = || deadline.is_none_or(|deadline| now_ns() < deadline);
+    let got = each_message(call, at, count, receive, in_time)?;
     if let Some(deadline) = deadline {
         let left = kiln_core::time::Timespec::from_ns(deadline.saturating_sub(now_ns()));
         call.task.space()?.copy_out(timeout, &left.encode())?;

@@ -6,6 +6,7 @@
 pub(crate) mod message;
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
 use kiln_core::net::addr::STORAGE;
@@ -228,16 +229,33 @@ pub(in crate::syscall) fn shutdown(call: &mut Call<'_>, fd: i32, how: u32) -> Sy
     Ok(0)
 }
 
+/// A file that is a socket.
+fn socket_file(call: &Call<'_>, fd: i32) -> Result<Arc<File>, Errno> {
+    let file = file(call, fd)?;
+    Socket::of(&file)?;
+    Ok(file)
+}
+
+fn tell_name(
+    call: &Call<'_>,
+    fd: i32,
+    name: fn(&Socket) -> Result<Vec<u8>, Errno>,
+    at: UserAddr,
+    len_at: UserAddr,
+) -> SysResult {
+    let file = file(call, fd)?;
+    let name = name(Socket::of(&file)?)?;
+    write_addr(call, &name, at, len_at)?;
+    Ok(0)
+}
+
 pub(in crate::syscall) fn getsockname(
     call: &mut Call<'_>,
     fd: i32,
     at: UserAddr,
     len_at: UserAddr,
 ) -> SysResult {
-    let file = file(call, fd)?;
-    let name = Socket::of(&file)?.protocol.name()?;
-    write_addr(call, &name, at, len_at)?;
-    Ok(0)
+    tell_name(call, fd, |socket| socket.protocol.name(), at, len_at)
 }
 
 pub(in crate::syscall) fn getpeername(
@@ -246,10 +264,7 @@ pub(in crate::syscall) fn getpeername(
     at: UserAddr,
     len_at: UserAddr,
 ) -> SysResult {
-    let file = file(call, fd)?;
-    let name = Socket::of(&file)?.protocol.peer()?;
-    write_addr(call, &name, at, len_at)?;
-    Ok(0)
+    tell_name(call, fd, |socket| socket.protocol.peer(), at, len_at)
 }
 
 pub(in crate::syscall) fn setsockopt(
