@@ -16,6 +16,7 @@ use super::devices::{self, Driver};
 use super::file::{File, FileOps, Ioctl, MapSource};
 use super::inode::Inode;
 use super::memory::try_arc;
+use super::text::Text;
 use super::vfs::Node;
 use crate::drivers::block::{self, BlockDevice, Memory, SECTOR_SIZE, SECTORS_PER_PAGE, Segment};
 use crate::mm::FrameRef;
@@ -24,7 +25,7 @@ use crate::vm::{IoDst, IoSrc, Mapping, PageSource};
 
 /// The major number of virtio disks, and minor numbers for each (its partitions).
 pub(crate) const MAJOR: u32 = 254;
-const MINORS: u32 = 16;
+pub(super) const MINORS: u32 = 16;
 
 /// Each disk's pages, made when it is first opened.
 static CACHES: Once<Vec<Once<Arc<Mapping>>>> = Once::new();
@@ -60,6 +61,29 @@ pub(crate) fn disk_of(inode: &Inode) -> Option<&'static Arc<dyn BlockDevice>> {
         && number.major == MAJOR
         && number.minor.is_multiple_of(MINORS);
     ours.then(|| block::disks().get(usize_of32(number.minor / MINORS)))?
+}
+
+/// The first minor number from there on that stands for a disk.
+pub(super) fn next_minor(from: u32) -> Option<u32> {
+    let number = from.div_ceil(MINORS);
+    let count = block::disks().len();
+    (usize_of32(number) < count).then(|| number * MINORS)
+}
+
+/// The disk that a minor number belongs to.
+pub(super) fn disk(minor: u32) -> Option<&'static Arc<dyn BlockDevice>> {
+    block::disks().get(usize_of32(minor / MINORS))
+}
+
+/// Writes the name of a disk.
+pub(super) fn write_name(minor: u32, out: &mut Text) -> Result<(), Errno> {
+    let disk = disk(minor).ok_or(Errno::ENOENT)?;
+    out.bytes(disk.name().as_bytes())
+}
+
+/// Where on its disk a minor number's device begins and how long it is, in sectors.
+pub(super) fn extent(minor: u32) -> Option<(u64, u64)> {
+    Some((0, disk(minor)?.sectors()))
 }
 
 fn open(inode: &Arc<Inode>, flags: OpenFlags) -> Result<Arc<dyn FileOps>, Errno> {

@@ -15,7 +15,8 @@
 //! | [`stdio`], [`tty`], [`blockdev`] | the job's streams, terminals, disks as files |
 //! | [`ramfs`] | files in memory: the root (seeded from an image), tmpfs |
 //! | [`ext4`] | ext2, ext3 and ext4 on disks |
-//! | [`devfs`], [`procfs`] | `/dev` and `/proc` |
+//! | [`devfs`], [`procfs`], [`sysfs`] | `/dev`, `/proc` and `/sys` |
+//! | `text` | files whose text is made when they are read |
 //!
 //! The rules are in `kiln_core::path` (the walk) and `kiln_core::fs` (permissions, flags, pipes,
 //! locks, formats), which the host tests; here are the objects, the locks and the waiting.
@@ -54,6 +55,8 @@ pub(crate) mod splice;
 mod start;
 pub(crate) mod stdio;
 pub(crate) mod superblock;
+pub(crate) mod sysfs;
+mod text;
 pub(crate) mod timerfd;
 pub(crate) mod tty;
 pub(crate) mod vfs;

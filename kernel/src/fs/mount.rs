@@ -7,10 +7,11 @@ use bitflags::bitflags;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use kiln_core::errno::Errno;
 
-use super::dentry::Dentry;
+use super::dentry::{Dentry, LATE};
 use super::inode::Inode;
-use super::memory::{append, try_arc, try_push};
-use super::superblock::SuperBlock;
+use super::memory::{append, try_arc, try_copy, try_push};
+use super::superblock::{FileSystemType, MountRequest, SuperBlock};
+use crate::sched::Mutex;
 use crate::sync::SpinLock;
 
 bitflags! {
@@ -236,6 +237,8 @@ pub(crate) struct Name {
 pub(crate) struct Namespace {
     /// In the order of mounting; the root is the first.
     mounts: SpinLock<Vec<Arc<Mount>>>,
+    /// What is yet to be mounted on the root's [`LATE`], when that is first looked at.
+    late: Mutex<Option<FileSystemType>>,
 }
 
 impl Namespace {
@@ -245,7 +248,46 @@ impl Namespace {
         try_push(&mut mounts, root)?;
         try_arc(Self {
             mounts: SpinLock::new(mounts),
+            late: Mutex::new(None),
         })
+    }
+
+    /// Has a file system of the type mounted on the root's [`LATE`], if there is such a directory, once
+    /// somebody looks at it or lists the mounts: a boot doesn't pay for it.
+    pub(crate) fn mount_late(&self, kind: FileSystemType) {
+        if let Some(root) = self.root() {
+            *self.late.lock() = Some(kind);
+            root.dentry.await_late();
+        }
+    }
+
+    /// Mounts on `path` what was to be mounted there late; whether it was.
+    fn fill(&self, path: &Path) -> bool {
+        let Some(root) = self.root() else {
+            return false;
+        };
+        let mut late = self.late.lock();
+        let parent = path.dentry.parent();
+        let is_ours = Arc::ptr_eq(&root.mount, &path.mount)
+            && parent.is_some_and(|parent| Arc::ptr_eq(&parent, &root.dentry));
+        let Some(kind) = late.take_if(|_| is_ours) else {
+            return self.mounted_on(path).is_some();
+        };
+        let done = self.mount_root(kind, path.clone());
+        path.dentry.count_mount(false);
+        done.is_ok()
+    }
+
+    fn mount_root(&self, kind: FileSystemType, place: Path) -> Result<(), Errno> {
+        let name = kind.name.as_bytes();
+        let root = (kind.mount)(&MountRequest {
+            source: name,
+            device: None,
+            options: b"",
+            read_only: false,
+        })?;
+        let mount = Mount::new(Dentry::root(root)?, MountFlags::RELATIME, try_copy(name)?)?;
+        self.attach(&mount, place)
     }
 
     /// The root of the tree.
@@ -255,6 +297,12 @@ impl Namespace {
 
     /// Every mount, in the order of mounting.
     pub(crate) fn mounts(&self) -> Result<Vec<Arc<Mount>>, Errno> {
+        if self.late.lock().is_some()
+            && let Some(root) = self.root()
+        {
+            let child = root.dentry.child(LATE, false)?;
+            self.descend(root.with(child));
+        }
         let mut copy = Vec::new();
         let count = self.mounts.lock().len();
         copy.try_reserve_exact(count + 8)
@@ -278,6 +326,7 @@ impl Namespace {
         while path.dentry.is_mountpoint() {
             match self.mounted_on(&path) {
                 Some(mount) => path = Path::root_of(&mount),
+                None if self.fill(&path) => {}
                 None => break,
             }
         }

@@ -10,7 +10,7 @@ use super::ramfs::{self, BadArchive, NotAnImage};
 use super::vfs::{self, Node};
 use super::{
     Dentry, FsContext, Inode, Lookup, Mount, MountFlags, Namespace, devfs, ext4, procfs,
-    superblock, tty,
+    superblock, sysfs, tty,
 };
 
 /// Why there is no root.
@@ -43,7 +43,13 @@ impl From<Errno> for BadRoot {
 /// Makes the tree. The root comes from the boot module at that address and of that length, an
 /// EROFS image or a cpio archive; without one it is empty.
 pub(crate) fn init(module: Option<(PhysAddr, u64)>) -> Result<Arc<Namespace>, BadRoot> {
-    for kind in [devfs::TYPE, procfs::TYPE, ramfs::TMPFS, ramfs::RAMFS] {
+    for kind in [
+        devfs::TYPE,
+        procfs::TYPE,
+        sysfs::TYPE,
+        ramfs::TMPFS,
+        ramfs::RAMFS,
+    ] {
         superblock::register(kind)?;
     }
     for kind in ext4::TYPES {
@@ -89,7 +95,9 @@ pub(crate) fn root_on_disk(
 /// What every tree has besides its root.
 fn furnish(lookup: &Lookup<'_>) -> Result<(), Errno> {
     show(lookup, b"devtmpfs", b"/dev")?;
-    show(lookup, b"proc", b"/proc")
+    show(lookup, b"proc", b"/proc")?;
+    lookup.fs.namespace().mount_late(sysfs::TYPE);
+    Ok(())
 }
 
 fn empty() -> Result<Arc<Inode>, Errno> {

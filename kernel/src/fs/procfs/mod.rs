@@ -1,7 +1,7 @@
 //! `/proc`: what the kernel and its processes tell of themselves, as files.
 //!
 //! The tree is this room's: [`tree`] says what there is ([`names`]: in a process's directory),
-//! [`list`] lists it, [`text`] is how a file's text is read.
+//! [`list`] lists it; a file's text is read as [`super::text`] has it.
 //! Contents come from above: the process room registers [`Processes`], and whoever has something
 //! to tell registers a [`File`] ([`register`]); [`system`] has the files that this room can write
 //! by itself. proc(5) says what they look like.
@@ -10,12 +10,10 @@ mod list;
 mod mem;
 mod names;
 mod system;
-mod text;
 mod tree;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt::{self, Write};
 use kiln_core::abi;
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::{Attr, FileType};
@@ -25,12 +23,13 @@ use super::clock;
 use super::context::FsContext;
 use super::fdtable::FdTable;
 use super::inode::{Inode, InodeParts};
-use super::memory::{append, try_arc, try_box, try_push};
+use super::memory::{try_arc, try_box, try_push};
 use super::mount::Path;
 use super::superblock::{FileSystemType, MountRequest, SuperBlock, SuperOps};
 use crate::sync::{Once, SpinLock};
 use crate::vm::AddressSpace;
 
+pub(crate) use super::text::Text;
 pub(crate) use names::{PidFile, PidLink};
 pub(crate) use tree::process_of;
 
@@ -40,33 +39,6 @@ pub(crate) const TYPE: FileSystemType = FileSystemType {
     needs_device: false,
     mount: |_: &MountRequest<'_>| root(),
 };
-
-/// Text under construction; running out of memory shows as an error of `write!`.
-#[derive(Default)]
-pub(crate) struct Text(Vec<u8>);
-
-impl Text {
-    /// Appends bytes as they are.
-    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Errno> {
-        append(&mut self.0, bytes)
-    }
-
-    /// The bytes so far.
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// Writes formatted text.
-    pub(crate) fn put(&mut self, arguments: fmt::Arguments<'_>) -> Result<(), Errno> {
-        self.write_fmt(arguments).map_err(|_| Errno::ENOMEM)
-    }
-}
-
-impl Write for Text {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.bytes(text.as_bytes()).map_err(|_| fmt::Error)
-    }
-}
 
 /// What the process room tells. Processes are named by their id, threads by theirs; ESRCH for
 /// those that are gone.

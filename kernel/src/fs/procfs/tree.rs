@@ -9,13 +9,13 @@ use kiln_core::path::Link;
 
 use super::mem::MemFile;
 use super::names::{PID_FILES, PID_LINKS, PidFile, PidLink, TOP_LINKS};
-use super::text::TextFile;
 use super::{Processes, SystemFile, TABLES, Text, list, processes, system};
 use crate::fs::clock;
 use crate::fs::file::FileOps;
 use crate::fs::inode::{Emit, Inode, InodeOps, InodeParts};
 use crate::fs::memory::{try_arc, try_copy};
 use crate::fs::mount::Path;
+use crate::fs::text::{TextFile, TextSource};
 use core::any::Any;
 
 /// A place in `/proc`.
@@ -220,9 +220,10 @@ impl Node {
             ops: try_arc(self)?,
         })
     }
+}
 
-    /// Writes a file's text.
-    pub(super) fn write_text(&self, out: &mut Text) -> Result<(), Errno> {
+impl TextSource for Node {
+    fn write_text(&self, out: &mut Text) -> Result<(), Errno> {
         let all = processes();
         match self {
             Self::System(file) => (file.read)(out),
@@ -242,8 +243,7 @@ impl Node {
         }
     }
 
-    /// Takes what is written to a file.
-    pub(super) fn set(&self, value: &[u8]) -> Result<(), Errno> {
+    fn set(&self, value: &[u8]) -> Result<(), Errno> {
         match self {
             Self::System(file) => file.write.ok_or(Errno::EACCES)?(value),
             Self::File(who, file, _) => processes()?.set(who.pid, who.tid, *file, value),
@@ -356,7 +356,7 @@ impl InodeOps for Node {
             let space = processes()?.memory(who.pid, who.tid)?;
             return Ok(try_arc(MemFile::new(space))?);
         }
-        Ok(try_arc(TextFile::new(*self))?)
+        Ok(try_arc(TextFile::new(try_arc(*self)?))?)
     }
 
     fn truncate(&self, _: &Arc<Inode>, _: u64) -> Result<(), Errno> {

@@ -1,0 +1,98 @@
+//! Files whose text is made when they are read: those of `/proc`, `/sys` and control groups.
+//! [`Text`] is what is being written, a [`TextSource`] who writes it, a [`TextFile`] the open file.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt::{self, Write};
+use kiln_core::errno::Errno;
+use kiln_core::num::{u64_of, usize_of};
+
+use super::file::{File, FileOps};
+use super::memory::{append, try_zeros};
+use crate::sched::Mutex;
+use crate::vm::{IoDst, IoSrc};
+
+/// Longest text that can be written to a file here at once.
+const WRITE_MAX: usize = 4096;
+
+/// Text under construction; running out of memory shows as an error of `write!`.
+#[derive(Default)]
+pub(crate) struct Text(Vec<u8>);
+
+impl Text {
+    /// Appends bytes as they are.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Errno> {
+        append(&mut self.0, bytes)
+    }
+
+    /// The bytes so far.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The bytes, as a vector of their own.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
+    /// Writes formatted text.
+    pub(crate) fn put(&mut self, arguments: fmt::Arguments<'_>) -> Result<(), Errno> {
+        self.write_fmt(arguments).map_err(|_| Errno::ENOMEM)
+    }
+}
+
+impl Write for Text {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.bytes(text.as_bytes()).map_err(|_| fmt::Error)
+    }
+}
+
+/// What has a text.
+pub(super) trait TextSource: Send + Sync {
+    /// Writes it.
+    fn write_text(&self, out: &mut Text) -> Result<(), Errno>;
+
+    /// Takes what is written to it.
+    fn set(&self, value: &[u8]) -> Result<(), Errno>;
+}
+
+/// An open file with a text.
+pub(super) struct TextFile {
+    source: Arc<dyn TextSource>,
+    /// The text, made anew when reading begins again.
+    text: Mutex<Option<Text>>,
+}
+
+impl TextFile {
+    /// Of what writes it.
+    pub(super) fn new(source: Arc<dyn TextSource>) -> Self {
+        Self {
+            source,
+            text: Mutex::new(None),
+        }
+    }
+}
+
+impl FileOps for TextFile {
+    fn read(&self, _: &File, dst: &mut IoDst<'_>, pos: &mut u64) -> Result<usize, Errno> {
+        let mut text = self.text.lock();
+        if *pos == 0 || text.is_none() {
+            let mut fresh = Text::default();
+            self.source.write_text(&mut fresh)?;
+            *text = Some(fresh);
+        }
+        let bytes = text.as_ref().map_or(&[][..], Text::as_bytes);
+        let rest = bytes.get(usize_of(*pos)..).unwrap_or(&[]);
+        let done = dst.put(rest)?;
+        *pos += u64_of(done);
+        Ok(done)
+    }
+
+    fn write(&self, _: &File, src: &mut IoSrc<'_>, pos: &mut u64) -> Result<usize, Errno> {
+        let mut value = try_zeros(src.remaining().min(WRITE_MAX))?;
+        let done = src.take(&mut value)?;
+        self.source.set(value.get(..done).unwrap_or(&[]))?;
+        *pos += u64_of(done);
+        Ok(done)
+    }
+}
