@@ -1,7 +1,7 @@
 # Sourced by run.sh and harness/test.sh: installs what is missing and builds what has changed.
 #
-# kiln_ready WHAT... is the one function for callers; WHAT is "run" (the launcher and the kernel)
-# or "test" (what the tests need, too). It says on standard error what it does, does nothing when
+# kiln_ready WHAT... is the one function for callers; WHAT is "run" (the launcher and the kernel),
+# "linux" (what runs jobs on Linux) or "test" (what the tests need, too). It says on standard error what it does, does nothing when
 # nothing is to do, and returns 1 after one line that says what is wrong.
 # shellcheck shell=bash
 
@@ -54,7 +54,7 @@ kiln_fresh() {
         [[ -e $built ]] || return 1
     done
     sources=("$KILN_HOME"/Cargo.{toml,lock} "$KILN_HOME"/.cargo "$KILN_HOME"/rust-toolchain.toml
-        "$KILN_HOME"/kernel "$KILN_HOME"/pvh "$KILN_HOME"/harness/{src,Cargo.toml})
+        "$KILN_HOME"/kernel "$KILN_HOME"/pvh "$KILN_HOME"/harness/{src,init,Cargo.toml})
     for built in "$@"; do
         [[ -z $(find "${sources[@]}" -newer "$built" -print -quit 2>/dev/null) ]] || return 1
     done
@@ -160,9 +160,27 @@ kiln_build_tests() {
     fi
 }
 
+# The launcher for Linux and its first process.
+kiln_build_linux() {
+    local init=$KILN_HOME/target/x86_64-unknown-linux-gnu/release/kiln-linux-init
+    local launchers=("$KILN_HOME"/target/release/kiln-{linux,compare})
+    kiln_fresh "$init" "${launchers[@]}" && return 0
+    kiln_toolchain || return 1
+    if ! kiln_quietly cargo build --locked --release -p kiln-harness --bins ||
+        ! RUSTFLAGS='-C target-feature=+crt-static' kiln_quietly cargo build --locked --release \
+            -p kiln-linux-init --target x86_64-unknown-linux-gnu; then
+        kiln_say "the build of the launcher for Linux failed"
+        return 1
+    fi
+    touch -c "$init" "${launchers[@]}"
+}
+
 kiln_ready() {
     kiln_packages qemu-system-x86_64:qemu-system-x86 mke2fs:e2fsprogs busybox:busybox-static || return 1
     kiln_build || return 1
+    if [[ " $* " == *" linux "* ]]; then
+        kiln_build_linux || return 1
+    fi
     if [[ " $* " == *" test "* ]]; then
         kiln_packages fsck.erofs:erofs-utils gzip:gzip zstd:zstd xz:xz-utils cmp:diffutils cpio:cpio setfattr:attr \
             script:bsdutils || return 1

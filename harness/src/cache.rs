@@ -51,7 +51,11 @@ pub fn image(name: &str, make: impl FnOnce(&mut File) -> Result<()>) -> Result<P
     Ok(path)
 }
 
-fn directory() -> Result<PathBuf> {
+/// The directory of everything that is kept.
+///
+/// # Errors
+/// When the environment doesn't tell where that could be.
+pub fn directory() -> Result<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     set("XDG_CACHE_HOME")
         .map(PathBuf::from)

@@ -20,21 +20,21 @@ use crate::disks::{Disks, Image, JobDisk};
 use crate::options::{Options, User};
 use crate::outcome::{Outcome, TIMED_OUT, judge};
 use crate::pump::{Ended, Killed, Parts, Pump};
-use crate::qemu::{self, Drive, Machine, Wires};
+use crate::qemu::{self, Drive, Guest, Machine, Wires};
 use crate::root::{self, Root};
 use crate::signals::Signals;
-use crate::{leash, symbols, terminal};
+use crate::{leash, linux, symbols, terminal};
 
 /// The environment a job starts with; `--env` adds to it.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Runs the job, or says in one line why it can't be.
+/// Runs the job on `guest`, or says in one line why it can't be.
 #[must_use]
-pub fn run(options: &Options) -> Outcome {
-    attempt(options).unwrap_or_else(|error| Outcome::failed(format!("{error:#}")))
+pub fn run(options: &Options, guest: Guest) -> Outcome {
+    attempt(options, guest).unwrap_or_else(|error| Outcome::failed(format!("{error:#}")))
 }
 
-fn attempt(options: &Options) -> Result<Outcome> {
+fn attempt(options: &Options, guest: Guest) -> Result<Outcome> {
     if options.tty && !terminal::present() {
         bail!("-t needs a terminal as standard input");
     }
@@ -46,7 +46,11 @@ fn attempt(options: &Options) -> Result<Outcome> {
         bail!("--rw is for roots that are ext4 images");
     }
     let disks = Disks::make(options, &root, user(options, &root.defaults))?;
-    let machine = machine(options, &disks, &root)?;
+    let mut machine = machine(options, &disks, &root)?;
+    if guest == Guest::Linux {
+        linux::instead(&mut machine, options)?;
+    }
+    readable(&machine.kernel).context("kernel")?;
     let spec = spec(options, &disks, &root.defaults)?;
     if options.dry_run {
         print_command(&machine);
@@ -69,7 +73,7 @@ fn attempt(options: &Options) -> Result<Outcome> {
     };
     let ended = Pump::new(parts)?.run()?;
     let debug = contents(ends.record)?;
-    let mut outcome = verdict(&ended, &debug);
+    let mut outcome = verdict(guest, &ended, &debug);
     outcome.details = symbols::backtrace(&outcome.record, &kernel);
     match disks.deliver() {
         Ok(warnings) => outcome.warnings.extend(warnings),
@@ -79,7 +83,7 @@ fn attempt(options: &Options) -> Result<Outcome> {
 }
 
 /// The verdict, with what only the launcher knows.
-fn verdict(ended: &Ended, debug: &[u8]) -> Outcome {
+fn verdict(guest: Guest, ended: &Ended, debug: &[u8]) -> Outcome {
     let mut outcome = match ended.killed {
         Some(Killed::Timeout) => Outcome::without_record(
             TIMED_OUT,
@@ -95,7 +99,7 @@ fn verdict(ended: &Ended, debug: &[u8]) -> Outcome {
         Some(Killed::Stuck) => {
             return Outcome::failed("KVM can't run the guest on this machine; try --accel tcg");
         }
-        None => judge(debug, ended.exit),
+        None => judge(guest, debug, ended.exit),
     };
     if let Some((stream, errno)) = ended.lost {
         let name = if stream == 1 { "output" } else { "error" };
@@ -116,7 +120,6 @@ fn machine(options: &Options, disks: &Disks, root: &Root) -> Result<Machine> {
         Some(kernel) => kernel.clone(),
         None => root::kernel(),
     };
-    readable(&kernel).context("kernel")?;
     let mut append = options.append.clone().unwrap_or_default();
     if options.verbose {
         append = format!("verbose {append}").trim_end().to_owned();
@@ -143,6 +146,7 @@ fn machine(options: &Options, disks: &Disks, root: &Root) -> Result<Machine> {
     }
     let words = options.qemu_args.as_deref().unwrap_or_default();
     Ok(Machine {
+        guest: Guest::Kiln,
         memory: options.memory,
         cpus: options.cpus,
         accel: options.accel,

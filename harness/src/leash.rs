@@ -14,14 +14,15 @@ use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_sig
 
 /// The first argument that makes the launcher a leash.
 pub const WORD: &str = "--leash";
-/// The launcher's file name.
-const LAUNCHER: &str = "kiln-run";
+/// The launchers' file names.
+const LAUNCHERS: [&str; 2] = ["kiln-run", "kiln-linux"];
 
 /// A command that runs `program` on a leash held by the calling thread. Only the launcher can hold
 /// one; in other programs (tests) the command is an ordinary one.
 #[must_use]
 pub fn command(program: impl AsRef<OsStr>) -> Command {
-    let launcher = std::env::current_exe().is_ok_and(|exe| exe.ends_with(LAUNCHER));
+    let launcher =
+        std::env::current_exe().is_ok_and(|exe| LAUNCHERS.iter().any(|name| exe.ends_with(name)));
     let mut command = if launcher {
         let mut command = Command::new("/proc/self/exe");
         command

@@ -8,18 +8,22 @@
 //! panic's backtrace), `ext4` (brings `/out` home), `report` (the JSON for
 //! `--report`).
 //!
-//! Beside it: `testing` and `cases` (the tests in VMs), `bench` (Kiln and Linux side by side) and `syscalls` (the page made from the table).
+//! `cli` is the command around it. Beside it: `linux` (the same job on Debian's kernel) and `compare` (on
+//! both), `testing` and `cases` (the tests in VMs), `bench` (Kiln and Linux side by side) and `syscalls` (the page made from the table).
 
 pub mod archive;
 pub mod bench;
 pub mod cache;
 pub mod cases;
+pub mod cli;
+pub mod compare;
 pub mod disks;
 pub mod erofs_write;
 pub mod ext4;
 pub mod input;
 pub mod launch;
 pub mod leash;
+pub mod linux;
 pub mod options;
 pub mod outcome;
 pub mod pump;

@@ -9,6 +9,8 @@ use std::process::ExitStatus;
 use kiln_core::report::{Ending, PREFIX};
 use serde_json::{Map, Value};
 
+use crate::qemu::Guest;
+
 /// Status when run.sh, QEMU or the kernel failed.
 pub const FAILED: u8 = 125;
 /// Status when the time limit ended the job.
@@ -92,11 +94,11 @@ fn small(record: &Map<String, Value>, key: &str) -> Result<u8, String> {
         .ok_or_else(|| format!("the kernel's status record has no good '{key}'"))
 }
 
-/// The verdict on a QEMU that ended with `exit` after writing `debug` to the debug console.
+/// The verdict on a QEMU that ended with `exit` after `guest` wrote `debug` to the debug console.
 #[must_use]
-pub fn judge(debug: &[u8], exit: ExitStatus) -> Outcome {
+pub fn judge(guest: Guest, debug: &[u8], exit: ExitStatus) -> Outcome {
     match record_in(debug) {
-        Ok(record) => match verdict(&record, exit) {
+        Ok(record) => match verdict(guest, &record, exit) {
             Ok((status, message)) => Outcome {
                 status,
                 message,
@@ -128,7 +130,11 @@ fn how_qemu_ended(exit: ExitStatus) -> String {
     }
 }
 
-fn verdict(record: &Map<String, Value>, exit: ExitStatus) -> Result<(u8, Option<String>), String> {
+fn verdict(
+    guest: Guest,
+    record: &Map<String, Value>,
+    exit: ExitStatus,
+) -> Result<(u8, Option<String>), String> {
     let name = record.get("status").and_then(Value::as_str).unwrap_or("");
     let ending = Ending::from_name(name)
         .ok_or_else(|| format!("the kernel's status record says '{name}'"))?;
@@ -139,7 +145,11 @@ fn verdict(record: &Map<String, Value>, exit: ExitStatus) -> Result<(u8, Option<
         _ => small(record, key),
     };
     let (code, signal) = (number("code")?, number("signal")?);
-    let expected = i32::from(ending.exit_value(code)) * 2 + 1;
+    let expected = match guest {
+        Guest::Kiln => i32::from(ending.exit_value(code)) * 2 + 1,
+        // It reboots, which `-no-reboot` makes QEMU's end.
+        Guest::Linux => 0,
+    };
     if exit.code() != Some(expected) {
         return Err(format!(
             "the status record says '{name}', but {}",
@@ -193,7 +203,11 @@ mod tests {
     fn every_code_is_exact() {
         for code in 0..=255 {
             let record = exited(code);
-            let outcome = judge(&line(&record), exit(record.exit_value() * 2 + 1));
+            let outcome = judge(
+                Guest::Kiln,
+                &line(&record),
+                exit(record.exit_value() * 2 + 1),
+            );
             assert_eq!((outcome.status, outcome.message), (code, None));
         }
     }
@@ -214,7 +228,11 @@ mod tests {
                 signal,
                 ..Record::new(ending, "why")
             };
-            let outcome = judge(&line(&record), exit(record.exit_value() * 2 + 1));
+            let outcome = judge(
+                Guest::Kiln,
+                &line(&record),
+                exit(record.exit_value() * 2 + 1),
+            );
             assert_eq!(outcome.status, status, "{ending:?}");
             assert!(outcome.message.unwrap().ends_with(": why"));
         }
@@ -223,10 +241,10 @@ mod tests {
     #[test]
     fn a_panic_needs_no_code() {
         let line = b"{\"kiln\":1,\"status\":\"panic\",\"reason\":\"why\"}\n";
-        let outcome = judge(line, exit(39));
+        let outcome = judge(Guest::Kiln, line, exit(39));
         assert_eq!(outcome.message.unwrap(), "the kernel failed: why");
         let line = b"{\"kiln\":1,\"status\":\"exited\",\"signal\":0}\n";
-        assert_eq!(judge(line, exit(33)).status, FAILED);
+        assert_eq!(judge(Guest::Kiln, line, exit(33)).status, FAILED);
     }
 
     #[test]
@@ -248,10 +266,10 @@ mod tests {
             ),
         ];
         for (debug, exit) in cases {
-            let outcome = judge(debug, exit);
+            let outcome = judge(Guest::Kiln, debug, exit);
             assert_eq!(outcome.status, FAILED, "{debug:?} {exit:?}");
             assert!(outcome.message.is_some());
         }
-        assert_eq!(judge(&good, exit(33)).status, 0);
+        assert_eq!(judge(Guest::Kiln, &good, exit(33)).status, 0);
     }
 }

@@ -34,9 +34,21 @@ pub struct Drive {
     pub snapshot: bool,
 }
 
+/// Whose machine it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Guest {
+    /// The project's kernel.
+    Kiln,
+    /// Debian's, for comparison (`linux`). It finds its devices through ACPI, and its record leaves by
+    /// a port of the channel's device, because it has no way to the debug console.
+    Linux,
+}
+
 /// The machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Machine {
+    /// Whose it is.
+    pub guest: Guest,
     /// Memory, bytes.
     pub memory: u64,
     /// CPUs.
@@ -92,8 +104,13 @@ pub fn arguments(machine: &Machine, wires: &Wires) -> Vec<OsString> {
     } else {
         "off"
     };
+    let acpi = match machine.guest {
+        Guest::Kiln => "off",
+        // The first line of QEMU's second interrupt controller is never heard.
+        Guest::Linux => "on,ioapic2=off",
+    };
     let board = format!(
-        "microvm,acpi=off,pic=off,pit=off,rtc=off,isa-serial={serial},auto-kernel-cmdline=off"
+        "microvm,acpi={acpi},pic=off,pit=off,rtc=off,isa-serial={serial},auto-kernel-cmdline=off"
     );
     put(&["-M".as_ref(), board.as_ref()]);
     for accel in accelerators(machine.accel) {
@@ -110,7 +127,12 @@ pub fn arguments(machine: &Machine, wires: &Wires) -> Vec<OsString> {
         put(&["-smp".as_ref(), topology.as_ref()]);
     }
     let memory = format!("size={}k", machine.memory.div_ceil(1024));
-    put(&["-cpu", "max", "-m", memory.as_str()].map(AsRef::as_ref));
+    // With ERMS Linux copies by `rep movsb`, which TCG runs a byte at a time.
+    let cpu = match machine.guest {
+        Guest::Kiln => "max",
+        Guest::Linux => "max,-erms,-fsrm",
+    };
+    put(&["-cpu", cpu, "-m", memory.as_str()].map(AsRef::as_ref));
     put(&[
         "-nodefaults",
         "-no-user-config",
@@ -132,19 +154,24 @@ pub fn arguments(machine: &Machine, wires: &Wires) -> Vec<OsString> {
     let exit = format!("isa-debug-exit,iobase={EXIT_PORT:#x},iosize=2");
     put(&["-device".as_ref(), exit.as_ref()]);
     let record = with_path("file,id=record,path=", wires.record.as_os_str());
-    let console = format!("isa-debugcon,iobase={RECORD_PORT:#x},chardev=record");
-    put(&[
-        "-chardev".as_ref(),
-        record.as_ref(),
-        "-device".as_ref(),
-        console.as_ref(),
-    ]);
+    put(&["-chardev".as_ref(), record.as_ref()]);
+    if machine.guest == Guest::Kiln {
+        let console = format!("isa-debugcon,iobase={RECORD_PORT:#x},chardev=record");
+        put(&["-device", &console].map(AsRef::as_ref));
+    }
     let channel = format!("socket,id=channel,{}", wires.channel);
-    let bus = format!("virtio-serial-device,bus=virtio-mmio-bus.{CHANNEL_SLOT},max_ports=2");
+    let ports = match machine.guest {
+        Guest::Kiln => 2,
+        Guest::Linux => 3,
+    };
+    let bus = format!("virtio-serial-device,bus=virtio-mmio-bus.{CHANNEL_SLOT},max_ports={ports}");
     put(&["-chardev", &channel, "-device", &bus].map(AsRef::as_ref));
     // Not a `virtconsole`: QEMU drops what the socket of one can't take at once. Port 0 is for
     // consoles only.
     put(&["-device", "virtserialport,chardev=channel,nr=1"].map(AsRef::as_ref));
+    if machine.guest == Guest::Linux {
+        put(&["-device", "virtserialport,chardev=record,nr=2"].map(AsRef::as_ref));
+    }
     if let Some(path) = &machine.serial {
         let chardev = with_path("file,id=serial,path=", path.as_os_str());
         put(&[
@@ -154,7 +181,14 @@ pub fn arguments(machine: &Machine, wires: &Wires) -> Vec<OsString> {
             "chardev:serial".as_ref(),
         ]);
     }
-    for (slot, drive) in (FIRST_DISK_SLOT..).zip(&machine.drives) {
+    let slots = FIRST_DISK_SLOT..;
+    let mut drives: Vec<(u8, &Drive)> = slots.zip(&machine.drives).collect();
+    if machine.guest == Guest::Linux {
+        // The tables list the last slot first, and Linux names its disks in their order.
+        let slots: Vec<u8> = drives.iter().rev().map(|(slot, _)| *slot).collect();
+        drives = slots.into_iter().zip(&machine.drives).collect();
+    }
+    for (slot, drive) in drives {
         let mut head = format!("if=none,id=disk{slot},format=raw");
         head.push_str(if drive.read_only { ",readonly=on" } else { "" });
         head.push_str(if drive.snapshot { ",snapshot=on" } else { "" });
@@ -231,6 +265,7 @@ mod tests {
 
     fn machine() -> Machine {
         Machine {
+            guest: Guest::Kiln,
             memory: 256 << 20,
             cpus: 1,
             accel: Accel::Tcg,

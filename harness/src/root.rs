@@ -122,6 +122,21 @@ pub fn check_size(image: &Path, memory: u64) -> Result<()> {
     Ok(())
 }
 
+/// Whether `image` is an EROFS file system, as all images made here are.
+///
+/// # Errors
+/// Those of reading it.
+pub fn is_erofs(image: &Path) -> Result<bool> {
+    let mut head = Vec::new();
+    File::open(image)?.take(4096).read_to_end(&mut head)?;
+    Ok(has_erofs_magic(&head))
+}
+
+fn has_erofs_magic(head: &[u8]) -> bool {
+    let magic = head.get(1024..1028);
+    magic == Some(&0xE0F5_E1E2_u32.to_le_bytes())
+}
+
 /// Refuses what the kernel can't boot from.
 fn check_kind(head: &[u8]) -> Result<()> {
     let at = |offset: usize, magic: &[u8]| {
@@ -130,8 +145,7 @@ fn check_kind(head: &[u8]) -> Result<()> {
     };
     let cpio = at(0, b"070701") || at(0, b"070702");
     let gzip = is_gzip(head);
-    let erofs = at(1024, &0xE0F5_E1E2_u32.to_le_bytes());
-    if cpio || gzip || erofs {
+    if cpio || gzip || has_erofs_magic(head) {
         return Ok(());
     }
     bail!("it is neither a directory nor an ext4 image, a cpio, a tar or a container image");

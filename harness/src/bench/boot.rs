@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use kiln_core::job::Spec;
 
+use super::empty;
 use super::guest::{Counts, Guest, loaded_size, user_entry};
 use super::stats::{median, median_ratio};
-use super::{empty, linux};
+use crate::linux::kernel as linux;
 
 /// What a run of the bench needs to find.
 pub struct Inputs {
@@ -104,7 +105,10 @@ fn linux_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
     let initrd = scratch.join("initramfs.cpio");
     let busybox =
         std::fs::read(&inputs.busybox).with_context(|| inputs.busybox.display().to_string())?;
-    std::fs::write(&initrd, linux::initramfs("true", &busybox)?)?;
+    std::fs::write(
+        &initrd,
+        linux::initramfs(&["bin"], &[("bin/true".to_owned(), busybox)])?,
+    )?;
     eprintln!("bench: beside Linux {}", linux.release);
     Ok(Guest {
         name: "Linux (cloud)",

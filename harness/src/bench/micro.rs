@@ -11,8 +11,9 @@ use kiln_core::job::Spec;
 use serde_json::{Value, json};
 
 use super::guest::Guest;
+use super::plot;
 use super::stats::{geometric_mean, median};
-use super::{linux, plot};
+use crate::linux::kernel as linux;
 use crate::root;
 
 /// What a run needs to find.
@@ -149,7 +150,10 @@ fn linux_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
     };
     let initrd = scratch.join("initramfs.cpio");
     let program = std::fs::read(&inputs.program)?;
-    std::fs::write(&initrd, linux::initramfs("behave", &program)?)?;
+    std::fs::write(
+        &initrd,
+        linux::initramfs(&["bin"], &[("bin/behave".to_owned(), program)])?,
+    )?;
     eprintln!("bench: beside Linux {}", linux.release);
     Ok(Guest {
         name,

@@ -1,13 +1,12 @@
 //! The bench: Kiln and Linux side by side in the same QEMU, turn by turn.
 //!
 //! [`guest`] is a kernel that can be booted and measured, [`boot`] the measure of the way from
-//! QEMU's exec to its exit, [`micro`] that of single operations; [`linux`] and [`empty`] are the
+//! QEMU's exec to its exit, [`micro`] that of single operations; Linux (`linux::kernel`) and [`empty`] are the
 //! yardsticks, [`stats`] the arithmetic, [`plot`] a picture of ratios.
 
 pub mod boot;
 pub mod empty;
 pub mod guest;
-pub mod linux;
 pub mod micro;
 pub mod plot;
 pub mod stats;

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Parser, ValueEnum};
 use kiln_harness::bench::{boot, micro};
-use kiln_harness::root;
+use kiln_harness::{cache, root};
 
 /// Runs Kiln and Linux side by side in the same QEMU and compares them.
 #[derive(Parser)]
@@ -49,28 +49,18 @@ fn main() -> Result<()> {
             root: root::image()?,
             busybox: PathBuf::from("/bin/busybox"),
             plugin: target.join("release/libkiln_count.so"),
-            cache: cache()?,
+            cache: cache::directory()?,
             rounds: options.rounds.unwrap_or(11),
         }),
         What::Micro => micro::run(&micro::Inputs {
             kernel: options.kernel.unwrap_or(built),
             program: target.join("x86_64-unknown-linux-gnu/release/behave"),
             plugin: target.join("release/libkiln_count.so"),
-            cache: cache()?,
+            cache: cache::directory()?,
             peer: options.peer,
             rounds: options.rounds.unwrap_or(3),
             json: options.json,
             svg: options.svg,
         }),
     }
-}
-
-/// Where fetched kernels are kept.
-fn cache() -> Result<PathBuf> {
-    let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    Ok(base
-        .or(home)
-        .context("neither XDG_CACHE_HOME nor HOME is set")?
-        .join("kiln"))
 }

@@ -1,5 +1,5 @@
 //! The kernel to beat: Debian's cloud kernel, fetched as a package, its `vmlinux` taken out of the
-//! bzImage so that QEMU boots it through PVH like Kiln, and an initramfs around the same busybox.
+//! bzImage so that QEMU boots it through PVH like Kiln, and an initramfs around what it is to run.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,6 +10,8 @@ use anyhow::{Context, Result, bail, ensure};
 pub struct Linux {
     /// The decompressed kernel.
     pub vmlinux: PathBuf,
+    /// Where its modules are, in directories as its sources have them; the minimal one has none.
+    pub modules: PathBuf,
     /// Its release, `6.1.0-…-cloud-amd64`.
     pub release: String,
 }
@@ -25,7 +27,7 @@ pub fn prepare(cache: &Path) -> Result<Linux> {
     if !vmlinux.exists() || !release_file.exists() {
         std::fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
         let package = package_name()?;
-        eprintln!("bench: fetching {package}");
+        eprintln!("kiln: fetching {package}");
         run(Command::new("apt-get")
             .args(["download", "-q", &package])
             .current_dir(&dir))?;
@@ -40,29 +42,35 @@ pub fn prepare(cache: &Path) -> Result<Linux> {
         std::fs::write(&vmlinux, decompress(&packed)?)?;
         std::fs::write(&release_file, release.trim_start_matches("vmlinuz-"))?;
     }
+    let release = std::fs::read_to_string(release_file)?;
     Ok(Linux {
         vmlinux,
-        release: std::fs::read_to_string(release_file)?,
+        modules: dir.join("root/lib/modules").join(&release).join("kernel"),
+        release,
     })
 }
 
-/// An initramfs with one program, `/bin/NAME`.
+/// An initramfs with these directories and programs.
 ///
 /// # Errors
-/// When the program is too large for the format.
-pub fn initramfs(name: &str, program: &[u8]) -> Result<Vec<u8>> {
+/// When a program is too large for the format.
+pub fn initramfs(dirs: &[&str], programs: &[(String, Vec<u8>)]) -> Result<Vec<u8>> {
     use cpio::newc::{Builder, ModeFileType, trailer};
     let mut out = Vec::new();
-    let dir = Builder::new("bin")
-        .mode(0o755)
-        .set_mode_file_type(ModeFileType::Directory);
-    dir.write(&mut out, 0).finish()?;
-    let file = Builder::new(&format!("bin/{name}"))
-        .mode(0o755)
-        .set_mode_file_type(ModeFileType::Regular);
-    let mut writer = file.write(&mut out, u32::try_from(program.len())?);
-    std::io::Write::write_all(&mut writer, program)?;
-    writer.finish()?;
+    for dir in dirs {
+        let dir = Builder::new(dir)
+            .mode(0o755)
+            .set_mode_file_type(ModeFileType::Directory);
+        dir.write(&mut out, 0).finish()?;
+    }
+    for (name, program) in programs {
+        let file = Builder::new(name)
+            .mode(0o755)
+            .set_mode_file_type(ModeFileType::Regular);
+        let mut writer = file.write(&mut out, u32::try_from(program.len())?);
+        std::io::Write::write_all(&mut writer, program)?;
+        writer.finish()?;
+    }
     trailer(&mut out)?;
     Ok(out)
 }
@@ -94,6 +102,7 @@ pub fn prepare_minimal(cache: &Path) -> Result<Linux> {
     }
     Ok(Linux {
         vmlinux,
+        modules: PathBuf::new(),
         release: "6.1 (minimal)".to_owned(),
     })
 }
