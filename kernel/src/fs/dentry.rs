@@ -13,7 +13,6 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use hashbrown::HashTable;
 use kiln_core::errno::Errno;
-use kiln_core::fs::attr::FileType;
 use kiln_core::fs::index::hash_name;
 
 use super::inode::Inode;
@@ -42,12 +41,7 @@ pub(crate) struct Dentry {
     hashed: AtomicBool,
     /// Looked up since the last sweep.
     used: AtomicBool,
-    /// Its first child [`LATE`] will be a place to mount on.
-    awaits: AtomicBool,
 }
-
-/// The directory of the root where something is mounted when it is first looked at.
-pub(super) const LATE: &[u8] = b"sys";
 
 /// Every cached dentry, oldest first: the hand of [`shrink`] goes round it.
 static CLOCK: SpinLock<VecDeque<Weak<Dentry>>> = SpinLock::new(VecDeque::new());
@@ -70,7 +64,6 @@ impl Dentry {
             mounts: AtomicU32::new(0),
             hashed: AtomicBool::new(hashed),
             used: AtomicBool::new(true),
-            awaits: AtomicBool::new(false),
         })
     }
 
@@ -122,17 +115,6 @@ impl Dentry {
         }
     }
 
-    /// Makes the child [`LATE`] a mountpoint when it is first looked up and there, before anything
-    /// is mounted on it: whoever mounts counts this one out.
-    pub(super) fn await_late(&self) {
-        self.awaits.store(true, Ordering::Release);
-    }
-
-    fn is_directory(&self) -> bool {
-        let inode = self.inode.as_ref();
-        inode.is_some_and(|inode| inode.kind() == FileType::Directory)
-    }
-
     /// Puts `/name` in front of `path`, which is written from its end to its start; answers the
     /// parent.
     pub(crate) fn prepend_name(&self, path: &mut Vec<u8>) -> Result<Option<Arc<Self>>, Errno> {
@@ -181,11 +163,7 @@ impl Dentry {
         }
         let found = inode.ops().lookup(inode, name)?;
         if cacheable {
-            let child = self.remember(name, found)?;
-            if name == LATE && self.awaits.swap(false, Ordering::AcqRel) && child.is_directory() {
-                child.count_mount(true);
-            }
-            return Ok(child);
+            return self.remember(name, found);
         }
         Self::make(found, Some(Arc::clone(self)), name, true)
     }

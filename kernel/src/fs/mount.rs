@@ -7,7 +7,7 @@ use bitflags::bitflags;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use kiln_core::errno::Errno;
 
-use super::dentry::{Dentry, LATE};
+use super::dentry::Dentry;
 use super::inode::Inode;
 use super::memory::{append, try_arc, try_copy, try_push};
 use super::superblock::{FileSystemType, MountRequest, SuperBlock};
@@ -237,8 +237,8 @@ pub(crate) struct Name {
 pub(crate) struct Namespace {
     /// In the order of mounting; the root is the first.
     mounts: SpinLock<Vec<Arc<Mount>>>,
-    /// What is yet to be mounted on the root's [`LATE`], when that is first looked at.
-    late: Mutex<Option<FileSystemType>>,
+    /// What is yet to be mounted, and on what: on each when it is first looked at.
+    late: Mutex<Vec<(Path, FileSystemType)>>,
 }
 
 impl Namespace {
@@ -248,32 +248,28 @@ impl Namespace {
         try_push(&mut mounts, root)?;
         try_arc(Self {
             mounts: SpinLock::new(mounts),
-            late: Mutex::new(None),
+            late: Mutex::new(Vec::new()),
         })
     }
 
-    /// Has a file system of the type mounted on the root's [`LATE`], if there is such a directory, once
-    /// somebody looks at it or lists the mounts: a boot doesn't pay for it.
-    pub(crate) fn mount_late(&self, kind: FileSystemType) {
-        if let Some(root) = self.root() {
-            *self.late.lock() = Some(kind);
-            root.dentry.await_late();
-        }
+    /// Has a file system of the type mounted on `place` once somebody looks at it or lists the mounts:
+    /// a boot doesn't pay for what its job doesn't use. Until then the place counts as a mountpoint.
+    pub(crate) fn mount_late(&self, place: Path, kind: FileSystemType) -> Result<(), Errno> {
+        let mut late = self.late.lock();
+        late.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        place.dentry.count_mount(true);
+        late.push((place, kind));
+        Ok(())
     }
 
-    /// Mounts on `path` what was to be mounted there late; whether it was.
+    /// Mounts on `path` what was to be mounted there late; whether something is mounted there now.
     fn fill(&self, path: &Path) -> bool {
-        let Some(root) = self.root() else {
-            return false;
-        };
         let mut late = self.late.lock();
-        let parent = path.dentry.parent();
-        let is_ours = Arc::ptr_eq(&root.mount, &path.mount)
-            && parent.is_some_and(|parent| Arc::ptr_eq(&parent, &root.dentry));
-        let Some(kind) = late.take_if(|_| is_ours) else {
+        let Some(at) = late.iter().position(|(place, _)| place == path) else {
             return self.mounted_on(path).is_some();
         };
-        let done = self.mount_root(kind, path.clone());
+        let (place, kind) = late.remove(at);
+        let done = self.mount_root(kind, place);
         path.dentry.count_mount(false);
         done.is_ok()
     }
@@ -295,20 +291,26 @@ impl Namespace {
         self.mounts.lock().first().map(Path::root_of)
     }
 
-    /// Every mount, in the order of mounting.
+    /// Every mount, in the order of mounting, after those that were to come late.
     pub(crate) fn mounts(&self) -> Result<Vec<Arc<Mount>>, Errno> {
-        if self.late.lock().is_some()
-            && let Some(root) = self.root()
-        {
-            let child = root.dentry.child(LATE, false)?;
-            self.descend(root.with(child));
+        while let Some(place) = self.first_late() {
+            self.fill(&place);
         }
+        self.mounted()
+    }
+
+    /// Every mount that has been needed so far.
+    pub(crate) fn mounted(&self) -> Result<Vec<Arc<Mount>>, Errno> {
         let mut copy = Vec::new();
         let count = self.mounts.lock().len();
         copy.try_reserve_exact(count + 8)
             .map_err(|_| Errno::ENOMEM)?;
         copy.extend(self.mounts.lock().iter().take(count + 8).cloned());
         Ok(copy)
+    }
+
+    fn first_late(&self) -> Option<Path> {
+        self.late.lock().first().map(|(place, _)| place.clone())
     }
 
     /// What is mounted on exactly this path; the last when there are several.

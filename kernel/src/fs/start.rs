@@ -7,6 +7,7 @@ use kiln_core::fs::attr::FileType;
 use kiln_core::fs::perm::Identity;
 
 use super::ramfs::{self, BadArchive, NotAnImage};
+use super::superblock::FileSystemType;
 use super::vfs::{self, Node};
 use super::{
     Dentry, FsContext, Inode, Lookup, Mount, MountFlags, Namespace, devfs, ext4, procfs,
@@ -92,24 +93,29 @@ pub(crate) fn root_on_disk(
     Ok(namespace)
 }
 
-/// What every tree has besides its root.
+/// What every tree has besides its root, each mounted when it is first looked at.
 fn furnish(lookup: &Lookup<'_>) -> Result<(), Errno> {
-    show(lookup, b"devtmpfs", b"/dev")?;
-    show(lookup, b"proc", b"/proc")?;
-    lookup.fs.namespace().mount_late(sysfs::TYPE);
-    Ok(())
+    show(lookup, devfs::TYPE, b"/dev", true)?;
+    show(lookup, procfs::TYPE, b"/proc", true)?;
+    show(lookup, sysfs::TYPE, b"/sys", false)
 }
 
 fn empty() -> Result<Arc<Inode>, Errno> {
     ramfs::root("tmpfs", 0o755)
 }
 
-/// Mounts a file system of the type at a directory, which is made when it is missing.
-fn show(lookup: &Lookup<'_>, kind: &[u8], place: &[u8]) -> Result<(), Errno> {
-    let made = vfs::create(lookup, place, &Node::new(FileType::Directory, 0o755));
-    match made {
-        Ok(_) | Err(Errno::EEXIST) => {}
-        Err(error) => return Err(error),
+/// Has a file system of the type mounted at a directory; where that is missing, it is made if it `must`
+/// be there.
+fn show(lookup: &Lookup<'_>, kind: FileSystemType, at: &[u8], must: bool) -> Result<(), Errno> {
+    let place = match vfs::resolve(lookup, at, true) {
+        Err(Errno::ENOENT) if must => {
+            vfs::create(lookup, at, &Node::new(FileType::Directory, 0o755))?
+        }
+        Err(Errno::ENOENT) => return Ok(()),
+        found => found?,
+    };
+    if place.inode()?.kind() != FileType::Directory {
+        return if must { Err(Errno::ENOTDIR) } else { Ok(()) };
     }
-    vfs::mount(lookup, kind, place, kind, MountFlags::RELATIME, b"")
+    lookup.fs.namespace().mount_late(place, kind)
 }

@@ -203,7 +203,7 @@ fn finish(sb: &SuperBlock) -> Result<(), Errno> {
 /// Every file system of the tree, once.
 fn file_systems(namespace: &Namespace) -> Result<Vec<Arc<SuperBlock>>, Errno> {
     let mut found: Vec<Arc<SuperBlock>> = Vec::new();
-    for mount in namespace.mounts()? {
+    for mount in namespace.mounted()? {
         if !found.iter().any(|sb| Arc::ptr_eq(sb, mount.sb())) {
             try_push(&mut found, Arc::clone(mount.sb()))?;
         }
