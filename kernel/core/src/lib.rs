@@ -29,6 +29,7 @@ pub mod ipc;
 pub mod job;
 pub mod net;
 pub mod num;
+pub mod numbers;
 pub mod pagemap;
 pub mod path;
 pub mod proctree;

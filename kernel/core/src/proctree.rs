@@ -3,11 +3,12 @@
 //!
 //! It holds numbers and relations; what a process is, the kernel puts in as `P`, and a thread as
 //! `T`. One number space serves threads, processes, groups and sessions, and a number is not
-//! given out again while any of them bears it.
+//! given out again while any of them bears it: so there is one table, with an entry for each number
+//! in use.
 
 use crate::errno::Errno;
+use crate::numbers::Numbers;
 use alloc::vec::Vec;
-use hashbrown::HashMap;
 
 /// The highest process number (`kernel.pid_max` of a small machine).
 pub const PID_MAX: u32 = 32_768;
@@ -29,6 +30,31 @@ struct Node<P> {
     is_zombie: bool,
 }
 
+/// Who bears a number.
+struct Entry<P, T> {
+    thread: Option<T>,
+    node: Option<Node<P>>,
+    /// How many processes are in the group of this number.
+    group: u32,
+    /// How many processes are in the session of this number.
+    session: u32,
+}
+
+impl<P, T> Entry<P, T> {
+    const fn vacant() -> Self {
+        Self {
+            thread: None,
+            node: None,
+            group: 0,
+            session: 0,
+        }
+    }
+
+    const fn is_vacant(&self) -> bool {
+        self.thread.is_none() && self.node.is_none() && self.group == 0 && self.session == 0
+    }
+}
+
 /// Where a process stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Standing {
@@ -42,12 +68,9 @@ pub struct Standing {
 
 /// All processes and threads.
 pub struct ProcessTree<P, T> {
-    nodes: HashMap<u32, Node<P>>,
-    threads: HashMap<u32, T>,
-    /// How many processes are in each group.
-    groups: HashMap<u32, u32>,
-    /// How many processes are in each session.
-    sessions: HashMap<u32, u32>,
+    entries: Numbers<Entry<P, T>>,
+    processes: usize,
+    threads: usize,
     last: u32,
 }
 
@@ -60,21 +83,63 @@ impl<P: Clone, T: Clone> Default for ProcessTree<P, T> {
 impl<P: Clone, T: Clone> ProcessTree<P, T> {
     /// Without processes.
     #[must_use]
-    pub fn new() -> Self {
+    pub const fn new() -> Self {
         Self {
-            nodes: HashMap::new(),
-            threads: HashMap::new(),
-            groups: HashMap::new(),
-            sessions: HashMap::new(),
+            entries: Numbers::new(),
+            processes: 0,
+            threads: 0,
             last: 0,
         }
     }
 
     fn is_used(&self, number: u32) -> bool {
-        self.threads.contains_key(&number)
-            || self.nodes.contains_key(&number)
-            || self.groups.contains_key(&number)
-            || self.sessions.contains_key(&number)
+        let entry = self.entries.get(number);
+        entry.is_some_and(|entry| !entry.is_vacant())
+    }
+
+    fn entry(&mut self, number: u32) -> Result<&mut Entry<P, T>, Errno> {
+        self.entries.get_or_make(number, Entry::vacant)
+    }
+
+    /// Forgets a number that nobody bears any more.
+    fn settle(&mut self, number: u32) {
+        let entry = self.entries.get(number);
+        if entry.is_some_and(Entry::is_vacant) {
+            self.entries.remove(number);
+        }
+    }
+
+    fn node(&self, pid: u32) -> Option<&Node<P>> {
+        self.entries.get(pid)?.node.as_ref()
+    }
+
+    fn node_mut(&mut self, pid: u32) -> Option<&mut Node<P>> {
+        self.entries.get_mut(pid)?.node.as_mut()
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = (u32, &Node<P>)> {
+        let entries = self.entries.iter();
+        entries.filter_map(|(pid, entry)| entry.node.as_ref().map(|node| (pid, node)))
+    }
+
+    /// Counts a process into a group and a session.
+    fn join(&mut self, group: u32, session: u32) -> Result<(), Errno> {
+        self.entry(session)?;
+        self.entry(group)?.group += 1;
+        self.entry(session)?.session += 1;
+        Ok(())
+    }
+
+    /// Counts it out again.
+    fn leave(&mut self, group: u32, session: u32) {
+        if let Some(entry) = self.entries.get_mut(group) {
+            entry.group = entry.group.saturating_sub(1);
+        }
+        if let Some(entry) = self.entries.get_mut(session) {
+            entry.session = entry.session.saturating_sub(1);
+        }
+        self.settle(group);
+        self.settle(session);
     }
 
     /// A number for a thread and its entry in the table, and for a process the same when
@@ -90,15 +155,20 @@ impl<P: Clone, T: Clone> ProcessTree<P, T> {
         wanted: Option<u32>,
         make: impl FnOnce(u32) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
-        self.threads.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         let number = match wanted {
             Some(number) if number == 0 || number >= PID_MAX => return Err(Errno::EINVAL),
             Some(number) if self.is_used(number) => return Err(Errno::EEXIST),
             Some(number) => number,
             None => self.free_number().ok_or(Errno::EAGAIN)?,
         };
-        let thread = make(number)?;
-        self.threads.insert(number, thread.clone());
+        self.entry(number)?;
+        let made = make(number);
+        if let (Ok(thread), Ok(entry)) = (&made, self.entry(number)) {
+            entry.thread = Some(thread.clone());
+            self.threads += 1;
+        }
+        self.settle(number);
+        let thread = made?;
         if wanted.is_none() {
             self.last = number;
         }
@@ -125,15 +195,16 @@ impl<P: Clone, T: Clone> ProcessTree<P, T> {
     /// # Errors
     /// `ENOMEM`; `ESRCH` when there is no such parent.
     pub fn add_process(&mut self, pid: u32, parent: u32, process: P) -> Result<(), Errno> {
-        self.nodes.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        self.groups.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        self.sessions.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        self.entry(pid)?;
         let (mut group, mut session) = (pid, pid);
         if parent != 0 {
-            let above = self.nodes.get_mut(&parent).ok_or(Errno::ESRCH)?;
+            let above = self.node_mut(parent).ok_or(Errno::ESRCH)?;
             above.children.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-            above.children.push(pid);
             (group, session) = (above.group, above.session);
+        }
+        self.join(group, session)?;
+        if let Some(above) = self.node_mut(parent) {
+            above.children.push(pid);
         }
         let node = Node {
             process,
@@ -144,51 +215,63 @@ impl<P: Clone, T: Clone> ProcessTree<P, T> {
             has_executed: false,
             is_zombie: false,
         };
-        self.nodes.insert(pid, node);
-        *self.groups.entry(group).or_default() += 1;
-        *self.sessions.entry(session).or_default() += 1;
+        self.entry(pid)?.node = Some(node);
+        self.processes += 1;
         Ok(())
     }
 
     /// Takes a thread out of the table.
     pub fn remove_thread(&mut self, tid: u32) -> Option<T> {
-        self.threads.remove(&tid)
+        let thread = self.entries.get_mut(tid)?.thread.take()?;
+        self.threads -= 1;
+        self.settle(tid);
+        Some(thread)
     }
 
     /// Gives the thread `from` the number `to`: exec by a thread that isn't the first one.
     pub fn renumber_thread(&mut self, from: u32, to: u32) {
-        if let Some(thread) = self.threads.remove(&from) {
-            self.threads.insert(to, thread);
+        let thread = self
+            .entries
+            .get_mut(from)
+            .and_then(|entry| entry.thread.take());
+        // The process whose number it takes is there, so the entry is.
+        if let Some(entry) = self.entries.get_mut(to)
+            && let Some(thread) = thread
+            && entry.thread.replace(thread).is_some()
+        {
+            self.threads -= 1;
         }
+        self.settle(from);
     }
 
     /// Takes a process out of the tree. Its children must have been handed over before.
     pub fn remove_process(&mut self, pid: u32) -> Option<P> {
-        let node = self.nodes.remove(&pid)?;
-        if let Some(parent) = self.nodes.get_mut(&node.parent) {
+        let node = self.entries.get_mut(pid)?.node.take()?;
+        self.processes -= 1;
+        if let Some(parent) = self.node_mut(node.parent) {
             parent.children.retain(|child| *child != pid);
         }
-        release(&mut self.groups, node.group);
-        release(&mut self.sessions, node.session);
+        self.leave(node.group, node.session);
+        self.settle(pid);
         Some(node.process)
     }
 
     /// The thread with this number.
     #[must_use]
     pub fn thread(&self, tid: u32) -> Option<T> {
-        self.threads.get(&tid).cloned()
+        self.entries.get(tid)?.thread.clone()
     }
 
     /// The process with this number.
     #[must_use]
     pub fn process(&self, pid: u32) -> Option<P> {
-        self.nodes.get(&pid).map(|node| node.process.clone())
+        self.node(pid).map(|node| node.process.clone())
     }
 
     /// How many threads there are.
     #[must_use]
-    pub fn thread_count(&self) -> usize {
-        self.threads.len()
+    pub const fn thread_count(&self) -> usize {
+        self.threads
     }
 
     /// The number given out last.
@@ -197,9 +280,9 @@ impl<P: Clone, T: Clone> ProcessTree<P, T> {
         self.last
     }
 
-    /// Every process, in no order.
+    /// Every process, by ascending number.
     pub fn processes(&self) -> impl Iterator<Item = (u32, &P)> {
-        self.nodes.iter().map(|(pid, node)| (*pid, &node.process))
+        self.nodes().map(|(pid, node)| (pid, &node.process))
     }
 
     /// The process numbers, ascending.
@@ -208,33 +291,31 @@ impl<P: Clone, T: Clone> ProcessTree<P, T> {
     /// `ENOMEM`.
     pub fn pids(&self) -> Result<Vec<u32>, Errno> {
         let mut pids = Vec::new();
-        pids.try_reserve(self.nodes.len())
+        pids.try_reserve(self.processes)
             .map_err(|_| Errno::ENOMEM)?;
-        pids.extend(self.nodes.keys());
-        pids.sort_unstable();
+        pids.extend(self.nodes().map(|(pid, _)| pid));
         Ok(pids)
     }
 
     /// The children of a process, oldest first.
     pub fn children(&self, pid: u32) -> impl Iterator<Item = (u32, &P)> {
-        let children = self.nodes.get(&pid).map_or(&[][..], |node| &node.children);
+        let children = self.node(pid).map_or(&[][..], |node| &node.children);
         children
             .iter()
-            .filter_map(|pid| self.nodes.get(pid).map(|node| (*pid, &node.process)))
+            .filter_map(|pid| self.node(*pid).map(|node| (*pid, &node.process)))
     }
 
     /// The members of a process group.
     pub fn group_members(&self, group: u32) -> impl Iterator<Item = (u32, &P)> {
-        self.nodes
-            .iter()
+        self.nodes()
             .filter(move |(_, node)| node.group == group)
-            .map(|(pid, node)| (*pid, &node.process))
+            .map(|(pid, node)| (pid, &node.process))
     }
 
     /// Where a process stands.
     #[must_use]
     pub fn standing(&self, pid: u32) -> Option<Standing> {
-        let node = self.nodes.get(&pid)?;
+        let node = self.node(pid)?;
         Some(Standing {
             parent: node.parent,
             group: node.group,
@@ -245,21 +326,20 @@ impl<P: Clone, T: Clone> ProcessTree<P, T> {
     /// Whether a group with this number exists in the session.
     #[must_use]
     pub fn group_is_in_session(&self, group: u32, session: u32) -> bool {
-        self.nodes
-            .values()
-            .any(|node| node.group == group && node.session == session)
+        self.nodes()
+            .any(|(_, node)| node.group == group && node.session == session)
     }
 
     /// The process ran exec.
     pub fn mark_executed(&mut self, pid: u32) {
-        if let Some(node) = self.nodes.get_mut(&pid) {
+        if let Some(node) = self.node_mut(pid) {
             node.has_executed = true;
         }
     }
 
     /// The process ended and waits to be reaped.
     pub fn mark_zombie(&mut self, pid: u32) {
-        if let Some(node) = self.nodes.get_mut(&pid) {
+        if let Some(node) = self.node_mut(pid) {
             node.is_zombie = true;
         }
     }
@@ -267,19 +347,19 @@ impl<P: Clone, T: Clone> ProcessTree<P, T> {
     /// Hands the children of `pid` over to `reaper`, or to the first process, which keeps no list
     /// of its children, and tells of each.
     pub fn hand_over_children(&mut self, pid: u32, reaper: u32, mut tell: impl FnMut(&P)) {
-        let Some(node) = self.nodes.get_mut(&pid) else {
+        let Some(node) = self.node_mut(pid) else {
             return;
         };
         let children = core::mem::take(&mut node.children);
         let mut reaper = reaper;
-        if let Some(node) = self.nodes.get_mut(&reaper).filter(|_| reaper != FIRST) {
+        if let Some(node) = self.node_mut(reaper).filter(|_| reaper != FIRST) {
             match node.children.try_reserve(children.len()) {
                 Ok(()) => node.children.extend_from_slice(&children),
                 Err(_) => reaper = FIRST,
             }
         }
         for child in &children {
-            if let Some(node) = self.nodes.get_mut(child) {
+            if let Some(node) = self.node_mut(*child) {
                 node.parent = reaper;
                 tell(&node.process);
             }
@@ -290,8 +370,8 @@ impl<P: Clone, T: Clone> ProcessTree<P, T> {
     /// `is_subreaper`, else the first process.
     #[must_use]
     pub fn reaper_of(&self, pid: u32, is_subreaper: impl Fn(&P) -> bool) -> u32 {
-        let mut at = self.nodes.get(&pid).map_or(0, |node| node.parent);
-        while let Some(node) = self.nodes.get(&at) {
+        let mut at = self.node(pid).map_or(0, |node| node.parent);
+        while let Some(node) = self.node(at) {
             if is_subreaper(&node.process) && !node.is_zombie {
                 return at;
             }
@@ -307,17 +387,17 @@ impl<P: Clone, T: Clone> ProcessTree<P, T> {
     /// `ENOMEM`.
     pub fn orphaned_by(&self, pid: u32) -> Result<Vec<u32>, Errno> {
         let mut orphaned = Vec::new();
-        let Some(node) = self.nodes.get(&pid) else {
+        let Some(node) = self.node(pid) else {
             return Ok(orphaned);
         };
-        let own_parent = self.nodes.get(&node.parent);
+        let own_parent = self.node(node.parent);
         let held_own = node.parent > FIRST
             && own_parent
                 .is_some_and(|parent| parent.group != node.group && parent.session == node.session);
         let own = held_own.then_some(node.group);
         let held = self
             .children(pid)
-            .filter_map(|(child, _)| self.nodes.get(&child))
+            .filter_map(|(child, _)| self.node(child))
             .filter(|child| child.group != node.group && child.session == node.session)
             .map(|child| child.group);
         for group in own.into_iter().chain(held) {
@@ -336,8 +416,8 @@ impl<P: Clone, T: Clone> ProcessTree<P, T> {
     pub fn set_group(&mut self, caller: u32, pid: i32, group: i32) -> Result<(), Errno> {
         let pid = number_or(pid, caller).ok_or(Errno::ESRCH)?;
         let group = number_or(group, pid).ok_or(Errno::EINVAL)?;
-        let own_session = self.nodes.get(&caller).ok_or(Errno::ESRCH)?.session;
-        let node = self.nodes.get(&pid).ok_or(Errno::ESRCH)?;
+        let own_session = self.node(caller).ok_or(Errno::ESRCH)?.session;
+        let node = self.node(pid).ok_or(Errno::ESRCH)?;
         if pid != caller {
             if node.parent != caller {
                 return Err(Errno::ESRCH);
@@ -355,27 +435,30 @@ impl<P: Clone, T: Clone> ProcessTree<P, T> {
         self.move_to(pid, group, own_session)
     }
 
+    /// Whether there is a group or a session of this number.
+    fn leads(&self, number: u32) -> bool {
+        let entry = self.entries.get(number);
+        entry.is_some_and(|entry| entry.group > 0 || entry.session > 0)
+    }
+
     /// setsid(2).
     ///
     /// # Errors
     /// `EPERM` when it leads a group already.
     pub fn start_session(&mut self, pid: u32) -> Result<(), Errno> {
-        if self.groups.contains_key(&pid) || self.sessions.contains_key(&pid) {
+        if self.leads(pid) {
             return Err(Errno::EPERM);
         }
         self.move_to(pid, pid, pid)
     }
 
     fn move_to(&mut self, pid: u32, group: u32, session: u32) -> Result<(), Errno> {
-        self.groups.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        self.sessions.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        let node = self.nodes.get_mut(&pid).ok_or(Errno::ESRCH)?;
-        let old_group = core::mem::replace(&mut node.group, group);
-        let old_session = core::mem::replace(&mut node.session, session);
-        *self.groups.entry(group).or_default() += 1;
-        *self.sessions.entry(session).or_default() += 1;
-        release(&mut self.groups, old_group);
-        release(&mut self.sessions, old_session);
+        let old = self.standing(pid).ok_or(Errno::ESRCH)?;
+        self.join(group, session)?;
+        if let Some(node) = self.node_mut(pid) {
+            (node.group, node.session) = (group, session);
+        }
+        self.leave(old.group, old.session);
         Ok(())
     }
 
@@ -383,15 +466,14 @@ impl<P: Clone, T: Clone> ProcessTree<P, T> {
     /// session, who could let it go on after a stop (`leaving` doesn't count as a member).
     #[must_use]
     pub fn is_orphaned(&self, group: u32, leaving: Option<u32>) -> bool {
-        !self.nodes.iter().any(|(pid, node)| {
+        !self.nodes().any(|(pid, node)| {
             node.group == group
-                && Some(*pid) != leaving
+                && Some(pid) != leaving
                 && !node.is_zombie
                 && node.parent > FIRST
                 && Some(node.parent) != leaving
                 && self
-                    .nodes
-                    .get(&node.parent)
+                    .node(node.parent)
                     .is_some_and(|parent| parent.group != group && parent.session == node.session)
         })
     }
@@ -401,15 +483,6 @@ fn number_or(number: i32, default: u32) -> Option<u32> {
     match number {
         0 => Some(default),
         number => u32::try_from(number).ok(),
-    }
-}
-
-fn release(counts: &mut HashMap<u32, u32>, number: u32) {
-    if let Some(count) = counts.get_mut(&number) {
-        *count = count.saturating_sub(1);
-        if *count == 0 {
-            counts.remove(&number);
-        }
     }
 }
 
