@@ -60,7 +60,7 @@ kiln_fresh() {
     done
 }
 
-# The bare-metal target, from rustup; without it the kernel is built another way.
+# The bare-metal target, from rustup; without it kernels are built another way.
 kiln_target() {
     local sysroot
     sysroot=$(cd "$KILN_HOME" && rustc --print sysroot 2>/dev/null) || return 1
@@ -71,7 +71,8 @@ kiln_target() {
     [[ -d $sysroot/lib/rustlib/$KILN_TARGET ]]
 }
 
-# Builds the kernel with Debian's compiler and its library sources, where rustup's target can't be had.
+# Builds the kernel `cargo $1` names with Debian's compiler and its library sources, where rustup's target
+# can't be had.
 kiln_debian_kernel() {
     kiln_say "rustup has no target $KILN_TARGET here: building the kernel with Debian's compiler"
     local lld
@@ -84,14 +85,15 @@ kiln_debian_kernel() {
         CARGO_UNSTABLE_BUILD_STD=core,alloc,compiler_builtins \
         CARGO_UNSTABLE_BUILD_STD_FEATURES=compiler-builtins-mem \
         CARGO_TARGET_X86_64_UNKNOWN_NONE_LINKER=$lld \
-        kiln_quietly /usr/bin/cargo kernel --locked
+        kiln_quietly /usr/bin/cargo "$1" --locked
 }
 
+# The kernel that is run (kernel) or the one with tests of itself (kernel-dev).
 kiln_build_kernel() {
     if kiln_target; then
-        kiln_quietly cargo kernel --locked
+        kiln_quietly cargo "$1" --locked
     else
-        kiln_debian_kernel
+        kiln_debian_kernel "$1"
     fi
 }
 
@@ -137,7 +139,7 @@ kiln_build() {
     kiln_fresh "$launcher" "$kernel" && return 0
     kiln_toolchain || return 1
     kiln_say "building the launcher and the kernel (a minute or two the first time)"
-    if ! kiln_quietly cargo build --locked --release -p kiln-harness --bin kiln-run || ! kiln_build_kernel; then
+    if ! kiln_quietly cargo build --locked --release -p kiln-harness --bin kiln-run || ! kiln_build_kernel kernel; then
         kiln_say "the build failed"
         return 1
     fi
@@ -154,7 +156,8 @@ kiln_build_tests() {
     kiln_component cargo-clippy clippy
     if ! kiln_quietly cargo build --locked --release -p kiln-harness --bins ||
         ! RUSTFLAGS='-C target-feature=+crt-static' kiln_quietly cargo build --locked --release \
-            -p kiln-userland --target x86_64-unknown-linux-gnu; then
+            -p kiln-userland --target x86_64-unknown-linux-gnu ||
+        ! kiln_build_kernel kernel-dev; then
         kiln_say "the build of the tests failed"
         return 1
     fi

@@ -27,6 +27,15 @@ pub fn project() -> PathBuf {
     )
 }
 
+/// The kernel with tests of itself, which the one that is run doesn't carry.
+#[must_use]
+pub fn selftest_kernel() -> PathBuf {
+    std::env::var_os("KILN_KERNEL").map_or_else(
+        || project().join("target/dev/x86_64-unknown-none/release/kiln"),
+        PathBuf::from,
+    )
+}
+
 /// The kernel when no `--kernel` names one: the built one, or `KILN_KERNEL` for those who try out another.
 #[must_use]
 pub fn kernel() -> PathBuf {

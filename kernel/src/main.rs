@@ -19,6 +19,7 @@ mod options;
 mod panic;
 mod process;
 mod sched;
+#[cfg(feature = "selftest")]
 mod selftest;
 mod sync;
 mod syscall;
@@ -90,6 +91,7 @@ extern "sysv64" fn main() -> ! {
             "can't run programs: this CPU has no {missing} (try -cpu max)"
         ));
     }
+    #[cfg(feature = "selftest")]
     if let Some(test) = options::get("selftest") {
         selftest::run(test);
         arch::exit(arch::DebugExit::JobZero);

@@ -1,5 +1,6 @@
 //! The boot: memory sizes, machines, kernels that aren't, and the kernel's tests of itself.
 
+use std::ffi::OsString;
 use std::fs;
 use std::process::Command;
 
@@ -49,9 +50,10 @@ fn selftest(name: &str) -> Result<()> {
     let test = format!("selftest={name}");
     // One of them reads and writes four times the memory there is.
     let got = Job::new(
-        ["--memory", "64M", "--append", &test, "--disk"]
-            .map(Into::into)
+        ["--memory", "64M", "--append", &test, "--kernel"]
+            .map(OsString::from)
             .into_iter()
+            .chain([root::selftest_kernel().into(), "--disk".into()])
             .chain([disk.into_os_string(), "--".into(), "true".into()]),
     )
     .run()?;
@@ -63,7 +65,9 @@ fn selftest(name: &str) -> Result<()> {
 /// A kernel that reads or executes a program's memory by mistake ends with a report.
 fn stopped(name: &str) -> Result<()> {
     let test = format!("selftest={name}");
-    let got = Job::new(["--append", &test, "--timeout", "5", "true"]).run()?;
+    let options = ["--append", &test, "--timeout", "5", "--kernel"].map(OsString::from);
+    let rest = [root::selftest_kernel().into(), "true".into()];
+    let got = Job::new(options.into_iter().chain(rest)).run()?;
     let err = got.err();
     ensure!(
         got.status() == 125 && err.contains("page fault") && !err.contains("nothing stopped it"),

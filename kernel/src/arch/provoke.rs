@@ -139,6 +139,7 @@ fn execute_data() {
     unsafe { asm!("call {}", in(reg) CODE.as_ptr()) };
 }
 
+#[cfg(feature = "selftest")]
 /// Reads a program's memory without the copying functions: SMAP forbids it.
 pub(crate) fn read_user(address: u64) {
     let pointer = core::ptr::with_exposed_provenance::<u8>(usize_of(address));
@@ -146,6 +147,7 @@ pub(crate) fn read_user(address: u64) {
     unsafe { pointer.read_volatile() };
 }
 
+#[cfg(feature = "selftest")]
 /// Executes a program's memory, `ret` preferably: SMEP forbids it.
 pub(crate) fn execute_user(address: u64) {
     // SAFETY: the fault is the purpose; without SMEP a `ret` comes back.

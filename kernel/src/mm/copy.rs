@@ -311,6 +311,7 @@ pub(super) struct Pair {
 unsafe extern "sysv64" {
     pub(super) fn raw_copy_user(to: u64, from: u64, bytes: usize) -> usize;
     pub(super) fn raw_zero_user(to: u64, bytes: usize) -> usize;
+    #[cfg(feature = "selftest")]
     pub(super) fn raw_copy_string(to: u64, from: u64, most: usize) -> Pair;
     pub(super) fn raw_load_u32(from: u64) -> Pair;
     pub(super) fn raw_compare_exchange_u32(at: u64, expected: u32, new: u32) -> Pair;

@@ -139,6 +139,7 @@ fn word_check(at: UserAddr, write: bool) -> Result<(), CopyFault> {
     }
 }
 
+#[cfg(feature = "selftest")]
 /// What a string copy came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Copied {
@@ -148,6 +149,7 @@ pub(crate) enum Copied {
     Full,
 }
 
+#[cfg(feature = "selftest")]
 /// Copies a string into `into`, its NUL included, as far as there is room. On a fault, what comes
 /// before it has been copied.
 pub(crate) fn copy_str_in(into: &mut [u8], from: UserAddr) -> Result<Copied, CopyFault> {

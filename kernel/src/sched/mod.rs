@@ -19,6 +19,7 @@ mod balance;
 mod cpu;
 mod lock;
 mod poll;
+#[cfg(feature = "selftest")]
 pub(crate) mod selftest;
 pub(crate) mod smp;
 mod thread;

@@ -190,6 +190,7 @@ impl WaitQueue {
         woken
     }
 
+    #[cfg(feature = "selftest")]
     /// Whether anybody stands in it.
     pub(crate) fn is_empty(&self) -> bool {
         self.length.load(Ordering::Relaxed) == 0

@@ -227,6 +227,7 @@ impl Mapping {
         origin_end + beyond
     }
 
+    #[cfg(feature = "selftest")]
     /// Pages in memory.
     pub(crate) fn resident_pages(&self) -> usize {
         self.inner.lock().pages.len()
