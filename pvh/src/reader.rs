@@ -31,10 +31,13 @@ impl<'a> Reader<'a> {
         u8::from_le_bytes(self.array(offset))
     }
 
+    // One copy each: they are met once, at boot, where code that is new costs most.
+    #[inline(never)]
     pub(crate) fn u32(&self, offset: usize) -> u32 {
         u32::from_le_bytes(self.array(offset))
     }
 
+    #[inline(never)]
     pub(crate) fn u64(&self, offset: usize) -> u64 {
         u64::from_le_bytes(self.array(offset))
     }

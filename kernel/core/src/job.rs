@@ -138,10 +138,11 @@ impl Spec {
         {
             let at = record.iter().position(|byte| *byte == b'=');
             let parts = at.and_then(|at| Some((record.get(..at)?, record.get(at + 1..)?)));
-            let key = String::from_utf8_lossy(parts.map_or(record, |(key, _)| key)).to_string();
-            parts
-                .and_then(|(_, value)| spec.take(&key, value))
-                .ok_or(BadSpec(key))?;
+            let taken = parts.and_then(|(key, value)| spec.take(key, value));
+            if taken.is_none() {
+                let key = parts.map_or(record, |(key, _)| key);
+                return Err(BadSpec(String::from_utf8_lossy(key).to_string()));
+            }
         }
         if spec.args.is_empty() {
             return Err(BadSpec("arg".to_string()));
@@ -149,24 +150,24 @@ impl Spec {
         Ok(spec)
     }
 
-    fn take(&mut self, key: &str, value: &[u8]) -> Option<()> {
+    fn take(&mut self, key: &[u8], value: &[u8]) -> Option<()> {
         match key {
-            "arg" => self.args.push(value.to_vec()),
-            "env" => self.env.push(value.to_vec()),
-            "cwd" => self.cwd = value.to_vec(),
-            "hostname" => self.hostname = value.to_vec(),
-            "uid" => self.uid = number(value)?,
-            "gid" => self.gid = number(value)?,
-            "seed" => self.seed = seed(value)?,
-            "time" => self.time = number(value)?,
-            "timeout" => self.timeout_ms = number(value)?,
-            "console" => self.console = Some(number(value)?),
-            "disk" => self.disks.push(disk(value)?),
-            "tty" => self.tty = value == b"1",
-            "strace" => self.strace = value == b"1",
-            "verbose" => self.verbose = value == b"1",
-            "stdin" => self.stdin = value == b"1",
-            "window" => self.window = window(value)?,
+            b"arg" => self.args.push(value.to_vec()),
+            b"env" => self.env.push(value.to_vec()),
+            b"cwd" => self.cwd = value.to_vec(),
+            b"hostname" => self.hostname = value.to_vec(),
+            b"uid" => self.uid = number(value)?,
+            b"gid" => self.gid = number(value)?,
+            b"seed" => self.seed = seed(value)?,
+            b"time" => self.time = number(value)?,
+            b"timeout" => self.timeout_ms = number(value)?,
+            b"console" => self.console = Some(number(value)?),
+            b"disk" => self.disks.push(disk(value)?),
+            b"tty" => self.tty = value == b"1",
+            b"strace" => self.strace = value == b"1",
+            b"verbose" => self.verbose = value == b"1",
+            b"stdin" => self.stdin = value == b"1",
+            b"window" => self.window = window(value)?,
             _ => return None,
         }
         Some(())

@@ -62,7 +62,7 @@ pub(crate) fn init_traps() {
             .write(core::ptr::from_ref(cpu).addr() as u64)
     };
     tables::load_gdt(cpu);
-    tables::load_idt(false);
+    tables::load_idt();
 }
 
 /// A stack by its upper end: aligned to 16, with a word above for its owner.
@@ -87,7 +87,7 @@ pub(crate) fn leave_boot_stack(
     main: extern "sysv64" fn() -> !,
 ) -> ! {
     own_stacks(cpu::this_cpu(), own);
-    tables::load_idt(true);
+    tables::use_ists();
     user::init();
     // SAFETY: a fresh stack, kept for ever; its top is aligned to 16.
     unsafe { switch::enter_stack(stack.0, main) }

@@ -144,44 +144,58 @@ pub(super) const RSP0_OFFSET: usize =
 struct Gate([u64; 2]);
 
 impl Gate {
-    const fn new(handler: u64, ist: u64, dpl: u64) -> Self {
-        let attributes = ist | 0x8E00 | dpl << 13;
+    /// The bits of privilege level 3: programs may raise it with `int n`.
+    const FOR_PROGRAMS: u64 = 3 << 45;
+
+    /// To `handler`, for the kernel and the CPU alone, on the stack that runs.
+    const fn new(handler: u64) -> Self {
         let low = handler & 0xFFFF
             | (KERNEL_CODE as u64) << 16
-            | attributes << 32
+            | 0x8E00 << 32
             | (handler >> 16 & 0xFFFF) << 48;
         Self([low, handler >> 32])
+    }
+
+    /// The bits of an IST number.
+    const fn ist(number: u64) -> u64 {
+        number << 32
     }
 }
 
 #[repr(C, align(16))]
 struct Idt(UnsafeCell<[Gate; 256]>);
 
-// SAFETY: only `load_idt` writes it, on the boot CPU, before there are others.
+// SAFETY: only `load_idt` and `use_ists` write it, on the boot CPU, before there are others.
 unsafe impl Sync for Idt {}
 
 static IDT: Idt = Idt(UnsafeCell::new([Gate([0; 2]); 256]));
 
-/// Fills the IDT and loads it. With `ist`, the vectors of [`IST_VECTORS`] enter on the stacks that
-/// [`set_ist`] named; without (before those exist), every one enters on the stack that runs.
-pub(super) fn load_idt(ist: bool) {
-    // SAFETY: the boot CPU is alone, and a vector that comes while its gate is rewritten finds the
-    // old gate or the new one: each write changes only the IST number.
+/// Fills the IDT and loads it; every vector enters on the stack that runs.
+pub(super) fn load_idt() {
+    // SAFETY: the boot CPU is alone, and nothing comes before the table is loaded.
     let gates = unsafe { &mut *IDT.0.get() };
     for (vector, gate) in (0u8..=255).zip(gates.iter_mut()) {
-        let own_stack = IST_VECTORS.iter().position(|own| *own == vector);
-        let ist = own_stack
-            .filter(|_| ist)
-            .map_or(0, |index| index as u64 + 1);
-        // `int3` and `into` are there for programs; any other `int n` of theirs is a #GP.
-        let dpl = if matches!(vector, vector::BP | vector::OF) {
-            3
-        } else {
-            0
-        };
-        *gate = Gate::new(entry::stub_address(vector), ist, dpl);
+        *gate = Gate::new(entry::stub_address(vector));
+    }
+    // `int3` and `into` are there for programs; any other `int n` of theirs is a #GP.
+    for vector in [vector::BP, vector::OF] {
+        if let Some(gate) = gates.get_mut(usize::from(vector)) {
+            gate.0[0] |= Gate::FOR_PROGRAMS;
+        }
     }
     use_idt();
+}
+
+/// From now on the vectors of [`IST_VECTORS`] enter on the stacks that [`set_ist`] named.
+pub(super) fn use_ists() {
+    // SAFETY: the boot CPU is alone, and a vector that comes while its gate is changed finds the old
+    // gate or the new one: one write changes only the IST number.
+    let gates = unsafe { &mut *IDT.0.get() };
+    for (vector, ist) in IST_VECTORS.into_iter().zip(1..) {
+        if let Some(gate) = gates.get_mut(usize::from(vector)) {
+            gate.0[0] |= Gate::ist(ist);
+        }
+    }
 }
 
 /// Loads the IDT, which is the same for all CPUs.

@@ -59,6 +59,8 @@ pub(super) fn map_device(va: VirtAddr, pa: PhysAddr, count: usize) -> Result<(),
     })
 }
 
+// One copy for all callers: most of them are met once, at boot, where code that is new costs most.
+#[inline(never)]
 fn map(mapping: Mapping) -> Result<(), OutOfMemory> {
     let _changing = CHANGING.lock();
     let mut tables = || frame::alloc_table().ok();

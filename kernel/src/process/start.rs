@@ -87,6 +87,7 @@ pub(super) fn entry() -> Result<Entry, Errno> {
 }
 
 /// Linux allows as many threads as take an eighth of memory (`fork_init`), 16 KiB of stack each.
+#[inline(never)]
 fn initial_limits() -> Rlimits {
     let frames = u64_of(frame::stats().total);
     let threads = (frames / (8 * 4)).clamp(20, u64::from(kiln_core::proctree::PID_MAX));
