@@ -129,6 +129,7 @@ impl<P> PageMap<P> {
     }
 
     /// The page and its state.
+    #[inline]
     pub fn get(&self, index: u64) -> Option<(&P, State)> {
         let (key, slot, bit) = locate(index);
         let chunk = self.chunks.get(&key)?;
@@ -142,6 +143,7 @@ impl<P> PageMap<P> {
     }
 
     /// As [`PageMap::get`], and notes that the page was used.
+    #[inline]
     pub fn touch(&mut self, index: u64) -> Option<(&P, State)> {
         let (key, slot, bit) = locate(index);
         let chunk = self.chunks.get_mut(&key)?;

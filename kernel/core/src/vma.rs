@@ -371,6 +371,7 @@ impl<B: Backing> AreaMap<B> {
     ///
     /// # Errors
     /// [`MapError::TooMany`] and [`MapError::NoMemory`].
+    #[inline]
     pub fn reserve(&mut self, count: usize) -> Result<(), MapError> {
         if self.areas.len() + count > MAX_AREAS {
             return Err(MapError::TooMany);
@@ -381,6 +382,7 @@ impl<B: Backing> AreaMap<B> {
     }
 
     /// Index of the first area that ends above the address.
+    #[inline]
     fn position(&self, addr: u64) -> usize {
         self.areas.partition_point(|area| area.end <= addr)
     }

@@ -141,6 +141,7 @@ impl FpuState {
 
     /// Puts the CPU's registers here. Components in their initial state may be left out, so this is
     /// for [`restore`](Self::restore) only.
+    #[inline]
     pub(crate) fn save(&mut self) {
         let area = self.area.as_ptr();
         let found = features();
@@ -169,6 +170,7 @@ impl FpuState {
     }
 
     /// Loads the CPU's registers from here.
+    #[inline]
     pub(crate) fn restore(&mut self) {
         if self.load_registers() {
             return;

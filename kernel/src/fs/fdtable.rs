@@ -35,6 +35,7 @@ struct Slots {
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 impl Slots {
+    #[inline]
     fn get(&self, fd: usize) -> Result<&Slot, Errno> {
         self.list
             .get(fd)

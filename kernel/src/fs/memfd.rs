@@ -63,12 +63,14 @@ pub(crate) fn create(who: &Identity<'_>, name: &[u8], flags: u32) -> Result<Arc<
     Ok(file)
 }
 
+#[inline]
 fn of(file: &File) -> Result<&MemFile, Errno> {
     let any = file.inode.ops().as_any().ok_or(Errno::EINVAL)?;
     any.downcast_ref().ok_or(Errno::EINVAL)
 }
 
 /// The seals of a memory file; EINVAL for any other.
+#[inline]
 pub(crate) fn seals(file: &File) -> Result<u32, Errno> {
     Ok(of(file)?.seals.load(Ordering::Relaxed))
 }

@@ -55,6 +55,7 @@ bitflags::bitflags! {
 }
 
 impl PageFlags {
+    #[inline]
     fn to_entry(self) -> u64 {
         let mut bits = OWNED | Bits::USER_ACCESSIBLE.bits();
         let pairs = [
@@ -277,6 +278,7 @@ impl UserTables {
     }
 
     /// What is mapped at `va`.
+    #[inline]
     pub(crate) fn lookup(&self, va: UserAddr) -> Option<Mapped> {
         let entry = self.find(va.raw())?.load(Ordering::Acquire);
         if entry & OWNED == 0 {
@@ -324,6 +326,7 @@ impl UserTables {
     }
 
     /// The entry for `va`, if its table is there.
+    #[inline]
     fn find(&self, va: u64) -> Option<&AtomicU64> {
         if va >= TASK_SIZE {
             return None;

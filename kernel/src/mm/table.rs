@@ -121,6 +121,7 @@ pub(crate) unsafe fn make<'a>(
 ///
 /// # Safety
 /// As [`at`] for `root` and every table below it.
+#[inline]
 pub(crate) unsafe fn find<'a>(alias: u64, root: u64, va: u64) -> Option<(&'a AtomicU64, u32)> {
     // SAFETY: the caller's promise, here and below.
     let mut table: &'a Table = unsafe { at(alias, root) };

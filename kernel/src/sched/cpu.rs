@@ -275,6 +275,7 @@ fn timer_interrupt() {
 }
 
 /// The running thread.
+#[inline]
 pub(crate) fn current() -> Arc<Thread> {
     #[expect(
         clippy::panic,

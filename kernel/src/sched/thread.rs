@@ -421,6 +421,7 @@ impl Thread {
 
     /// Counts the time since the last count as the kernel's: before user mode, and when the thread
     /// leaves the CPU. `now` is in nanoseconds.
+    #[inline]
     pub(crate) fn account_system(&self, now: u64) {
         let ran = self.count(&self.times.system, now);
         self.add_virtual_time(ran);

@@ -103,6 +103,7 @@ impl AddressSpace {
     }
 
     /// Copies from the program as far as its memory goes; the bytes copied.
+    #[inline]
     pub(crate) fn copy_in_some(self: &Arc<Self>, dst: &mut [u8], src: UserAddr) -> usize {
         self.with_faults(dst.len(), |done| {
             let rest = dst.get_mut(done..).unwrap_or_default();
@@ -111,6 +112,7 @@ impl AddressSpace {
     }
 
     /// Copies to the program as far as its memory goes; the bytes copied.
+    #[inline]
     pub(crate) fn copy_out_some(self: &Arc<Self>, dst: UserAddr, src: &[u8]) -> usize {
         self.with_faults(src.len(), |done| {
             user::copy_out(advance(dst, done), src.get(done..).unwrap_or_default())

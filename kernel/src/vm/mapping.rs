@@ -458,6 +458,7 @@ impl Mapping {
         }
     }
 
+    #[inline]
     fn is_present(&self, index: u64) -> bool {
         self.inner.lock().pages.get(index).is_some()
     }

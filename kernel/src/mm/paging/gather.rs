@@ -65,6 +65,7 @@ impl Gather {
         self.push_number(frame::number(addr) | TABLE);
     }
 
+    #[inline]
     fn note(&mut self, root: &Root, va: u64, old: u64) {
         // Only what was present and used can be in a TLB.
         const KNOWN: u64 = Bits::PRESENT.bits() | Bits::ACCESSED.bits();
