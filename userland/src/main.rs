@@ -45,6 +45,7 @@ mod smp;
 mod socket;
 mod stream;
 mod time;
+mod tty;
 
 use behaviour::Behaviour;
 use std::ffi::{CStr, CString, c_char};
@@ -63,6 +64,7 @@ const SUBJECTS: &[&[Behaviour]] = &[
     file::ALL,
     stream::ALL,
     socket::ALL,
+    tty::ALL,
     misc::ALL,
     hostile::ALL,
     smp::ALL,

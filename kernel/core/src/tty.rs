@@ -1,11 +1,14 @@
 //! Terminals: the settings a program sees ([`Termios`], [`WindowSize`]) and the line discipline
-//! between it and the wire ([`line::Line`], Linux's `N_TTY`).
+//! between it and the wire ([`line::Line`], Linux's `N_TTY`); and what lies between the two sides of
+//! a pseudo terminal ([`waiting`], [`packet`]).
 //!
 //! The source is termios(3) and ioctl_tty(2), with Linux's behaviour where they are silent.
 //! Neighbours: the kernel's `fs::tty`, which has the wire, the waiters and the signals.
 
 pub mod line;
 pub mod output;
+pub mod packet;
+pub mod waiting;
 
 use crate::abi;
 

@@ -9,6 +9,7 @@ use kiln_core::abi;
 use kiln_core::errno::Errno;
 use kiln_core::fs::flags::{OpenFlags, SETTABLE};
 
+use super::context::Lookup;
 use super::inode::{Emit, Inode};
 use super::memory::{append, try_arc};
 use super::mount::Path;
@@ -173,6 +174,12 @@ pub(crate) trait FileOps: Send + Sync {
     /// Adds to `/proc/PID/fdinfo/FD` what there is to say besides position and flags.
     fn describe(&self, out: &mut dyn core::fmt::Write) -> core::fmt::Result {
         let _ = out;
+        Ok(())
+    }
+
+    /// It was opened, by a walk with `lookup`, as `file`; an error is `open`'s.
+    fn opened(&self, lookup: &Lookup<'_>, file: &File) -> Result<(), Errno> {
+        let _ = (lookup, file);
         Ok(())
     }
 

@@ -238,7 +238,14 @@ pub(crate) struct Namespace {
     /// In the order of mounting; the root is the first.
     mounts: SpinLock<Vec<Arc<Mount>>>,
     /// What is yet to be mounted, and on what: on each when it is first looked at.
-    late: Mutex<Vec<(Path, FileSystemType)>>,
+    late: Mutex<Vec<Late>>,
+}
+
+/// A mount to come: of what, on what, and which others on directories of its root.
+struct Late {
+    place: Path,
+    kind: FileSystemType,
+    inside: &'static [(&'static [u8], FileSystemType)],
 }
 
 impl Namespace {
@@ -254,27 +261,57 @@ impl Namespace {
 
     /// Has a file system of the type mounted on `place` once somebody looks at it or lists the mounts:
     /// a boot doesn't pay for what its job doesn't use. Until then the place counts as a mountpoint.
-    pub(crate) fn mount_late(&self, place: Path, kind: FileSystemType) -> Result<(), Errno> {
-        let mut late = self.late.lock();
-        late.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        place.dentry.count_mount(true);
-        late.push((place, kind));
+    /// `inside` are others on directories of its root, which come as late.
+    pub(crate) fn mount_late(
+        &self,
+        place: Path,
+        kind: FileSystemType,
+        inside: &'static [(&'static [u8], FileSystemType)],
+    ) -> Result<(), Errno> {
+        let late = Late {
+            place,
+            kind,
+            inside,
+        };
+        Self::add_late(&mut self.late.lock(), late)
+    }
+
+    fn add_late(list: &mut Vec<Late>, late: Late) -> Result<(), Errno> {
+        list.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        late.place.dentry.count_mount(true);
+        list.push(late);
         Ok(())
     }
 
     /// Mounts on `path` what was to be mounted there late; whether something is mounted there now.
     fn fill(&self, path: &Path) -> bool {
-        let mut late = self.late.lock();
-        let Some(at) = late.iter().position(|(place, _)| place == path) else {
+        let mut list = self.late.lock();
+        let Some(at) = list.iter().position(|late| late.place == *path) else {
             return self.mounted_on(path).is_some();
         };
-        let (place, kind) = late.remove(at);
+        let Late {
+            place,
+            kind,
+            inside,
+        } = list.remove(at);
         let done = self.mount_root(kind, place);
         path.dentry.count_mount(false);
-        done.is_ok()
+        let Ok(root) = done else { return false };
+        for (name, kind) in inside {
+            // What can't be mounted now isn't there; the rest is.
+            if let Ok(dentry) = root.dentry.child(name, false) {
+                let late = Late {
+                    place: root.with(dentry),
+                    kind: *kind,
+                    inside: &[],
+                };
+                let _ = Self::add_late(&mut list, late);
+            }
+        }
+        true
     }
 
-    fn mount_root(&self, kind: FileSystemType, place: Path) -> Result<(), Errno> {
+    fn mount_root(&self, kind: FileSystemType, place: Path) -> Result<Path, Errno> {
         let name = kind.name.as_bytes();
         let root = (kind.mount)(&MountRequest {
             source: name,
@@ -283,7 +320,8 @@ impl Namespace {
             read_only: false,
         })?;
         let mount = Mount::new(Dentry::root(root)?, MountFlags::RELATIME, try_copy(name)?)?;
-        self.attach(&mount, place)
+        self.attach(&mount, place)?;
+        Ok(Path::root_of(&mount))
     }
 
     /// The root of the tree.
@@ -310,7 +348,8 @@ impl Namespace {
     }
 
     fn first_late(&self) -> Option<Path> {
-        self.late.lock().first().map(|(place, _)| place.clone())
+        let late = self.late.lock();
+        late.first().map(|late| late.place.clone())
     }
 
     /// What is mounted on exactly this path; the last when there are several.

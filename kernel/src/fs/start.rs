@@ -48,6 +48,7 @@ pub(crate) fn init(module: Option<(PhysAddr, u64)>) -> Result<Arc<Namespace>, Ba
         devfs::TYPE,
         procfs::TYPE,
         sysfs::TYPE,
+        tty::devpts::TYPE,
         ramfs::TMPFS,
         ramfs::RAMFS,
     ] {
@@ -95,9 +96,10 @@ pub(crate) fn root_on_disk(
 
 /// What every tree has besides its root, each mounted when it is first looked at.
 fn furnish(lookup: &Lookup<'_>) -> Result<(), Errno> {
-    show(lookup, devfs::TYPE, b"/dev", true)?;
-    show(lookup, procfs::TYPE, b"/proc", true)?;
-    show(lookup, sysfs::TYPE, b"/sys", false)
+    const IN_DEV: &[(&[u8], FileSystemType)] = &[(b"pts", tty::devpts::USUAL)];
+    show(lookup, devfs::TYPE, b"/dev", true, IN_DEV)?;
+    show(lookup, procfs::TYPE, b"/proc", true, &[])?;
+    show(lookup, sysfs::TYPE, b"/sys", false, &[])
 }
 
 fn empty() -> Result<Arc<Inode>, Errno> {
@@ -105,8 +107,14 @@ fn empty() -> Result<Arc<Inode>, Errno> {
 }
 
 /// Has a file system of the type mounted at a directory; where that is missing, it is made if it `must`
-/// be there.
-fn show(lookup: &Lookup<'_>, kind: FileSystemType, at: &[u8], must: bool) -> Result<(), Errno> {
+/// be there. `inside` are others, mounted on directories of its root.
+fn show(
+    lookup: &Lookup<'_>,
+    kind: FileSystemType,
+    at: &[u8],
+    must: bool,
+    inside: &'static [(&'static [u8], FileSystemType)],
+) -> Result<(), Errno> {
     let place = match vfs::resolve(lookup, at, true) {
         Err(Errno::ENOENT) if must => {
             vfs::create(lookup, at, &Node::new(FileType::Directory, 0o755))?
@@ -117,5 +125,5 @@ fn show(lookup: &Lookup<'_>, kind: FileSystemType, at: &[u8], must: bool) -> Res
     if place.inode()?.kind() != FileType::Directory {
         return if must { Err(Errno::ENOTDIR) } else { Ok(()) };
     }
-    lookup.fs.namespace().mount_late(place, kind)
+    lookup.fs.namespace().mount_late(place, kind, inside)
 }

@@ -1,5 +1,6 @@
 //! Route sockets (netlink(7), rtnetlink(7)): who sends a request finds the answers in its inbox.
-//! Nothing can be changed, and nothing changes, so there is nothing to be notified of.
+//! Nothing can be changed, and nothing changes, so there is nothing to be notified of, but for message
+//! queues' notices, which the C library has sent to such a socket of its own.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -208,6 +209,17 @@ impl Protocol for Netlink {
         events.set(Events::ERR, self.common.has_error());
         events.set(Events::READABLE, !self.inbox.is_empty());
         events
+    }
+
+    fn takes_notices(&self) -> bool {
+        true
+    }
+
+    fn deliver(&self, notice: &[u8]) -> Result<(), Errno> {
+        if self.inbox.held() > kiln_core::num::usize_of32(BUFFER) {
+            return Err(Errno::ENOBUFS);
+        }
+        self.inbox.push(Packet::of(notice)?, false, || Ok(()))
     }
 
     fn release(&self) {

@@ -182,6 +182,17 @@ pub(crate) trait Protocol: Send + Sync {
     fn unix(self: Arc<Self>) -> Option<Arc<UnixSock>> {
         None
     }
+
+    /// Whether the kernel sends it notices (mq_notify(3)): netlink sockets take them.
+    fn takes_notices(&self) -> bool {
+        false
+    }
+
+    /// Sends it a notice.
+    fn deliver(&self, notice: &[u8]) -> Result<(), Errno> {
+        let _ = notice;
+        Err(Errno::EINVAL)
+    }
 }
 
 /// A socket as an open file.

@@ -252,6 +252,7 @@ fn new_process(
         .oom_adjustment
         .store(from.oom_adjustment.load(Relaxed), Relaxed);
     process.set_exe(from.exe());
+    process.set_terminal(from.terminal());
     Ok(process)
 }
 

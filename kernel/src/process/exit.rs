@@ -143,7 +143,7 @@ fn become_zombie(process: &Arc<Process>, status: ExitStatus) {
     process.timers.clear();
     process.set_exe(None);
     usage::count_ended(&process.ended_threads.lock());
-    terminal::process_ended(pid);
+    terminal::process_ended(process);
     hand_over_children(pid);
     let mut tree = table::tree().lock();
     tree.mark_zombie(pid);

@@ -12,6 +12,7 @@ use kiln_core::wait_status::{ExitStatus, WaitStatus};
 
 use super::exe::Executable;
 use super::task::Task;
+use super::terminal;
 use super::timers::ProcessTimers;
 use super::usage::Usage;
 use crate::mm::kmem;
@@ -47,6 +48,7 @@ pub(crate) struct Process {
     /// Wakes when a signal is sent; made when somebody first watches (signalfd(2)).
     signal_watchers: Once<Arc<WaitQueue>>,
     exe: SpinLock<Option<Arc<Executable>>>,
+    pub(super) own_terminal: SpinLock<terminal::Own>,
     /// It may be inspected by its own user (`PR_SET_DUMPABLE`): 0, 1 or 2.
     pub(crate) dumpable: AtomicU8,
     /// Orphans among its descendants become its children (`PR_SET_CHILD_SUBREAPER`).
@@ -119,6 +121,7 @@ impl Process {
             timers: ProcessTimers::default(),
             signal_watchers: Once::new(),
             exe: SpinLock::new(None),
+            own_terminal: SpinLock::new(terminal::Own::default()),
             dumpable: AtomicU8::new(1),
             is_subreaper: AtomicBool::new(false),
             uid: AtomicU32::new(0),

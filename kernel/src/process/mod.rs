@@ -48,7 +48,7 @@ pub(crate) mod signal;
 pub(crate) mod start;
 pub(crate) mod table;
 pub(crate) mod task;
-mod terminal;
+pub(crate) mod terminal;
 pub(crate) mod timers;
 pub(crate) mod usage;
 pub(crate) mod wait;

@@ -134,7 +134,7 @@ pub(crate) fn spawn_job(plan: &JobPlan<'_>) -> Result<Arc<Process>, Errno> {
     let process = Arc::clone(task.process());
     JOB.call_once(|| Arc::clone(&process));
     if plan.tty {
-        terminal::give_console_to(process.pid());
+        terminal::give_console_to(&process);
     }
     if let Some(thread) = task.thread() {
         thread.wake();

@@ -61,9 +61,31 @@ pub(crate) fn group_is_orphaned(group: u32) -> bool {
     tree().lock().is_orphaned(group, None)
 }
 
-/// Whether a group exists in a session.
-pub(crate) fn group_is_in_session(group: u32, session: u32) -> bool {
-    tree().lock().group_is_in_session(group, session)
+/// The session of a process group, or else of the process, of that number.
+pub(crate) fn session_of_group(number: u32) -> Option<u32> {
+    let tree = tree().lock();
+    let member = tree.group_members(number).next().map(|(pid, _)| pid);
+    let standing = tree.standing(member.unwrap_or(number));
+    standing.map(|standing| standing.session)
+}
+
+/// The processes of a session.
+///
+/// # Errors
+/// `ENOMEM`.
+pub(crate) fn session_members(session: u32) -> Result<Vec<Arc<Process>>, Errno> {
+    let tree = tree().lock();
+    let mut found = Vec::new();
+    for (pid, process) in tree.processes() {
+        if tree
+            .standing(pid)
+            .is_some_and(|standing| standing.session == session)
+        {
+            found.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+            found.push(Arc::clone(process));
+        }
+    }
+    Ok(found)
 }
 
 /// setpgid(2) by the process `caller`.

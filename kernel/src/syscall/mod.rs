@@ -24,6 +24,7 @@ mod identity;
 mod ipc;
 mod limits;
 mod mem;
+mod mqueue;
 mod net;
 mod pidfd;
 mod process;

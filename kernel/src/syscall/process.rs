@@ -409,6 +409,7 @@ pub(super) fn setpgid(call: &mut Call<'_>, pid: i32, group: i32) -> SysResult {
 
 pub(super) fn setsid(call: &mut Call<'_>) -> SysResult {
     table::start_session(call.task.pid())?;
+    call.task.process().leave_terminal();
     Ok(call.task.pid().into())
 }
 

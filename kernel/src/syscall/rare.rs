@@ -24,6 +24,7 @@ fn check(call: &Call<'_>, capability: u32) -> Result<(), Errno> {
 
 pub(super) fn vhangup(call: &mut Call<'_>) -> SysResult {
     check(call, abi::CAP_SYS_TTY_CONFIG)?;
+    crate::process::terminal::hang_up_own();
     Ok(0)
 }
 

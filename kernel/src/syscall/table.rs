@@ -156,7 +156,7 @@ syscalls! {
     150 munlock(Ptr, Size) [mem::munlock] Full "";
     151 mlockall(Hex) [mem::mlockall] Full "";
     152 munlockall() [mem::munlockall] Full "";
-    153 vhangup() [rare::vhangup] Stub "checked; no terminal is hung up";
+    153 vhangup() [rare::vhangup] Full "";
     154 modify_ldt(Int, Ptr, Size) [rare::modify_ldt] Partial "the table stays empty";
     155 pivot_root(Path, Path) [rare::pivot_root] Stub "the root cannot be moved: EINVAL";
     156 _sysctl(Ptr) [] Absent "";
@@ -243,12 +243,12 @@ syscalls! {
     237 mbind(Ptr, Size, Int, Ptr, Size, Hex) [] Absent "";
     238 set_mempolicy(Int, Ptr, Size) [] Absent "";
     239 get_mempolicy(Ptr, Ptr, Size, Ptr, Hex) [system::get_mempolicy] Stub "one node, the default policy";
-    240 mq_open(Path, OpenFlags, Mode, Ptr) [] Absent "";
-    241 mq_unlink(Path) [] Absent "";
-    242 mq_timedsend(Fd, In, Size, Uint, Timespec) [] Absent "";
-    243 mq_timedreceive(Fd, Out, Size, Ptr, Timespec) [] Absent "";
-    244 mq_notify(Fd, Ptr) [] Absent "";
-    245 mq_getsetattr(Fd, Ptr, Ptr) [] Absent "";
+    240 mq_open(Path, OpenFlags, Mode, Ptr) [mqueue::mq_open] Full "";
+    241 mq_unlink(Path) [mqueue::mq_unlink] Full "";
+    242 mq_timedsend(Fd, In, Size, Uint, Timespec) [mqueue::mq_timedsend] Full "";
+    243 mq_timedreceive(Fd, Out, Size, Ptr, Timespec) [mqueue::mq_timedreceive] Full "";
+    244 mq_notify(Fd, Ptr) [mqueue::mq_notify] Full "";
+    245 mq_getsetattr(Fd, Ptr, Ptr) [mqueue::mq_getsetattr] Full "";
     246 kexec_load(Hex, Hex, Ptr, Hex) [] Absent "";
     247 waitid(Int, Pid, Ptr, WaitOptions, Ptr) [process::waitid] Full "";
     248 add_key(Path, Path, Ptr, Size, Int) [] Absent "";

@@ -71,6 +71,7 @@ calls! {
     fn select(count: i32, read: Option<&mut libc::fd_set>, write: Option<&mut libc::fd_set>, except: Option<&mut libc::fd_set>, timeout: Option<&mut libc::timeval>)
         = SYS_select;
     fn mount(source: &CStr, target: &CStr, kind: &CStr, flags: u64, data: Option<&CStr>) = SYS_mount;
+    fn vhangup() = SYS_vhangup;
     fn umount2(target: &CStr, flags: i32) = SYS_umount2;
 }
 

@@ -8,11 +8,13 @@ pub(crate) mod file;
 pub(crate) mod io;
 pub(crate) mod ipc;
 pub(crate) mod memory;
+pub(crate) mod mq;
 pub(crate) mod net;
 pub(crate) mod process;
 pub(crate) mod sched;
 pub(crate) mod signal;
 pub(crate) mod time;
+pub(crate) mod tty;
 
 mod errno;
 

@@ -1,8 +1,10 @@
 //! System V IPC: identifiers ([`Ids`]), permissions ([`Perm`]), semaphores ([`sem`]) and message
-//! queues ([`msg`]), as sysvipc(7) says. Shared memory needs pages, so it is the kernel's own.
+//! queues ([`msg`]), as sysvipc(7) says. Shared memory needs pages, so it is the kernel's own. POSIX
+//! message queues ([`posix`]) have nothing in common with those but the purpose.
 
 pub mod msg;
 pub mod perm;
+pub mod posix;
 pub mod sem;
 
 use alloc::vec::Vec;

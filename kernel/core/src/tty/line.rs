@@ -65,6 +65,8 @@ pub struct Line {
     erasing: bool,
     cursor: Cursor,
     stopped: bool,
+    /// A program stopped output (`TCOOFF`): no key starts it again.
+    held: bool,
 }
 
 impl Line {
@@ -81,6 +83,7 @@ impl Line {
             erasing: false,
             cursor: Cursor::default(),
             stopped: false,
+            held: false,
         })
     }
 
@@ -136,12 +139,32 @@ impl Line {
         self.stopped
     }
 
-    /// Holds writers up or lets them go on (`TCOOFF`, `TCOON`).
-    pub fn set_stopped(&mut self, stopped: bool, sink: &mut impl FnMut(Effect<'_>)) {
-        if self.stopped != stopped {
+    /// Holds writers up or lets them go on, as a key does. Answers whether that changed anything.
+    pub fn set_stopped(&mut self, stopped: bool) -> bool {
+        let changes = self.stopped != stopped && !self.held;
+        if changes {
             self.stopped = stopped;
-            sink(Effect::Stopped(stopped));
         }
+        changes
+    }
+
+    /// Holds writers up (`TCOOFF`), against any key too, or lets them go on (`TCOON`). Answers
+    /// whether that changed anything.
+    pub fn hold(&mut self, held: bool) -> bool {
+        if self.held == held {
+            return false;
+        }
+        self.held = held;
+        core::mem::replace(&mut self.stopped, held) != held
+    }
+
+    /// As it was made, with these settings: the terminal was hung up.
+    pub fn reset(&mut self, termios: Termios) {
+        self.set_termios(termios);
+        self.flush_input();
+        self.cursor = Cursor::default();
+        self.stopped = false;
+        self.held = false;
     }
 
     /// Bytes a read would get in all (`FIONREAD`).
@@ -268,17 +291,23 @@ impl Line {
             return false;
         }
         if self.termios.is(byte, abi::VSTART) {
-            self.set_stopped(false, sink);
+            self.key_stops(false, sink);
             return true;
         }
         if self.termios.is(byte, abi::VSTOP) {
-            self.set_stopped(true, sink);
+            self.key_stops(true, sink);
             return true;
         }
         if self.termios.input(abi::IXANY) {
-            self.set_stopped(false, sink);
+            self.key_stops(false, sink);
         }
         false
+    }
+
+    fn key_stops(&mut self, stopped: bool, sink: &mut impl FnMut(Effect<'_>)) {
+        if self.set_stopped(stopped) {
+            sink(Effect::Stopped(stopped));
+        }
     }
 
     /// `VINTR`, `VQUIT`, `VSUSP`; whether the byte was one.
@@ -301,7 +330,7 @@ impl Line {
             self.flush_input();
         }
         if self.termios.input(abi::IXON) {
-            self.set_stopped(false, sink);
+            self.key_stops(false, sink);
         }
         if self.termios.local(abi::ECHO) {
             self.echo(byte, sink);

@@ -147,7 +147,8 @@ pub(crate) fn register(files: &'static [SystemFile]) -> Result<(), Errno> {
 
 /// Adds the files that this room can write by itself.
 pub(crate) fn init() -> Result<(), Errno> {
-    register(system::FILES)
+    register(system::FILES)?;
+    register(super::tty::devpts::FILES)
 }
 
 struct Super;

@@ -13,26 +13,28 @@ use super::super::devices::{self, Driver};
 use super::super::file::{File, FileOps};
 use super::super::inode::Inode;
 use super::super::memory::try_arc;
-use super::{CHUNK_SENT, ECHO_ROOM, Terminal, TerminalFile, Wire, control};
+use super::file::TerminalFile;
+use super::{CHUNK_SENT, ECHO_ROOM, Terminal, Wire, control, pty};
 use crate::drivers::channel::{self, Admission, Output};
 use crate::sched::{self, WaitQueue};
 use crate::sync::Once;
 use crate::vm::{IoDst, IoSrc};
 
-/// The major number of `/dev/tty` and `/dev/console`, and their minors.
-const MAJOR: u32 = 5;
+/// The major number of `/dev/tty`, `/dev/console` and `/dev/ptmx`, and their minors.
+pub(super) const MAJOR: u32 = 5;
 const TTY: u32 = 0;
 const CONSOLE: u32 = 1;
+pub(super) const PTMX: u32 = 2;
 
 static TERMINAL: Once<Arc<Terminal>> = Once::new();
 
-/// Makes `/dev/tty` and `/dev/console` work.
+/// Makes `/dev/tty`, `/dev/console` and `/dev/ptmx` work.
 pub(crate) fn init() -> Result<(), Errno> {
     devices::register(Driver {
         kind: FileType::CharDevice,
         major: MAJOR,
         first: TTY,
-        count: 2,
+        count: 3,
         open,
     })
 }
@@ -55,7 +57,7 @@ pub(crate) fn start(window: WindowSize) -> Result<(), Errno> {
 }
 
 /// Takes in what is typed, for ever.
-fn listen(terminal: &Terminal, mut echo: Vec<u8>) {
+fn listen(terminal: &Arc<Terminal>, mut echo: Vec<u8>) {
     let mut piece = [0; 256];
     loop {
         let read = channel::read(piece.len(), false, &mut |bytes| {
@@ -63,7 +65,7 @@ fn listen(terminal: &Terminal, mut echo: Vec<u8>) {
             Ok(pairs.map(|(place, byte)| *place = *byte).count())
         });
         let Ok(len @ 1..) = read else {
-            break terminal.hang_up();
+            break terminal.close();
         };
         for byte in piece.get(..len).unwrap_or_default() {
             terminal.type_byte(*byte, &mut echo);
@@ -72,14 +74,11 @@ fn listen(terminal: &Terminal, mut echo: Vec<u8>) {
 }
 
 fn open(inode: &Arc<Inode>, _: OpenFlags) -> Result<Arc<dyn FileOps>, Errno> {
-    if inode.rdev().minor == TTY {
-        let session = control::caller().map_or(0, |caller| caller.session);
-        let terminal = control::terminal_of(session).ok_or(Errno::ENXIO)?;
-        return Ok(try_arc(TerminalFile(Arc::clone(terminal)))?);
-    }
-    match terminal() {
-        Some(terminal) => Ok(try_arc(TerminalFile(Arc::clone(terminal)))?),
-        None => Ok(try_arc(LogConsole)?),
+    match (inode.rdev().minor, terminal()) {
+        (TTY, _) => TerminalFile::open(&control::callers_terminal().ok_or(Errno::ENXIO)?),
+        (PTMX, _) => pty::open_master(),
+        (_, Some(terminal)) => TerminalFile::open(terminal),
+        (_, None) => Ok(try_arc(LogConsole)?),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Job control: which session a terminal controls, which of its process groups is in the
 //! foreground, and what becomes of those in the background (setsid(2), tcsetpgrp(3)).
 //!
-//! Processes are the business of a room above; it hands its side down as [`Hooks`].
+//! Processes are the business of a room above, which also remembers each one's controlling
+//! terminal; it hands its side down as [`Hooks`].
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -37,14 +38,23 @@ impl Caller {
 pub(crate) struct Hooks {
     /// Who is running.
     pub(crate) caller: fn() -> Caller,
+    /// The caller's controlling terminal.
+    pub(crate) terminal: fn() -> Option<Arc<Terminal>>,
+    /// Gives the caller another one, or none.
+    pub(crate) set_terminal: fn(Option<Arc<Terminal>>),
+    /// Nobody in a session has this terminal any more. When it was hung up, by its foreground
+    /// group, the leader gets SIGHUP and SIGCONT.
+    pub(crate) leave_session: fn(u32, &Arc<Terminal>, Option<u32>),
     /// Sends a signal to a process group.
     pub(crate) signal_group: fn(u32, u8),
-    /// Whether there is a process of that group in that session.
-    pub(crate) group_in_session: fn(u32, u32) -> bool,
+    /// The session that a process group, or else a process, of that number belongs to.
+    pub(crate) session_of: fn(u32) -> Option<u32>,
     /// Whether nobody outside the group, in its session, could let it go on again.
     pub(crate) is_orphaned: fn(u32) -> bool,
     /// Whether the caller ignores or blocks a signal.
     pub(crate) ignores: fn(u8) -> bool,
+    /// Whether the caller has `CAP_SYS_ADMIN`.
+    pub(crate) is_privileged: fn() -> bool,
 }
 
 static HOOKS: Once<Hooks> = Once::new();
@@ -78,33 +88,22 @@ impl Control {
         self.session.store(session, Ordering::Release);
     }
 
-    /// Controls nobody any more.
-    fn release(&self) {
-        self.session.store(0, Ordering::Release);
-        self.foreground.store(0, Ordering::Release);
+    /// Controls nobody any more; answers which session and foreground group it controlled.
+    pub(crate) fn release(&self) -> (u32, u32) {
+        let session = self.session.swap(0, Ordering::AcqRel);
+        (session, self.foreground.swap(0, Ordering::AcqRel))
     }
 
     /// Sends a signal to the foreground group.
     pub(super) fn signal_foreground(&self, signal: u32) {
         signal_group(self.foreground(), signal);
     }
+}
 
-    pub(super) fn hang_up(&self) {
-        let (session, foreground) = (self.session(), self.foreground());
-        // The leader's group has its number.
-        signal_group(session, abi::SIGHUP);
-        signal_group(session, abi::SIGCONT);
-        if foreground != session {
-            signal_group(foreground, abi::SIGHUP);
-            signal_group(foreground, abi::SIGCONT);
-        }
-    }
-
-    /// The caller's place, when this is its controlling terminal.
-    fn own_caller(&self) -> Option<(Caller, Hooks)> {
-        let hooks = *HOOKS.get()?;
-        let caller = (hooks.caller)();
-        (caller.session == self.session() && caller.session != 0).then_some((caller, hooks))
+impl Terminal {
+    /// Whether it is the caller's controlling terminal.
+    fn is_callers(&self) -> bool {
+        callers_terminal().is_some_and(|own| core::ptr::eq(Arc::as_ptr(&own), self))
     }
 
     /// May the caller read? In the background it is stopped, or refused.
@@ -118,11 +117,11 @@ impl Control {
     }
 
     fn check(&self, signal: u32) -> Result<(), Errno> {
-        let Some((caller, hooks)) = self.own_caller() else {
+        let (Some(hooks), true) = (HOOKS.get(), self.is_callers()) else {
             return Ok(());
         };
-        let foreground = self.foreground();
-        if foreground == 0 || foreground == caller.group {
+        let (group, foreground) = ((hooks.caller)().group, self.control().foreground());
+        if foreground == 0 || foreground == group {
             return Ok(());
         }
         if (hooks.ignores)(low8(signal.into())) {
@@ -132,71 +131,137 @@ impl Control {
                 Ok(())
             };
         }
-        if (hooks.is_orphaned)(caller.group) {
+        if (hooks.is_orphaned)(group) {
             return Err(Errno::EIO);
         }
-        signal_group(caller.group, signal);
+        signal_group(group, signal);
         Err(Errno::ERESTARTSYS)
     }
 
-    /// `TIOCGPGRP`.
-    pub(super) fn foreground_for_caller(&self) -> Result<u32, Errno> {
-        self.own_caller().ok_or(Errno::ENOTTY)?;
-        Ok(self.foreground())
+    /// `TIOCGPGRP`: whoever has the master may ask, others of their own terminal only.
+    pub(super) fn foreground_for_caller(&self, by_master: bool) -> Result<u32, Errno> {
+        self.known_to_caller(by_master)?;
+        Ok(self.control().foreground())
     }
 
     /// `TIOCGSID`.
-    pub(super) fn session_for_caller(&self) -> Result<u32, Errno> {
-        self.own_caller().ok_or(Errno::ENOTTY)?;
-        Ok(self.session())
+    pub(super) fn session_for_caller(&self, by_master: bool) -> Result<u32, Errno> {
+        self.known_to_caller(by_master)?;
+        match self.control().session() {
+            0 => Err(Errno::ENOTTY),
+            session => Ok(session),
+        }
+    }
+
+    fn known_to_caller(&self, by_master: bool) -> Result<(), Errno> {
+        (by_master || self.is_callers())
+            .then_some(())
+            .ok_or(Errno::ENOTTY)
+    }
+
+    /// Whether the caller may choose the foreground group, before it is known which.
+    pub(super) fn check_foreground_change(&self) -> Result<(), Errno> {
+        self.check_change().map_err(|error| match error {
+            Errno::EIO => Errno::ENOTTY,
+            other => other,
+        })
     }
 
     /// `TIOCSPGRP`.
     pub(super) fn set_foreground(&self, group: i32) -> Result<(), Errno> {
-        self.check_change()?;
-        let (caller, hooks) = self.own_caller().ok_or(Errno::ENOTTY)?;
         let group = u32::try_from(group).map_err(|_| Errno::EINVAL)?;
-        if !(hooks.group_in_session)(group, caller.session) {
+        let hooks = HOOKS.get().ok_or(Errno::ENOTTY)?;
+        let session = (hooks.caller)().session;
+        if !self.is_callers() || self.control().session() != session {
+            return Err(Errno::ENOTTY);
+        }
+        if (hooks.session_of)(group).ok_or(Errno::ESRCH)? != session {
             return Err(Errno::EPERM);
         }
-        self.foreground.store(group, Ordering::Release);
+        self.control().foreground.store(group, Ordering::Release);
         Ok(())
     }
 
     /// `TIOCSCTTY`: only for a session's leader without a terminal, and a terminal without a
-    /// session.
-    pub(super) fn take_by_caller(&self, has_terminal: impl Fn(u32) -> bool) -> Result<(), Errno> {
-        let caller = caller().ok_or(Errno::EPERM)?;
-        if caller.leads && caller.session == self.session() {
+    /// session, unless the privileged caller takes it away from another (`steals`).
+    pub(super) fn take_by_caller(
+        self: &Arc<Self>,
+        steals: bool,
+        readable: bool,
+    ) -> Result<(), Errno> {
+        let hooks = HOOKS.get().ok_or(Errno::EPERM)?;
+        let (caller, held) = ((hooks.caller)(), self.control().session());
+        if caller.leads && caller.session == held {
             return Ok(());
         }
-        if !caller.leads || has_terminal(caller.session) || self.session() != 0 {
+        if !caller.leads || (hooks.terminal)().is_some() {
             return Err(Errno::EPERM);
         }
-        self.adopt(caller.session, caller.group);
+        let privileged = (hooks.is_privileged)();
+        if held != 0 {
+            if !steals || !privileged {
+                return Err(Errno::EPERM);
+            }
+            (hooks.leave_session)(held, self, None);
+        }
+        if !readable && !privileged {
+            return Err(Errno::EPERM);
+        }
+        self.give_to(hooks, caller);
         Ok(())
+    }
+
+    /// It was opened without `O_NOCTTY`: a session's leader without a terminal gets it, if nobody
+    /// has it and it was opened for reading.
+    pub(super) fn take_by_opening(self: &Arc<Self>, readable: bool) {
+        let Some(hooks) = HOOKS.get() else { return };
+        let caller = (hooks.caller)();
+        let free = self.control().session() == 0 && (hooks.terminal)().is_none();
+        if caller.leads && free && readable {
+            self.give_to(hooks, caller);
+        }
+    }
+
+    fn give_to(self: &Arc<Self>, hooks: &Hooks, caller: Caller) {
+        self.control().adopt(caller.session, caller.group);
+        (hooks.set_terminal)(Some(Arc::clone(self)));
     }
 
     /// `TIOCNOTTY`. A leader takes the terminal from its whole session.
-    pub(super) fn leave_by_caller(&self) -> Result<(), Errno> {
-        let (caller, _) = self.own_caller().ok_or(Errno::ENOTTY)?;
-        if caller.leads {
-            self.end_session();
+    pub(super) fn leave_by_caller(self: &Arc<Self>) -> Result<(), Errno> {
+        let hooks = HOOKS.get().ok_or(Errno::ENOTTY)?;
+        if !self.is_callers() {
+            return Err(Errno::ENOTTY);
         }
+        if (hooks.caller)().leads {
+            self.control().signal_foreground(abi::SIGHUP);
+            self.control().signal_foreground(abi::SIGCONT);
+            let (session, _) = self.control().release();
+            (hooks.leave_session)(session, self, None);
+        }
+        (hooks.set_terminal)(None);
         Ok(())
-    }
-
-    fn end_session(&self) {
-        let foreground = self.foreground();
-        self.release();
-        signal_group(foreground, abi::SIGHUP);
-        signal_group(foreground, abi::SIGCONT);
     }
 }
 
-/// Who is running; `None` before there are processes.
-pub(super) fn caller() -> Option<Caller> {
-    HOOKS.get().map(|hooks| (hooks.caller)())
+/// The session of a terminal that is hung up loses it, and its leader is told.
+pub(super) fn hang_up(terminal: &Arc<Terminal>) {
+    let (session, foreground) = terminal.control().release();
+    if let Some(hooks) = HOOKS.get()
+        && session != 0
+    {
+        (hooks.leave_session)(session, terminal, Some(foreground));
+    }
+}
+
+/// The caller's controlling terminal.
+pub(crate) fn callers_terminal() -> Option<Arc<Terminal>> {
+    (HOOKS.get()?.terminal)()
+}
+
+/// Whether the caller has `CAP_SYS_ADMIN`; threads of the kernel's own have.
+pub(super) fn is_privileged() -> bool {
+    HOOKS.get().is_none_or(|hooks| (hooks.is_privileged)())
 }
 
 fn signal_group(group: u32, signal: u32) {
@@ -204,18 +269,5 @@ fn signal_group(group: u32, signal: u32) {
         && group != 0
     {
         (hooks.signal_group)(group, low8(signal.into()));
-    }
-}
-
-/// The terminal that controls a session.
-pub(crate) fn terminal_of(session: u32) -> Option<&'static Arc<Terminal>> {
-    super::console::terminal()
-        .filter(|console| session != 0 && console.control.session() == session)
-}
-
-/// The leader of a session has ended: its terminal is free again.
-pub(crate) fn session_ended(session: u32) {
-    if let Some(terminal) = terminal_of(session) {
-        terminal.control.end_session();
     }
 }

@@ -3,34 +3,37 @@
 //!
 //! | module | |
 //! | --- | --- |
+//! | [`file`] | an open terminal: reading, writing, poll |
 //! | [`console`] | `/dev/console`: the caller's terminal, over the channel; `/dev/tty` |
+//! | [`pty`], [`devpts`] | pseudo terminals, and the file system that shows them |
 //! | [`control`] | sessions, foreground groups, and who may not read or write now |
 //! | `ioctl` | what ioctl_tty(2) lists |
 //!
-//! Locks, in this order: `output` (sleeping, held while bytes are sent), then the spin lock of the
-//! line. What is typed is understood before its echo is sent, so a signal key works while output
-//! is held up.
+//! Locks, in this order: `output` (sleeping, held while bytes are sent), then the spin locks of the
+//! line, of what waits to be typed, and of the wire. What is typed is understood before its echo is
+//! sent, so a signal key works while output is held up.
 
 pub(crate) mod console;
 pub(crate) mod control;
+pub(crate) mod devpts;
+pub(crate) mod file;
 mod ioctl;
+pub(crate) mod pty;
 
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use kiln_core::abi;
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::DeviceNumber;
-use kiln_core::tty::WindowSize;
-use kiln_core::tty::line::{Effect, Line, Taken};
+use kiln_core::tty::line::{Effect, Line};
+use kiln_core::tty::{Termios, WindowSize};
 
 use self::control::Control;
-use super::file::{Events, File, FileOps, Ioctl, Watch};
 use super::memory::{try_arc, try_zeros};
-use crate::arch::time::now_ns;
-use crate::sched::{Deadline, Mode, Mutex, WaitQueue, Wake};
+use crate::sched::{Mode, Mutex, WaitQueue};
 use crate::sync::SpinLock;
-use crate::vm::{IoDst, IoSrc};
 
 /// The window has this size now.
 pub(crate) fn resize(rows: u16, columns: u16) {
@@ -49,8 +52,27 @@ const CHUNK: usize = 256;
 const CHUNK_SENT: usize = CHUNK * 8;
 /// Room for the echo of one key: a line of control characters erased is the longest.
 const ECHO_ROOM: usize = 32 << 10;
-/// Most bytes of one read.
-const READ_MOST: usize = 4096;
+/// Bytes typed on a pseudo terminal that wait until its line takes them.
+const BACKLOG_MOST: usize = 4096;
+
+/// What the other end of a terminal may want to know.
+#[derive(Clone, Copy)]
+pub(crate) enum Notice<'a> {
+    /// Something was typed and echoed.
+    Typed,
+    /// What was typed, or what was written, was thrown away.
+    Flushed { typed: bool, written: bool },
+    /// Output was stopped, or goes on.
+    Flow(bool),
+    /// The settings changed, from these to those.
+    Settings(&'a Termios, &'a Termios),
+    /// One more has it open.
+    Opened,
+    /// One less.
+    Closed,
+    /// It was hung up.
+    HungUp,
+}
 
 /// The other end of a terminal.
 pub(crate) trait Wire: Send + Sync {
@@ -63,16 +85,40 @@ pub(crate) trait Wire: Send + Sync {
 
     /// Woken when it takes bytes again.
     fn queue(&self) -> Option<&Arc<WaitQueue>>;
+
+    /// Whether it is a pseudo terminal's, whose input waits in the terminal's backlog.
+    fn is_pty(&self) -> bool {
+        false
+    }
+
+    /// Sends an echo, to be seen when output goes on again if it is `held`. The line is locked.
+    fn echo(&self, bytes: &[u8], held: bool) {
+        let _ = (bytes, held);
+    }
+
+    /// Throws away what was written and hasn't arrived. The line may be locked.
+    fn discard(&self) {}
+
+    /// Something happened to the terminal. The line isn't locked.
+    fn tell(&self, notice: Notice<'_>) {
+        let _ = notice;
+    }
 }
 
 /// A terminal.
 pub(crate) struct Terminal {
     device: DeviceNumber,
     line: SpinLock<Line>,
+    /// Typed, and not taken by the line yet: where nobody else keeps it.
+    backlog: SpinLock<VecDeque<u8>>,
     window: SpinLock<WindowSize>,
     control: Control,
-    /// The other end is gone: reads end, writes fail.
-    hung_up: AtomicBool,
+    /// Files opened before it was last hung up have another number: they are dead.
+    generation: AtomicU32,
+    /// The other end is gone for good: reads end, writes fail.
+    closed: AtomicBool,
+    /// `TIOCEXCL`: only the privileged open it again.
+    exclusive: AtomicBool,
     wire: Arc<dyn Wire>,
     output: Mutex<Vec<u8>>,
     /// For something to read.
@@ -95,12 +141,22 @@ impl Terminal {
         scratch
             .try_reserve_exact(CHUNK_SENT)
             .map_err(|_| Errno::ENOMEM)?;
+        let mut backlog = VecDeque::new();
+        if wire.is_pty() {
+            let reserved = backlog.try_reserve_exact(BACKLOG_MOST);
+            reserved.map_err(|_| Errno::ENOMEM)?;
+        }
+        let mut line = Line::new().ok_or(Errno::ENOMEM)?;
+        line.reset(usual_settings(&*wire));
         try_arc(Self {
             device,
-            line: SpinLock::new(Line::new().ok_or(Errno::ENOMEM)?),
+            line: SpinLock::new(line),
+            backlog: SpinLock::new(backlog),
             window: SpinLock::new(window),
             control: Control::default(),
-            hung_up: AtomicBool::new(false),
+            generation: AtomicU32::new(0),
+            closed: AtomicBool::new(false),
+            exclusive: AtomicBool::new(false),
             wire,
             output: Mutex::new(scratch),
             typed: queue()?,
@@ -119,6 +175,11 @@ impl Terminal {
         &self.control
     }
 
+    /// Whether it is a pseudo terminal.
+    pub(crate) fn is_pty(&self) -> bool {
+        self.wire.is_pty()
+    }
+
     /// The size of its window.
     pub(crate) fn window(&self) -> WindowSize {
         *self.window.lock()
@@ -132,24 +193,39 @@ impl Terminal {
         }
     }
 
-    /// The other end is gone: the session's leader gets SIGHUP, the foreground group SIGHUP and
-    /// SIGCONT, readers the end.
-    pub(crate) fn hang_up(&self) {
-        if !self.hung_up.swap(true, Ordering::AcqRel) {
-            self.control.hang_up();
-            self.typed.wake_all();
-            self.flow.wake_all();
+    /// Hangs it up (vhangup(2)): its session has no terminal any more, whose leader gets SIGHUP and
+    /// SIGCONT, and whoever has it open reads the end and can't write.
+    pub(crate) fn hang_up(self: &Arc<Self>) {
+        control::hang_up(self);
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        if self.is_pty() {
+            self.line.lock().reset(usual_settings(&*self.wire));
+            self.backlog.lock().clear();
+        }
+        self.wire.tell(Notice::HungUp);
+        self.typed.wake_all();
+        self.flow.wake_all();
+        self.room.wake_all();
+        if let Some(queue) = self.wire.queue() {
+            queue.wake_all();
         }
     }
 
-    fn is_hung_up(&self) -> bool {
-        self.hung_up.load(Ordering::Acquire)
+    /// The other end is gone for good.
+    pub(crate) fn close(self: &Arc<Self>) {
+        if !self.closed.swap(true, Ordering::AcqRel) {
+            self.hang_up();
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     /// Takes one typed byte in, waiting for room: signals first, then the echo. `echo` is empty
     /// and has [`ECHO_ROOM`].
     fn type_byte(&self, byte: u8, echo: &mut Vec<u8>) {
-        let accepts = || (self.line.lock().accepts() || self.is_hung_up()).then_some(());
+        let accepts = || (self.line.lock().accepts() || self.is_closed()).then_some(());
         if self
             .room
             .wait(Mode::Uninterruptible, None, accepts)
@@ -157,30 +233,20 @@ impl Terminal {
         {
             return;
         }
-        let mut signal = None;
-        let mut flow = false;
-        let readable = {
+        let mut done = Done::default();
+        {
             let mut line = self.line.lock();
             line.type_byte(byte, &mut |effect| match effect {
                 Effect::Echo(bytes) if echo.len() + bytes.len() <= echo.capacity() => {
                     echo.extend_from_slice(bytes);
                 }
                 // What was written is on its way and can't be called back.
-                Effect::Echo(_) | Effect::FlushOutput => {}
-                Effect::Signal(number) => signal = Some(number),
-                Effect::Stopped(stopped) => flow |= !stopped,
+                Effect::Echo(_) => {}
+                other => done.note(other),
             });
-            line.is_readable()
-        };
-        if let Some(number) = signal {
-            self.control.signal_foreground(number.into());
+            done.readable = line.is_readable();
         }
-        if readable {
-            self.typed.wake_all();
-        }
-        if flow {
-            self.flow.wake_all();
-        }
+        self.follow_up(&done);
         for piece in echo.chunks(CHUNK_SENT) {
             let _output = self.output.lock();
             // An echo that nobody sees is no loss.
@@ -189,173 +255,121 @@ impl Terminal {
         echo.clear();
     }
 
-    /// Waits until a program may write.
-    fn wait_writable(&self, nonblocking: bool) -> Result<(), Errno> {
-        loop {
-            if self.is_hung_up() {
-                return Err(Errno::EIO);
-            }
-            let stopped = self.line.lock().stopped();
-            if !stopped && self.wire.takes() {
-                return Ok(());
-            }
-            if nonblocking {
-                return Err(Errno::EAGAIN);
-            }
-            let ready = || {
-                let go = !self.line.lock().stopped() && (stopped || self.wire.takes());
-                (go || self.is_hung_up()).then_some(())
-            };
-            let queue = self.wire.queue().filter(|_| !stopped).unwrap_or(&self.flow);
-            let waited = queue.wait(Mode::Interruptible, None, ready);
-            waited.map_err(|_| Errno::ERESTARTSYS)?;
-        }
+    /// Takes typed bytes into the backlog, as many as there is room for, and as far as the line
+    /// takes them, understands them. Answers how many bytes were taken.
+    fn receive(&self, bytes: &[u8]) -> usize {
+        let count = {
+            let mut backlog = self.backlog.lock();
+            let count = bytes.len().min(BACKLOG_MOST.saturating_sub(backlog.len()));
+            backlog.extend(bytes.get(..count).unwrap_or_default());
+            count
+        };
+        self.pump();
+        count
     }
 
-    fn write_chunk(&self, chunk: &[u8], scratch: &mut Vec<u8>) -> Result<(), Errno> {
-        scratch.clear();
-        self.line.lock().write(chunk, |bytes| {
-            if scratch.len() + bytes.len() <= scratch.capacity() {
-                scratch.extend_from_slice(bytes);
-            }
-        });
-        self.wire.send(scratch)
-    }
-
-    /// Waits until there is something to read, or the time is over (`false`).
-    fn wait_typed(&self, milliseconds: Option<u64>) -> Result<bool, Errno> {
-        let deadline: Deadline =
-            milliseconds.map(|time| now_ns().saturating_add(time.saturating_mul(1_000_000)));
-        let ready = || (self.line.lock().has_input() || self.is_hung_up()).then_some(());
-        match self.typed.wait(Mode::Interruptible, deadline, ready) {
-            Ok(()) => Ok(true),
-            Err(Wake::Timeout) => Ok(false),
-            Err(Wake::Signal) => Err(Errno::ERESTARTSYS),
-        }
-    }
-
-    /// Reads as the settings say, a line or so many bytes.
-    fn read_line(&self, dst: &mut IoDst<'_>, nonblocking: bool) -> Result<usize, Errno> {
-        let asked = dst.remaining();
-        let mut buffer = try_zeros(asked.min(READ_MOST))?;
-        let patience = self.line.lock().patience();
-        let least = patience.least.min(asked);
-        let mut done = 0;
-        loop {
-            let room = buffer.len().min(asked - done);
-            let taken = self
-                .line
-                .lock()
-                .read(buffer.get_mut(..room).unwrap_or_default());
-            match taken {
-                Taken::Bytes(count) => {
-                    self.room.wake_all();
-                    done += dst.put(buffer.get(..count).unwrap_or_default())?;
+    /// Lets the line take what waits in the backlog.
+    fn pump(&self) {
+        while self.is_pty() {
+            let (mut done, mut moved) = (Done::default(), false);
+            {
+                let mut line = self.line.lock();
+                let mut stopped = line.stopped();
+                while done.signal.is_none() && line.accepts() {
+                    let Some(byte) = self.backlog.lock().pop_front() else {
+                        break;
+                    };
+                    moved = true;
+                    line.type_byte(byte, &mut |effect| match effect {
+                        Effect::Echo(bytes) => self.wire.echo(bytes, stopped),
+                        other => {
+                            match other {
+                                Effect::Stopped(now) => stopped = now,
+                                Effect::FlushOutput => self.wire.discard(),
+                                _ => {}
+                            }
+                            done.note(other);
+                        }
+                    });
                 }
-                Taken::End => {
-                    self.room.wake_all();
-                    return Ok(done);
+                done.readable = line.is_readable();
+            }
+            if !moved {
+                return;
+            }
+            self.follow_up(&done);
+            self.room.wake_all();
+            self.wire.tell(if done.flushed {
+                Notice::Flushed {
+                    typed: true,
+                    written: true,
                 }
-                Taken::Nothing if self.is_hung_up() => return Ok(done),
-                Taken::Nothing => {}
-            }
-            if done >= least {
-                return Ok(done);
-            }
-            let time = if done == 0 {
-                patience.first
             } else {
-                patience.between
-            };
-            if time == Some(0) {
-                return Ok(done);
-            }
-            if nonblocking {
-                return if done > 0 {
-                    Ok(done)
-                } else {
-                    Err(Errno::EAGAIN)
-                };
-            }
-            match self.wait_typed(time) {
-                Ok(true) => {}
-                Ok(false) => return Ok(done),
-                Err(_) if done > 0 => return Ok(done),
-                Err(error) => return Err(error),
+                Notice::Typed
+            });
+        }
+    }
+
+    /// Does what a typed byte wants done beyond its echo.
+    fn follow_up(&self, done: &Done) {
+        if let Some(stopped) = done.stopped {
+            self.wire.tell(Notice::Flow(stopped));
+            if !stopped {
+                self.flow.wake_all();
             }
         }
+        if let Some(number) = done.signal {
+            self.control.signal_foreground(number.into());
+        }
+        if done.readable {
+            self.typed.wake_all();
+        }
+    }
+
+    /// Types a byte for somebody who isn't at the other end (`TIOCSTI`).
+    fn insert(&self, byte: u8) -> Result<(), Errno> {
+        if self.is_pty() {
+            self.receive(&[byte]);
+            return Ok(());
+        }
+        let mut echo = try_zeros(ECHO_ROOM)?;
+        echo.clear();
+        self.type_byte(byte, &mut echo);
+        Ok(())
+    }
+
+    /// Something was read, or thrown away, or is read by other rules: there may be room.
+    fn made_room(&self) {
+        self.room.wake_all();
+        self.pump();
     }
 }
 
-/// An open terminal.
-pub(crate) struct TerminalFile(pub(crate) Arc<Terminal>);
-
-impl FileOps for TerminalFile {
-    fn read(&self, file: &File, dst: &mut IoDst<'_>, _: &mut u64) -> Result<usize, Errno> {
-        if dst.remaining() == 0 || self.0.is_hung_up() && !self.0.line.lock().has_input() {
-            return Ok(0);
-        }
-        self.0.control.check_read()?;
-        self.0.read_line(dst, file.nonblocking())
+/// What a terminal has when it is first opened; a pseudo terminal has no line to hang up.
+fn usual_settings(wire: &dyn Wire) -> Termios {
+    let mut termios = Termios::default();
+    if wire.is_pty() {
+        termios.control &= !abi::HUPCL;
     }
+    termios
+}
 
-    fn write(&self, file: &File, src: &mut IoSrc<'_>, _: &mut u64) -> Result<usize, Errno> {
-        if self.0.line.lock().termios().local(abi::TOSTOP) {
-            self.0.control.check_change()?;
-        }
-        let mut done = 0;
-        while src.remaining() > 0 {
-            let mut step = || {
-                self.0.wait_writable(file.nonblocking())?;
-                let mut scratch = self.0.output.lock();
-                if !self.0.wire.takes() {
-                    return Ok(0);
-                }
-                let mut chunk = [0; CHUNK];
-                let count = src.take(&mut chunk)?;
-                self.0
-                    .write_chunk(chunk.get(..count).unwrap_or_default(), &mut scratch)?;
-                Ok(count)
-            };
-            match step() {
-                Ok(count) => done += count,
-                Err(_) if done > 0 => break,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(done)
-    }
+/// What typed bytes want done.
+#[derive(Default)]
+struct Done {
+    signal: Option<u8>,
+    stopped: Option<bool>,
+    flushed: bool,
+    readable: bool,
+}
 
-    fn is_stream(&self) -> bool {
-        true
-    }
-
-    fn ioctl(&self, _: &File, request: &Ioctl<'_>) -> Result<u64, Errno> {
-        ioctl::serve(&self.0, request)
-    }
-
-    fn poll(&self, _: &File, watch: Option<&mut dyn Watch>) -> Events {
-        if let Some(watch) = watch {
-            watch.add(&self.0.typed);
-            watch.add(&self.0.flow);
-            if let Some(queue) = self.0.wire.queue() {
-                watch.add(queue);
-            }
+impl Done {
+    fn note(&mut self, effect: Effect<'_>) {
+        match effect {
+            Effect::Signal(number) => self.signal = Some(number),
+            Effect::Stopped(stopped) => self.stopped = Some(stopped),
+            Effect::FlushOutput => self.flushed = true,
+            Effect::Echo(_) => {}
         }
-        if self.0.is_hung_up() {
-            return Events::READABLE | Events::HUP | Events::ERR;
-        }
-        let (readable, stopped) = {
-            let line = self.0.line.lock();
-            (line.is_readable(), line.stopped())
-        };
-        let mut events = Events::empty();
-        if readable {
-            events |= Events::READABLE;
-        }
-        if !stopped && self.0.wire.takes() {
-            events |= Events::WRITABLE;
-        }
-        events
     }
 }

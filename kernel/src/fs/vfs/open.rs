@@ -165,6 +165,7 @@ fn open_found(
     if flags.writes() && inode.kind() == FileType::Regular {
         file.begin_writing()?;
     }
+    file.ops.opened(lookup, &file)?;
     file.tell_opened();
     if flags.has(abi::O_TRUNC) && inode.kind() == FileType::Regular && !created {
         truncate_inode(lookup, &file.path, 0)?;

@@ -1,10 +1,12 @@
 //! System V IPC (sysvipc(7)): shared memory ([`shm`]), semaphores ([`sem`]), message queues
-//! ([`msg`]). Ids, permissions and the rules of waiting are in `kiln_core::ipc`.
+//! ([`msg`]). Ids, permissions and the rules of waiting are in `kiln_core::ipc`. Beside it stand POSIX
+//! message queues ([`mqueue`]), which are files.
 //!
 //! An object stands in its kind's [`Table`] until it is removed; who waits in one holds it longer,
 //! and finds it marked as removed. Locks, in this order: the table, an object's state, its
 //! permissions. All are spin locks that nothing else is called under.
 
+pub(crate) mod mqueue;
 pub(crate) mod msg;
 pub(crate) mod sem;
 pub(crate) mod shm;

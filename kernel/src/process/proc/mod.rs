@@ -18,7 +18,7 @@ use kiln_core::errno::Errno;
 
 use super::{Process, Task, current, file_limit, table};
 use crate::fs::procfs::{self, PidFile, PidLink, Processes, Text};
-use crate::fs::{FdTable, FsContext, Path, limits};
+use crate::fs::{FdTable, FsContext, Path, limits, superblock};
 use crate::vm::AddressSpace;
 
 /// Makes processes appear in `/proc`, and their limits known where files are written.
@@ -27,6 +27,8 @@ pub(crate) fn register() -> Result<(), Errno> {
     limits::set_room(file_limit::room);
     procfs::register(system::FILES)?;
     procfs::register(super::ipc::FILES)?;
+    procfs::register(super::ipc::mqueue::FILES)?;
+    superblock::register(super::ipc::mqueue::tree::TYPE)?;
     crate::net::register()
 }
 

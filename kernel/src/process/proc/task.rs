@@ -227,7 +227,7 @@ fn stat(task: &Task, out: &mut Text) -> Result<(), Errno> {
         standing.group,
         standing.session
     )?;
-    let (device, foreground) = terminal::shown(standing.session);
+    let (device, foreground) = terminal::shown(task.process());
     // 7: terminal and its group, flags; 10: faults; 14: times in ticks; 18: priority, nice.
     put!(
         out,

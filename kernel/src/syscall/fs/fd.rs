@@ -6,6 +6,7 @@ use kiln_core::abi;
 use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::FileType;
+use kiln_core::fs::flags::OpenFlags;
 use kiln_core::fs::locks::{Kind, Range, Record};
 use kiln_core::fs::perm::Capability;
 use kiln_core::fs::pipe::MAX_SLOTS;
@@ -13,6 +14,7 @@ use kiln_core::num::{int_arg, low32, usize_of, usize_of32};
 use linux_raw_sys::ioctl;
 
 use super::{Call, SysResult, descriptor_limit, fd_result, file};
+use crate::fs::tty::pty;
 use crate::fs::{File, Ioctl, identity};
 use crate::process::table;
 
@@ -421,6 +423,12 @@ pub(in crate::syscall) fn ioctl(call: &mut Call<'_>, fd: i32, command: u32, arg:
             let left = u32::try_from(usize_of(left)).unwrap_or(u32::MAX >> 1);
             space.write_val(UserAddr::new(arg), &left)?;
             Ok(0)
+        }
+        ioctl::TIOCGPTPEER if pty::is_master(&file) => {
+            let flags = OpenFlags::new(low32(arg), 0)?;
+            let peer =
+                super::with_lookup(call, None, |lookup| pty::open_peer(lookup, &file, flags))?;
+            super::install(call, peer, flags.has(abi::O_CLOEXEC))
         }
         _ => file.ops.ioctl(
             &file,
