@@ -231,6 +231,7 @@ impl FdTable {
         if let Some(locks) = file.inode.existing_locks() {
             locks.release_owner(self.lock_owner());
         }
+        super::dnotify::close(&file, self.lock_owner());
         file.ops.flush(&file)
     }
 

@@ -10,13 +10,15 @@ use kiln_core::errno::Errno;
 use kiln_core::fs::flags::{OpenFlags, SETTABLE};
 
 use super::context::Lookup;
+use super::fasync::{AsyncList, Owner};
 use super::inode::{Emit, Inode};
+use super::lease;
 use super::memory::{append, try_arc};
 use super::mount::Path;
 use super::notify;
 use super::pipe::Pipe;
 use crate::sched::{Mutex, MutexGuard, Poller, WaitQueue};
-use crate::sync::Once;
+use crate::sync::{Once, SpinLock};
 use crate::vm::{AddressSpace, IoDst, IoSrc, MapName, Mapping};
 
 bitflags! {
@@ -177,6 +179,16 @@ pub(crate) trait FileOps: Send + Sync {
         Ok(())
     }
 
+    /// Whom it tells by signals of something to read, and of room to write (`O_ASYNC`).
+    fn async_lists(&self) -> [Option<&AsyncList>; 2] {
+        [None, None]
+    }
+
+    /// Names the owner that such a file has when none was named.
+    fn async_owner(&self, file: &File) {
+        let _ = file;
+    }
+
     /// It was opened, by a walk with `lookup`, as `file`; an error is `open`'s.
     fn opened(&self, lookup: &Lookup<'_>, file: &File) -> Result<(), Errno> {
         let _ = (lookup, file);
@@ -230,7 +242,9 @@ pub(crate) struct File {
     keeps_privilege: AtomicBool,
     id: u64,
     pos: Mutex<u64>,
-    owner: AtomicU64,
+    owner: SpinLock<Owner>,
+    /// It counts among its inode's readers.
+    reading: AtomicBool,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -256,7 +270,8 @@ impl File {
             keeps_privilege: AtomicBool::new(false),
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             pos: Mutex::new(0),
-            owner: AtomicU64::new(0),
+            owner: SpinLock::new(Owner::default()),
+            reading: AtomicBool::new(false),
         })
     }
 
@@ -335,6 +350,12 @@ impl File {
         Ok(())
     }
 
+    /// Counts it among those that only read its inode until it is closed.
+    pub(super) fn begin_reading(&self) {
+        self.inode.count_reader(1);
+        self.reading.store(true, Ordering::Relaxed);
+    }
+
     /// Opening succeeded: watchers are told, and of its closing too.
     pub(super) fn tell_opened(&self) {
         self.opened.store(true, Ordering::Relaxed);
@@ -356,8 +377,8 @@ impl File {
         self.pos.lock()
     }
 
-    /// `F_SETOWN`: who gets SIGIO, as the number given.
-    pub(crate) fn owner(&self) -> &AtomicU64 {
+    /// Who is told by signals (`F_SETOWN`).
+    pub(crate) fn owner(&self) -> &SpinLock<Owner> {
         &self.owner
     }
 
@@ -455,8 +476,12 @@ impl Drop for File {
         if let Some(locks) = self.inode.existing_locks() {
             locks.release_file(self.id);
         }
+        lease::release(self);
         if self.counted.load(Ordering::Relaxed) {
             self.inode.end_writing();
+        }
+        if self.reading.load(Ordering::Relaxed) {
+            self.inode.count_reader(-1);
         }
     }
 }

@@ -16,7 +16,9 @@ use kiln_core::errno::Errno;
 use kiln_core::fs::attr::{Attr, DeviceNumber, FileType, SetAttr};
 
 use super::clock;
+use super::dnotify::Note;
 use super::inotify::Watch;
+use super::lease::Leases;
 use super::locks::Locks;
 use super::memory::{try_arc, try_push};
 use super::pipe::Pipe;
@@ -54,6 +56,8 @@ pub(crate) struct Inode {
     ops: Arc<dyn InodeOps>,
     /// Above zero: open for writing so many times. Below: being executed so many times.
     writers: AtomicI32,
+    /// Open for reading alone so many times.
+    readers: AtomicI32,
     extra: SpinLock<Extra>,
     /// What any of its watches wants to be told (inotify(7)).
     watched: AtomicU32,
@@ -65,6 +69,8 @@ struct Extra {
     locks: Option<Arc<Locks>>,
     pipe: Weak<Pipe>,
     watches: Vec<Arc<Watch>>,
+    notes: Vec<Arc<Note>>,
+    leases: Option<Arc<Leases>>,
 }
 
 impl Inode {
@@ -80,11 +86,8 @@ impl Inode {
             mapping: parts.mapping,
             ops: parts.ops,
             writers: AtomicI32::new(0),
-            extra: SpinLock::new(Extra {
-                locks: None,
-                pipe: Weak::new(),
-                watches: Vec::new(),
-            }),
+            readers: AtomicI32::new(0),
+            extra: SpinLock::new(Extra::default()),
             watched: AtomicU32::new(0),
         })
     }
@@ -261,13 +264,67 @@ impl Inode {
     }
 
     /// Makes [`Self::watched`] right again.
-    pub(super) fn refresh_watched(&self, wants: impl Fn(&Watch) -> u32) {
+    pub(super) fn refresh_watched(&self) {
         let extra = self.extra.lock();
-        let all = extra
-            .watches
-            .iter()
-            .fold(0, |all, watch| all | wants(watch));
+        let watches = extra.watches.iter().map(|watch| watch.wants());
+        let notes = extra.notes.iter().map(|note| note.wants());
+        let all = watches.chain(notes).fold(0, |all, wanted| all | wanted);
         self.watched.store(all, Ordering::Relaxed);
+    }
+
+    /// The first of its notices that is so.
+    pub(super) fn find_note(&self, is: impl Fn(&Note) -> bool) -> Option<Arc<Note>> {
+        let extra = self.extra.lock();
+        extra.notes.iter().find(|note| is(note)).cloned()
+    }
+
+    /// The notice after `last`, or the first.
+    pub(super) fn next_note(&self, last: Option<&Arc<Note>>) -> Option<Arc<Note>> {
+        let extra = self.extra.lock();
+        let mut rest = extra.notes.iter();
+        if let Some(last) = last {
+            rest.find(|note| Arc::ptr_eq(note, last))?;
+        }
+        rest.next().cloned()
+    }
+
+    /// Adds a notice.
+    pub(super) fn add_note(&self, note: Arc<Note>) -> Result<(), Errno> {
+        try_push(&mut self.extra.lock().notes, note)
+    }
+
+    /// Takes a notice away.
+    pub(super) fn remove_note(&self, note: &Arc<Note>) {
+        let mut extra = self.extra.lock();
+        extra.notes.retain(|other| !Arc::ptr_eq(other, note));
+    }
+
+    /// Its leases, if it ever had any.
+    pub(super) fn existing_leases(&self) -> Option<Arc<Leases>> {
+        self.extra.lock().leases.clone()
+    }
+
+    /// Its leases.
+    pub(super) fn leases(&self) -> Result<Arc<Leases>, Errno> {
+        if let Some(leases) = self.existing_leases() {
+            return Ok(leases);
+        }
+        let fresh = Leases::new()?;
+        let mut extra = self.extra.lock();
+        Ok(Arc::clone(extra.leases.get_or_insert(fresh)))
+    }
+
+    /// Counts an opening for reading alone, or one less.
+    pub(super) fn count_reader(&self, step: i32) {
+        self.readers.fetch_add(step, Ordering::AcqRel);
+    }
+
+    /// How many have it open for reading alone, and for writing; below zero it is being executed.
+    pub(super) fn openings(&self) -> (i32, i32) {
+        (
+            self.readers.load(Ordering::Acquire),
+            self.writers.load(Ordering::Acquire),
+        )
     }
 
     /// Its first watch that is so.

@@ -161,7 +161,7 @@ impl Group {
             } else {
                 watch.mask.store(wanted, Ordering::Relaxed);
             }
-            inode.refresh_watched(Watch::wants);
+            inode.refresh_watched();
             return Ok(watch.number);
         }
         let number = self.state.lock().last.checked_add(1).ok_or(Errno::ENOSPC)?;
@@ -181,7 +181,7 @@ impl Group {
         state.last = number;
         state.watches.insert(number, (watch, Arc::clone(inode)));
         drop(state);
-        inode.refresh_watched(Watch::wants);
+        inode.refresh_watched();
         Ok(number)
     }
 
@@ -271,7 +271,7 @@ impl Group {
 
 impl Watch {
     /// What it wants to be told.
-    fn wants(&self) -> u32 {
+    pub(super) fn wants(&self) -> u32 {
         self.mask.load(Ordering::Relaxed) & (abi::IN_ALL_EVENTS | abi::IN_UNMOUNT)
     }
 
@@ -294,7 +294,7 @@ impl Watch {
 /// Takes a watch off its inode.
 fn release(watch: &Arc<Watch>, inode: &Arc<Inode>) {
     inode.remove_watch(watch);
-    inode.refresh_watched(Watch::wants);
+    inode.refresh_watched();
     WATCHES.fetch_sub(1, Ordering::Relaxed);
 }
 

@@ -11,6 +11,7 @@
 //! | [`epoll`], [`eventfd`], [`timerfd`], [`inotify`], [`memfd`], [`splice`] | what Linux has besides |
 //! | [`aio`] | contexts of asynchronous input and output |
 //! | [`notify`] | telling watchers what happens to files |
+//! | [`fasync`], [`dnotify`], [`lease`] | signals of open files, of directories, and of others' openings |
 //! | [`devices`] | character and block devices by number; the memory devices |
 //! | [`stdio`], [`tty`], [`blockdev`] | the job's streams, terminals, disks as files |
 //! | [`ramfs`] | files in memory: the root (seeded from an image), tmpfs |
@@ -34,13 +35,16 @@ mod dentry;
 pub(crate) mod devfs;
 pub(crate) mod devices;
 mod directory;
+pub(crate) mod dnotify;
 pub(crate) mod epoll;
 pub(crate) mod eventfd;
 pub(crate) mod ext4;
+pub(crate) mod fasync;
 pub(crate) mod fdtable;
 pub(crate) mod file;
 pub(crate) mod inode;
 pub(crate) mod inotify;
+pub(crate) mod lease;
 pub(crate) mod limits;
 pub(crate) mod locks;
 pub(crate) mod memfd;

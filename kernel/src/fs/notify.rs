@@ -76,6 +76,7 @@ fn on_dentry(dentry: &Arc<Dentry>, inode: &Arc<Inode>, mask: u32) {
                 unlinked,
             },
         );
+        super::dnotify::tell(dir, mask);
     }
     on_inode(inode, mask);
 }
@@ -84,6 +85,9 @@ fn on_dentry(dentry: &Arc<Dentry>, inode: &Arc<Inode>, mask: u32) {
 fn on_inode(inode: &Arc<Inode>, mask: u32) {
     if inode.watched() & mask & abi::IN_ALL_EVENTS != 0 {
         super::inotify::tell(inode, &Seen::own(mask));
+        if mask & abi::IN_ISDIR != 0 {
+            super::dnotify::tell(inode, mask);
+        }
     }
 }
 
@@ -114,6 +118,7 @@ fn in_directory(dir: &Arc<Inode>, name: &[u8], mask: u32, cookie: u32) {
                 unlinked: false,
             },
         );
+        super::dnotify::tell(dir, mask);
     }
 }
 
@@ -128,6 +133,9 @@ pub(super) fn moved(
         return;
     }
     let cookie = COOKIES.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+    if Arc::ptr_eq(from, to) && from.watched() != 0 {
+        super::dnotify::tell(from, super::dnotify::RENAMED);
+    }
     in_directory(from, from_name, about(inode, abi::IN_MOVED_FROM), cookie);
     in_directory(to, to_name, about(inode, abi::IN_MOVED_TO), cookie);
     if let Some(replaced) = replaced {

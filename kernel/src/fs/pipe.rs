@@ -8,10 +8,12 @@ mod end;
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
+use kiln_core::abi;
 use kiln_core::addr::PAGE_SIZE;
 use kiln_core::errno::Errno;
 use kiln_core::fs::pipe::{Ring, Slot};
 
+use super::fasync::AsyncList;
 use super::memory::try_arc;
 use crate::mm::frame::FrameRef;
 use crate::sched::{Mode, Mutex, WaitQueue};
@@ -34,6 +36,9 @@ pub(crate) struct Pipe {
     pub(super) filled: Arc<WaitQueue>,
     /// For room, or the last reader's going.
     pub(super) drained: Arc<WaitQueue>,
+    /// Who is told by signals of something to read, and of room.
+    pub(super) readable: AsyncList,
+    pub(super) writable: AsyncList,
     /// A page used before, so that a small pipe needs no allocation.
     spare: SpinLock<Option<FrameRef>>,
 }
@@ -52,6 +57,8 @@ impl Pipe {
             write_opens: AtomicU32::new(0),
             filled,
             drained,
+            readable: AsyncList::new(),
+            writable: AsyncList::new(),
             spare: SpinLock::new(None),
         })
     }
@@ -121,7 +128,10 @@ impl Pipe {
             drop(guard);
             match done {
                 Ok(0) => {}
-                done => return done,
+                done => {
+                    self.writable.tell(abi::POLL_OUT);
+                    return done;
+                }
             }
             if !self.wait_filled(nonblocking)? {
                 return Ok(0);
@@ -190,7 +200,10 @@ impl Pipe {
             let step = waited.and_then(|()| self.fill(src, packets));
             drop(guard);
             match step {
-                Ok(count) => done += count,
+                Ok(count) => {
+                    done += count;
+                    self.readable.tell(abi::POLL_IN);
+                }
                 Err(_) if done > 0 => break,
                 Err(error) => return Err(error),
             }

@@ -7,6 +7,7 @@ use kiln_core::errno::Errno;
 use kiln_core::net::options::Options;
 
 use crate::arch::time::now_ns;
+use crate::fs::fasync::AsyncList;
 use crate::fs::memory::try_arc;
 use crate::fs::{Events, Watch};
 use crate::sched::{Mode, WaitQueue, Wake};
@@ -36,6 +37,8 @@ pub(crate) struct Common {
     pub(super) readers: Arc<WaitQueue>,
     /// For room to write, or a connection made.
     pub(super) writers: Arc<WaitQueue>,
+    /// Who is told by signals of what `readers` are woken for.
+    pub(super) signals: Arc<AsyncList>,
 }
 
 impl Common {
@@ -51,6 +54,7 @@ impl Common {
             shut: AtomicU32::new(0),
             readers: try_arc(WaitQueue::new())?,
             writers: try_arc(WaitQueue::new())?,
+            signals: try_arc(AsyncList::new())?,
         })
     }
 

@@ -6,14 +6,16 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
+use kiln_core::abi;
 use kiln_core::errno::Errno;
 use kiln_core::net::msg;
 use kiln_core::net::queue::{ByteQueue, Piece};
 
-use super::common::Patience;
+use super::common::{Common, Patience};
 use super::packet::Packet;
 use super::rights::Rights;
 use super::socket::Received;
+use crate::fs::fasync::AsyncList;
 use crate::fs::memory::try_arc;
 use crate::sched::{Mutex, WaitQueue};
 use crate::sync::SpinLock;
@@ -24,6 +26,7 @@ pub(super) struct Inbox {
     reading: Mutex<()>,
     queue: SpinLock<ByteQueue<Arc<Packet>>>,
     readers: Arc<WaitQueue>,
+    signals: Arc<AsyncList>,
     /// For senders that found too many messages here.
     pub(super) drained: Arc<WaitQueue>,
     /// Bytes that the packets count for.
@@ -72,11 +75,12 @@ struct Progress {
 
 impl Inbox {
     /// Empty.
-    pub(super) fn new(readers: &Arc<WaitQueue>) -> Result<Self, Errno> {
+    pub(super) fn new(common: &Common) -> Result<Self, Errno> {
         Ok(Self {
             reading: Mutex::new(()),
             queue: SpinLock::new(ByteQueue::new()),
-            readers: Arc::clone(readers),
+            readers: Arc::clone(&common.readers),
+            signals: Arc::clone(&common.signals),
             drained: try_arc(WaitQueue::new())?,
             held: AtomicUsize::new(0),
         })
@@ -104,6 +108,7 @@ impl Inbox {
         pushed?;
         self.held.fetch_add(size, Ordering::Relaxed);
         self.readers.wake_all();
+        self.signals.tell(abi::POLL_IN);
         Ok(())
     }
 

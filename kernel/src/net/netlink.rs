@@ -44,7 +44,7 @@ pub(super) fn make(kind: u32, protocol: u32) -> Result<Arc<dyn Protocol>, Errno>
         return Err(Errno::EPROTONOSUPPORT);
     }
     let common = Common::new(family::NETLINK, kind, protocol)?;
-    let inbox = Inbox::new(&common.readers)?;
+    let inbox = Inbox::new(&common)?;
     Ok(try_arc(Netlink {
         common,
         inbox,

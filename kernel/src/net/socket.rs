@@ -17,6 +17,7 @@ use super::packet::{Packet, Ucred};
 use super::unix::UnixSock;
 use super::{ioctl, options};
 use crate::fs::anon::{Plain, SOCKETS};
+use crate::fs::fasync::AsyncList;
 use crate::fs::memory::try_arc;
 use crate::fs::{Events, File, FileOps, Ioctl, Lookup, Watch, clock};
 use crate::vm::{IoDst, IoSrc};
@@ -311,6 +312,10 @@ impl FileOps for Socket {
 
     fn poll(&self, _: &File, watch: Option<&mut dyn Watch>) -> Events {
         self.protocol.poll(watch)
+    }
+
+    fn async_lists(&self) -> [Option<&AsyncList>; 2] {
+        [Some(&self.protocol.common().signals), None]
     }
 
     fn as_any(&self) -> Option<&dyn Any> {

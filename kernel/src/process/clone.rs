@@ -204,6 +204,7 @@ fn new_task(
             .personality
             .load(core::sync::atomic::Ordering::Relaxed),
         timer_slack: parent.timer_slack(),
+        habits: parent.habits.load(core::sync::atomic::Ordering::Relaxed),
         policy: parent.policy().for_child(),
         io_priority: parent
             .io_priority
@@ -251,6 +252,9 @@ fn new_process(
     process
         .oom_adjustment
         .store(from.oom_adjustment.load(Relaxed), Relaxed);
+    process
+        .refuses_huge_pages
+        .store(from.refuses_huge_pages.load(Relaxed), Relaxed);
     process.set_exe(from.exe());
     process.set_terminal(from.terminal());
     Ok(process)

@@ -29,6 +29,7 @@
 //!
 //! Lock order: the table, a process's group, a task's signals. All three are spin locks.
 
+mod async_io;
 pub(crate) mod clone;
 pub(crate) mod exe;
 pub(crate) mod exec;

@@ -18,7 +18,7 @@ use super::group::Process;
 use super::oom;
 use super::signal::{kill_everyone, send};
 use super::task::{DEFAULT_TIMER_SLACK_NS, Policy, Shared, Task, TaskParts, TaskSignals, boxed};
-use super::{table, terminal};
+use super::{async_io, table, terminal};
 use crate::arch::fpu::FpuState;
 use crate::arch::time::now_ns;
 use crate::arch::user::UserContext;
@@ -47,6 +47,7 @@ pub(crate) fn init(entry: Entry) -> Result<(), Errno> {
     ENTRY.call_once(|| entry);
     vm::reclaim::on_shortage(oom::make_room);
     terminal::init();
+    async_io::init();
     let actions = shared_actions(SigActions::new())?;
     let process = Process::new(1, initial_limits(), actions)?;
     let task = Task::new(
@@ -76,6 +77,7 @@ fn first_parts(shared: Shared, creds: Credentials) -> Result<TaskParts, Errno> {
         no_new_privileges: false,
         personality: 0,
         timer_slack: DEFAULT_TIMER_SLACK_NS,
+        habits: 0,
         policy: Policy::default(),
         io_priority: 0,
     })

@@ -56,6 +56,10 @@ pub(crate) struct Task {
     pub(super) parent_death_signal: AtomicU32,
     /// Nanoseconds that a timer may be late (`PR_SET_TIMERSLACK`); kept, not used.
     pub(super) timer_slack: AtomicU64,
+    /// What 0 puts back: what the thread that made it had then.
+    default_slack: u64,
+    /// What `PR_MCE_KILL` and `PR_SET_IO_FLUSHER` chose, as the prctl room encodes it.
+    pub(crate) habits: AtomicU32,
     /// `personality(2)`.
     pub(super) personality: AtomicU32,
 }
@@ -151,6 +155,7 @@ pub(super) struct TaskParts {
     pub(super) no_new_privileges: bool,
     pub(super) personality: u32,
     pub(super) timer_slack: u64,
+    pub(super) habits: u32,
     pub(super) policy: Policy,
     pub(super) io_priority: u32,
 }
@@ -211,6 +216,8 @@ impl Task {
             no_new_privileges: AtomicBool::new(parts.no_new_privileges),
             parent_death_signal: AtomicU32::new(0),
             timer_slack: AtomicU64::new(parts.timer_slack),
+            default_slack: parts.timer_slack,
+            habits: AtomicU32::new(parts.habits),
             personality: AtomicU32::new(parts.personality),
         }))
     }
@@ -357,7 +364,7 @@ impl Task {
 
     /// Sets that; 0 puts the default back.
     pub(crate) fn set_timer_slack(&self, ns: u64) {
-        let ns = if ns == 0 { DEFAULT_TIMER_SLACK_NS } else { ns };
+        let ns = if ns == 0 { self.default_slack } else { ns };
         self.timer_slack.store(ns, Ordering::Relaxed);
     }
 

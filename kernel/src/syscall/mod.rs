@@ -27,6 +27,7 @@ mod mem;
 mod mqueue;
 mod net;
 mod pidfd;
+mod prctl;
 mod process;
 mod process_vm;
 mod ptrace;

@@ -75,7 +75,7 @@ syscalls! {
     69 msgsnd(Int, Ptr, Size, Hex) [ipc::msgsnd] Full "";
     70 msgrcv(Int, Ptr, Size, Long, Hex) [ipc::msgrcv] Full "";
     71 msgctl(Int, Int, Ptr) [ipc::msgctl] Full "";
-    72 fcntl(Fd, Fcntl, Hex) [fs::fd::fcntl] Partial "no leases, no F_NOTIFY, no signals for O_ASYNC";
+    72 fcntl(Fd, Fcntl, Hex) [fs::fd::fcntl] Full "";
     73 flock(Fd, FlockOp) [fs::fd::flock] Full "";
     74 fsync(Fd) [fs::io::fsync] Full "";
     75 fdatasync(Fd) [fs::io::fdatasync] Full "";
@@ -160,7 +160,7 @@ syscalls! {
     154 modify_ldt(Int, Ptr, Size) [rare::modify_ldt] Partial "the table stays empty";
     155 pivot_root(Path, Path) [rare::pivot_root] Stub "the root cannot be moved: EINVAL";
     156 _sysctl(Ptr) [] Absent "";
-    157 prctl(Prctl, Hex, Hex, Hex, Hex) [system::prctl] Partial "names, capabilities, death signal, subreaper, no_new_privs";
+    157 prctl(Prctl, Hex, Hex, Hex, Hex) [prctl::prctl] Partial "no PR_TSC_SIGSEGV, no seccomp, no user dispatch, no names for mappings; PR_SET_MM without the heap and the program's file";
     158 arch_prctl(ArchPrctl, Ptr) [system::arch_prctl] Full "";
     159 adjtimex(Ptr) [rare::adjtimex] Partial "kept and told; the rate of the clock stays";
     160 setrlimit(Resource, RlimitIn) [limits::setrlimit] Full "";

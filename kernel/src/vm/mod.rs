@@ -44,7 +44,7 @@ pub(crate) use map::MapRequest;
 pub(crate) use mapping::{Mapping, PageLimit, PageOrigin, PageSource};
 pub(crate) use maps::MemorySizes;
 pub(crate) use reclaim::{alloc_frame, alloc_zeroed_frame};
-pub(crate) use space::{AddressSpace, MemoryLimits};
+pub(crate) use space::{AddressSpace, MemoryLimits, ProgramInfo};
 
 /// Tells `mm` who gives memory up when it is short.
 pub(crate) fn init() {

@@ -187,6 +187,8 @@ impl SigInfo {
             Signal::ILL | Signal::FPE | Signal::SEGV | Signal::BUS | Signal::TRAP if by_kernel => {
                 Layout::Fault
             }
+            // Any other may be one that F_SETSIG asked for (`NSIGPOLL` reasons).
+            _ if by_kernel && self.code <= code(abi::POLL_HUP) => Layout::Poll,
             _ => Layout::Kill,
         }
     }

@@ -11,6 +11,7 @@ use kiln_core::fs::perm::Identity;
 use super::Pipe;
 use crate::fs::anon::{PIPES, Plain};
 use crate::fs::clock;
+use crate::fs::fasync::AsyncList;
 use crate::fs::file::{Events, File, FileOps, Ioctl, Watch};
 use crate::fs::inode::Inode;
 use crate::fs::memory::try_arc;
@@ -56,6 +57,10 @@ impl Drop for PipeEnd {
         }
         pipe.filled.wake_all();
         pipe.drained.wake_all();
+        if pipe.has_readers() != pipe.has_writers() {
+            pipe.readable.tell(abi::POLL_IN);
+            pipe.writable.tell(abi::POLL_OUT);
+        }
     }
 }
 
@@ -108,6 +113,13 @@ impl FileOps for PipeEnd {
             events.set(Events::ERR, !self.pipe.has_readers());
         }
         events
+    }
+
+    fn async_lists(&self) -> [Option<&AsyncList>; 2] {
+        [
+            self.reads.then_some(&self.pipe.readable),
+            self.writes.then_some(&self.pipe.writable),
+        ]
     }
 
     fn pipe(&self) -> Option<&Arc<Pipe>> {

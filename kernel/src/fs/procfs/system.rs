@@ -11,7 +11,7 @@ use crate::fs::clock;
 use crate::fs::context::FsContext;
 use crate::fs::fdtable::{FdTable, NR_OPEN};
 use crate::fs::mount::{Mount, MountFlags, Path};
-use crate::fs::{aio, inotify, superblock};
+use crate::fs::{aio, inotify, lease, superblock};
 use crate::mm::frame;
 use crate::vm::{reclaim, writeback};
 
@@ -32,6 +32,9 @@ pub(super) const FILES: &[SystemFile] = &[
         out.put(format_args!("{}\n", aio::in_use()))
     }),
     SystemFile::readable("sys/fs/file-max", |out| out.bytes(b"9223372036854775807\n")),
+    SystemFile::readable("sys/fs/dir-notify-enable", |out| out.bytes(b"1\n")),
+    number_file!("sys/fs/lease-break-time", lease::BREAK_TIME),
+    SystemFile::readable("sys/fs/leases-enable", |out| out.bytes(b"1\n")),
     number_file!("sys/fs/inotify/max_queued_events", inotify::MAX_QUEUED),
     number_file!("sys/fs/inotify/max_user_instances", inotify::MAX_INSTANCES),
     number_file!("sys/fs/inotify/max_user_watches", inotify::MAX_WATCHES),

@@ -10,6 +10,8 @@ use kiln_core::abi;
 use kiln_core::errno::Errno;
 use kiln_core::num::low8;
 
+use super::super::fasync::{self, Owner, Whom};
+use super::super::file::File;
 use super::Terminal;
 use crate::sync::Once;
 
@@ -104,6 +106,17 @@ impl Terminal {
     /// Whether it is the caller's controlling terminal.
     fn is_callers(&self) -> bool {
         callers_terminal().is_some_and(|own| core::ptr::eq(Arc::as_ptr(&own), self))
+    }
+
+    /// Names the owner of an open terminal that has none (`O_ASYNC`): the foreground group, or else
+    /// the caller.
+    pub(super) fn own(&self, file: &File) {
+        let caller = fasync::caller();
+        let whom = match self.control().foreground() {
+            0 => caller.whom,
+            group => Whom::Group(group),
+        };
+        fasync::own_as(file, Owner { whom, ..caller });
     }
 
     /// May the caller read? In the background it is stopped, or refused.

@@ -8,6 +8,7 @@ use kiln_core::abi;
 use kiln_core::errno::Errno;
 use kiln_core::tty::line::Taken;
 
+use super::super::fasync::AsyncList;
 use super::super::file::{Events, File, FileOps, Ioctl, Watch};
 use super::super::memory::{try_arc, try_zeros};
 use super::ioctl::{self, Side};
@@ -219,6 +220,14 @@ impl FileOps for TerminalFile {
 
     fn is_stream(&self) -> bool {
         true
+    }
+
+    fn async_lists(&self) -> [Option<&AsyncList>; 2] {
+        [Some(&self.terminal.signals), None]
+    }
+
+    fn async_owner(&self, file: &File) {
+        self.terminal.own(file);
     }
 
     fn ioctl(&self, file: &File, request: &Ioctl<'_>) -> Result<u64, Errno> {

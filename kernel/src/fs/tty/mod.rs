@@ -31,6 +31,7 @@ use kiln_core::tty::line::{Effect, Line};
 use kiln_core::tty::{Termios, WindowSize};
 
 use self::control::Control;
+use super::fasync::AsyncList;
 use super::memory::{try_arc, try_zeros};
 use crate::sched::{Mode, Mutex, WaitQueue};
 use crate::sync::SpinLock;
@@ -127,6 +128,8 @@ pub(crate) struct Terminal {
     room: Arc<WaitQueue>,
     /// For writers that were stopped.
     flow: Arc<WaitQueue>,
+    /// Who is told by signals of something to read.
+    signals: AsyncList,
 }
 
 impl Terminal {
@@ -162,6 +165,7 @@ impl Terminal {
             typed: queue()?,
             room: queue()?,
             flow: queue()?,
+            signals: AsyncList::new(),
         })
     }
 
@@ -323,6 +327,7 @@ impl Terminal {
         }
         if done.readable {
             self.typed.wake_all();
+            self.signals.tell(abi::POLL_IN);
         }
     }
 

@@ -16,6 +16,7 @@ use kiln_core::tty::WindowSize;
 use kiln_core::tty::waiting::Outgoing;
 
 use super::super::context::Lookup;
+use super::super::fasync::{self, AsyncList};
 use super::super::file::{Events, File, FileOps, Ioctl, Watch};
 use super::super::memory::{try_arc, try_zeros};
 use super::super::vfs;
@@ -41,6 +42,8 @@ pub(super) struct PtyWire {
     readable: Arc<WaitQueue>,
     /// For the slave: room to write.
     drained: Arc<WaitQueue>,
+    /// Who of the master's is told by signals of something to read.
+    signals: AsyncList,
     /// How many have the slave open.
     slaves: AtomicU32,
     /// The last of them is gone, and nobody came since.
@@ -60,6 +63,7 @@ impl Wire for PtyWire {
         }
         self.out.lock().put(bytes, false);
         self.readable.wake_all();
+        self.signals.tell(abi::POLL_IN);
         Ok(())
     }
 
@@ -109,6 +113,9 @@ impl Wire for PtyWire {
             }
         }
         self.readable.wake_all();
+        if matches!(notice, Notice::Typed) && self.out.lock().readable() > 0 {
+            self.signals.tell(abi::POLL_IN);
+        }
     }
 }
 
@@ -127,6 +134,7 @@ impl Pty {
             out: SpinLock::new(Outgoing::new().ok_or(Errno::ENOMEM)?),
             readable: try_arc(WaitQueue::new())?,
             drained: try_arc(WaitQueue::new())?,
+            signals: AsyncList::new(),
             slaves: AtomicU32::new(0),
             slave_gone: AtomicBool::new(false),
             master_gone: AtomicBool::new(false),
@@ -420,6 +428,15 @@ impl FileOps for Master {
         events.set(Events::HUP, wire.slave_gone.load(Ordering::Acquire));
         events.set(Events::WRITABLE, self.takes(&pty.terminal));
         events
+    }
+
+    fn async_lists(&self) -> [Option<&AsyncList>; 2] {
+        [self.pty.get().map(|pty| &pty.wire.signals), None]
+    }
+
+    fn async_owner(&self, file: &File) {
+        // Nobody has this side as a controlling terminal.
+        fasync::own(file);
     }
 
     fn as_any(&self) -> Option<&dyn core::any::Any> {

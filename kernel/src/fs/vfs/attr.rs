@@ -11,6 +11,7 @@ use crate::fs::clock;
 use crate::fs::context::Lookup;
 use crate::fs::file::File;
 use crate::fs::inode::{Allocate, AllocateKind, Inode};
+use crate::fs::lease;
 use crate::fs::mount::{MountFlags, Path};
 use crate::fs::regular::MAX_SIZE;
 use crate::fs::{limits, memfd, notify};
@@ -125,7 +126,8 @@ pub(crate) fn truncate(lookup: &Lookup<'_>, path: &Path, size: u64) -> Result<()
     path.mount.check_writable()?;
     lookup.check(inode, Want::WRITE)?;
     inode.begin_writing()?;
-    let done = truncate_inode(lookup, path, size);
+    let done =
+        lease::break_for(inode, true, false).and_then(|()| truncate_inode(lookup, path, size));
     inode.end_writing();
     done
 }

@@ -14,6 +14,7 @@ use crate::fs::context::Lookup;
 use crate::fs::dentry::Dentry;
 use crate::fs::file::File;
 use crate::fs::inode::{Inode, NewInode};
+use crate::fs::lease;
 use crate::fs::mount::{MountFlags, Path};
 
 /// What the walk of an open came to.
@@ -162,8 +163,13 @@ fn open_found(
     }
     let ops = inode.ops().open(&inode, flags)?;
     let file = File::new(path, ops, flags)?;
-    if flags.writes() && inode.kind() == FileType::Regular {
-        file.begin_writing()?;
+    if inode.kind() == FileType::Regular {
+        if flags.writes() {
+            file.begin_writing()?;
+        } else if flags.reads() {
+            file.begin_reading();
+        }
+        lease::break_for(&inode, flags.writes(), flags.has(abi::O_NONBLOCK))?;
     }
     file.ops.opened(lookup, &file)?;
     file.tell_opened();

@@ -80,7 +80,7 @@ impl TcpSock {
             (options.sndbuf, options.rcvbuf) = (SNDBUF, TCP_RCVBUF);
         }
         let account = Account::new(WINDOW, false, &common.writers)?;
-        let inbox = Inbox::new(&common.readers)?;
+        let inbox = Inbox::new(&common)?;
         let size = size_of::<Self>() + 2 * size_of::<usize>();
         let _charge = kmem::charge(size).map_err(|_| Errno::ENOBUFS)?;
         Ok(Arc::new_cyclic(|me| Self {

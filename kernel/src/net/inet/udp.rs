@@ -52,8 +52,8 @@ impl UdpSock {
         let family = if v6 { family::INET6 } else { family::INET };
         let protocol = if lite { level::UDPLITE } else { level::UDP };
         let common = Common::new(family, kind::DGRAM, protocol.cast_unsigned())?;
-        let inbox = Inbox::new(&common.readers)?;
-        let errors = Inbox::new(&common.readers)?;
+        let inbox = Inbox::new(&common)?;
+        let errors = Inbox::new(&common)?;
         let size = size_of::<Self>() + 2 * size_of::<usize>();
         let _charge = kmem::charge(size).map_err(|_| Errno::ENOBUFS)?;
         Ok(Arc::new_cyclic(|me| Self {

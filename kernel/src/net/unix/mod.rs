@@ -78,7 +78,7 @@ impl UnixSock {
         let common = Common::new(family::UNIX, kind, 0)?;
         let limit = common.options().sndbuf;
         let account = Account::new(limit, true, &common.writers)?;
-        let inbox = Inbox::new(&common.readers)?;
+        let inbox = Inbox::new(&common)?;
         let socket = try_arc(Self {
             common,
             account,

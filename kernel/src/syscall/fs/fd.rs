@@ -1,7 +1,6 @@
 //! Descriptors: `dup`, `fcntl`, `flock`, `ioctl`, `close_range`.
 
 use alloc::sync::Arc;
-use core::sync::atomic::Ordering;
 use kiln_core::abi;
 use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
@@ -13,10 +12,9 @@ use kiln_core::fs::pipe::MAX_SLOTS;
 use kiln_core::num::{int_arg, low32, usize_of, usize_of32};
 use linux_raw_sys::ioctl;
 
-use super::{Call, SysResult, descriptor_limit, fd_result, file};
+use super::{Call, SysResult, descriptor_limit, fd_result, file, owner};
 use crate::fs::tty::pty;
-use crate::fs::{File, Ioctl, identity};
-use crate::process::table;
+use crate::fs::{File, Ioctl, dnotify, fasync, identity, lease};
 
 pub(in crate::syscall) fn dup(call: &mut Call<'_>, fd: i32) -> SysResult {
     let files = call.task.files()?;
@@ -73,8 +71,6 @@ mod command {
     pub(super) const DUPFD_CLOEXEC: u32 = 1030;
     pub(super) const SETPIPE_SZ: u32 = 1031;
     pub(super) const GETPIPE_SZ: u32 = 1032;
-    pub(super) const GETOWNER_UIDS: u32 = 17;
-    pub(super) const SETLEASE: u32 = 1024;
     pub(super) const ADD_SEALS: u32 = 1033;
     pub(super) const GET_SEALS: u32 = 1034;
 }
@@ -105,6 +101,7 @@ pub(in crate::syscall) fn fcntl(call: &mut Call<'_>, fd: i32, what: u32, arg: u6
         }
         abi::F_GETFL => Ok(u64::from(file.flags())),
         abi::F_SETFL => {
+            fasync::set_async(&file, fd, low32(arg) & abi::FASYNC != 0)?;
             file.set_flags(low32(arg));
             Ok(0)
         }
@@ -116,54 +113,20 @@ pub(in crate::syscall) fn fcntl(call: &mut Call<'_>, fd: i32, what: u32, arg: u6
             let what = what - abi::F_OFD_GETLK + abi::F_GETLK;
             record_lock(call, &file, what, arg, file.id(), true)
         }
-        _ => other(call, &file, what, arg),
+        _ => other(call, &file, fd, what, arg),
     }
 }
 
-fn other(call: &Call<'_>, file: &File, what: u32, arg: u64) -> SysResult {
+fn other(call: &Call<'_>, file: &Arc<File>, fd: i32, what: u32, arg: u64) -> SysResult {
     match what {
-        abi::F_SETOWN => {
-            let pid = int_arg(arg);
-            let known = match u32::try_from(pid) {
-                Ok(0) => true,
-                Ok(pid) => table::process_of(pid).is_some(),
-                Err(_) => table::members(pid.unsigned_abs()).is_ok_and(|list| !list.is_empty()),
-            };
-            if !known {
-                return Err(if pid == i32::MIN {
-                    Errno::EINVAL
-                } else {
-                    Errno::ESRCH
-                });
-            }
-            file.owner().store(arg, Ordering::Relaxed);
-            Ok(0)
+        abi::F_SETOWN..=abi::F_GETSIG | abi::F_SETOWN_EX..=abi::F_GETOWNER_UIDS => {
+            owner::control(call, file, what, arg)
         }
-        abi::F_GETOWN => Ok(u64::from(low32(file.owner().load(Ordering::Relaxed)))),
-        abi::F_GETSIG | abi::F_GETLEASE => Ok(match what {
-            abi::F_GETLEASE => u64::from(abi::F_UNLCK),
-            _ => 0,
-        }),
-        abi::F_SETSIG if u64::from(low32(arg)) <= u64::from(abi::NSIG) => Ok(0),
-        abi::F_SETOWN_EX => set_owner(call, file, UserAddr::new(arg)),
-        abi::F_GETOWN_EX => {
-            let pid = int_arg(file.owner().load(Ordering::Relaxed));
-            let kind = if pid < 0 { OWNER_GROUP } else { OWNER_PROCESS };
-            let told = [kind, pid.unsigned_abs()];
-            call.task.space()?.write_val(UserAddr::new(arg), &told)?;
-            Ok(0)
-        }
-        command::GETOWNER_UIDS => {
-            call.task
-                .space()?
-                .write_val(UserAddr::new(arg), &[0u32; 2])?;
-            Ok(0)
-        }
-        // Nobody gets a lease here: as when others have the file open.
-        command::SETLEASE
-            if low32(arg) <= abi::F_UNLCK && file.inode.kind() == FileType::Regular =>
-        {
-            Err(Errno::EAGAIN)
+        abi::F_GETLEASE => Ok(lease::get(file).into()),
+        abi::F_SETLEASE => owner::set_lease(call, file, fd, low32(arg)),
+        abi::F_NOTIFY => {
+            let table = call.task.files()?.lock_owner();
+            dnotify::set(file, table, fd, low32(arg)).map(|()| 0)
         }
         command::GETPIPE_SZ => file
             .ops
@@ -188,32 +151,6 @@ fn other(call: &Call<'_>, file: &File, what: u32, arg: u64) -> SysResult {
         command::GET_SEALS => crate::fs::memfd::seals(file).map(u64::from),
         _ => Err(Errno::EINVAL),
     }
-}
-
-/// `F_OWNER_*` (asm-generic/fcntl.h).
-const OWNER_THREAD: u32 = 0;
-const OWNER_PROCESS: u32 = 1;
-const OWNER_GROUP: u32 = 2;
-
-/// `F_SETOWN_EX`: who is told of input.
-fn set_owner(call: &Call<'_>, file: &File, at: UserAddr) -> SysResult {
-    let [kind, pid]: [u32; 2] = call.task.space()?.read_val(at)?;
-    let known = match kind {
-        OWNER_THREAD => table::task(pid).is_some(),
-        OWNER_PROCESS => table::process_of(pid).is_some(),
-        OWNER_GROUP => !table::members(pid)?.is_empty(),
-        _ => return Err(Errno::EINVAL),
-    };
-    if pid != 0 && !known {
-        return Err(Errno::ESRCH);
-    }
-    let owner = if kind == OWNER_GROUP {
-        pid.wrapping_neg()
-    } else {
-        pid
-    };
-    file.owner().store(u64::from(owner), Ordering::Relaxed);
-    Ok(0)
 }
 
 /// Bytes of `struct flock` (asm-generic/fcntl.h): type, whence, start, length, process.
@@ -415,7 +352,7 @@ pub(in crate::syscall) fn ioctl(call: &mut Call<'_>, fd: i32, command: u32, arg:
             Ok(0)
         }
         ioctl::FIOASYNC => {
-            file.set_flag(abi::FASYNC, number()?);
+            fasync::set_async(&file, fd, number()?)?;
             Ok(0)
         }
         ioctl::FIONREAD if file.inode.mapping().is_some() => {

@@ -23,6 +23,7 @@ pub(crate) mod io;
 pub(crate) mod mounts;
 pub(crate) mod names;
 pub(crate) mod open;
+mod owner;
 pub(crate) mod poll;
 pub(crate) mod splice;
 pub(crate) mod xattr;
