@@ -156,6 +156,8 @@ impl ArgStrings {
 /// What the auxiliary vector says beyond the strings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct AuxInfo {
+    /// `AT_SYSINFO_EHDR`: where the vDSO lies.
+    pub vdso: u64,
     /// `AT_HWCAP`: CPUID 1 EDX.
     pub hwcap: u64,
     /// `AT_HWCAP2`: bit 1: FSGSBASE may be used.
@@ -241,12 +243,13 @@ pub fn build(strings: &ArgStrings, frame: &Frame<'_>) -> Result<InitialStack, St
 }
 
 /// Entries of the vector, `AT_NULL` included, in words.
-const VECTOR_WORDS: usize = 20 * 2;
+const VECTOR_WORDS: usize = 21 * 2;
 
 fn vector(frame: &Frame<'_>, layout: &Layout) -> [(u64, u64); VECTOR_WORDS / 2] {
     let aux = &frame.aux;
     let [uid, euid, gid, egid] = aux.ids.map(u64::from);
     [
+        (abi::AT_SYSINFO_EHDR, aux.vdso),
         (abi::AT_MINSIGSTKSZ, aux.min_signal_stack),
         (abi::AT_HWCAP, aux.hwcap),
         (abi::AT_PAGESZ, u64_of(crate::addr::PAGE_SIZE)),

@@ -45,5 +45,6 @@ pub mod timers;
 pub mod timex;
 pub mod tty;
 pub mod virtqueue;
+pub mod vdso;
 pub mod vma;
 pub mod wait_status;

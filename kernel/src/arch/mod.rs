@@ -15,6 +15,7 @@
 //! | [`user`] | `UserContext`, `run` and `Stop` |
 //! | [`exception_table`] | instructions that may fault, and where to go on |
 //! | [`fpu`] | the FPU state of programs |
+//! | [`vdso`] | the code that programs call instead of the kernel |
 //! | [`switch`] | changing stacks |
 //! | [`apic`], [`irq`], [`time`] | the timer, interrupts of devices, the clock |
 //! | [`smp`], [`ipi`] | starting the other CPUs, interrupts between them |
@@ -43,6 +44,7 @@ pub(crate) mod tables;
 pub(crate) mod time;
 pub(crate) mod trap;
 pub(crate) mod user;
+pub(crate) mod vdso;
 
 pub(crate) use exit::{DebugExit, exit};
 

@@ -26,6 +26,8 @@ pub(super) const USER_DATA: u16 = 0x2B;
 /// User code, 64 bits.
 pub(super) const USER_CODE: u16 = 0x33;
 const TSS: u16 = 0x40;
+/// The segment whose limit is the CPU's number, for LSL in user mode (Linux's `__CPUNODE_SEG`).
+pub(super) const CPU_NUMBER: u16 = 0x7B;
 
 /// Exceptions by their vectors (Intel SDM volume 3, table 6-1).
 pub(crate) mod vector {
@@ -61,7 +63,7 @@ pub(crate) const IST_VECTORS: [u8; 6] = [
 /// The names of these stacks in reports, in the same order.
 pub(crate) const IST_NAMES: [&str; 6] = ["#DF", "#PF", "#GP", "#DB", "NMI", "#MC"];
 
-const GDT_LEN: usize = 10;
+const GDT_LEN: usize = 16;
 
 /// A CPU's GDT; written once, by its own CPU.
 #[repr(transparent)]
@@ -85,6 +87,13 @@ impl GdtCell {
             0,
             0, // 0x40 TSS, two words: filled in by `load`
             0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            // 0x78 read-only data that grows down: the limit is only looked at, and filled in by `load`.
+            0x0040_F500_0000_0000,
         ]))
     }
 }
@@ -105,8 +114,9 @@ pub(super) fn load_gdt(cpu: &'static PerCpu) {
     // The descriptors are the flat ones above and the TSS of the same block; the selectors name
     // them. Loading SS, DS and ES leaves GS alone.
     unsafe {
-        let [.., low, high] = &mut *gdt;
+        let [_, _, _, _, _, _, _, _, low, high, .., number] = &mut *gdt;
         [*low, *high] = tss_descriptor(base);
+        *number |= u64::from(cpu.id());
         let limit = const { low16(size_of::<[u64; GDT_LEN]>() as u64 - 1) };
         lgdt(&DescriptorTablePointer {
             limit,

@@ -54,6 +54,12 @@ pub(crate) fn khz() -> u64 {
     (1_000_000 << 32) / SCALE.load(Ordering::Relaxed).max(1)
 }
 
+/// What [`now_ns`] computes with: the TSC's value when time began, and the nanoseconds in a cycle times
+/// 2^32. They don't change any more once the boot is over.
+pub(crate) fn parameters() -> [u64; 2] {
+    [&START, &SCALE].map(|word| word.load(Ordering::Relaxed))
+}
+
 /// Nanoseconds since boot. Never goes back, on whichever CPU.
 #[inline]
 pub(crate) fn now_ns() -> u64 {

@@ -245,6 +245,24 @@ impl FrameRef {
         unsafe { copy::raw_copy(at, u64_of(from.as_ptr().expose_provenance()), len) };
     }
 
+    /// The aligned word at `offset` in the frame.
+    pub(crate) fn word(&self, offset: usize) -> u64 {
+        let (at, _) = self.span(offset & !7, 8);
+        let word = core::ptr::with_exposed_provenance::<u64>(usize_of(at));
+        // SAFETY: within the frame, and aligned; a program may change it meanwhile, so it is volatile.
+        unsafe { word.read_volatile() }
+    }
+
+    /// Writes the aligned word at `offset` in the frame, whole, after what was written before.
+    pub(crate) fn set_word(&self, offset: usize, value: u64) {
+        let (at, _) = self.span(offset & !7, 8);
+        let word = core::ptr::with_exposed_provenance_mut::<u64>(usize_of(at));
+        // Stores stay in order on x86; the compiler must leave them so.
+        core::sync::atomic::fence(Ordering::Release);
+        // SAFETY: as in `word`.
+        unsafe { word.write_volatile(value) };
+    }
+
     /// Clears `len` bytes from `offset` in the frame.
     pub(crate) fn zero(&self, offset: usize, len: usize) {
         let (at, len) = self.span(offset, len);

@@ -12,6 +12,7 @@ use kiln_core::vma::{Area, Backing};
 
 use super::mapping::Mapping;
 use super::space::AddressSpace;
+use super::vdso::Special;
 use crate::mm::kmem;
 
 /// An area of a program's memory.
@@ -50,6 +51,8 @@ pub(crate) struct FileMapping {
 pub(crate) enum Object {
     /// Fresh memory, private to the space (or to it and its forks, until one writes).
     Anonymous,
+    /// A page of the kernel's own, the same for everybody who hasn't written to it.
+    Special(Special),
     /// A file from a byte offset on, a multiple of the page size.
     File {
         /// The file.
@@ -63,7 +66,7 @@ impl Object {
     /// The file's pages behind an area.
     pub(super) fn mapping(&self) -> Option<(&Arc<Mapping>, u64)> {
         match self {
-            Self::Anonymous => None,
+            Self::Anonymous | Self::Special(_) => None,
             Self::File { file, offset } => Some((&file.mapping, *offset)),
         }
     }
@@ -72,7 +75,7 @@ impl Object {
 impl Backing for Object {
     fn advanced(&self, bytes: u64) -> Self {
         match self {
-            Self::Anonymous => Self::Anonymous,
+            Self::Anonymous | Self::Special(_) => self.clone(),
             Self::File { file, offset } => Self::File {
                 file: file.clone(),
                 offset: offset + bytes,

@@ -15,6 +15,7 @@ use super::area::{Object, VmArea};
 use super::mapping::{Mapping, Unmappable};
 use super::reclaim::{alloc_frame, alloc_zeroed_frame, wait_for_memory};
 use super::space::{AddressSpace, Areas, PAGE, STACK_GAP};
+use super::vdso::Special;
 use crate::mm::frame::{FrameRef, OutOfMemory};
 use crate::mm::paging::{Gather, PageFlags};
 
@@ -139,6 +140,7 @@ impl AddressSpace {
     fn resolve(&self, area: &VmArea, page: u64, write: bool) -> Result<Attempt, FaultError> {
         match &area.backing {
             Object::Anonymous => self.resolve_anonymous(area, page, write),
+            Object::Special(special) => self.resolve_special(area, page, *special, write),
             Object::File { file, offset } => {
                 let index = (offset + (page - area.start)) / PAGE;
                 if area.is_shared() {
@@ -169,6 +171,29 @@ impl AddressSpace {
         }
         // With no lock held: this may sleep.
         self.fill(va, page_flags(area.prot, true), alloc_zeroed_frame()?)
+    }
+
+    fn resolve_special(
+        &self,
+        area: &VmArea,
+        page: u64,
+        special: Special,
+        write: bool,
+    ) -> Result<Attempt, FaultError> {
+        let va = UserAddr::new(page);
+        let mapped = self.tables.lock().is_mapped(va);
+        // What may never be written isn't copied for a debugger either.
+        if write && !area.flags.contains(AreaFlags::MAY_WRITE) {
+            return Err(FaultError::Accerr);
+        }
+        match (mapped, write) {
+            (true, true) => self.own_page(area, page),
+            (true, false) => Ok(Attempt::Done),
+            (false, _) => {
+                let filled = self.fill(va, page_flags(area.prot, false), special.frame()?)?;
+                Ok(if write { Attempt::Again } else { filled })
+            }
+        }
     }
 
     /// Maps the frame where nothing is mapped.

@@ -83,7 +83,7 @@ fn copy_areas(child: &Arc<AddressSpace>, from: &Areas, to: &mut Areas) -> Result
             continue;
         }
         let backing = match &area.backing {
-            Object::Anonymous => Object::Anonymous,
+            Object::Anonymous | Object::Special(_) => area.backing.clone(),
             Object::File { file, offset } => {
                 let known = last
                     .as_ref()

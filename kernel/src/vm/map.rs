@@ -252,7 +252,7 @@ impl AddressSpace {
                 let own = file.name.as_ref();
                 own.is_some_and(|own| core::ptr::addr_eq(Arc::as_ptr(own), Arc::as_ptr(name)))
             }
-            Object::Anonymous => false,
+            Object::Anonymous | Object::Special(_) => false,
         };
         let range = addr..end;
         let found = areas.map.overlapping(&range).find(is_it)?;

@@ -104,7 +104,7 @@ fn describe(
         }
     };
     let (name, offset) = match &area.backing {
-        Object::Anonymous => (None, 0),
+        Object::Anonymous | Object::Special(_) => (None, 0),
         Object::File { file, offset } => (file.name.as_ref(), *offset),
     };
     let (device, inode) = name.map_or((0, 0), |name| name.identity());
@@ -150,6 +150,7 @@ fn label(areas: &Areas, info: &ProgramInfo, area: &VmArea) -> Option<&'static [u
     match area.backing {
         // Shared memory is a file of the kernel's own, deleted at once.
         Object::File { .. } => Some(b"/dev/zero (deleted)"),
+        Object::Special(special) => Some(special.name()),
         Object::Anonymous if heap => Some(b"[heap]"),
         Object::Anonymous if stack && info.stack != 0 => Some(b"[stack]"),
         Object::Anonymous => None,

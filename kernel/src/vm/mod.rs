@@ -6,6 +6,7 @@
 //! - [`Mapping`] (`mapping`): the pages of one file, read ahead, written back (`writeback`) and
 //!   given up (`reclaim`). A filesystem supplies a [`PageSource`].
 //! - [`loader`]: builds the address space of a new program.
+//! - [`vdso`]: the pages through which programs read clocks by themselves.
 //!
 //! Lock order: a space's areas, then a space's tables, then a mapping's pages; the last two are
 //! spin locks and never held across a wait, a copy from or to a program, or a charge. A mapping's
@@ -34,6 +35,7 @@ pub(crate) mod reclaim;
 mod remap;
 mod remote;
 mod space;
+pub(crate) mod vdso;
 pub(crate) mod writeback;
 
 pub(crate) use area::{FileMapping, MapName};

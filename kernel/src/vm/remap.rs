@@ -8,7 +8,7 @@ use kiln_core::addr::{TASK_SIZE, UserAddr};
 use kiln_core::errno::Errno;
 use kiln_core::vma::{AreaFlags, Backing, whole_pages};
 
-use super::area::VmArea;
+use super::area::{Object, VmArea};
 use super::map::Removed;
 use super::place::find_gap;
 use super::reclaim::wait_for_memory;
@@ -154,6 +154,10 @@ impl AddressSpace {
     /// The area, when it may grow as asked.
     fn resizable(&self, areas: &Areas, request: &Move) -> Result<VmArea, Errno> {
         let area = areas.map.find(request.old.start).ok_or(Errno::EFAULT)?;
+        // Code relies on the pages that the kernel gave (`vdso_mremap`).
+        if matches!(area.backing, Object::Special(_)) && request.new_len != area.size() {
+            return Err(Errno::EINVAL);
+        }
         // A length of 0 asks for a second mapping of the same shared memory.
         if request.old.is_empty() && !area.is_shared() {
             return Err(Errno::EINVAL);

@@ -17,6 +17,7 @@ use super::super::map::Removed;
 use super::super::place::find_gap;
 use super::super::reclaim::{alloc_frame, alloc_zeroed_frame, wait_for_memory};
 use super::super::space::{AddressSpace, Areas, MIN_ADDR, PAGE, ProgramInfo, STACK_GAP, errno};
+use super::super::vdso;
 use super::{LoadError, Planned, Program};
 use crate::mm::frame::FrameRef;
 use crate::mm::kmem;
@@ -80,7 +81,11 @@ impl Builder<'_> {
             entry = interp.image.entry.wrapping_add(base);
         }
         self.set_brk(&mut areas, &main.image, bias, interp.is_some());
-        let stack = self.stack_bytes(main, bias, base, top)?;
+        let vdso = vdso::map(&mut areas, top, self.random(3, u64::MAX) >> 32)?;
+        // Every dynamic linker and C library reads it at once.
+        let prot = Prot::READ | Prot::EXEC;
+        self.put_page(vdso, vdso::Special::Vdso.frame()?, prot)?;
+        let stack = self.stack_bytes(main, [bias, base, vdso], top)?;
         self.map_stack(&mut areas, &stack, top, main.image.exec_stack)?;
         self.describe(main, bias, &stack)?;
         self.space.note_peak(&areas);
@@ -232,8 +237,7 @@ impl Builder<'_> {
     fn stack_bytes(
         &self,
         main: &Planned,
-        bias: u64,
-        base: u64,
+        [bias, base, vdso]: [u64; 3],
         top: u64,
     ) -> Result<InitialStack, LoadError> {
         let program = self.program;
@@ -241,6 +245,7 @@ impl Builder<'_> {
         let [hwcap, hwcap2] = program.hwcap;
         let loaded = image.table_addr != 0;
         let aux = AuxInfo {
+            vdso,
             hwcap,
             hwcap2,
             min_signal_stack: program.min_signal_stack,
