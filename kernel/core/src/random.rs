@@ -3,7 +3,7 @@
 //!
 //! Written out here, some forty lines against the RFC's vectors, because the first random bytes
 //! are needed before the job's first instruction, and every instruction until then is paid for;
-//! the crates unroll.
+//! the crates unroll further.
 
 /// Bytes in a block of the cipher.
 const BLOCK: usize = 64;
@@ -12,6 +12,9 @@ const KEY_WORDS: usize = 8;
 
 /// "expand 32-byte k".
 const CONSTANTS: [u32; 4] = [0x6170_7865, 0x3320_646E, 0x7962_2D32, 0x6B20_6574];
+
+/// As many bytes as a block has besides a key.
+pub const FEW: usize = BLOCK - 4 * KEY_WORDS;
 
 /// The cipher's key.
 type Key = [u32; KEY_WORDS];
@@ -57,6 +60,14 @@ impl Pool {
         }
     }
 
+    /// Fills `out` with random bytes: a few cost one block, which replaces the key as well.
+    pub fn fill_few(&mut self, out: &mut [u8; FEW]) {
+        let block = block(&self.key, 0);
+        self.key = first_half(&block);
+        let (_, rest) = block.split_at(KEY_WORDS);
+        copy_words(out, rest);
+    }
+
     /// A stream of random bytes of its own.
     #[must_use]
     pub fn stream(&mut self) -> Stream {
@@ -74,12 +85,19 @@ impl Stream {
         for piece in out.chunks_mut(BLOCK) {
             let words = block(&self.key, self.counter);
             self.counter = self.counter.wrapping_add(1);
-            for (bytes, word) in piece.chunks_mut(4).zip(words) {
-                for (place, byte) in bytes.iter_mut().zip(word.to_le_bytes()) {
-                    *place = byte;
-                }
-            }
+            copy_words(piece, &words);
         }
+    }
+}
+
+/// Puts as many bytes of the words into `out` as it takes.
+fn copy_words(out: &mut [u8], words: &[u32]) {
+    let mut bytes = [0; BLOCK];
+    for (place, word) in bytes.chunks_exact_mut(4).zip(words) {
+        place.copy_from_slice(&word.to_le_bytes());
+    }
+    for (place, byte) in out.iter_mut().zip(bytes) {
+        *place = byte;
     }
 }
 
@@ -99,44 +117,43 @@ fn block(key: &Key, counter: u64) -> [u32; BLOCK / 4] {
         *low = crate::num::low32(counter);
         *high = crate::num::high32(counter);
     }
-    permute(start)
+    permute(&start)
 }
 
 /// Twenty rounds, and the start added (RFC 8439, 2.3.1).
-fn permute(start: [u32; BLOCK / 4]) -> [u32; BLOCK / 4] {
-    const QUARTERS: [[u8; 4]; 8] = [
-        [0, 4, 8, 12],
-        [1, 5, 9, 13],
-        [2, 6, 10, 14],
-        [3, 7, 11, 15],
-        [0, 5, 10, 15],
-        [1, 6, 11, 12],
-        [2, 7, 8, 13],
-        [3, 4, 9, 14],
-    ];
-    let mut state = start;
+fn permute(start: &[u32; BLOCK / 4]) -> [u32; BLOCK / 4] {
+    // Words of their own, for the compiler to keep as many as it can in registers.
+    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h, ..] = *start;
+    let [.., mut i, mut j, mut k, mut l, mut m, mut n, mut o, mut p] = *start;
     for _ in 0..10 {
-        for at in QUARTERS {
-            quarter(&mut state, at.map(usize::from));
-        }
+        [a, e, i, m] = quarter([a, e, i, m]);
+        [b, f, j, n] = quarter([b, f, j, n]);
+        [c, g, k, o] = quarter([c, g, k, o]);
+        [d, h, l, p] = quarter([d, h, l, p]);
+        [a, f, k, p] = quarter([a, f, k, p]);
+        [b, g, l, m] = quarter([b, g, l, m]);
+        [c, h, i, n] = quarter([c, h, i, n]);
+        [d, e, j, o] = quarter([d, e, j, o]);
     }
+    let mut state = [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p];
     for (word, first) in state.iter_mut().zip(start) {
-        *word = word.wrapping_add(first);
+        *word = word.wrapping_add(*first);
     }
     state
 }
 
-/// The quarter round (RFC 8439, 2.1) on four different words.
-fn quarter(state: &mut [u32; BLOCK / 4], at: [usize; 4]) {
-    let Ok([a, b, c, d]) = state.get_disjoint_mut(at) else {
-        return;
-    };
-    for (first, second) in [(16, 12), (8, 7)] {
-        *a = a.wrapping_add(*b);
-        *d = (*d ^ *a).rotate_left(first);
-        *c = c.wrapping_add(*d);
-        *b = (*b ^ *c).rotate_left(second);
-    }
+/// The quarter round (RFC 8439, 2.1).
+#[inline(always)]
+const fn quarter([mut a, mut b, mut c, mut d]: [u32; 4]) -> [u32; 4] {
+    a = a.wrapping_add(b);
+    d = (d ^ a).rotate_left(16);
+    c = c.wrapping_add(d);
+    b = (b ^ c).rotate_left(12);
+    a = a.wrapping_add(b);
+    d = (d ^ a).rotate_left(8);
+    c = c.wrapping_add(d);
+    b = (b ^ c).rotate_left(7);
+    [a, b, c, d]
 }
 
 #[cfg(test)]
@@ -147,11 +164,9 @@ mod tests {
     /// RFC 8439, 2.1.1.
     #[test]
     fn quarter_round_vector() {
-        let mut state = [0; 16];
-        state[..4].copy_from_slice(&[0x1111_1111, 0x0102_0304, 0x9B8D_6F43, 0x0123_4567]);
-        quarter(&mut state, [0, 1, 2, 3]);
+        let state = quarter([0x1111_1111, 0x0102_0304, 0x9B8D_6F43, 0x0123_4567]);
         assert_eq!(
-            state[..4],
+            state,
             [0xEA2A_92F4, 0xCB1C_F8CE, 0x4581_472E, 0x5881_C4BB]
         );
     }
@@ -184,7 +199,7 @@ mod tests {
             0xE883_D0CB,
             0x4E3C_50A2,
         ];
-        assert_eq!(permute(start), expected);
+        assert_eq!(permute(&start), expected);
     }
 
     /// RFC 8439, A.1, test vectors 1 and 2: blocks 0 and 1 of the zero key.
@@ -219,6 +234,17 @@ mod tests {
             .flat_map(|word| word.to_le_bytes())
             .collect();
         assert!(!second.windows(32).any(|window| window == key));
+    }
+
+    #[test]
+    fn a_few_bytes_replace_the_key_too() {
+        let mut pool = Pool::new();
+        let (mut first, mut second) = ([0; FEW], [0; FEW]);
+        pool.fill_few(&mut first);
+        // RFC 8439, A.1, test vector 1: the second half of the zero key's first block.
+        assert_eq!(first[..4], [0xDA, 0x41, 0x59, 0x7C]);
+        pool.fill_few(&mut second);
+        assert_ne!(first, second);
     }
 
     #[test]

@@ -73,6 +73,12 @@ impl Discipline {
         }
     }
 
+    /// International Atomic Time less the time of day, in seconds.
+    #[must_use]
+    pub const fn tai(&self) -> i32 {
+        self.tai
+    }
+
     /// Does what the bytes ask for, and answers the clock's state, how far the clock is to be
     /// moved in nanoseconds, and the bytes of the answer. `now` is the time of day in nanoseconds.
     ///

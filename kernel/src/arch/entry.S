@@ -5,8 +5,9 @@
 # they find the block through the last word of their stack.
 #
 # The kernel stack while a thread is in user mode, from the top down: the frames that called
-# run_user, the registers it saved, the context's address. TSS.RSP0 points there, and so do
-# syscalls.
+# run_user, and the registers it saved. TSS.RSP0 points there, and so do syscalls.
+#
+# The bases of FS and GS are the running thread's all the time: the scheduler switches them.
 
 # --- Exceptions and interrupts -----------------------------------------------------------------
 
@@ -155,19 +156,10 @@ from_user:
     mov ecx, {kernel_data}
     mov ss, ecx
     popfq
-    mov rcx, rax
     mov eax, 1
 
-# RCX = context, EAX = what run_user returns. Takes the bases in and returns from run_user.
-leave_run_user:
-    rdfsbase rdx
-    mov [rcx + {fs_base}], rdx
-    swapgs
-    rdgsbase rdx
-    swapgs
-    mov [rcx + {gs_base}], rdx
+# EAX = what run_user returns.
 return_from_run_user:
-    add rsp, 8
     pop r15
     pop r14
     pop r13
@@ -183,32 +175,32 @@ return_from_run_user:
 syscall_entry:
     swapgs
     mov gs:[{this_user_rsp}], rsp
-    mov rsp, gs:[{this_rsp0}]
-    push rcx
-    mov rcx, [rsp + 8]
-    mov [rcx + {rax}], rax
-    mov [rcx + {orig_rax}], rax
-    mov [rcx + {rbx}], rbx
-    mov [rcx + {rdx}], rdx
-    mov [rcx + {rsi}], rsi
-    mov [rcx + {rdi}], rdi
-    mov [rcx + {rbp}], rbp
-    mov [rcx + {r8}], r8
-    mov [rcx + {r9}], r9
-    mov [rcx + {r10}], r10
-    mov [rcx + {r11}], r11
-    mov [rcx + {rflags}], r11
-    mov [rcx + {r12}], r12
-    mov [rcx + {r13}], r13
-    mov [rcx + {r14}], r14
-    mov [rcx + {r15}], r15
-    pop rdx
-    mov [rcx + {rcx}], rdx
-    mov [rcx + {rip}], rdx
+    # RSP is the one register that is free. It is no stack for these instructions, which nothing that
+    # would push there can interrupt: what comes with interrupts off has a stack of its own.
+    mov rsp, gs:[{this_context}]
+    mov [rsp + {rax}], rax
+    mov [rsp + {orig_rax}], rax
+    mov [rsp + {rbx}], rbx
+    mov [rsp + {rcx}], rcx
+    mov [rsp + {rip}], rcx
+    mov [rsp + {rdx}], rdx
+    mov [rsp + {rsi}], rsi
+    mov [rsp + {rdi}], rdi
+    mov [rsp + {rbp}], rbp
+    mov [rsp + {r8}], r8
+    mov [rsp + {r9}], r9
+    mov [rsp + {r10}], r10
+    mov [rsp + {r11}], r11
+    mov [rsp + {rflags}], r11
+    mov [rsp + {r12}], r12
+    mov [rsp + {r13}], r13
+    mov [rsp + {r14}], r14
+    mov [rsp + {r15}], r15
     mov rdx, gs:[{this_user_rsp}]
-    mov [rcx + {rsp}], rdx
+    mov [rsp + {rsp}], rdx
+    mov rsp, gs:[{this_rsp0}]
     xor eax, eax
-    jmp leave_run_user
+    jmp return_from_run_user
 
 # --- The way out -------------------------------------------------------------------------------
 
@@ -221,16 +213,12 @@ run_user:
     push r13
     push r14
     push r15
-    push rdi
     cli
-    mov eax, 2
     cmp byte ptr gs:[{this_need_resched}], 0
-    jne return_from_run_user
+    jne 30f
     mov gs:[{this_rsp0}], rsp
     mov gs:[{this_context}], rdi
 
-    mov rax, [rdi + {fs_base}]
-10: wrfsbase rax
     mov rbx, [rdi + {rbx}]
     mov rbp, [rdi + {rbp}]
     mov rsi, [rdi + {rsi}]
@@ -259,8 +247,6 @@ run_user:
     jnz 20f
 
     swapgs
-    mov rax, [rdi + {gs_base}]
-11: wrgsbase rax
     mov rax, [rdi + {rax}]
     mov rdx, [rdi + {rdx}]
     mov rsp, [rdi + {rsp}]
@@ -273,8 +259,6 @@ run_user:
     push {user_code}
     push rcx
     swapgs
-    mov rax, [rdi + {gs_base}]
-12: wrgsbase rax
     mov rax, [rdi + {rax}]
     mov rcx, [rdi + {rcx}]
     mov rdx, [rdi + {rdx}]
@@ -282,18 +266,18 @@ run_user:
     mov rdi, [rdi + {rdi}]
 13: iretq
 
-# A base or RIP that can't be: as if the program had raised #GP with these registers.
+30: mov eax, 2
+    jmp return_from_run_user
+
+# An RIP that can't be: as if the program had raised #GP with these registers.
 40: swapgs
-41: mov rsp, gs:[{this_rsp0}]
-    mov rcx, [rsp]
+    mov rsp, gs:[{this_rsp0}]
+    mov rcx, gs:[{this_context}]
     mov qword ptr [rcx + {vector}], {gp}
     mov qword ptr [rcx + {error}], 0
     mov eax, 1
     jmp return_from_run_user
 
     .pushsection .ex_table, "a", @progbits
-    .quad 10b, 41b
-    .quad 11b, 40b
-    .quad 12b, 40b
     .quad 13b, 40b
     .popsection

@@ -45,8 +45,6 @@ global_asm!(
     rip = const offset_of!(UserContext, rip),
     rflags = const offset_of!(UserContext, rflags),
     orig_rax = const offset_of!(UserContext, orig_rax),
-    fs_base = const offset_of!(UserContext, fs_base),
-    gs_base = const offset_of!(UserContext, gs_base),
     vector = const offset_of!(UserContext, vector),
     error = const offset_of!(UserContext, error),
     fault_address = const offset_of!(UserContext, fault_address),

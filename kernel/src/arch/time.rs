@@ -67,6 +67,15 @@ pub(crate) fn now_ns() -> u64 {
     cycles_to_ns(cycles().wrapping_sub(START.load(Ordering::Relaxed)))
 }
 
+/// As [`now_ns`], and not before what was read until now: for comparing with what programs read
+/// themselves, on whichever CPU.
+#[inline]
+pub(crate) fn ordered_now_ns() -> u64 {
+    // SAFETY: waits for the loads before it; SSE2, as every CPU with long mode has it.
+    unsafe { core::arch::x86_64::_mm_lfence() };
+    now_ns()
+}
+
 /// Puts this CPU's TSC forward to `cycles`, where it is behind: another CPU's TSC was there before this
 /// CPU came up, and clocks must not go back from one CPU to the next. (Hypervisors keep them together;
 /// none that is ahead was ever seen.)

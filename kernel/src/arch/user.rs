@@ -1,9 +1,11 @@
 //! User mode as a function: [`run`] enters it and returns why it stopped.
 
 use core::arch::asm;
+use core::sync::atomic::{AtomicU64, Ordering};
+
 use x86_64::VirtAddr;
 use x86_64::registers::debug::Dr6;
-use x86_64::registers::model_specific::{LStar, SFMask, Star};
+use x86_64::registers::model_specific::{KernelGsBase, LStar, SFMask, Star};
 use x86_64::registers::rflags::RFlags;
 
 use super::tables::{self, vector};
@@ -35,8 +37,6 @@ pub(crate) struct UserContext {
     pub(crate) rflags: u64,
     /// RAX at the entry of the syscall being handled; -1 when the program wasn't in one.
     pub(crate) orig_rax: u64,
-    pub(crate) fs_base: u64,
-    pub(crate) gs_base: u64,
     pub(super) vector: u64,
     pub(super) error: u64,
     pub(super) fault_address: u64,
@@ -51,6 +51,60 @@ impl UserContext {
             rflags: 0x202,
             orig_rax: u64::MAX,
             ..Self::default()
+        }
+    }
+}
+
+/// The bases of FS and GS.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[allow(missing_docs)]
+pub(crate) struct Bases {
+    pub(crate) fs: u64,
+    pub(crate) gs: u64,
+}
+
+impl Bases {
+    /// The running thread's, as its program left them. While the kernel runs, the program's base of GS
+    /// waits in `KERNEL_GS_BASE`.
+    pub(crate) fn get() -> Self {
+        let fs;
+        // SAFETY: reads a register; FSGSBASE is on, or no program would run.
+        unsafe { asm!("rdfsbase {}", out(reg) fs, options(nomem, nostack, preserves_flags)) };
+        Self {
+            fs,
+            gs: KernelGsBase::read().as_u64(),
+        }
+    }
+
+    /// Makes them the running thread's. What isn't an address becomes one: whoever takes bases from a
+    /// program has checked them.
+    pub(crate) fn set(self) {
+        let fs = VirtAddr::new_truncate(self.fs).as_u64();
+        // SAFETY: a canonical address, and the kernel uses no FS.
+        unsafe { asm!("wrfsbase {}", in(reg) fs, options(nomem, nostack, preserves_flags)) };
+        KernelGsBase::write(VirtAddr::new_truncate(self.gs));
+    }
+}
+
+/// [`Bases`] of a thread while another one runs.
+#[derive(Debug, Default)]
+pub(crate) struct SavedBases {
+    fs: AtomicU64,
+    gs: AtomicU64,
+}
+
+impl SavedBases {
+    /// Puts bases away.
+    pub(crate) fn store(&self, bases: Bases) {
+        self.fs.store(bases.fs, Ordering::Relaxed);
+        self.gs.store(bases.gs, Ordering::Relaxed);
+    }
+
+    /// What was put away.
+    pub(crate) fn load(&self) -> Bases {
+        Bases {
+            fs: self.fs.load(Ordering::Relaxed),
+            gs: self.gs.load(Ordering::Relaxed),
         }
     }
 }
@@ -105,16 +159,26 @@ pub(super) fn init() {
 /// Enters user mode with `context` in the current address space, and returns when something stops
 /// it, with interrupts on. What the program's registers were is in `context` then.
 ///
-/// Call it with the FPU state and address space of the thread loaded.
+/// Call it with the FPU state, the bases and the address space of the thread loaded.
+#[inline]
 pub(crate) fn run(context: &mut UserContext) -> Stop {
     // SAFETY: `context` stays borrowed while `entry.S` writes it, and is this thread's alone. Its
     // values reach registers of ring 3 only; those that ring 0 would choke on are caught through
     // the exception table.
     let code = unsafe { entry::run_user(context) };
-    let stop = match code {
-        0 => Stop::Syscall,
-        1 => trapped(context),
-        _ => Stop::Interrupt,
+    if code == 0 {
+        x86_64::instructions::interrupts::enable();
+        return Stop::Syscall;
+    }
+    interrupted(context, code)
+}
+
+#[inline(never)]
+fn interrupted(context: &UserContext, code: u32) -> Stop {
+    let stop = if code == 1 {
+        trapped(context)
+    } else {
+        Stop::Interrupt
     };
     x86_64::instructions::interrupts::enable();
     stop

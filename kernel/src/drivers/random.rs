@@ -1,7 +1,7 @@
 //! The system's random bytes: [`kiln_core::random`] under a lock, keyed by the launcher's seed and
 //! what the processor adds.
 
-use kiln_core::random::Pool;
+use kiln_core::random::{FEW, Pool};
 use x86_64::instructions::random::RdRand;
 
 use crate::arch::time;
@@ -25,6 +25,14 @@ pub(crate) fn mix(entropy: &[u8]) {
 
 /// Fills `out` with random bytes.
 pub(crate) fn fill(out: &mut [u8]) {
+    if out.len() <= FEW {
+        let mut few = [0; FEW];
+        POOL.lock().fill_few(&mut few);
+        for (place, byte) in out.iter_mut().zip(few) {
+            *place = byte;
+        }
+        return;
+    }
     // The lock covers the making of a key only.
     let mut stream = POOL.lock().stream();
     stream.fill(out);

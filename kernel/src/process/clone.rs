@@ -12,7 +12,7 @@ use kiln_core::signal::{SigActions, Signal};
 use super::group::{Process, SharedActions, Stop};
 use super::task::{Completion, Shared, Task, TaskParts, TaskSignals, boxed};
 use super::{pidfd, ptrace, table};
-use crate::arch::user::UserContext;
+use crate::arch::user::{Bases, UserContext};
 use crate::mm::kmem;
 use crate::sched::{self, Mode, NOTIFY_SIGNAL, ThreadParts};
 use crate::sync::SpinLock;
@@ -310,9 +310,6 @@ fn child_regs(regs: &UserContext, args: &CloneArgs) -> UserContext {
     if args.stack != 0 {
         regs.rsp = args.stack;
     }
-    if args.has(abi::CLONE_SETTLS) {
-        regs.fs_base = args.tls;
-    }
     regs
 }
 
@@ -329,6 +326,10 @@ fn give_thread(
         .with_fpu(|fpu| (fpu.try_clone(), false))
         .ok_or(Errno::ESRCH)??;
     let root = child.space()?.root();
+    let mut bases = Bases::get();
+    if args.has(abi::CLONE_SETTLS) {
+        bases.fs = args.tls;
+    }
     let tells = args.has(abi::CLONE_CHILD_SETTID).then_some(args.child_tid);
     let task = Arc::clone(child);
     let body = boxed(move || {
@@ -340,7 +341,7 @@ fn give_thread(
         }
         entry(task, regs);
     })?;
-    let thread = sched::prepare(&from.name(), Some(ThreadParts { fpu, root }), body)?;
+    let thread = sched::prepare(&from.name(), Some(ThreadParts { bases, fpu, root }), body)?;
     let reset = parent.policy().policy & abi::SCHED_RESET_ON_FORK != 0;
     thread.inherit(from, reset);
     child.set_thread(thread);

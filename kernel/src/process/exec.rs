@@ -28,7 +28,7 @@ use super::table;
 use super::task::Task;
 use super::{clone, exit, ptrace, rseq, signal};
 use crate::arch::fpu;
-use crate::arch::user::UserContext;
+use crate::arch::user::{Bases, UserContext};
 use crate::drivers::random;
 use crate::fs::{self, FsContext, Lookup};
 use crate::sched::Mode;
@@ -350,6 +350,7 @@ impl Prepared {
             thread.with_fpu(|state| (state.reset(), true));
         }
         let number = regs.orig_rax;
+        Bases::default().set();
         *regs = UserContext::new(self.loaded.entry.raw(), self.loaded.stack.raw());
         // A tracer sees which call it was.
         regs.orig_rax = number;

@@ -17,7 +17,6 @@ use super::signal::{notify_parent, parent_reaps_by_itself, send, send_to_group, 
 use super::table;
 use super::task::Task;
 use super::{futex, ptrace, terminal, usage};
-use crate::arch::time;
 use crate::sched::NOTIFY_KILL;
 use crate::vm::AddressSpace;
 
@@ -112,9 +111,6 @@ pub(super) fn release_memory_of(task: &Arc<Task>, space: Option<Arc<AddressSpace
 /// Takes the task out of its process; the last one ends the process.
 fn leave_group(task: &Arc<Task>) {
     let process = task.process();
-    if let Some(thread) = task.thread() {
-        thread.account_system(time::now_ns());
-    }
     process.ended_threads.lock().add(&usage::of_task(task));
     let mut group = process.group.lock();
     group.tasks.retain(|other| !Arc::ptr_eq(other, task));

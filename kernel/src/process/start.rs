@@ -21,7 +21,7 @@ use super::task::{DEFAULT_TIMER_SLACK_NS, Policy, Shared, Task, TaskParts, TaskS
 use super::{async_io, table, terminal};
 use crate::arch::fpu::FpuState;
 use crate::arch::time::now_ns;
-use crate::arch::user::UserContext;
+use crate::arch::user::{Bases, UserContext};
 use crate::fs::{self, FdTable, File, FsContext, Lookup};
 use crate::mm::{frame, kmem};
 use crate::sched::{self, ThreadParts};
@@ -232,6 +232,7 @@ fn make_task(
         })?
     };
     let parts = ThreadParts {
+        bases: Bases::default(),
         fpu: FpuState::new()?,
         root: loaded.space.root(),
     };

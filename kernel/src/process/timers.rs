@@ -2,7 +2,7 @@
 //!
 //! All are [`Interval`]s: a deadline on a clock, a period, and a signal. Clocks of processor time
 //! never run faster than real time on one CPU, so such a timer looks again when as much real time
-//! has passed as processor time was left. A periodic timer starts over when its signal is taken,
+//! has passed as processor time was left (by as many CPUs as a process can use). A periodic timer starts over when its signal is taken,
 //! not when it is sent, so that a short period can't swamp the machine; the periods in between
 //! are its overrun.
 
@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicI32, Ordering};
 
 use kiln_core::abi;
 use kiln_core::errno::Errno;
-use kiln_core::num::usize_of;
+use kiln_core::num::{u64_of, usize_of};
 use kiln_core::signal::{SigInfo, Signal};
 use kiln_core::time::{NS_PER_SEC, periods};
 
@@ -20,6 +20,7 @@ use super::group::Process;
 use super::signal::{send, send_to_task};
 use super::task::Task;
 use super::usage;
+use crate::arch::smp;
 use crate::arch::time::now_ns;
 use crate::fs::clock;
 use crate::mm::kmem;
@@ -37,12 +38,43 @@ pub(crate) enum Clock {
     Monotonic,
     /// Nanoseconds since 1970.
     Realtime,
-    /// Processor time of the timer's process.
-    Process,
-    /// The same in user mode only.
-    ProcessUser,
-    /// Processor time of a thread.
-    Thread(Weak<Task>),
+    /// The same with the leap seconds that were told of.
+    Tai,
+    /// Processor time of a process; true: in user mode only.
+    Process(Weak<Process>, bool),
+    /// Processor time of a thread, in the same way.
+    Thread(Weak<Task>, bool),
+}
+
+impl Clock {
+    /// What it shows, in nanoseconds; of what has ended, 0.
+    pub(crate) fn now(&self) -> u64 {
+        match self {
+            Self::Monotonic => now_ns(),
+            Self::Realtime => clock::boot_time().wrapping_add(now_ns()),
+            Self::Tai => clock::tai_boot_time().wrapping_add(now_ns()),
+            Self::Process(process, user) => {
+                let process = process.upgrade();
+                let read = if *user { usage::user_ns } else { usage::cpu_ns };
+                process.map_or(0, |process| read(&process))
+            }
+            Self::Thread(task, user) => task.upgrade().map_or(0, |task| {
+                let used = usage::of_task(&task);
+                if *user { used.user_ns } else { used.total_ns() }
+            }),
+        }
+    }
+
+    /// How soon it may have gone on by so much: a process's time goes as fast as it has CPUs.
+    pub(crate) fn real_time(&self, ns: u64) -> u64 {
+        match self {
+            Self::Process(process, _) => {
+                let threads = process.upgrade().map_or(1, |it| u64_of(it.thread_count()));
+                ns / threads.clamp(1, u64::from(smp::count()))
+            }
+            _ => ns,
+        }
+    }
 }
 
 /// What happens at the deadline.
@@ -122,21 +154,14 @@ impl Interval {
 
     /// The time on its clock.
     fn now(&self) -> u64 {
-        match &self.clock {
-            Clock::Monotonic => now_ns(),
-            Clock::Realtime => clock::boot_time() + now_ns(),
-            Clock::Process => self.process.upgrade().map_or(0, |it| usage::cpu_ns(&it)),
-            Clock::ProcessUser => self.process.upgrade().map_or(0, |it| usage::user_ns(&it)),
-            Clock::Thread(task) => task
-                .upgrade()
-                .map_or(0, |task| usage::of_task(&task).total_ns()),
-        }
+        self.clock.now()
     }
 
     /// Makes the scheduler call back when the deadline may have come.
     fn arm(&self, deadline: u64, now: u64) {
         if let Some(timer) = self.timer.get() {
-            let wait = deadline.saturating_sub(now).max(LEAST_WAIT_NS);
+            let wait = self.clock.real_time(deadline.saturating_sub(now));
+            let wait = wait.max(LEAST_WAIT_NS);
             timer.arm(now_ns().saturating_add(wait));
         }
     }
@@ -311,8 +336,14 @@ impl ProcessTimers {
     fn interval(&self, process: &Arc<Process>, which: u32) -> Result<Arc<Interval>, Errno> {
         let (clock, effect) = match which {
             abi::ITIMER_REAL => (Clock::Monotonic, Effect::Signal(Signal::ALRM)),
-            abi::ITIMER_VIRTUAL => (Clock::ProcessUser, Effect::Signal(Signal::VTALRM)),
-            abi::ITIMER_PROF => (Clock::Process, Effect::Signal(Signal::PROF)),
+            abi::ITIMER_VIRTUAL => (
+                Clock::Process(Arc::downgrade(process), true),
+                Effect::Signal(Signal::VTALRM),
+            ),
+            abi::ITIMER_PROF => (
+                Clock::Process(Arc::downgrade(process), false),
+                Effect::Signal(Signal::PROF),
+            ),
             _ => return Err(Errno::EINVAL),
         };
         self.get_or_make(process, usize_of(u64::from(which)), clock, effect)
@@ -385,7 +416,12 @@ pub(crate) fn watch_cpu_limit(process: &Arc<Process>) -> Result<(), Errno> {
     if soft == u64::MAX && existing.is_none() {
         return Ok(());
     }
-    let timer = timers.get_or_make(process, CPU_LIMIT, Clock::Process, Effect::CpuLimit)?;
+    let timer = timers.get_or_make(
+        process,
+        CPU_LIMIT,
+        Clock::Process(Arc::downgrade(process), false),
+        Effect::CpuLimit,
+    )?;
     let at = if soft == u64::MAX {
         0
     } else {

@@ -230,7 +230,7 @@ pub(super) fn adopt(id: u32, thread: &Thread) {
 /// Makes the boot the first thread. From here on waits work, and threads can be spawned.
 pub(crate) fn init() -> Result<(), OutOfMemory> {
     let thread = Thread::boot()?;
-    thread.times.since.store(time::now_ns(), Ordering::Relaxed);
+    thread.start_running();
     *this().current.lock() = Some(thread);
     STACKS
         .lock()
@@ -253,7 +253,7 @@ pub(super) fn enter() -> ! {
     let idle = cpu.idle_thread.lock().clone();
     if let Some(idle) = &idle {
         idle.on_cpu.store(true, Ordering::Relaxed);
-        idle.times.since.store(time::now_ns(), Ordering::Relaxed);
+        idle.start_running();
     }
     *cpu.current.lock() = idle;
     interrupts::enable();
@@ -416,14 +416,22 @@ pub(super) fn park(thread: &Thread) {
 }
 
 /// Lets another thread run if it is its turn. Cheap when nothing asks for it.
+#[inline]
 pub(crate) fn resched() {
+    if arch::cpu::this_cpu().need_resched() {
+        resched_now();
+    }
+}
+
+#[inline(never)]
+fn resched_now() {
     if !arch::cpu::this_cpu().take_need_resched() {
         return;
     }
     let cpu = this();
     let now = time::now_ns();
     let thread = current();
-    thread.account_system(now);
+    thread.advance();
     cpu.run_timers(now);
     if !thread.may_run_on(this_id()) {
         drop(thread);

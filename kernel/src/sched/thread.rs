@@ -19,7 +19,8 @@ use super::cpu;
 use super::timer;
 use super::wait::{Link, WakeTarget};
 use crate::arch::fpu::FpuState;
-use crate::arch::{smp, switch};
+use crate::arch::user::{Bases, SavedBases};
+use crate::arch::{smp, switch, time};
 use crate::mm::OutOfMemory;
 use crate::mm::kmem;
 use crate::mm::paging::Root;
@@ -61,6 +62,8 @@ pub(crate) struct Thread {
     body: SpinLock<Option<Body>>,
     /// The state of the FPU while another thread runs; `None` for threads of the kernel alone.
     pub(super) fpu: Option<SpinLock<FpuState>>,
+    /// The bases of its segments while another thread runs.
+    pub(super) bases: SavedBases,
     pub(super) root: SpinLock<Option<Root>>,
     owner: Once<Weak<dyn Any + Send + Sync>>,
     /// It is making memory free, and must not wait for others who do (Linux: `PF_MEMALLOC`).
@@ -120,21 +123,61 @@ impl Kind {
 /// Bytes of a thread's name, the last one NUL (`TASK_COMM_LEN`).
 pub(crate) const NAME_SIZE: usize = 16;
 
-/// Time spent, in nanoseconds, and how often it left the CPU.
+/// Time spent, and how often it left the CPU.
 #[derive(Default)]
 pub(super) struct Times {
-    user: AtomicU64,
-    system: AtomicU64,
-    /// When the thread last went on the CPU, into user mode or out of it.
-    pub(super) since: AtomicU64,
+    /// In user mode.
+    user: Meter,
+    /// On a CPU.
+    running: Meter,
+    /// How much of that the virtual time knows.
+    known: AtomicU64,
     /// Times it gave the CPU up by itself.
     pub(super) voluntary: AtomicU64,
     /// Times it was made to.
     pub(super) involuntary: AtomicU64,
 }
 
+/// Adds up the cycles of stretches of time, in one word: the sum while none is under way, and the sum
+/// less the TSC at its start, which is negative, during one. So whoever looks sees both or neither of
+/// two things that change together, and the time goes on while nobody counts.
+///
+/// Only the CPU that the thread runs on starts and ends a stretch, so loads and stores are enough.
+#[derive(Default)]
+struct Meter(AtomicU64);
+
+impl Meter {
+    /// A stretch begins at `now`.
+    #[inline]
+    fn start(&self, now: u64) {
+        let word = self.0.load(Ordering::Relaxed);
+        self.0.store(word.wrapping_sub(now), Ordering::Relaxed);
+    }
+
+    /// It ends.
+    #[inline]
+    fn stop(&self, now: u64) {
+        let word = self.0.load(Ordering::Relaxed);
+        self.0.store(word.wrapping_add(now), Ordering::Relaxed);
+    }
+
+    /// The sum at `now`.
+    fn read(&self, now: u64) -> u64 {
+        let word = self.0.load(Ordering::Relaxed);
+        let sum = if word.cast_signed() < 0 {
+            word.wrapping_add(now)
+        } else {
+            word
+        };
+        // Another CPU's TSC may be a few cycles behind.
+        sum.cast_signed().max(0).cast_unsigned()
+    }
+}
+
 /// What a thread that runs a program has besides a stack.
 pub(crate) struct ThreadParts {
+    /// The bases of its segments.
+    pub(crate) bases: Bases,
     /// Its FPU state at the start.
     pub(crate) fpu: FpuState,
     /// Its address space.
@@ -150,8 +193,12 @@ impl Thread {
     ) -> Result<Arc<Self>, OutOfMemory> {
         let _charge = kmem::charge(size_of::<Self>() + 2 * size_of::<usize>())?;
         cpu::reserve_place()?;
+        let bases = SavedBases::default();
         let (fpu, root) = match user {
-            Some(parts) => (Some(SpinLock::new(parts.fpu)), Some(parts.root)),
+            Some(parts) => {
+                bases.store(parts.bases);
+                (Some(SpinLock::new(parts.fpu)), Some(parts.root))
+            }
             None => (None, None),
         };
         let stack_pointer = stack
@@ -169,6 +216,7 @@ impl Thread {
             stack,
             body: SpinLock::new(body),
             fpu,
+            bases,
             root: SpinLock::new(root),
             owner: Once::new(),
             making_room: AtomicBool::new(false),
@@ -401,13 +449,12 @@ impl Thread {
         self.state.load(Ordering::Relaxed) != PARKED
     }
 
-    /// User and system time so far, in nanoseconds.
+    /// The processor time it has used up to now, in user mode and in the kernel, in nanoseconds.
     pub(crate) fn cpu_times(&self) -> (u64, u64) {
-        let times = &self.times;
-        (
-            times.user.load(Ordering::Relaxed),
-            times.system.load(Ordering::Relaxed),
-        )
+        // In this order: user mode is a part of what comes after.
+        let user = time::cycles_to_ns(self.times.user.read(time::cycles()));
+        let running = time::cycles_to_ns(self.times.running.read(time::cycles()));
+        (user, running.saturating_sub(user))
     }
 
     /// How often it gave up the CPU by itself, and how often it had to.
@@ -419,29 +466,35 @@ impl Thread {
         )
     }
 
-    /// Counts the time since the last count as the kernel's: before user mode, and when the thread
-    /// leaves the CPU. `now` is in nanoseconds.
+    /// The program runs from now on.
     #[inline]
-    pub(crate) fn account_system(&self, now: u64) {
-        let ran = self.count(&self.times.system, now);
-        self.add_virtual_time(ran);
+    pub(crate) fn enter_user(&self) {
+        self.times.user.start(time::cycles());
     }
 
-    /// Counts the time since the last count as the program's: after user mode.
-    pub(crate) fn account_user(&self, now: u64) {
-        let ran = self.count(&self.times.user, now);
-        self.add_virtual_time(ran);
+    /// The kernel runs from now on.
+    #[inline]
+    pub(crate) fn leave_user(&self) {
+        self.times.user.stop(time::cycles());
     }
 
-    fn count(&self, total: &AtomicU64, now: u64) -> u64 {
-        // Only the running thread counts for itself, so a load and a store are enough.
-        let ran = now.saturating_sub(self.times.since.load(Ordering::Relaxed));
-        self.times.since.store(now, Ordering::Relaxed);
-        total.store(total.load(Ordering::Relaxed) + ran, Ordering::Relaxed);
-        ran
+    /// It goes on a CPU.
+    pub(super) fn start_running(&self) {
+        self.times.running.start(time::cycles());
     }
 
-    fn add_virtual_time(&self, ran: u64) {
+    /// It leaves its CPU.
+    pub(super) fn stop_running(&self) {
+        self.times.running.stop(time::cycles());
+        self.advance();
+    }
+
+    /// Lets its virtual time follow the time it has run.
+    pub(super) fn advance(&self) {
+        let known = self.times.known.load(Ordering::Relaxed);
+        let sum = self.times.running.read(time::cycles()).max(known);
+        self.times.known.store(sum, Ordering::Relaxed);
+        let ran = time::cycles_to_ns(sum - known);
         let weight = self.weight.load(Ordering::Relaxed);
         let time = self.virtual_time.load(Ordering::Relaxed) + runqueue::virtual_time(ran, weight);
         self.virtual_time.store(time, Ordering::Relaxed);

@@ -109,9 +109,6 @@ const RUSAGE: [i32; 3] = [0, -1, 1];
 
 pub(super) fn getrusage(call: &mut Call<'_>, who: i32, at: UserAddr) -> SysResult {
     let [own, children, thread] = RUSAGE;
-    if let Some(thread) = call.task.thread() {
-        thread.account_system(crate::arch::time::now_ns());
-    }
     let process = call.task.process();
     let usage = if who == own {
         usage::of_process(process)

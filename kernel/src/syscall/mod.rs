@@ -207,6 +207,7 @@ pub(crate) fn entry(number: u64) -> Option<&'static Entry> {
 }
 
 /// Runs the call that the registers ask for and leaves its answer in RAX.
+#[inline(always)]
 fn dispatch(task: &Arc<Task>, regs: &mut UserContext) {
     // The upper half doesn't count (`do_syscall_64`).
     let number = u64::from(low32(regs.orig_rax));

@@ -126,7 +126,12 @@ pub(super) fn adjtimex(call: &mut Call<'_>, at: UserAddr) -> SysResult {
         check(call, abi::CAP_SYS_TIME)?;
     }
     let now = clock::boot_time().wrapping_add(now_ns());
-    let (state, moved) = DISCIPLINE.lock().adjust(&mut bytes, now)?;
+    let (state, moved, tai) = {
+        let mut discipline = DISCIPLINE.lock();
+        let (state, moved) = discipline.adjust(&mut bytes, now)?;
+        (state, moved, discipline.tai())
+    };
+    clock::set_tai(tai);
     if moved != 0 {
         let base = clock::boot_time().checked_add_signed(moved);
         clock::set_boot_time(base.ok_or(Errno::EINVAL)?);

@@ -8,6 +8,7 @@ use kiln_core::time::NS_PER_SEC;
 
 use super::{Call, SysResult};
 use crate::arch::time::now_ns;
+use crate::arch::user::Bases;
 use crate::drivers::random;
 use crate::mm::frame;
 use crate::process::{host, table};
@@ -120,15 +121,17 @@ pub(super) fn arch_prctl(call: &mut Call<'_>, code: u32, addr: u64) -> SysResult
         if addr >= TASK_SIZE {
             return Err(Errno::EPERM);
         }
+        let mut bases = Bases::get();
         if code == set_fs {
-            call.regs.fs_base = addr;
+            bases.fs = addr;
         } else {
-            call.regs.gs_base = addr;
+            bases.gs = addr;
         }
+        bases.set();
     } else if code == get_fs {
-        call.task.space()?.write_val(at, &call.regs.fs_base)?;
+        call.task.space()?.write_val(at, &Bases::get().fs)?;
     } else if code == get_gs {
-        call.task.space()?.write_val(at, &call.regs.gs_base)?;
+        call.task.space()?.write_val(at, &Bases::get().gs)?;
     } else {
         return Err(Errno::EINVAL);
     }

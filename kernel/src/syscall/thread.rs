@@ -4,10 +4,13 @@ use alloc::sync::Arc;
 use core::ops::ControlFlow;
 
 use super::dispatch;
-use crate::arch::time::now_ns;
 use crate::arch::user::{self, Stop, UserContext};
 use crate::process::{self, Task, rseq};
-use crate::sched;
+use crate::sched::{self, NOTIFY_KILL, NOTIFY_SIGNAL};
+
+fn traced(task: &Arc<Task>, regs: &mut UserContext) {
+    dispatch(task, regs);
+}
 
 /// Runs `task` in user mode from `regs` on; returns when the task has ended.
 pub(crate) fn main_loop(task: Arc<Task>, mut regs: UserContext) {
@@ -23,22 +26,24 @@ pub(crate) fn main_loop(task: Arc<Task>, mut regs: UserContext) {
         if thread.last_cpu() != cpu {
             cpu = rseq::tell_cpu(&task, cpu);
         }
-        thread.account_system(now_ns());
+        thread.enter_user();
         let stop = user::run(&mut regs);
-        thread.account_user(now_ns());
-        match stop {
-            Stop::Syscall if task.is_traced() => {
-                process::ptrace::around_syscall(&task, &mut regs, dispatch);
+        thread.leave_user();
+        if stop == Stop::Syscall {
+            // Should another thread run first, `run` comes back at once.
+            if task.is_traced() {
+                process::ptrace::around_syscall(&task, &mut regs, traced);
+            } else {
+                dispatch(&task, &mut regs);
             }
-            Stop::Syscall => dispatch(&task, &mut regs),
-            Stop::Fault(fault) => process::on_fault(&task, &regs, fault),
-            Stop::Interrupt => {}
-        }
-        sched::resched();
-        if stop != Stop::Syscall {
+        } else {
+            if let Stop::Fault(fault) = stop {
+                process::on_fault(&task, &regs, fault);
+            }
+            sched::resched();
             rseq::after_interrupt(&task, &mut regs);
         }
-        if task.has_work() && process::work(&task, &mut regs) == ControlFlow::Break(()) {
+        if thread.is_notified(NOTIFY_KILL | NOTIFY_SIGNAL) && process::work(&task, &mut regs) == ControlFlow::Break(()) {
             return;
         }
     }

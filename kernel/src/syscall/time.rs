@@ -1,24 +1,24 @@
 //! Clocks, sleeping, and timers.
 
 use alloc::sync::Arc;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use kiln_core::abi;
 use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
-use kiln_core::num::low32;
+use kiln_core::num::{high32, low32};
 use kiln_core::signal::Signal;
-use kiln_core::time::{NS_PER_MS, NS_PER_SEC, NS_PER_US, Timespec, Timeval, USER_HZ, ticks};
+use kiln_core::time::{NS_PER_SEC, NS_PER_US, Timespec, Timeval, USER_HZ, ticks};
+use kiln_core::vdso::COARSE_NS;
 
 use super::fs::poll::{Until, poll_until};
 use super::{Call, SysResult};
-use crate::arch::time::now_ns;
+use crate::arch::time::{now_ns, ordered_now_ns};
 use crate::fs::clock;
 use crate::process::timers::{self, Clock, Notice, Setting};
 use crate::process::{Process, Restart, Task, table, usage};
 use crate::sched::{Mode, sleep_until};
 
-/// What the coarse clocks move by: Linux's tick at 250 Hz.
-const COARSE_NS: u64 = 4 * NS_PER_MS;
 /// Sleeps end at the latest after this long, which is never.
 const NEVER: u64 = u64::MAX / 2;
 
@@ -44,76 +44,75 @@ pub(super) fn absolute_deadline(ns: u64, wall: bool) -> u64 {
     ns.saturating_sub(base).min(NEVER)
 }
 
-/// Whether the clock is of the time of day.
-fn is_wall(id: u32) -> bool {
-    matches!(
-        id,
-        abi::CLOCK_REALTIME
-            | abi::CLOCK_REALTIME_COARSE
-            | abi::CLOCK_REALTIME_ALARM
-            | abi::CLOCK_TAI
-    )
+/// Where a clock that isn't of processor time begins, in nanoseconds before the boot.
+fn base(id: u32) -> u64 {
+    match id {
+        abi::CLOCK_REALTIME | abi::CLOCK_REALTIME_COARSE | abi::CLOCK_REALTIME_ALARM => {
+            clock::boot_time()
+        }
+        abi::CLOCK_TAI => clock::tai_boot_time(),
+        _ => 0,
+    }
 }
 
-/// A clock of processor time by its negative number: `!pid << 3 | thread << 2 | kind`.
-fn cpu_clock(task: &Arc<Task>, id: i32) -> Result<u64, Errno> {
+/// Whether the clock would wake a sleeping machine, for which there is a capability.
+fn is_alarm(id: u32) -> bool {
+    matches!(id, abi::CLOCK_REALTIME_ALARM | abi::CLOCK_BOOTTIME_ALARM)
+}
+
+/// A clock of processor time by its negative number: `!pid << 3 | thread << 2 | kind`; `reads`: by its
+/// thread's number a process of one's own is found as well (`pid_for_clock`).
+fn cpu_clock(task: &Arc<Task>, id: i32, reads: bool) -> Result<Clock, Errno> {
     let pid = !(id >> 3);
     let (is_thread, kind) = (id & 4 != 0, id & 3);
     if kind == 3 {
         return Err(Errno::EINVAL);
     }
+    // Kinds: profiling (both), virtual (user), scheduler (both).
+    let user = kind == 1;
     let target = table::task_or(task, pid).map_err(|_| Errno::EINVAL)?;
-    if is_thread && !Arc::ptr_eq(target.process(), task.process()) {
+    if is_thread {
+        if !Arc::ptr_eq(target.process(), task.process()) {
+            return Err(Errno::EINVAL);
+        }
+        return Ok(Clock::Thread(Arc::downgrade(&target), user));
+    }
+    let own = reads && Arc::ptr_eq(&target, task);
+    if pid != 0 && !own && target.tid() != target.pid() {
         return Err(Errno::EINVAL);
     }
-    let used = if is_thread {
-        usage::of_task(&target)
-    } else {
-        usage::of_process(target.process())
-    };
-    // Kinds: profiling (both), virtual (user), scheduler (both).
-    Ok(if kind == 1 {
-        used.user_ns
-    } else {
-        used.total_ns()
-    })
+    Ok(Clock::Process(Arc::downgrade(target.process()), user))
+}
+
+/// The clock of processor time with this number, which may be one of the two that are the caller's.
+fn cpu_clock_of(task: &Arc<Task>, id: i32, reads: bool) -> Result<Clock, Errno> {
+    match u32::try_from(id) {
+        Ok(abi::CLOCK_PROCESS_CPUTIME_ID) => {
+            Ok(Clock::Process(Arc::downgrade(task.process()), false))
+        }
+        Ok(abi::CLOCK_THREAD_CPUTIME_ID) => Ok(Clock::Thread(Arc::downgrade(task), false)),
+        Ok(_) => Err(Errno::EINVAL),
+        Err(_) => cpu_clock(task, id, reads),
+    }
 }
 
 /// What a clock shows, in nanoseconds.
 fn read_clock(task: &Arc<Task>, id: i32) -> Result<u64, Errno> {
-    let Ok(number) = u32::try_from(id) else {
-        return cpu_clock(task, id);
-    };
-    let now = now_ns();
-    Ok(match number {
-        abi::CLOCK_REALTIME | abi::CLOCK_TAI | abi::CLOCK_REALTIME_ALARM => {
-            clock::boot_time() + now
+    match u32::try_from(id) {
+        Ok(
+            number @ (abi::CLOCK_REALTIME
+            | abi::CLOCK_MONOTONIC
+            | abi::CLOCK_MONOTONIC_RAW
+            | abi::CLOCK_BOOTTIME
+            | abi::CLOCK_REALTIME_ALARM
+            | abi::CLOCK_BOOTTIME_ALARM
+            | abi::CLOCK_TAI),
+        ) => Ok(base(number).wrapping_add(ordered_now_ns())),
+        Ok(number @ (abi::CLOCK_REALTIME_COARSE | abi::CLOCK_MONOTONIC_COARSE)) => {
+            let now = base(number).wrapping_add(ordered_now_ns());
+            Ok(now - now % COARSE_NS)
         }
-        abi::CLOCK_REALTIME_COARSE => {
-            let wall = clock::boot_time() + now;
-            wall - wall % COARSE_NS
-        }
-        abi::CLOCK_MONOTONIC
-        | abi::CLOCK_MONOTONIC_RAW
-        | abi::CLOCK_BOOTTIME
-        | abi::CLOCK_BOOTTIME_ALARM => now,
-        abi::CLOCK_MONOTONIC_COARSE => now - now % COARSE_NS,
-        abi::CLOCK_PROCESS_CPUTIME_ID => {
-            settle(task);
-            usage::cpu_ns(task.process())
-        }
-        abi::CLOCK_THREAD_CPUTIME_ID => {
-            settle(task);
-            usage::of_task(task).total_ns()
-        }
-        _ => return Err(Errno::EINVAL),
-    })
-}
-
-/// Counts the running thread's time up to now.
-fn settle(task: &Arc<Task>) {
-    if let Some(thread) = task.thread() {
-        thread.account_system(now_ns());
+        _ => Ok(cpu_clock_of(task, id, true)?.now()),
     }
 }
 
@@ -125,21 +124,31 @@ pub(super) fn clock_gettime(call: &mut Call<'_>, id: i32, at: UserAddr) -> SysRe
 
 pub(super) fn clock_getres(call: &mut Call<'_>, id: i32, at: UserAddr) -> SysResult {
     read_clock(call.task, id)?;
-    let coarse = [abi::CLOCK_REALTIME_COARSE, abi::CLOCK_MONOTONIC_COARSE];
-    let resolution = match u32::try_from(id) {
-        Ok(id) if coarse.contains(&id) => COARSE_NS,
-        _ => 1,
+    let coarse = match u32::try_from(id) {
+        Ok(id) => matches!(id, abi::CLOCK_REALTIME_COARSE | abi::CLOCK_MONOTONIC_COARSE),
+        // Linux counts these two kinds of processor time by ticks (`posix_cpu_clock_getres`).
+        Err(_) => id & 3 != 2,
     };
+    let resolution = if coarse { COARSE_NS } else { 1 };
     if !at.is_null() {
         write_timespec(call, at, resolution)?;
     }
     Ok(0)
 }
 
-fn set_wall(call: &Call<'_>, ns: u64) -> SysResult {
+/// The last second that the time of day can be set to: 30 years before nanoseconds of 64 bits with a
+/// sign overflow (`TIME_SETTOD_SEC_MAX`).
+const LAST_SECOND: i64 = 8_277_292_036;
+
+fn set_wall(call: &Call<'_>, time: Timespec) -> SysResult {
+    let ns = time.to_ns()?;
+    if time.sec >= LAST_SECOND {
+        return Err(Errno::EINVAL);
+    }
     if !call.task.creds().has(abi::CAP_SYS_TIME) {
         return Err(Errno::EPERM);
     }
+    // The time of day never was before the boot.
     let boot = ns.checked_sub(now_ns()).ok_or(Errno::EINVAL)?;
     clock::set_boot_time(boot);
     Ok(0)
@@ -149,12 +158,13 @@ pub(super) fn clock_settime(call: &mut Call<'_>, id: i32, at: UserAddr) -> SysRe
     if id < 0 {
         // Clocks of processor time have a time to read, and can't be set.
         read_timespec(call, at)?;
+        cpu_clock(call.task, id, false)?;
+        return Err(Errno::EPERM);
     }
     if id != abi::CLOCK_REALTIME.cast_signed() {
         return Err(Errno::EINVAL);
     }
-    let ns = read_timespec(call, at)?.to_ns()?;
-    set_wall(call, ns)
+    set_wall(call, read_timespec(call, at)?)
 }
 
 pub(super) fn gettimeofday(call: &mut Call<'_>, at: UserAddr, zone: UserAddr) -> SysResult {
@@ -164,7 +174,7 @@ pub(super) fn gettimeofday(call: &mut Call<'_>, at: UserAddr, zone: UserAddr) ->
         space.copy_out(at, &now.encode())?;
     }
     if !zone.is_null() {
-        space.write_val(zone, &0u64)?;
+        space.write_val(zone, &clock::zone())?;
     }
     Ok(0)
 }
@@ -174,16 +184,41 @@ pub(super) fn settimeofday(call: &mut Call<'_>, at: UserAddr, zone: UserAddr) ->
     let time = if at.is_null() {
         None
     } else {
-        Some(Timeval::decode(&space.read_val(at)?).to_ns()?)
+        let ns = Timeval::decode(&space.read_val(at)?).to_ns()?;
+        Some(Timespec::from_ns(ns))
     };
-    if !zone.is_null() {
-        // Read and forgotten: there is no zone.
-        let _: u64 = space.read_val(zone)?;
+    let zone = if zone.is_null() {
+        None
+    } else {
+        let word: u64 = space.read_val(zone)?;
+        Some([low32(word), high32(word)].map(u32::cast_signed))
+    };
+    if time.is_some_and(|time| time.sec >= LAST_SECOND) {
+        return Err(Errno::EINVAL);
     }
     if !call.task.creds().has(abi::CAP_SYS_TIME) {
         return Err(Errno::EPERM);
     }
-    time.map_or(Ok(0), |ns| set_wall(call, ns))
+    if let Some(zone) = zone {
+        set_zone(zone, time.is_none())?;
+    }
+    time.map_or(Ok(0), |time| set_wall(call, time))
+}
+
+/// Sets the time zone. The first who does, and sets nothing else, says that the clock so far showed
+/// local time: it is put right (`do_sys_settimeofday64`).
+fn set_zone(zone: [i32; 2], alone: bool) -> Result<(), Errno> {
+    static FIRST: AtomicBool = AtomicBool::new(true);
+    let [west, _] = zone;
+    if !(-15 * 60..=15 * 60).contains(&west) {
+        return Err(Errno::EINVAL);
+    }
+    clock::set_zone(zone);
+    if FIRST.swap(false, Ordering::Relaxed) && alone && west != 0 {
+        let moved = i64::from(west) * 60 * NS_PER_SEC.cast_signed();
+        clock::set_boot_time(clock::boot_time().saturating_add_signed(moved));
+    }
+    Ok(())
 }
 
 pub(super) fn time(call: &mut Call<'_>, at: UserAddr) -> SysResult {
@@ -196,7 +231,6 @@ pub(super) fn time(call: &mut Call<'_>, at: UserAddr) -> SysResult {
 
 pub(super) fn times(call: &mut Call<'_>, at: UserAddr) -> SysResult {
     if !at.is_null() {
-        settle(call.task);
         let process = call.task.process();
         let own = usage::of_process(process);
         let children = process.children_usage();
@@ -234,20 +268,25 @@ pub(super) fn clock_nanosleep(
     {
         return Err(Errno::EOPNOTSUPP);
     }
-    if id < 0 {
-        read_timespec(call, wanted)?;
+    if id > abi::CLOCK_TAI.cast_signed() {
+        return Err(Errno::EINVAL);
     }
-    read_clock(call.task, id)?;
     let ns = read_timespec(call, wanted)?.to_ns()?;
-    let id = u32::try_from(id).map_err(|_| Errno::EOPNOTSUPP)?;
     let absolute = flags & abi::TIMER_ABSTIME != 0;
+    let Ok(id) = u32::try_from(id) else {
+        return sleep_cpu(call.task, id, ns, absolute, left);
+    };
     if id == abi::CLOCK_PROCESS_CPUTIME_ID {
-        return sleep_cpu(call.task, ns, absolute);
+        return sleep_cpu(call.task, id.cast_signed(), ns, absolute, left);
     }
+    if is_alarm(id) && !call.task.creds().has(abi::CAP_WAKE_ALARM) {
+        return Err(Errno::EPERM);
+    }
+    read_clock(call.task, id.cast_signed())?;
     if !absolute {
         return sleep(call.task, id.cast_signed(), relative_deadline(ns), left);
     }
-    let deadline = absolute_deadline(ns, is_wall(id));
+    let deadline = ns.saturating_sub(base(id)).min(NEVER);
     match sleep_until(Mode::Interruptible, Some(deadline)) {
         Ok(()) => Ok(0),
         Err(_) => Err(Errno::ERESTARTNOHAND),
@@ -275,29 +314,68 @@ fn sleep(task: &Arc<Task>, clock: i32, deadline: u64, remaining: UserAddr) -> Sy
     Err(Errno::ERESTART_RESTARTBLOCK)
 }
 
-/// Sleeps until the process has used so much processor time. It can't run faster than real time.
-fn sleep_cpu(task: &Arc<Task>, ns: u64, absolute: bool) -> SysResult {
-    settle(task);
-    let start = if absolute {
-        0
-    } else {
-        usage::cpu_ns(task.process())
-    };
-    let target = start.saturating_add(ns);
+/// Sleeps until a clock of processor time has gone on so far (`posix_cpu_nsleep`).
+fn sleep_cpu(
+    task: &Arc<Task>,
+    id: i32,
+    ns: u64,
+    absolute: bool,
+    remaining: UserAddr,
+) -> SysResult {
+    let clock = cpu_clock_of(task, id, false)?;
+    // While the caller sleeps its own clock stands still.
+    if let Clock::Thread(thread, _) = &clock
+        && thread.upgrade().is_some_and(|it| Arc::ptr_eq(&it, task))
+    {
+        return Err(Errno::EINVAL);
+    }
+    let start = if absolute { 0 } else { clock.now() };
+    sleep_cpu_until(task, id, start.saturating_add(ns), absolute, remaining)
+}
+
+fn sleep_cpu_until(
+    task: &Arc<Task>,
+    id: i32,
+    target: u64,
+    absolute: bool,
+    remaining: UserAddr,
+) -> SysResult {
+    let clock = cpu_clock_of(task, id, false)?;
     loop {
-        let left = target.saturating_sub(usage::cpu_ns(task.process()));
+        let left = target.saturating_sub(clock.now());
         if left == 0 {
             return Ok(0);
         }
-        if sleep_until(Mode::Interruptible, Some(relative_deadline(left))).is_err() {
+        let wait = clock.real_time(left).max(NS_PER_US);
+        if sleep_until(Mode::Interruptible, Some(relative_deadline(wait))).is_ok() {
+            continue;
+        }
+        if absolute {
             return Err(Errno::ERESTARTNOHAND);
         }
+        if !remaining.is_null() {
+            let left = Timespec::from_ns(target.saturating_sub(clock.now()));
+            task.space()?.copy_out(remaining, &left.encode())?;
+        }
+        task.set_restart(Restart::Nanosleep {
+            clock: id,
+            deadline: target,
+            remaining,
+        });
+        return Err(Errno::ERESTART_RESTARTBLOCK);
     }
 }
 
 pub(super) fn restart_syscall(call: &mut Call<'_>) -> SysResult {
     match call.task.take_restart() {
         Restart::None => Err(Errno::EINTR),
+        Restart::Nanosleep {
+            clock,
+            deadline,
+            remaining,
+        } if clock < 0 || clock == abi::CLOCK_PROCESS_CPUTIME_ID.cast_signed() => {
+            sleep_cpu_until(call.task, clock, deadline, false, remaining)
+        }
         Restart::Nanosleep {
             clock,
             deadline,
@@ -360,7 +438,6 @@ pub(super) fn setitimer(
     } else {
         read_setting(call, new)?
     };
-    settle(call.task);
     let before = timers::set_interval(call.task.process(), which, setting)?;
     if !old.is_null() {
         write_setting(call, old, before)?;
@@ -438,17 +515,18 @@ pub(super) fn timer_create(
         // Read before the clock is judged.
         read_event(call, event)?;
     }
+    let may_wake = call.task.creds().has(abi::CAP_WAKE_ALARM);
     let clock = match u32::try_from(id) {
-        Ok(abi::CLOCK_REALTIME | abi::CLOCK_TAI | abi::CLOCK_REALTIME_ALARM) => Clock::Realtime,
+        Ok(id) if is_alarm(id) && !may_wake => return Err(Errno::EPERM),
+        Ok(abi::CLOCK_REALTIME | abi::CLOCK_REALTIME_ALARM) => Clock::Realtime,
+        Ok(abi::CLOCK_TAI) => Clock::Tai,
         Ok(abi::CLOCK_MONOTONIC | abi::CLOCK_BOOTTIME | abi::CLOCK_BOOTTIME_ALARM) => {
             Clock::Monotonic
         }
-        Ok(abi::CLOCK_PROCESS_CPUTIME_ID) => Clock::Process,
-        Ok(abi::CLOCK_THREAD_CPUTIME_ID) => Clock::Thread(Arc::downgrade(call.task)),
         Ok(abi::CLOCK_MONOTONIC_RAW..=abi::CLOCK_MONOTONIC_COARSE) => {
             return Err(Errno::EOPNOTSUPP);
         }
-        _ => return Err(Errno::EINVAL),
+        _ => cpu_clock_of(call.task, id, false)?,
     };
     let (notice, thread) = notice(call, event)?;
     let process: &Arc<Process> = call.task.process();
@@ -480,7 +558,6 @@ pub(super) fn timer_settime(
     let behind = new.checked_add(16).ok_or(Errno::EFAULT)?;
     let left = read_timespec(call, behind)?.to_ns()?;
     let timer = timers::posix(call.task.process(), id)?;
-    settle(call.task);
     let absolute = flags & abi::TIMER_ABSTIME != 0;
     let before = timer.set(Setting { left, period }, absolute);
     if !old.is_null() {

@@ -42,6 +42,8 @@ impl Memory for CallerMemory {
 }
 
 /// Runs the call and prints its line.
+#[cold]
+#[inline(never)]
 pub(super) fn traced(call: &mut Call<'_>, handler: Handler) -> SysResult {
     let number = call.regs.orig_rax;
     let regs = &call.regs;

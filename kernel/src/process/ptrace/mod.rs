@@ -34,7 +34,7 @@ use kiln_core::wait_status::ExitStatus;
 use super::signal::send_to_task;
 use super::task::{Task, boxed};
 use super::{proc, table};
-use crate::arch::user::UserContext;
+use crate::arch::user::{Bases, UserContext};
 use crate::sched::NOTIFY_SIGNAL;
 use crate::sync::SpinLock;
 
@@ -129,6 +129,7 @@ enum Place {
 #[derive(Default)]
 struct Frame {
     regs: UserContext,
+    bases: Bases,
     fpu: Vec<u8>,
     fpu_changed: bool,
     /// The signal that it goes on with; 0: none.

@@ -3,7 +3,8 @@
 use kiln_core::addr::TASK_SIZE;
 use kiln_core::errno::Errno;
 
-use crate::arch::user::UserContext;
+use super::Frame;
+use crate::arch::user::{Bases, UserContext};
 
 /// How many registers there are.
 pub(super) const COUNT: usize = 27;
@@ -16,7 +17,7 @@ const CODE: u64 = 0x33;
 const DATA: u64 = 0x2b;
 
 /// All of them.
-pub(super) fn read(regs: &UserContext) -> [u64; COUNT] {
+pub(super) fn read(regs: &UserContext, bases: Bases) -> [u64; COUNT] {
     [
         regs.r15,
         regs.r14,
@@ -39,8 +40,8 @@ pub(super) fn read(regs: &UserContext) -> [u64; COUNT] {
         regs.rflags,
         regs.rsp,
         DATA,
-        regs.fs_base,
-        regs.gs_base,
+        bases.fs,
+        bases.gs,
         0,
         0,
         0,
@@ -52,7 +53,8 @@ pub(super) fn read(regs: &UserContext) -> [u64; COUNT] {
 ///
 /// # Errors
 /// `EIO` for a selector or base that a program can't have.
-pub(super) fn write(regs: &mut UserContext, index: usize, value: u64) -> Result<(), Errno> {
+pub(super) fn write(frame: &mut Frame, index: usize, value: u64) -> Result<(), Errno> {
+    let Frame { regs, bases, .. } = frame;
     let place = match index {
         0 => &mut regs.r15,
         1 => &mut regs.r14,
@@ -77,8 +79,8 @@ pub(super) fn write(regs: &mut UserContext, index: usize, value: u64) -> Result<
         }
         19 => &mut regs.rsp,
         21 | 22 if value >= TASK_SIZE => return Err(Errno::EIO),
-        21 => &mut regs.fs_base,
-        22 => &mut regs.gs_base,
+        21 => &mut bases.fs,
+        22 => &mut bases.gs,
         // Selectors: of code and stack, a program's own only; the others are kept as they are.
         17 | 20 if value & 3 != 3 => return Err(Errno::EIO),
         23..=26 if value != 0 && value & 3 != 3 => return Err(Errno::EIO),

@@ -230,7 +230,7 @@ pub(crate) fn set_mask(tracer: &Arc<Task>, tracee: &Arc<Task>, mask: SigSet) -> 
 /// `PTRACE_GETREGS`.
 pub(crate) fn registers(tracer: &Arc<Task>, tracee: &Task) -> Result<[u64; COUNT], Errno> {
     stopped(tracer, tracee, |_, _, frame| {
-        Ok(registers::read(&frame.regs))
+        Ok(registers::read(&frame.regs, frame.bases))
     })
 }
 
@@ -242,7 +242,7 @@ pub(crate) fn set_registers(
 ) -> Result<(), Errno> {
     stopped(tracer, tracee, |_, _, frame| {
         let mut all = values.iter().enumerate();
-        all.try_for_each(|(index, value)| registers::write(&mut frame.regs, index, *value))
+        all.try_for_each(|(index, value)| registers::write(frame, index, *value))
     })
 }
 
@@ -274,7 +274,7 @@ pub(crate) fn poke_user(
         };
     }
     stopped(tracer, tracee, |_, _, frame| {
-        registers::write(&mut frame.regs, usize_of(at / 8), value)
+        registers::write(frame, usize_of(at / 8), value)
     })
 }
 

@@ -15,7 +15,7 @@ use super::super::signal::{notify_parent, notify_tracer, send_to_task, settle_st
 use super::super::task::{Task, boxed};
 use super::{EVENT_STOP, Frame, Place, StopKind, TRAP_FLAG, options};
 use crate::arch::fpu;
-use crate::arch::user::UserContext;
+use crate::arch::user::{Bases, UserContext};
 use crate::sched::Mode;
 
 /// A stop for SIGTRAP with a code, as `ptrace_notify` makes it.
@@ -56,6 +56,7 @@ pub(super) fn stop(
         trace.listens = false;
         trace.steps = false;
         frame.regs = regs.clone();
+        frame.bases = Bases::get();
         slot.frame = Some(frame);
     }
     notify_tracer(task, kind.code);
@@ -94,6 +95,7 @@ fn go_on(task: &Task, regs: &mut UserContext) -> Option<u32> {
     let frame = slot.frame.take()?;
     let trace = slot.trace.as_mut();
     *regs = frame.regs.clone();
+    frame.bases.set();
     if let Some(trace) = trace {
         trace.stop = None;
         trace.listens = false;

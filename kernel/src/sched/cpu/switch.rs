@@ -15,6 +15,7 @@ use x86_64::instructions::interrupts;
 use super::super::balance;
 use super::super::thread::Thread;
 use super::{Cpu, Leave, hand_over, this, this_id};
+use crate::arch::user::Bases;
 use crate::arch::{self, ipi, switch, time};
 use crate::mm::paging::{self, shootdown};
 use crate::mm::vmalloc;
@@ -28,7 +29,7 @@ pub(super) fn schedule(leave: Leave) {
     interrupts::disable();
     vmalloc::quiesce();
     let cpu = this();
-    let away = put_back(cpu, leave, now);
+    let away = put_back(cpu, leave);
     let (next, others) = pick(cpu, away);
     switch_to(cpu, next, others);
     if were_on {
@@ -39,12 +40,12 @@ pub(super) fn schedule(leave: Leave) {
 }
 
 /// Puts the running thread where it belongs; whether that is another CPU. Interrupts are off.
-fn put_back(cpu: &Cpu, leave: Leave, now: u64) -> bool {
+fn put_back(cpu: &Cpu, leave: Leave) -> bool {
     let current = cpu.current.lock();
     let Some(thread) = current.as_ref() else {
         return false;
     };
-    thread.account_system(now);
+    thread.stop_running();
     if !matches!(leave, Leave::Yield | Leave::Preempted) {
         return false;
     }
@@ -114,7 +115,7 @@ fn idle(cpu: &Cpu) -> (Arc<Thread>, bool) {
 /// Switches to `next`; interrupts are off.
 fn switch_to(cpu: &'static Cpu, next: Arc<Thread>, others: bool) {
     let now = time::now_ns();
-    next.times.since.store(now, Ordering::Relaxed);
+    next.start_running();
     next.on_since.store(now, Ordering::Relaxed);
     cpu.running.store(next.rank().to_word(), Ordering::Relaxed);
     if others {
@@ -135,8 +136,11 @@ fn switch_to(cpu: &'static Cpu, next: Arc<Thread>, others: bool) {
         ipi::relax();
     }
     next.cpu.store(this_id(), Ordering::Relaxed);
-    if let Some(fpu) = current.as_ref().and_then(|thread| thread.fpu.as_ref()) {
+    if let Some(thread) = current.as_ref()
+        && let Some(fpu) = &thread.fpu
+    {
         fpu.lock().save();
+        thread.bases.store(Bases::get());
     }
     load(&next);
     let stack_pointer = next.stack_pointer.load(Ordering::Relaxed);
@@ -147,10 +151,11 @@ fn switch_to(cpu: &'static Cpu, next: Arc<Thread>, others: bool) {
     finish_switch();
 }
 
-/// Loads what user mode needs of a thread: FPU state and address space.
+/// Loads what user mode needs of a thread: FPU state, bases of segments and address space.
 fn load(next: &Thread) {
     if let Some(fpu) = &next.fpu {
         fpu.lock().restore();
+        next.bases.load().set();
     }
     if let Some(root) = next.root.lock().as_ref() {
         root.load();
