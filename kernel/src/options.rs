@@ -6,6 +6,7 @@
 //! | `verbose`, `console=ttyS0` | kernel messages on the serial line |
 //! | `fault=NAME` | a fault on purpose ([`provoke`](crate::arch::provoke)) |
 //! | `selftest=NAME` | a test in the machine itself ([`selftest`](crate::selftest)) |
+//! | `tsc=unstable` | programs enter the kernel to read clocks ([`vdso`](crate::vm::vdso)) |
 //! | `failcharge=N` | the Nth charge of kernel memory fails ([`kmem`](crate::mm::kmem)) |
 
 use core::sync::atomic::{AtomicBool, Ordering};

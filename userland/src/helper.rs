@@ -29,6 +29,9 @@ pub(crate) fn run(args: &[&CStr]) -> i32 {
         b"fpu" => fpu(),
         b"stop" => stop(),
         b"hog" => crate::hog::run(rest),
+        b"clocks" => clocks(number(rest, 0)),
+        b"vsyscall" => vsyscall(),
+        b"set_clock" => set_clock(),
         other => {
             error(&format!(
                 "no such helper: {}",
@@ -37,6 +40,82 @@ pub(crate) fn run(args: &[&CStr]) -> i32 {
             2
         }
     }
+}
+
+/// Asks the C library for the time so many times: by the precise clock, and by the coarse one.
+fn clocks(count: i32) -> i32 {
+    let read = |clock| {
+        let mut time = time::spec(0, 0);
+        // SAFETY: a place for the answer.
+        unsafe { libc::clock_gettime(clock, &raw mut time) };
+        time.tv_sec * 1_000_000_000 + time.tv_nsec
+    };
+    let start = read(libc::CLOCK_MONOTONIC);
+    for _ in 0..count {
+        let _ = (
+            read(libc::CLOCK_REALTIME),
+            read(libc::CLOCK_MONOTONIC_COARSE),
+        );
+    }
+    say!("goes on: {}", read(libc::CLOCK_MONOTONIC) > start);
+    0
+}
+
+/// The seconds of a clock, as the C library reads it.
+fn seconds(clock: i32) -> i64 {
+    let mut time = time::spec(0, 0);
+    // SAFETY: a place for the answer.
+    unsafe { libc::clock_gettime(clock, &raw mut time) };
+    time.tv_sec
+}
+
+/// Sets the time of day, atomic time's lead and the time zone: not for a machine that others use.
+fn set_clock() -> i32 {
+    use crate::out::show;
+    let set = |at| time::clock_settime(libc::CLOCK_REALTIME, &time::spec(at, 1));
+    let before = time::monotonic();
+    show("set", set(2_000_000_000));
+    let (precise, coarse) = (seconds(libc::CLOCK_REALTIME), seconds(libc::CLOCK_REALTIME_COARSE));
+    let mut day = libc::timeval { tv_sec: 0, tv_usec: 0 };
+    let mut zone = [7i32; 2];
+    // SAFETY: a place for the answer, and null.
+    let time = unsafe {
+        libc::gettimeofday(&raw mut day, std::ptr::null_mut());
+        libc::time(std::ptr::null_mut())
+    };
+    // A slow machine may be a second on by now.
+    let near = |at: i64, is: i64| if (at..at + 20).contains(&is) { at } else { is };
+    // The coarse clock may be a tick behind.
+    let [precise, day, time] = [precise, day.tv_sec, time].map(|is| near(2_000_000_000, is));
+    let coarse = near(2_000_000_000, coarse + i64::from(coarse == 1_999_999_999));
+    say!("precise {precise}, coarse {coarse}, time of day {day}, time {time}");
+    // SAFETY: all zeroes ask for nothing.
+    let mut tai: libc::timex = unsafe { std::mem::zeroed() };
+    (tai.modes, tai.constant) = (0x80, 37); // ADJ_TAI
+    // SAFETY: a structure of the kernel's, whole.
+    say!("TAI set: {}", unsafe { libc::adjtimex(&raw mut tai) } >= 0);
+    let (wall, ahead) = (seconds(libc::CLOCK_REALTIME), seconds(libc::CLOCK_TAI));
+    say!("TAI is ahead by {}", if (37..57).contains(&(ahead - wall)) { 37 } else { ahead - wall });
+    show("zone set", time::settimeofday(None, Some(&[-60, 1])));
+    // SAFETY: null, and a place for the answer.
+    unsafe { libc::gettimeofday(std::ptr::null_mut(), (&raw mut zone).cast()) };
+    say!("zone {} {}", zone[0], zone[1]);
+    say!("local time put right: {}", near(1_999_996_400, seconds(libc::CLOCK_REALTIME)));
+    show("set back", set(1_700_000_000));
+    let precise = near(1_700_000_000, seconds(libc::CLOCK_REALTIME));
+    say!("precise {precise}, monotonic goes on: {}", time::monotonic() > before);
+    0
+}
+
+/// Calls gettimeofday where the vsyscall page had it.
+fn vsyscall() -> i32 {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    say!("listed: {}", maps.contains("vsyscall"));
+    // SAFETY: either the function answers, with null pointers, or the process ends.
+    unsafe {
+        std::arch::asm!("call {0}", in(reg) 0xffff_ffff_ff60_0000_usize, in("rdi") 0, in("rsi") 0, clobber_abi("C"));
+    }
+    0
 }
 
 fn number(args: &[&CStr], index: usize) -> i32 {

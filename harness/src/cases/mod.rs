@@ -3,6 +3,7 @@
 use crate::testing::Case;
 
 mod boot;
+mod clocks;
 mod crash;
 mod disks;
 mod docs;
@@ -34,6 +35,7 @@ pub fn all() -> Vec<Case> {
         terminal::cases(),
         faults::cases(),
         memory::cases(),
+        clocks::cases(),
         userland::cases(),
     ]
     .into_iter()

@@ -44,7 +44,7 @@ pub mod time;
 pub mod timers;
 pub mod timex;
 pub mod tty;
-pub mod virtqueue;
 pub mod vdso;
+pub mod virtqueue;
 pub mod vma;
 pub mod wait_status;

@@ -165,10 +165,7 @@ mod tests {
     #[test]
     fn quarter_round_vector() {
         let state = quarter([0x1111_1111, 0x0102_0304, 0x9B8D_6F43, 0x0123_4567]);
-        assert_eq!(
-            state,
-            [0xEA2A_92F4, 0xCB1C_F8CE, 0x4581_472E, 0x5881_C4BB]
-        );
+        assert_eq!(state, [0xEA2A_92F4, 0xCB1C_F8CE, 0x4581_472E, 0x5881_C4BB]);
     }
 
     /// RFC 8439, 2.3.2: a block with a key, a counter and a nonce.

@@ -128,14 +128,17 @@ vdso_frames_index:
 vdso_frames_index_end:
     .balign 8
 vdso_frames:
-    .long 5f - . - 4, 0                     # CIE
+    .long 5f - . - 4                        # CIE
+    .long 0
     .byte 1, 'z', 'R', 0, 1, 0x78, 16, 1, 0x1B
     .byte 0x0C, 7, 8                        # the frame begins 8 above RSP,
     .byte 0x90, 1                           # where the return address is
     .balign 8
 5:
-6:  .long 7f - . - 4, . + 4 - vdso_frames   # FDE
-    .long vdso_text - ., vdso_text_end - vdso_text
+6:  .long 7f - . - 4                        # FDE
+    .long . - vdso_frames
+    .long vdso_text - .
+    .long vdso_text_end - vdso_text
     .byte 0
     .balign 8
 7:  .long 0

@@ -60,6 +60,11 @@ fn is_alarm(id: u32) -> bool {
     matches!(id, abi::CLOCK_REALTIME_ALARM | abi::CLOCK_BOOTTIME_ALARM)
 }
 
+/// Whether the number means a descriptor of a device's clock (`CLOCKFD`). There are none of those.
+const fn is_dynamic(id: i32) -> bool {
+    id < 0 && id & 7 == 3
+}
+
 /// A clock of processor time by its negative number: `!pid << 3 | thread << 2 | kind`; `reads`: by its
 /// thread's number a process of one's own is found as well (`pid_for_clock`).
 fn cpu_clock(task: &Arc<Task>, id: i32, reads: bool) -> Result<Clock, Errno> {
@@ -271,6 +276,9 @@ pub(super) fn clock_nanosleep(
     if id > abi::CLOCK_TAI.cast_signed() {
         return Err(Errno::EINVAL);
     }
+    if is_dynamic(id) {
+        return Err(Errno::EOPNOTSUPP);
+    }
     let ns = read_timespec(call, wanted)?.to_ns()?;
     let absolute = flags & abi::TIMER_ABSTIME != 0;
     let Ok(id) = u32::try_from(id) else {
@@ -315,13 +323,7 @@ fn sleep(task: &Arc<Task>, clock: i32, deadline: u64, remaining: UserAddr) -> Sy
 }
 
 /// Sleeps until a clock of processor time has gone on so far (`posix_cpu_nsleep`).
-fn sleep_cpu(
-    task: &Arc<Task>,
-    id: i32,
-    ns: u64,
-    absolute: bool,
-    remaining: UserAddr,
-) -> SysResult {
+fn sleep_cpu(task: &Arc<Task>, id: i32, ns: u64, absolute: bool, remaining: UserAddr) -> SysResult {
     let clock = cpu_clock_of(task, id, false)?;
     // While the caller sleeps its own clock stands still.
     if let Clock::Thread(thread, _) = &clock
@@ -526,6 +528,7 @@ pub(super) fn timer_create(
         Ok(abi::CLOCK_MONOTONIC_RAW..=abi::CLOCK_MONOTONIC_COARSE) => {
             return Err(Errno::EOPNOTSUPP);
         }
+        _ if is_dynamic(id) => return Err(Errno::EOPNOTSUPP),
         _ => cpu_clock_of(call.task, id, false)?,
     };
     let (notice, thread) = notice(call, event)?;

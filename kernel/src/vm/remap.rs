@@ -154,9 +154,9 @@ impl AddressSpace {
     /// The area, when it may grow as asked.
     fn resizable(&self, areas: &Areas, request: &Move) -> Result<VmArea, Errno> {
         let area = areas.map.find(request.old.start).ok_or(Errno::EFAULT)?;
-        // Code relies on the pages that the kernel gave (`vdso_mremap`).
-        if matches!(area.backing, Object::Special(_)) && request.new_len != area.size() {
-            return Err(Errno::EINVAL);
+        // The pages that the kernel gave are as many as they are (`VM_DONTEXPAND`).
+        if matches!(area.backing, Object::Special(_)) && request.new_len > request.old_len() {
+            return Err(Errno::EFAULT);
         }
         // A length of 0 asks for a second mapping of the same shared memory.
         if request.old.is_empty() && !area.is_shared() {

@@ -128,7 +128,9 @@ pub(super) fn map(areas: &mut Areas, stack_top: u64, random: u64) -> Result<u64,
     const LEN: u64 = 2 * PAGE;
     // A page table's reach.
     const REACH: u64 = PAGE * (PAGE_SIZE as u64 / 8);
-    let end = align_up(stack_top, REACH).unwrap_or(TASK_SIZE).min(TASK_SIZE);
+    let end = align_up(stack_top, REACH)
+        .unwrap_or(TASK_SIZE)
+        .min(TASK_SIZE);
     let room = (end - stack_top) / PAGE;
     let start = match room.checked_sub(LEN / PAGE) {
         Some(free) => stack_top + random % (free + 1) * PAGE,

@@ -15,6 +15,7 @@ pub(crate) mod sched;
 pub(crate) mod signal;
 pub(crate) mod time;
 pub(crate) mod tty;
+pub(crate) mod vdso;
 
 mod errno;
 

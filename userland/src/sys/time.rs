@@ -9,7 +9,12 @@ calls! {
     fn nanosleep(request: &libc::timespec, rest: Option<&mut libc::timespec>) = SYS_nanosleep;
     fn clock_nanosleep(clock: i32, flags: i32, request: &libc::timespec, rest: Option<&mut libc::timespec>)
         = SYS_clock_nanosleep;
+    fn timer_create(clock: i32, event: Option<&[u64; 8]>, id: &mut i32) = SYS_timer_create;
+    fn timer_settime(id: i32, flags: i32, new: &[i64; 4], old: Option<&mut [i64; 4]>) = SYS_timer_settime;
+    fn timer_gettime(id: i32, out: &mut [i64; 4]) = SYS_timer_gettime;
+    fn timer_delete(id: i32) = SYS_timer_delete;
     fn gettimeofday(out: Option<&mut libc::timeval>, zone: Option<&mut libc::timezone>) = SYS_gettimeofday;
+    fn settimeofday(new: Option<&libc::timeval>, zone: Option<&[i32; 2]>) = SYS_settimeofday;
     fn time(out: Option<&mut i64>) = SYS_time;
 }
 
