@@ -4,10 +4,16 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use kiln_core::fs::attr::Timestamp;
 
 use crate::arch;
+use crate::sched::{Mode, WaitQueue, Wake};
+use crate::sync::Once;
 use crate::vm::vdso;
 
 /// Nanoseconds from the epoch to the boot.
 static BOOT: AtomicU64 = AtomicU64::new(0);
+/// How often the clock was set, and who sleeps until it shows a time.
+static SETS: AtomicU64 = AtomicU64::new(0);
+static SLEEPERS: WaitQueue = WaitQueue::new();
+static ON_SET: Once<fn()> = Once::new();
 /// What [`now`] last answered, in nanoseconds since the epoch.
 static LAST: AtomicU64 = AtomicU64::new(0);
 
@@ -15,12 +21,44 @@ static LAST: AtomicU64 = AtomicU64::new(0);
 pub(crate) fn set_boot_time(nanos: u64) {
     BOOT.store(nanos, Ordering::Relaxed);
     vdso::set_offsets(|offsets| offsets.wall_ns = nanos);
+    was_set();
+}
+
+fn was_set() {
+    SETS.fetch_add(1, Ordering::Release);
+    SLEEPERS.wake_all();
     super::timerfd::clock_was_set();
+    if let Some(hook) = ON_SET.get() {
+        hook();
+    }
+}
+
+/// Says who else is told when the clock was set. The first caller stays.
+pub(crate) fn on_set(hook: fn()) {
+    ON_SET.call_once(|| hook);
+}
+
+/// Sleeps until a clock that can be set shows `ns`; `base` is where it begins before the boot. Setting
+/// it counts at once.
+pub(crate) fn sleep_until(mode: Mode, ns: u64, base: fn() -> u64) -> Result<(), Wake> {
+    loop {
+        let sets = SETS.load(Ordering::Acquire);
+        let deadline = ns.saturating_sub(base()).min(u64::MAX / 2);
+        let was_set = || (SETS.load(Ordering::Acquire) != sets).then_some(());
+        match SLEEPERS.wait(mode, Some(deadline), was_set) {
+            Ok(()) => {}
+            Err(Wake::Timeout) => return Ok(()),
+            Err(Wake::Signal) => return Err(Wake::Signal),
+        }
+    }
 }
 
 /// How far International Atomic Time is ahead of the time of day, in seconds (`ADJ_TAI`).
 pub(crate) fn set_tai(seconds: i32) {
-    vdso::set_offsets(|offsets| offsets.tai_s = seconds);
+    if vdso::offsets().tai_s != seconds {
+        vdso::set_offsets(|offsets| offsets.tai_s = seconds);
+        was_set();
+    }
 }
 
 /// Nanoseconds from International Atomic Time's own epoch to the boot.

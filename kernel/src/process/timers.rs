@@ -65,6 +65,11 @@ impl Clock {
         }
     }
 
+    /// Whether clock_settime(2) moves it.
+    const fn can_be_set(&self) -> bool {
+        matches!(self, Self::Realtime | Self::Tai)
+    }
+
     /// How soon it may have gone on by so much: a process's time goes as fast as it has CPUs.
     pub(crate) fn real_time(&self, ns: u64) -> u64 {
         match self {
@@ -103,6 +108,9 @@ struct State {
     period: u64,
     /// Its signal has been sent and not taken.
     waits_for_delivery: bool,
+    /// The deadline is on the monotonic clock, although the timer's own is of the time of day: it was
+    /// set for a time to pass, which isn't changed by setting the clock.
+    relative: bool,
 }
 
 /// A timer of a process.
@@ -132,6 +140,24 @@ pub(crate) struct ProcessTimers {
     posix: SpinLock<Vec<Option<Arc<Interval>>>>,
 }
 
+/// Timers of clocks that can be set.
+static SETTABLE: SpinLock<Vec<Weak<Interval>>> = SpinLock::new(Vec::new());
+
+/// Somebody set the time of day: timers that wait for one look again.
+fn clock_was_set() {
+    let mut index = 0;
+    loop {
+        let timer = match SETTABLE.lock().get(index) {
+            Some(timer) => timer.upgrade(),
+            None => return,
+        };
+        if let Some(timer) = timer {
+            timer.clock_moved();
+        }
+        index += 1;
+    }
+}
+
 /// Which timer in [`ProcessTimers`] keeps the limit of processor time.
 const CPU_LIMIT: usize = 3;
 
@@ -149,12 +175,35 @@ impl Interval {
         let target: Weak<Self> = Arc::downgrade(&interval);
         let timer = Timer::new(target)?;
         interval.timer.call_once(|| timer);
+        if interval.clock.can_be_set() {
+            clock::on_set(clock_was_set);
+            let mut settable = SETTABLE.lock();
+            settable.retain(|timer| timer.strong_count() > 0);
+            settable.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+            settable.push(Arc::downgrade(&interval));
+        }
         Ok(interval)
     }
 
-    /// The time on its clock.
-    fn now(&self) -> u64 {
-        self.clock.now()
+    /// The time on the clock of its deadline.
+    fn now(&self, state: &State) -> u64 {
+        if state.relative {
+            now_ns()
+        } else {
+            self.clock.now()
+        }
+    }
+
+    fn clock_moved(&self) {
+        let state = *self.state.lock();
+        if state.deadline != 0 && !state.relative && !state.waits_for_delivery && self.signals() {
+            self.arm(state.deadline, self.now(&state));
+        }
+    }
+
+    /// Whether anything happens at its deadline.
+    fn signals(&self) -> bool {
+        !matches!(self.effect, Effect::Nothing)
     }
 
     /// Makes the scheduler call back when the deadline may have come.
@@ -168,25 +217,25 @@ impl Interval {
 
     /// Sets it; `absolute`: `left` is a point in time on its clock. Gives the old setting.
     pub(crate) fn set(&self, new: Setting, absolute: bool) -> Setting {
-        let now = self.now();
-        let mut state = self.state.lock();
-        let old = left(&state, now);
-        let deadline = match (new.left, absolute) {
+        let before = *self.state.lock();
+        let old = self.left(&before);
+        let mut wanted = State {
+            period: new.period,
+            relative: !absolute && self.clock.can_be_set(),
+            ..State::default()
+        };
+        let now = self.now(&wanted);
+        wanted.deadline = match (new.left, absolute) {
             (0, _) => 0,
             (at, true) => at,
             (left, false) => now.saturating_add(left),
         };
-        *state = State {
-            deadline,
-            period: new.period,
-            waits_for_delivery: false,
-        };
-        drop(state);
+        *self.state.lock() = wanted;
         self.overrun.store(0, Ordering::Relaxed);
-        if deadline == 0 {
+        if wanted.deadline == 0 {
             self.disarm();
-        } else if !matches!(self.effect, Effect::Nothing) {
-            self.arm(deadline, now);
+        } else if self.signals() {
+            self.arm(wanted.deadline, now);
         }
         old
     }
@@ -199,8 +248,24 @@ impl Interval {
 
     /// How it is set.
     pub(crate) fn get(&self) -> Setting {
-        let now = self.now();
-        left(&self.state.lock(), now)
+        let state = *self.state.lock();
+        self.left(&state)
+    }
+
+    /// Time left and period. What is late and whose signal is still to come has a nanosecond left.
+    fn left(&self, state: &State) -> Setting {
+        let now = self.now(state);
+        let least = u64::from(self.signals());
+        let left = match (state.deadline, state.period) {
+            (0, _) => 0,
+            (deadline, 0) => deadline.saturating_sub(now).max(least),
+            (deadline, _) if deadline > now => deadline - now,
+            (deadline, period) => periods(deadline, period, now).1 - now,
+        };
+        Setting {
+            left,
+            period: state.period,
+        }
     }
 
     /// The overrun of the last signal taken (timer_getoverrun(2)).
@@ -209,7 +274,7 @@ impl Interval {
     }
 
     /// The deadline has come.
-    fn fire(&self, process: &Arc<Process>, now: u64) {
+    fn fire(&self, process: &Arc<Process>) {
         let mut state = self.state.lock();
         if state.period == 0 {
             state.deadline = 0;
@@ -221,7 +286,7 @@ impl Interval {
             return;
         }
         // Ignored, so nobody will take it: go on at the next period.
-        self.start_over(now.saturating_add(NS_PER_SEC / 1000));
+        self.start_over(NS_PER_SEC / 1000);
     }
 
     /// Sends the signal. Answers whether it is pending now.
@@ -253,30 +318,20 @@ impl Interval {
         }
     }
 
-    /// The signal was taken, or never will be: the next period. Gives the periods missed.
-    fn start_over(&self, now: u64) -> u64 {
+    /// The signal was taken, or never will be: the next period. Gives the periods missed by now, or
+    /// by `ahead` nanoseconds later.
+    fn start_over(&self, ahead: u64) -> u64 {
         let mut state = self.state.lock();
+        let now = self.now(&state).saturating_add(ahead);
         if !core::mem::take(&mut state.waits_for_delivery) || state.deadline == 0 {
             return 0;
         }
         let (passed, next) = periods(state.deadline, state.period, now);
         state.deadline = next;
+        let now = self.now(&state);
         drop(state);
-        self.arm(next, self.now());
+        self.arm(next, now);
         passed.saturating_sub(1)
-    }
-}
-
-fn left(state: &State, now: u64) -> Setting {
-    let left = match (state.deadline, state.period) {
-        (0, _) => 0,
-        (deadline, 0) => deadline.saturating_sub(now).max(1),
-        (deadline, _) if deadline > now => deadline - now,
-        (deadline, period) => periods(deadline, period, now).1 - now,
-    };
-    Setting {
-        left,
-        period: state.period,
     }
 }
 
@@ -294,15 +349,15 @@ impl OnExpiry for Interval {
         let Some(process) = self.process.upgrade() else {
             return;
         };
-        let deadline = self.state.lock().deadline;
-        let now = self.now();
-        if deadline == 0 {
+        let state = *self.state.lock();
+        if state.deadline == 0 {
             return;
         }
-        if now < deadline {
-            self.arm(deadline, now);
+        let now = self.now(&state);
+        if now < state.deadline {
+            self.arm(state.deadline, now);
         } else {
-            self.fire(&process, now);
+            self.fire(&process);
         }
     }
 }
@@ -445,7 +500,7 @@ pub(super) fn dequeued(process: &Arc<Process>, info: SigInfo) -> SigInfo {
         let Ok(timer) = posix(process, id) else {
             return info;
         };
-        let missed = timer.start_over(timer.now());
+        let missed = timer.start_over(0);
         let overrun = i32::try_from(missed).unwrap_or(i32::MAX);
         timer.overrun.store(overrun, Ordering::Relaxed);
         return info.with_overrun(overrun);
@@ -458,7 +513,7 @@ pub(super) fn dequeued(process: &Arc<Process>, info: SigInfo) -> SigInfo {
     };
     let slot = process.timers.intervals.get(usize_of(u64::from(which)));
     if let Some(timer) = slot.and_then(Once::get) {
-        timer.start_over(timer.now());
+        timer.start_over(0);
     }
     info
 }

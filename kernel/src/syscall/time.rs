@@ -294,8 +294,14 @@ pub(super) fn clock_nanosleep(
     if !absolute {
         return sleep(call.task, id.cast_signed(), relative_deadline(ns), left);
     }
-    let deadline = ns.saturating_sub(base(id)).min(NEVER);
-    match sleep_until(Mode::Interruptible, Some(deadline)) {
+    let slept = match id {
+        abi::CLOCK_REALTIME | abi::CLOCK_REALTIME_ALARM => {
+            clock::sleep_until(Mode::Interruptible, ns, clock::boot_time)
+        }
+        abi::CLOCK_TAI => clock::sleep_until(Mode::Interruptible, ns, clock::tai_boot_time),
+        _ => sleep_until(Mode::Interruptible, Some(ns.min(NEVER))),
+    };
+    match slept {
         Ok(()) => Ok(0),
         Err(_) => Err(Errno::ERESTARTNOHAND),
     }

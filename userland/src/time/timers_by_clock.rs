@@ -31,10 +31,10 @@ fn posix(clock: i32) {
     show("for 100 s", time::timer_settime(id, 0, &[3, 0, 100, 0], None));
     let mut left = [7; 4];
     show("left", time::timer_gettime(id, &mut left));
-    say!("{} {} {}", left[0], left[1], (10..100).contains(&left[2]));
+    say!("{} {} {}", left[0], left[1], (10..=100).contains(&left[2]));
     let start = now(clock);
     show("for 5 ms", time::timer_settime(id, 0, &[0, 0, 0, 5_000_000], Some(&mut left)));
-    say!("before: {} {}", left[0], (10..100).contains(&left[2]));
+    say!("before: {} {}", left[0], (10..=100).contains(&left[2]));
     say!("came {} not early {}", fires(clock), now(clock) - start >= 5_000_000);
     let target = now(clock) + 5_000_000;
     let at = [0, 0, target / 1_000_000_000, target % 1_000_000_000];
@@ -42,6 +42,21 @@ fn posix(clock: i32) {
     say!("came {} not early {}", fires(clock), now(clock) >= target);
     show("in the past", time::timer_settime(id, libc::TIMER_ABSTIME, &[0, 0, 0, 1], None));
     say!("came {}", fires(clock));
+    show("delete", time::timer_delete(id));
+    quiet(clock);
+}
+
+/// A timer that tells nobody has nothing left when it is over.
+fn quiet(clock: i32) {
+    let mut event = [0u64; 8];
+    event[1] = (libc::SIGEV_NONE as u64) << 32;
+    let (mut id, mut left) = (0, [7; 4]);
+    show_ok("quiet", time::timer_create(clock, Some(&event), &mut id));
+    show("for 1 ms", time::timer_settime(id, 0, &[0, 0, 0, 1_000_000], None));
+    let start = now(clock);
+    while now(clock) - start < 3_000_000 {}
+    show("left", time::timer_gettime(id, &mut left));
+    say!("{left:?}");
     show("delete", time::timer_delete(id));
 }
 
