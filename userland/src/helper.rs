@@ -75,8 +75,14 @@ fn set_clock() -> i32 {
     let set = |at| time::clock_settime(libc::CLOCK_REALTIME, &time::spec(at, 1));
     let before = time::monotonic();
     show("set", set(2_000_000_000));
-    let (precise, coarse) = (seconds(libc::CLOCK_REALTIME), seconds(libc::CLOCK_REALTIME_COARSE));
-    let mut day = libc::timeval { tv_sec: 0, tv_usec: 0 };
+    let (precise, coarse) = (
+        seconds(libc::CLOCK_REALTIME),
+        seconds(libc::CLOCK_REALTIME_COARSE),
+    );
+    let mut day = libc::timeval {
+        tv_sec: 0,
+        tv_usec: 0,
+    };
     let mut zone = [7i32; 2];
     // SAFETY: a place for the answer, and null.
     let time = unsafe {
@@ -95,15 +101,28 @@ fn set_clock() -> i32 {
     // SAFETY: a structure of the kernel's, whole.
     say!("TAI set: {}", unsafe { libc::adjtimex(&raw mut tai) } >= 0);
     let (wall, ahead) = (seconds(libc::CLOCK_REALTIME), seconds(libc::CLOCK_TAI));
-    say!("TAI is ahead by {}", if (37..57).contains(&(ahead - wall)) { 37 } else { ahead - wall });
+    say!(
+        "TAI is ahead by {}",
+        if (37..57).contains(&(ahead - wall)) {
+            37
+        } else {
+            ahead - wall
+        }
+    );
     show("zone set", time::settimeofday(None, Some(&[-60, 1])));
     // SAFETY: null, and a place for the answer.
     unsafe { libc::gettimeofday(std::ptr::null_mut(), (&raw mut zone).cast()) };
     say!("zone {} {}", zone[0], zone[1]);
-    say!("local time put right: {}", near(1_999_996_400, seconds(libc::CLOCK_REALTIME)));
+    say!(
+        "local time put right: {}",
+        near(1_999_996_400, seconds(libc::CLOCK_REALTIME))
+    );
     show("set back", set(1_700_000_000));
     let precise = near(1_700_000_000, seconds(libc::CLOCK_REALTIME));
-    say!("precise {precise}, monotonic goes on: {}", time::monotonic() > before);
+    say!(
+        "precise {precise}, monotonic goes on: {}",
+        time::monotonic() > before
+    );
     0
 }
 

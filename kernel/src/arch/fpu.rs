@@ -117,7 +117,13 @@ impl FpuState {
 
     /// Makes it the state a program starts with.
     pub(crate) fn reset(&mut self) {
-        self.bytes_mut().fill(0);
+        // The header says that the components behind it are in their initial state.
+        if let Some(start) = self
+            .bytes_mut()
+            .get_mut(..size().min(LEGACY_SIZE + HEADER_SIZE))
+        {
+            start.fill(0);
+        }
         self.put(0, &INITIAL_FCW.to_le_bytes());
         self.put(MXCSR, &INITIAL_MXCSR.to_le_bytes());
     }
@@ -242,7 +248,9 @@ impl FpuState {
                 return Err(BadFpuState);
             }
         }
-        self.reset();
+        if !extended {
+            self.reset();
+        }
         self.put(0, bytes);
         if !extended && components() != 0 {
             self.put(LEGACY_SIZE, &LEGACY_COMPONENTS.to_le_bytes());

@@ -152,11 +152,13 @@ impl FdTable {
 
     /// The open file behind `fd`; EBADF for one opened with `O_PATH`.
     pub(crate) fn get(&self, fd: i32) -> Result<Arc<File>, Errno> {
-        let file = self.get_any(fd)?;
-        if file.is_path() {
+        let fd = index(fd)?;
+        let slots = self.slots.lock();
+        let slot = slots.get(fd)?;
+        if slot.file.is_path() {
             return Err(Errno::EBADF);
         }
-        Ok(file)
+        Ok(Arc::clone(&slot.file))
     }
 
     /// Puts `file` behind the lowest free descriptor from `from` on, below `limit`.

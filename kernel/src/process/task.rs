@@ -15,7 +15,7 @@ use kiln_core::signal::{Pending, SigSet};
 use super::group::Process;
 use super::rseq::Rseq;
 use super::{futex, ptrace};
-use crate::fs::{FdTable, FsContext};
+use crate::fs::{FdTable, File, FsContext};
 use crate::mm::kmem;
 use crate::sched::{self, NOTIFY_KILL, NOTIFY_SIGNAL, Thread, WaitQueue};
 use crate::sync::{Once, SpinLock};
@@ -269,6 +269,16 @@ impl Task {
     /// Its open files.
     pub(crate) fn files(&self) -> Result<Arc<FdTable>, Errno> {
         self.shared.lock().files.clone().ok_or(Errno::ESRCH)
+    }
+
+    /// Its open file behind `fd`, not one opened with `O_PATH`.
+    ///
+    /// # Errors
+    /// `EBADF`; `ESRCH` once the task has ended.
+    pub(crate) fn file(&self, fd: i32) -> Result<Arc<File>, Errno> {
+        // Under the lock the table needs no count of its own.
+        let shared = self.shared.lock();
+        shared.files.as_ref().ok_or(Errno::ESRCH)?.get(fd)
     }
 
     /// Its root, working directory and umask.

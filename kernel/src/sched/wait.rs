@@ -158,23 +158,31 @@ impl WaitQueue {
     }
 
     /// Wakes the thread that has slept longest.
+    #[inline]
     pub(crate) fn wake_one(&self) {
         self.wake_n(1);
     }
 
     /// Wakes every thread.
+    #[inline]
     pub(crate) fn wake_all(&self) {
         self.wake_n(usize::MAX);
     }
 
     /// Wakes the threads that have slept longest, `count` at most, and tells every observer.
     /// Answers how many threads woke.
+    #[inline]
     pub(crate) fn wake_n(&self, count: usize) -> usize {
         // Orders the caller's change of the condition before the look at the queue.
         fence(Ordering::SeqCst);
         if self.length.load(Ordering::Relaxed) == 0 {
             return 0;
         }
+        self.wake_some(count)
+    }
+
+    #[inline(never)]
+    fn wake_some(&self, count: usize) -> usize {
         let mut queue = self.queue.lock();
         for observer in &queue.observers {
             Arc::clone(observer).woken();

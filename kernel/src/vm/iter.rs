@@ -61,6 +61,13 @@ impl<'a> Cursor<'a> {
         len: usize,
         mut copy: impl FnMut(&Arc<AddressSpace>, UserAddr, usize, usize) -> usize,
     ) -> usize {
+        // Mostly one buffer takes it all.
+        if len <= self.now.len && len != 0 {
+            let done = copy(self.space, self.now.base, 0, len);
+            self.now.base = advance(self.now.base, done);
+            self.now.len -= done;
+            return done;
+        }
         let mut done = 0;
         while done < len {
             let part = self.now.len.min(len - done);

@@ -44,7 +44,7 @@ const AT_FDCWD: i32 = abi::AT_FDCWD;
 
 /// The open file behind `fd`, not one opened with `O_PATH`.
 pub(in crate::syscall) fn file(call: &Call<'_>, fd: i32) -> Result<Arc<File>, Errno> {
-    call.task.files()?.get(fd)
+    call.task.file(fd)
 }
 
 /// A path argument: a short one is in here, so that it takes no memory from the heap.
