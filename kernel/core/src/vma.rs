@@ -6,12 +6,16 @@
 //! locks and page tables around it.
 //!
 //! Every operation that needs memory reserves it before it changes anything, so a failure leaves
-//! the map as it was.
+//! the map as it was. The areas lie in pieces (`chunks`), and each piece remembers its largest gap,
+//! so that tens of thousands of areas slow nothing down much.
 
-use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::addr::PAGE_SIZE;
+
+mod chunks;
+
+use chunks::{Chunks, NoMemory, Pos};
 
 const PAGE: u64 = PAGE_SIZE as u64;
 
@@ -92,6 +96,12 @@ pub struct Area<B> {
     pub backing: B,
 }
 
+impl From<NoMemory> for MapError {
+    fn from(_: NoMemory) -> Self {
+        Self::NoMemory
+    }
+}
+
 impl<B> Area<B> {
     /// Length in bytes.
     pub fn size(&self) -> u64 {
@@ -156,16 +166,16 @@ pub struct Gap {
 }
 
 /// The areas of one address space, sorted and disjoint.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct AreaMap<B> {
-    areas: Vec<Area<B>>,
+    areas: Chunks<Area<B>>,
     bytes: u64,
 }
 
 impl<B> Default for AreaMap<B> {
     fn default() -> Self {
         Self {
-            areas: Vec::new(),
+            areas: Chunks::default(),
             bytes: 0,
         }
     }
@@ -184,11 +194,11 @@ impl<B: Backing> AreaMap<B> {
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.areas.is_empty()
+        self.areas.len() == 0
     }
 
     /// All areas in the order of their addresses.
-    pub fn iter(&self) -> core::slice::Iter<'_, Area<B>> {
+    pub fn iter(&self) -> impl Iterator<Item = &Area<B>> {
         self.areas.iter()
     }
 
@@ -205,16 +215,14 @@ impl<B: Backing> AreaMap<B> {
 
     /// The last area that ends at or below the address.
     pub fn last_ending_below(&self, addr: u64) -> Option<&Area<B>> {
-        self.areas.get(self.position(addr).checked_sub(1)?)
+        self.below(self.position(addr))
     }
 
     /// The areas that overlap the range.
     pub fn overlapping(&self, range: &Range<u64>) -> impl Iterator<Item = &Area<B>> {
         let end = range.end;
         self.areas
-            .get(self.position(range.start)..)
-            .unwrap_or_default()
-            .iter()
+            .iter_from(self.position(range.start))
             .take_while(move |area| area.start < end)
     }
 
@@ -241,29 +249,32 @@ impl<B: Backing> AreaMap<B> {
     /// [`MapError`]; the map is unchanged.
     pub fn insert(&mut self, area: Area<B>) -> Result<(), MapError> {
         let at = self.position(area.start);
-        if self.areas.get(at).is_some_and(|next| next.start < area.end) {
+        let next = self.areas.get(at);
+        if next.is_some_and(|next| next.start < area.end) {
             return Err(MapError::Occupied);
         }
-        self.bytes += area.size();
-        if let Some(before) = at.checked_sub(1).and_then(|i| self.areas.get_mut(i))
+        let size = area.size();
+        let joins_next = next.is_some_and(|next| area.joins(next));
+        if let Some(below) = self.areas.before(at)
+            && let Some(before) = self.areas.get_mut(below)
             && before.joins(&area)
         {
             before.end = area.end;
-            self.merge_around(at - 1, at - 1);
+            self.bytes += size;
+            if joins_next {
+                self.join(below);
+            }
             return Ok(());
         }
-        if let Some(next) = self.areas.get_mut(at)
-            && area.joins(next)
-        {
+        if joins_next && let Some(next) = self.areas.get_mut(at) {
             next.start = area.start;
             next.backing = area.backing;
-            return Ok(());
+        } else {
+            self.check_count(1)?;
+            self.areas.reserve_for(Some(at), None)?;
+            self.areas.insert(at, area);
         }
-        if let Err(error) = self.reserve(1) {
-            self.bytes -= area.size();
-            return Err(error);
-        }
-        self.areas.insert(at, area);
+        self.bytes += size;
         Ok(())
     }
 
@@ -276,13 +287,19 @@ impl<B: Backing> AreaMap<B> {
         range: &Range<u64>,
         mut removed: impl FnMut(Area<B>),
     ) -> Result<(), MapError> {
-        let indices = self.isolate(range)?;
-        let mut bytes = 0;
-        for area in self.areas.drain(indices) {
-            bytes += area.size();
-            removed(area);
+        self.isolate(range)?;
+        let first = self.position(range.start);
+        let mut at = first;
+        while self.areas.get(at).is_some_and(|area| area.start < range.end) {
+            let next = self.areas.after(at);
+            if let Some(area) = self.areas.remove(at) {
+                self.bytes -= area.size();
+                removed(area);
+            }
+            // Within a piece the next one has moved up; an emptied piece stays until all are gone.
+            at = if self.areas.get(at).is_some() { at } else { next };
         }
-        self.bytes -= bytes;
+        self.areas.tidy_between(first, at);
         Ok(())
     }
 
@@ -295,12 +312,13 @@ impl<B: Backing> AreaMap<B> {
         range: &Range<u64>,
         mut change: impl FnMut(&mut Area<B>),
     ) -> Result<(), MapError> {
-        let indices = self.isolate(range)?;
-        let touched = self.areas.get_mut(indices.clone()).unwrap_or_default();
-        touched.iter_mut().for_each(&mut change);
-        if !indices.is_empty() {
-            self.merge_around(indices.start, indices.end - 1);
+        self.isolate(range)?;
+        let mut at = self.position(range.start);
+        while let Some(area) = self.areas.get_mut(at).filter(|area| area.start < range.end) {
+            change(area);
+            at = self.areas.after(at);
         }
+        self.merge(range);
         Ok(())
     }
 
@@ -308,10 +326,7 @@ impl<B: Backing> AreaMap<B> {
     /// the backing stays as it is (for areas without one). Whether there was such an area.
     pub fn grow_down(&mut self, start: u64, new_start: u64) -> bool {
         let at = self.position(start);
-        let floor = at
-            .checked_sub(1)
-            .and_then(|i| self.areas.get(i))
-            .map_or(0, |a| a.end);
+        let floor = self.below(at).map_or(0, |area| area.end);
         match self.areas.get_mut(at) {
             Some(area) if area.start == start && (floor..start).contains(&new_start) => {
                 self.bytes += start - new_start;
@@ -331,26 +346,49 @@ impl<B: Backing> AreaMap<B> {
             ceiling = ceiling.min(Self::floor_of(area, gap.guard));
         }
         loop {
-            let below = at.checked_sub(1).and_then(|i| self.areas.get(i));
-            let floor = below.map_or(0, |area| area.end).max(gap.within.start);
+            let below = self.areas.before(at);
+            let area = below.and_then(|below| self.areas.get(below));
+            let floor = area.map_or(0, |area| area.end).max(gap.within.start);
             let start = ceiling
                 .checked_sub(gap.len)
                 .map(|start| start & !(gap.align - 1));
             if let Some(start) = start.filter(|start| *start >= floor) {
                 return Some(start);
             }
-            let below = below.filter(|area| area.start > gap.within.start)?;
-            ceiling = ceiling.min(Self::floor_of(below, gap.guard));
-            at -= 1;
+            let area = area.filter(|area| area.start > gap.within.start)?;
+            ceiling = ceiling.min(Self::floor_of(area, gap.guard));
+            at = below?;
+            if let Some(first) = self.skip_piece(at, gap.len) {
+                at = first;
+                let area = self.areas.get(at)?;
+                ceiling = ceiling.min(Self::floor_of(area, gap.guard));
+            }
         }
+    }
+
+    /// When the place is its piece's last and no gap below an area of the piece is large enough: the
+    /// piece's first place. What lies below that one's area isn't looked at.
+    fn skip_piece(&self, at: Pos, len: u64) -> Option<Pos> {
+        let (piece, first) = self.areas.piece(at);
+        if self.areas.is_within(at) {
+            return None;
+        }
+        let largest = self.areas.note(at).unwrap_or_else(|| {
+            let gap = |pair: &[Area<B>]| match pair {
+                [low, high] => high.start - low.end,
+                _ => 0,
+            };
+            let largest = piece.windows(2).map(gap).max().unwrap_or(0);
+            self.areas.remember(at, largest);
+            largest
+        });
+        (largest < len).then_some(first)
     }
 
     /// The start of the lowest gap that fits.
     pub fn gap_bottom_up(&self, gap: &Gap) -> Option<u64> {
         let mut floor = gap.within.start;
-        let first = self.position(floor);
-        let areas = self.areas.get(first..).unwrap_or_default();
-        let mut above = areas.iter();
+        let mut above = self.areas.iter_from(self.position(floor));
         loop {
             let next = above.next();
             let ceiling = next.map_or(gap.within.end, |area| {
@@ -367,24 +405,32 @@ impl<B: Backing> AreaMap<B> {
         }
     }
 
-    /// Makes room for `count` more areas.
+    /// Makes room for `count` more areas, wherever they come.
     ///
     /// # Errors
     /// [`MapError::TooMany`] and [`MapError::NoMemory`].
     #[inline]
     pub fn reserve(&mut self, count: usize) -> Result<(), MapError> {
-        if self.areas.len() + count > MAX_AREAS {
-            return Err(MapError::TooMany);
-        }
-        self.areas
-            .try_reserve(count)
-            .map_err(|_| MapError::NoMemory)
+        self.check_count(count)?;
+        Ok(self.areas.reserve(count)?)
     }
 
-    /// Index of the first area that ends above the address.
+    fn check_count(&self, more: usize) -> Result<(), MapError> {
+        if self.areas.len() + more > MAX_AREAS {
+            return Err(MapError::TooMany);
+        }
+        Ok(())
+    }
+
+    /// The place of the first area that ends above the address.
     #[inline]
-    fn position(&self, addr: u64) -> usize {
+    fn position(&self, addr: u64) -> Pos {
         self.areas.partition_point(|area| area.end <= addr)
+    }
+
+    /// The area before a place.
+    fn below(&self, at: Pos) -> Option<&Area<B>> {
+        self.areas.get(self.areas.before(at)?)
     }
 
     /// Where a gap below this area must end.
@@ -396,61 +442,73 @@ impl<B: Backing> AreaMap<B> {
         }
     }
 
-    /// Splits the areas that cross the range's borders; the indices of those inside.
-    fn isolate(&mut self, range: &Range<u64>) -> Result<Range<usize>, MapError> {
-        let first = self.position(range.start);
-        let crosses = |area: Option<&Area<B>>, border: u64| {
-            area.is_some_and(|area| area.start < border && border < area.end)
+    /// Splits the areas that cross the range's borders.
+    fn isolate(&mut self, range: &Range<u64>) -> Result<(), MapError> {
+        let crossing = |map: &Self, border: u64| {
+            let at = map.position(border);
+            let area = map.areas.get(at);
+            area.is_some_and(|area| area.start < border).then_some(at)
         };
-        let split_start = crosses(self.areas.get(first), range.start);
-        let last = self.position(range.end);
-        let split_end = crosses(self.areas.get(last), range.end);
-        self.reserve(usize::from(split_start) + usize::from(split_end))?;
-        // From above, so that the lower index stays right.
-        if split_end {
-            self.split(last, range.end);
+        let (low, high) = (crossing(self, range.start), crossing(self, range.end));
+        let splits = usize::from(low.is_some()) + usize::from(high.is_some());
+        if splits == 0 {
+            return Ok(());
         }
-        if split_start {
-            self.split(first, range.start);
+        self.check_count(splits)?;
+        self.areas.reserve_for(low, high)?;
+        if let Some(at) = high {
+            self.split(at, range.end);
         }
-        let first = first + usize::from(split_start);
-        let end = self.areas.partition_point(|area| area.end <= range.end);
-        Ok(first..end.max(first))
+        if low.is_some() {
+            // It may have moved with the first split.
+            self.split(self.position(range.start), range.start);
+        }
+        self.areas.release();
+        Ok(())
     }
 
-    /// Splits the area at `index`; room has been reserved.
-    fn split(&mut self, index: usize, at: u64) {
-        if let Some(area) = self.areas.get_mut(index) {
-            let upper = area.part(&(at..area.end));
-            area.end = at;
-            self.areas.insert(index + 1, upper);
+    /// Splits the area at a place; room has been reserved.
+    fn split(&mut self, at: Pos, border: u64) {
+        if let Some(area) = self.areas.get_mut(at) {
+            let lower = Area {
+                end: border,
+                ..area.clone()
+            };
+            *area = area.part(&(border..area.end));
+            self.areas.insert(at, lower);
         }
     }
 
-    /// Merges equal neighbours from the area before `first` to the one after `last`.
-    fn merge_around(&mut self, first: usize, last: usize) {
-        let start = first.saturating_sub(1);
-        let end = (last + 2).min(self.areas.len());
-        let mut kept = start;
-        let mut absorbed = 0;
-        for index in start + 1..end {
-            let Some((head, tail)) = self.areas.split_at_mut_checked(index) else {
+    /// Merges equal neighbours from the area before the range to the one after it.
+    fn merge(&mut self, range: &Range<u64>) {
+        let mut at = self.position(range.start);
+        at = self.areas.before(at).unwrap_or(at);
+        while let Some(area) = self.areas.get(at) {
+            if area.start >= range.end {
                 break;
-            };
-            let (Some(left), Some(right)) = (head.get_mut(kept), tail.first()) else {
-                break;
-            };
-            if left.joins(right) {
-                left.end = right.end;
-                absorbed += 1;
+            }
+            let next = self.areas.get(self.areas.after(at));
+            if next.is_some_and(|next| area.joins(next)) {
+                at = self.join(at);
             } else {
-                kept += 1;
-                self.areas.swap(kept, index);
+                at = self.areas.after(at);
             }
         }
-        if absorbed != 0 {
-            self.areas.drain(kept + 1..end);
+    }
+
+    /// Makes the area at a place and the next one into one; where it is then.
+    fn join(&mut self, at: Pos) -> Pos {
+        let next = self.areas.after(at);
+        let Some(gone) = self.areas.remove(next) else {
+            return next;
+        };
+        let mut start = gone.start;
+        if let Some(area) = self.areas.get_mut(at) {
+            area.end = gone.end;
+            start = area.start;
         }
+        self.areas.tidy_between(at, next);
+        self.position(start)
     }
 }
 

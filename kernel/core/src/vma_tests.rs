@@ -1,6 +1,7 @@
 //! The map against a model: one entry for every page.
 use super::*;
 use alloc::vec;
+use alloc::vec::Vec;
 use proptest::prelude::*;
 
 const PAGES: u64 = 64;
@@ -205,4 +206,114 @@ fn too_many_areas_are_refused() {
         Err(MapError::TooMany)
     );
     assert_eq!(map.total_bytes(), MAX_AREAS as u64 * PAGE);
+}
+
+/// A small generator of numbers (splitmix64), so that a failure can be had again.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)) % limit
+    }
+}
+
+/// The areas and gaps of a page array, by going through it: what the map must hold.
+fn check_near(map: &AreaMap<Offset>, model: &Model, range: Range<u64>) {
+    let low = range.start.saturating_sub(2);
+    for page in low..(range.end + 2).min(model.len() as u64) {
+        let found = map.find(page * PAGE).map(|area| {
+            let offset = area.backing.0 / PAGE + page - area.start / PAGE;
+            (area.prot.bits(), offset)
+        });
+        assert_eq!(found, model[page as usize], "page {page}");
+    }
+}
+
+fn check_whole(map: &AreaMap<Offset>, model: &Model) {
+    let mut pages: Model = vec![None; model.len()];
+    let mut previous: Option<&Area<Offset>> = None;
+    let mut count = 0;
+    for area in map.iter() {
+        assert!(area.start < area.end);
+        if let Some(previous) = previous {
+            assert!(previous.end <= area.start && !previous.joins(area));
+        }
+        for page in area.start / PAGE..area.end / PAGE {
+            let offset = area.backing.0 / PAGE + page - area.start / PAGE;
+            pages[page as usize] = Some((area.prot.bits(), offset));
+        }
+        previous = Some(area);
+        count += 1;
+    }
+    assert_eq!(&pages, model);
+    assert_eq!(map.len(), count);
+    let used = model.iter().flatten().count() as u64;
+    assert_eq!(map.total_bytes(), used * PAGE);
+}
+
+/// A million operations on a map that grows to a few hundred areas and shrinks again.
+#[test]
+fn a_million_operations() {
+    const MANY: u64 = 2048;
+    let seed = std::env::var("KILN_SEED").ok().and_then(|seed| seed.parse().ok());
+    let mut numbers = Numbers(seed.unwrap_or(1));
+    let mut map = AreaMap::default();
+    let mut model: Model = vec![None; MANY as usize];
+    let mut most = 0;
+    for count in 0..1_000_000u64 {
+        // In some stretches areas are small and many, in others whole swathes go.
+        let longest = [4, 4, 40, 300][(count / 5000 % 4) as usize];
+        let start = numbers.below(MANY);
+        let end = (start + 1 + numbers.below(longest)).min(MANY);
+        let prot = numbers.below(4) as u32;
+        let step = match numbers.below(8) {
+            0..=3 => Step::Insert(start, end, prot, start + numbers.below(3) * 10_000),
+            4 | 5 => Step::Protect(start, end, prot),
+            6 => Step::Remove(start, end),
+            _ => {
+                let size = MANY * PAGE;
+                let gap = Gap {
+                    len: numbers.below(longest + 1).max(1) * PAGE,
+                    within: 0..size,
+                    guard: 0,
+                    align: PAGE << numbers.below(3),
+                };
+                if count % 16 == 7 {
+                    assert_eq!(map.gap_top_down(&gap), naive_gap(&model, &gap, true));
+                    assert_eq!(map.gap_bottom_up(&gap), naive_gap(&model, &gap, false));
+                }
+                continue;
+            }
+        };
+        apply(&mut map, &mut model, &step);
+        check_near(&map, &model, start..end);
+        most = most.max(map.len());
+        if count % 2000 == 0 {
+            check_whole(&map, &model);
+        }
+    }
+    check_whole(&map, &model);
+    assert!(most > 300, "only {most} areas at once");
+}
+
+/// Placing from the top down, as programs do: the time must not grow with the square of the areas.
+#[test]
+fn many_areas_are_found_their_places() {
+    let mut map = AreaMap::default();
+    let top = MAX_AREAS as u64 * 4 * PAGE;
+    let gap = Gap { len: PAGE, within: PAGE..top, guard: 0, align: PAGE };
+    for i in 0..MAX_AREAS as u64 {
+        let start = map.gap_top_down(&gap).unwrap();
+        let prot = Prot::from_bits_truncate(1 + (i % 2) as u32);
+        let backing = Offset(i * 1000 * PAGE);
+        map.insert(Area { start, end: start + PAGE, prot, flags: AreaFlags::empty(), backing })
+            .unwrap();
+    }
+    assert_eq!(map.len(), MAX_AREAS);
+    map.remove(&(0..top), |_| ()).unwrap();
+    assert!(map.is_empty());
 }

@@ -11,8 +11,11 @@ use super::copy;
 use super::layout::physmap;
 use crate::sync::Once;
 
+mod huge;
 mod pool;
 
+pub(crate) use huge::HugeBlock;
+pub(super) use huge::{huge_is_exclusive, huge_release, huge_retain, huge_to_frames};
 use pool::{POOL, SHORT, make_records, record, zero_page};
 
 /// Most separate ranges of free memory.
@@ -376,6 +379,25 @@ pub(super) fn slab_record<'a>(pfn: Pfn) -> SlabRecord<'a> {
 /// One handle more of the frame at `addr`, which somebody holds one of.
 pub(super) fn retain(addr: PhysAddr) {
     record(pfn_of(addr)).count.fetch_add(1, Ordering::Relaxed);
+}
+
+/// How many handles there are of the frame at `addr`, which somebody holds one of.
+pub(super) fn count(addr: PhysAddr) -> u32 {
+    record(pfn_of(addr)).count.load(Ordering::Acquire)
+}
+
+/// Gives up a handle of the frame at `addr`, unless it is the last one; whether it wasn't.
+pub(super) fn release_unless_last(addr: PhysAddr) -> bool {
+    let count = &record(pfn_of(addr)).count;
+    if count.load(Ordering::Acquire) == 1 {
+        return false;
+    }
+    if count.fetch_sub(1, Ordering::AcqRel) == 1 {
+        // The others went meanwhile, and nobody else is left to count.
+        count.store(1, Ordering::Relaxed);
+        return false;
+    }
+    true
 }
 
 /// The number of the frame at `addr`.

@@ -5,6 +5,10 @@
 //! own one ([`PageFlags::NO_ACCESS`]). How many entries of a table are in use stands in the record of
 //! the table's frame, so a table that becomes empty is found and freed at once.
 //!
+//! An entry of level 2 names a leaf table, one that other spaces may have too (`share`), or is a page
+//! of 2 MiB itself (`huge`). The latter two are taken apart before a single page below them changes,
+//! for which a table lies in reserve (`spare`), so that this never fails.
+//!
 //! The tables are changed by whoever holds `&mut UserTables`; the hardware sets accessed and dirty
 //! bits meanwhile.
 
@@ -16,23 +20,36 @@ use x86_64::structures::paging::PhysFrame;
 
 use super::frame::{self, FrameRef, OutOfMemory};
 use super::layout::PHYSMAP;
-use super::table::{self, ADDRESS, Bits, Table};
+use super::table::{self, ADDRESS, Bits, ENTRIES, Table};
 use super::{kernel, kmem, layout};
 use crate::arch::cpu::{MAX_CPUS, this_cpu};
 use crate::sync::SpinLock;
 
+mod fork;
 mod gather;
+mod huge;
 mod range;
+mod share;
 pub(crate) mod shootdown;
+mod spare;
 mod window;
 
 pub(crate) use gather::Gather;
+pub(crate) use huge::Occupancy;
+use spare::Spares;
+pub(crate) use window::Unready;
 
 const PAGE: u64 = PAGE_SIZE as u64;
 /// Software bit: the entry owns a handle.
 const OWNED: u64 = Bits::BIT_9.bits();
 /// Software bit of [`PageFlags::SOFT_COW`].
 const COW: u64 = Bits::BIT_10.bits();
+/// Software bit: the leaf table that the entry names may be other spaces' too, and is read-only.
+const SHARED: u64 = Bits::BIT_11.bits();
+/// The entry, of level 2, is a page of 2 MiB.
+const HUGE: u64 = Bits::HUGE_PAGE.bits();
+/// Bytes that a leaf table covers, and a huge page has.
+const SPAN: u64 = PAGE << 9;
 
 bitflags::bitflags! {
     /// What a page may be used for, and what has been done with it. Reading is always allowed,
@@ -76,6 +93,16 @@ impl PageFlags {
             bits |= Bits::PRESENT.bits();
         }
         bits
+    }
+
+    /// What an entry says; of a table that is `shared` nothing may be written.
+    fn of_shared(entry: u64, shared: bool) -> Self {
+        let mut flags = Self::of_entry(entry);
+        if shared && flags.contains(Self::WRITE) {
+            flags.remove(Self::WRITE);
+            flags.insert(Self::SOFT_COW);
+        }
+        flags
     }
 
     fn of_entry(entry: u64) -> Self {
@@ -217,6 +244,25 @@ pub(crate) struct UserTables {
     resident: u64,
     /// No CPU has them loaded, nor will have.
     retired: bool,
+    /// A table for each entry of level 2 that may have to be taken apart.
+    spares: Spares,
+}
+
+/// The entry that maps an address.
+struct Found<'a> {
+    entry: &'a AtomicU64,
+    /// Level of its table: 1, or 2 for a huge page.
+    level: u32,
+    /// Its table is other spaces' too.
+    shared: bool,
+}
+
+impl Found<'_> {
+    /// Where the frame for `va` lies, by the entry's value.
+    fn frame(&self, value: u64, va: u64) -> PhysAddr {
+        let within = if self.level == 2 { va & (SPAN - 1) & ADDRESS } else { 0 };
+        PhysAddr::new((value & ADDRESS) + within)
+    }
 }
 
 impl UserTables {
@@ -226,6 +272,7 @@ impl UserTables {
             root: Root::new()?,
             resident: 0,
             retired: false,
+            spares: Spares::new(),
         })
     }
 
@@ -259,8 +306,14 @@ impl UserTables {
         va: UserAddr,
         frame: FrameRef,
         flags: PageFlags,
+        gather: &mut Gather,
     ) -> Result<(), OutOfMemory> {
-        let table = self.leaf_table(va.raw())?;
+        self.make_private(va, gather);
+        let table = match self.leaf_table(va.raw()) {
+            Ok(table) => table,
+            Err(Unready::OutOfMemory) => return Err(OutOfMemory),
+            Err(Unready::Shared | Unready::Huge) => return Ok(()),
+        };
         let entry = table.entry(va.raw(), 1);
         debug_assert!(entry.load(Ordering::Relaxed) == 0, "{va} is mapped already");
         if entry.load(Ordering::Relaxed) == 0 {
@@ -274,23 +327,24 @@ impl UserTables {
     /// Whether something is mapped at `va`.
     pub(crate) fn is_mapped(&self, va: UserAddr) -> bool {
         self.find(va.raw())
-            .is_some_and(|entry| entry.load(Ordering::Relaxed) & OWNED != 0)
+            .is_some_and(|found| found.entry.load(Ordering::Relaxed) & OWNED != 0)
     }
 
     /// What is mapped at `va`.
     #[inline]
     pub(crate) fn lookup(&self, va: UserAddr) -> Option<Mapped> {
-        let entry = self.find(va.raw())?.load(Ordering::Acquire);
+        let found = self.find(va.raw())?;
+        let entry = found.entry.load(Ordering::Acquire);
         if entry & OWNED == 0 {
             return None;
         }
-        let addr = PhysAddr::new(entry & ADDRESS);
+        let addr = found.frame(entry, va.raw());
         frame::retain(addr);
         // SAFETY: the handle just counted.
         let frame = unsafe { FrameRef::from_raw(addr) };
         Some(Mapped {
             frame,
-            flags: PageFlags::of_entry(entry),
+            flags: PageFlags::of_shared(entry, found.shared),
         })
     }
 
@@ -303,8 +357,9 @@ impl UserTables {
         flags: PageFlags,
         gather: &mut Gather,
     ) -> Result<(), FrameRef> {
+        self.open(va.raw(), gather);
         let entry = match self.find(va.raw()) {
-            Some(entry) if entry.load(Ordering::Relaxed) & OWNED != 0 => entry,
+            Some(found) if found.entry.load(Ordering::Relaxed) & OWNED != 0 => found.entry,
             _ => return Err(frame),
         };
         let old = entry.swap(frame.into_raw().raw() | flags.to_entry(), Ordering::AcqRel);
@@ -314,49 +369,66 @@ impl UserTables {
 
     /// Sets the flags of the page at `va`, if one is mapped; the frame stays.
     pub(crate) fn set_flags(&mut self, va: UserAddr, flags: PageFlags, gather: &mut Gather) {
-        let Some(entry) = self.find(va.raw()) else {
+        self.open(va.raw(), gather);
+        let Some(found) = self.find(va.raw()) else {
             return;
         };
-        let old = entry.load(Ordering::Relaxed);
+        let old = found.entry.load(Ordering::Relaxed);
         if old & OWNED != 0 {
             let new = old & ADDRESS | flags.to_entry();
-            entry.store(new, Ordering::Release);
+            found.entry.store(new, Ordering::Release);
             gather.changed(&self.root, va.raw(), old, new);
         }
     }
 
     /// The entry for `va`, if its table is there.
     #[inline]
-    fn find(&self, va: u64) -> Option<&AtomicU64> {
+    fn find(&self, va: u64) -> Option<Found<'_>> {
+        let upper = self.find_upper(va)?;
+        let value = upper.load(Ordering::Acquire);
+        let shared = value & SHARED != 0;
+        let (entry, level) = match value {
+            0 => return None,
+            huge if huge & HUGE != 0 => (upper, 2),
+            // SAFETY: tables are freed through `&mut self` only, and upper entries name tables.
+            _ => (unsafe { table::at(PHYSMAP, value) }.entry(va, 1), 1),
+        };
+        Some(Found { entry, level, shared })
+    }
+
+    /// The entry of level 2 for `va`, if its table is there.
+    #[inline]
+    fn find_upper(&self, va: u64) -> Option<&'static AtomicU64> {
         if va >= TASK_SIZE {
             return None;
         }
-        let mut table = self.root.table();
-        for level in (2..=4).rev() {
-            let entry = table.entry(va, level).load(Ordering::Acquire);
-            if entry == 0 {
+        let mut addr = self.root.addr();
+        for level in [4, 3] {
+            // SAFETY: tables are freed through `&mut self` only, and upper entries name tables; the
+            // reference isn't kept beyond a change.
+            let table: &'static Table = unsafe { table::at(PHYSMAP, addr) };
+            addr = table.entry(va, level).load(Ordering::Acquire);
+            if addr == 0 {
                 return None;
             }
-            // SAFETY: tables are freed through `&mut self` only, and upper entries name tables.
-            table = unsafe { table::at(PHYSMAP, entry) };
         }
-        Some(table.entry(va, 1))
+        // SAFETY: as above.
+        let table: &'static Table = unsafe { table::at(PHYSMAP, addr) };
+        Some(table.entry(va, 2))
     }
 
-    /// The table that holds the entry for `va`, made if it isn't there.
-    fn leaf_table(&mut self, va: u64) -> Result<&'static Table, OutOfMemory> {
+    /// The table of level 2 for `va`, made if it isn't there.
+    fn upper_table(&mut self, va: u64) -> Result<&'static Table, OutOfMemory> {
         debug_assert!(va < TASK_SIZE, "{va:#x} isn't a program's");
-        let va = va & ((1 << 47) - 1);
         let mut addr = self.root.addr();
-        for level in (2..=4).rev() {
+        for level in [4, 3] {
             // SAFETY: tables are freed through `&mut self` only; the reference is used up before.
             let table: &'static Table = unsafe { table::at(PHYSMAP, addr) };
             let entry = table.entry(va, level);
             addr = match entry.load(Ordering::Acquire) {
                 0 => {
                     let new = new_table()?;
-                    entry.store(new | table_bits(), Ordering::Release);
-                    populate(table, group(va, level), 1);
+                    set_upper(table, va, level, new | table_bits());
                     new
                 }
                 present => present & ADDRESS,
@@ -365,17 +437,57 @@ impl UserTables {
         // SAFETY: as above.
         Ok(unsafe { table::at(PHYSMAP, addr) })
     }
+
+    /// The table that holds the entry for `va`, made if it isn't there.
+    fn leaf_table(&mut self, va: u64) -> Result<&'static Table, Unready> {
+        let va = va & ((1 << 47) - 1);
+        let upper = self.upper_table(va)?;
+        let addr = match upper.entry(va, 2).load(Ordering::Acquire) {
+            0 => {
+                let new = new_table()?;
+                set_upper(upper, va, 2, new | table_bits());
+                new
+            }
+            huge if huge & HUGE != 0 => return Err(Unready::Huge),
+            shared if shared & SHARED != 0 => return Err(Unready::Shared),
+            present => present & ADDRESS,
+        };
+        // SAFETY: as in `upper_table`.
+        Ok(unsafe { table::at(PHYSMAP, addr) })
+    }
+
+    /// Frees tables that were made for an entry which couldn't be made in the end. Nothing is mapped.
+    fn sweep(&mut self) {
+        for index in 0..ENTRIES / 2 {
+            let entry = self.root.table().at(index);
+            let addr = entry.load(Ordering::Relaxed);
+            if addr == 0 {
+                continue;
+            }
+            // SAFETY: an entry in the PML4's lower half names a table; nobody else uses it.
+            let table: &Table = unsafe { table::at(PHYSMAP, addr) };
+            for addr in (0..ENTRIES).map(|index| table.at(index).swap(0, Ordering::Relaxed)) {
+                if addr != 0 {
+                    // SAFETY: the entry's own handle of an empty table.
+                    unsafe { FrameRef::from_raw(PhysAddr::new(addr & ADDRESS)).free_zeroed() };
+                }
+            }
+            entry.store(0, Ordering::Relaxed);
+            // SAFETY: as above.
+            unsafe { FrameRef::from_raw(PhysAddr::new(addr & ADDRESS)).free_zeroed() };
+        }
+    }
 }
 
 impl Drop for UserTables {
     fn drop(&mut self) {
         self.retire();
-        if self.resident == 0 {
-            // Empty tables are freed at once, so there are none.
-            return;
+        // Empty tables are freed at once, so there are none where nothing is mapped.
+        if self.resident != 0 {
+            let mut gather = Gather::new();
+            self.unmap_range(UserAddr::NULL, UserAddr::new(TASK_SIZE), &mut gather);
         }
-        let mut gather = Gather::new();
-        self.unmap_range(UserAddr::NULL, UserAddr::new(TASK_SIZE), &mut gather);
+        self.sweep();
     }
 }
 
@@ -384,6 +496,12 @@ fn new_table() -> Result<u64, OutOfMemory> {
     let addr = kmem::with_reclaim(FrameRef::alloc_ordinary_zeroed)?.into_raw();
     clear_record(addr);
     Ok(addr.raw())
+}
+
+/// Sets the entry for `va` of an upper table, which was 0.
+fn set_upper(table: &Table, va: u64, level: u32, value: u64) {
+    table.entry(va, level).store(value, Ordering::Release);
+    populate(table, group(va, level), 1);
 }
 
 /// The rights are those of the leaf alone.

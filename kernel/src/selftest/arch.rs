@@ -7,7 +7,7 @@ use crate::arch::fpu::{self, FpuState};
 use crate::arch::time;
 use crate::arch::user::{self, Stop, UserContext};
 use crate::mm::frame::FrameRef;
-use crate::mm::paging::{PageFlags, UserTables};
+use crate::mm::paging::{Gather, PageFlags, UserTables};
 use crate::mm::user as copies;
 use crate::sched;
 
@@ -15,13 +15,15 @@ use crate::sched;
 pub(super) fn space(code: &[u8]) -> UserTables {
     let made = || {
         let mut tables = UserTables::new()?;
+        let mut gather = Gather::new();
         let text = FrameRef::alloc_zeroed()?;
         text.write(0, code);
-        tables.map(UserAddr::new(0x1000), text, PageFlags::EXEC)?;
+        tables.map(UserAddr::new(0x1000), text, PageFlags::EXEC, &mut gather)?;
         tables.map(
             UserAddr::new(0x2000),
             FrameRef::alloc_zeroed()?,
             PageFlags::WRITE,
+            &mut gather,
         )?;
         Ok::<_, crate::mm::OutOfMemory>(tables)
     };

@@ -14,6 +14,7 @@ use crate::mm::user as copies;
 fn tables_give_back_all() {
     let before = frame::stats().free;
     let mut tables = space(&[]);
+    let mut gather = Gather::new();
     let mut count = 2;
     for va in (0x3F_F000..)
         .step_by(4096)
@@ -23,13 +24,12 @@ fn tables_give_back_all() {
         let Ok(frame) = FrameRef::alloc() else { break };
         assert!(
             tables
-                .map(UserAddr::new(va), frame, PageFlags::WRITE)
+                .map(UserAddr::new(va), frame, PageFlags::WRITE, &mut gather)
                 .is_ok()
         );
         count += 1;
     }
     assert_eq!(tables.resident(), count);
-    let mut gather = Gather::new();
     tables.unmap_range(
         UserAddr::new(0x40_1000),
         UserAddr::new(0x7000_0000_0000),
@@ -162,7 +162,7 @@ pub(super) fn copies_stop_at_the_fault() {
     };
     assert!(
         tables
-            .fork_range(&mut child, start, end, true, &mut gather)
+            .fork_range(&mut child, start, end, &(0..0x10000), true, &mut gather)
             .is_ok()
     );
     assert!(

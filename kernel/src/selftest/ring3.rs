@@ -7,7 +7,7 @@ use super::arch::space;
 use crate::arch::provoke;
 use crate::arch::user::{self, Stop, UserContext};
 use crate::mm::frame::FrameRef;
-use crate::mm::paging::PageFlags;
+use crate::mm::paging::{Gather, PageFlags};
 use crate::mm::user as copies;
 
 /// All of them.
@@ -216,7 +216,7 @@ fn last_page() {
     };
     frame.write(4094, &[0x0F, 0x05]);
     let page = UserAddr::new(TASK_SIZE - 4096);
-    assert!(tables.map(page, frame, PageFlags::EXEC).is_ok());
+    assert!(tables.map(page, frame, PageFlags::EXEC, &mut Gather::new()).is_ok());
     let mut context = UserContext::new(TASK_SIZE - 2, 0x3000);
     assert_eq!(user::run(&mut context), Stop::Syscall);
     assert_eq!(context.rip, TASK_SIZE);

@@ -17,7 +17,7 @@ use super::reclaim::{alloc_frame, alloc_zeroed_frame, wait_for_memory};
 use super::space::{AddressSpace, Areas, PAGE, STACK_GAP};
 use super::vdso::Special;
 use crate::mm::frame::{FrameRef, OutOfMemory};
-use crate::mm::paging::{Gather, PageFlags};
+use crate::mm::paging::{Gather, Occupancy, PageFlags, Unready};
 
 /// What the program tried to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -162,12 +162,12 @@ impl AddressSpace {
         write: bool,
     ) -> Result<Attempt, FaultError> {
         let va = UserAddr::new(page);
-        let mapped = self.tables.lock().is_mapped(va);
-        if mapped && write {
-            return self.own_page(area, page);
-        }
-        if mapped {
-            return Ok(Attempt::Done);
+        let occupancy = self.tables.lock().occupancy(va);
+        match occupancy {
+            Occupancy::Page if write => return self.own_page(area, page),
+            Occupancy::Page => return Ok(Attempt::Done),
+            Occupancy::Nothing if write && self.fill_huge(area, page) => return Ok(Attempt::Done),
+            _ => {}
         }
         // With no lock held: this may sleep.
         self.fill(va, page_flags(area.prot, true), alloc_zeroed_frame()?)
@@ -205,8 +205,18 @@ impl AddressSpace {
         match filled {
             Ok(true) => Ok(Attempt::Done),
             Ok(false) => Ok(Attempt::Again),
-            Err(OutOfMemory) => or_make_room(Err(OutOfMemory)),
+            Err(unready) => self.make_ready(unready, va),
         }
+    }
+
+    /// A leaf table couldn't be filled: does something about it.
+    fn make_ready(&self, unready: Unready, va: UserAddr) -> Result<Attempt, FaultError> {
+        if unready == Unready::OutOfMemory {
+            return or_make_room(Err(OutOfMemory));
+        }
+        let mut gather = Gather::new();
+        self.tables.lock().make_private(va, &mut gather);
+        Ok(Attempt::Again)
     }
 
     /// Makes a page that is mapped read-only in a private, writable area writable: as it is when
@@ -219,6 +229,9 @@ impl AddressSpace {
         }
         let mut gather = Gather::new();
         let mut tables = self.tables.lock();
+        if tables.prepare_write(va, flags, &mut gather) {
+            return Ok(Attempt::Done);
+        }
         let Some(mapped) = tables.lookup(va) else {
             return Ok(Attempt::Again);
         };
@@ -276,7 +289,7 @@ impl AddressSpace {
         let flags = page_flags(area.prot, false);
         match self.map_around(area, page, mapping, index, flags) {
             Ok(()) => Ok(Attempt::Done),
-            Err(Unmappable::NoMemory) => or_make_room(Err(OutOfMemory)),
+            Err(Unmappable::Unready(unready)) => self.make_ready(unready, UserAddr::new(page)),
             Err(Unmappable::Absent) => {
                 self.file_page(mapping, index)?;
                 Ok(Attempt::Again)
@@ -321,7 +334,9 @@ impl AddressSpace {
             let flags = page_flags(area.prot, writable);
             match self.map_around(area, page, mapping, index, flags) {
                 Ok(()) => return Ok(Attempt::Done),
-                Err(Unmappable::NoMemory) => return or_make_room(Err(OutOfMemory)),
+                Err(Unmappable::Unready(unready)) => {
+                    return self.make_ready(unready, UserAddr::new(page));
+                }
                 Err(Unmappable::Absent) => {}
             }
             self.file_page(mapping, index)?;
@@ -353,7 +368,7 @@ impl AddressSpace {
         let flags = page_flags(area.prot, true);
         let mapped = match tables.replace(va, frame, flags, &mut gather) {
             Ok(()) => Ok(()),
-            Err(frame) => tables.map(va, frame, flags),
+            Err(frame) => tables.map(va, frame, flags, &mut gather),
         };
         drop(tables);
         or_make_room(mapped)

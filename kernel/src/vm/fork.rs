@@ -1,8 +1,9 @@
 //! A child's copy of an address space: private memory is shared until one of the two writes.
 
 use alloc::sync::Arc;
+use core::ops::Range;
 
-use kiln_core::addr::UserAddr;
+use kiln_core::addr::{TASK_SIZE, UserAddr};
 use kiln_core::errno::Errno;
 use kiln_core::vma::AreaFlags;
 
@@ -35,40 +36,62 @@ impl AddressSpace {
 
     fn copy_tables(&self, child: &Arc<Self>, areas: &Areas) -> Result<(), Errno> {
         let mut gather = Gather::new();
+        // Neighbours that are copied alike are one run, which reaches as far as nothing else lies.
+        let mut floor = 0;
+        let mut run: Option<Range<u64>> = None;
         for area in areas.map.iter() {
-            if area
-                .flags
-                .intersects(AreaFlags::DONT_FORK | AreaFlags::WIPE_ON_FORK)
-            {
+            if is_copied(area) {
+                let start = run.map_or(area.start, |run| run.start);
+                run = Some(start..area.end);
                 continue;
             }
-            // Pages of a file are found again through its mapping, unless they are copies.
-            let found_again = |file: &MappedFile| area.is_shared() || !file.has_copies();
-            if let Object::File { file, .. } = &area.backing
-                && found_again(file)
-            {
-                continue;
+            if let Some(run) = run.take() {
+                self.copy_run(child, &run, &(floor..area.start), &mut gather)?;
             }
-            let (start, end) = (UserAddr::new(area.start), UserAddr::new(area.end));
-            loop {
-                let copied = {
-                    let mut parents = self.tables.lock();
-                    let mut childs = child.tables.lock();
-                    parents.fork_range(&mut childs, start, end, true, &mut gather)
-                };
-                match copied {
-                    Ok(()) => break,
-                    Err(_) => {
-                        child.tables.lock().unmap_range(start, end, &mut gather);
-                        if !wait_for_memory() {
-                            return Err(Errno::ENOMEM);
-                        }
-                    }
-                }
+            floor = area.end;
+        }
+        match run {
+            Some(run) => self.copy_run(child, &run, &(floor..TASK_SIZE), &mut gather),
+            None => Ok(()),
+        }
+    }
+
+    /// Copies what is mapped in `run`, the only thing there is in `alone`.
+    fn copy_run(
+        &self,
+        child: &Arc<Self>,
+        run: &Range<u64>,
+        alone: &Range<u64>,
+        gather: &mut Gather,
+    ) -> Result<(), Errno> {
+        let (start, end) = (UserAddr::new(run.start), UserAddr::new(run.end));
+        loop {
+            let copied = {
+                let mut parents = self.tables.lock();
+                let mut childs = child.tables.lock();
+                parents.fork_range(&mut childs, start, end, alone, true, gather)
+            };
+            if copied.is_ok() {
+                return Ok(());
+            }
+            let (start, end) = (UserAddr::new(alone.start), UserAddr::new(alone.end));
+            child.tables.lock().unmap_range(start, end, gather);
+            if !wait_for_memory() {
+                return Err(Errno::ENOMEM);
             }
         }
-        Ok(())
     }
+}
+
+/// Whether a child needs the area's page tables.
+fn is_copied(area: &VmArea) -> bool {
+    let left_out = AreaFlags::DONT_FORK | AreaFlags::WIPE_ON_FORK;
+    // Pages of a file are found again through its mapping, unless they are copies.
+    let found_again = match &area.backing {
+        Object::Anonymous => false,
+        Object::File { file, .. } => area.is_shared() || !file.has_copies(),
+    };
+    !area.flags.intersects(left_out) && !found_again
 }
 
 fn copy_areas(child: &Arc<AddressSpace>, from: &Areas, to: &mut Areas) -> Result<(), Errno> {

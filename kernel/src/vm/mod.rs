@@ -1,8 +1,8 @@
 //! Virtual memory: address spaces, faults, and the page cache.
 //!
 //! - [`AddressSpace`] (`space`): the areas of a process under a sleeping lock and its page tables
-//!   under a spin lock. `map`, `remap`, `advise` change it, `fault` fills it, `copy` and [`iter`]
-//!   move bytes in and out of it, `maps` describes it.
+//!   under a spin lock. `map`, `remap`, `advise` change it, `fault` and [`huge`] fill it, `copy` and
+//!   [`iter`] move bytes in and out of it, `maps` describes it.
 //! - [`Mapping`] (`mapping`): the pages of one file, read ahead, written back (`writeback`) and
 //!   given up (`reclaim`). A filesystem supplies a [`PageSource`].
 //! - [`loader`]: builds the address space of a new program.
@@ -22,6 +22,7 @@ mod copy;
 mod fault;
 mod fork;
 mod heap;
+pub(crate) mod huge;
 pub(crate) mod iter;
 pub(crate) mod loader;
 mod lock;

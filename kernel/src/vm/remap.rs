@@ -279,6 +279,7 @@ impl AddressSpace {
         new_start: u64,
     ) -> Result<(), Errno> {
         let mut present = 0u64;
+        let mut gather = Gather::new();
         let mut tables = self.tables.lock();
         let (start, end) = (UserAddr::new(window.start), UserAddr::new(window.end));
         tables.visit_range(start, end, |va, _, _| {
@@ -292,7 +293,7 @@ impl AddressSpace {
                 continue;
             }
             if let Some(mapped) = tables.lookup(UserAddr::new(page)) {
-                tables.map(target, mapped.frame, mapped.flags)?;
+                tables.map(target, mapped.frame, mapped.flags, &mut gather)?;
             }
         }
         Ok(())

@@ -127,6 +127,28 @@ impl Buddy {
         Ok(())
     }
 
+    /// Gives back, as one block, what [`split`](Self::split) made of one.
+    ///
+    /// # Errors
+    /// [`BadFree`] when one of the frames isn't in use by itself; nothing has changed then.
+    pub fn free_split(
+        &mut self,
+        records: &impl Records,
+        pfn: Pfn,
+        order: u8,
+    ) -> Result<(), BadFree> {
+        let frames = pfn..pfn + (1 << order);
+        for pfn in frames.clone() {
+            let found = records.get(pfn).state;
+            if found != State::Used(0) {
+                return Err(BadFree { pfn, found });
+            }
+        }
+        frames.for_each(|pfn| records.set(pfn, Record::default()));
+        self.merge(records, pfn, order);
+        Ok(())
+    }
+
     /// Adds the frames `start..end`, which must be new to the allocator.
     pub fn insert(&mut self, records: &impl Records, start: Pfn, end: Pfn) {
         let mut at = start.max(1);

@@ -197,6 +197,20 @@ impl Pool {
         self.hot.push(pfn);
     }
 
+    /// A block whose frames can be given back one by one.
+    pub(super) fn alloc_separate(&mut self, order: u8) -> Option<Pfn> {
+        let pfn = self.alloc_block(order)?;
+        let split = self.buddy.split(&Table, pfn, order);
+        debug_assert!(split.is_ok(), "{split:?}");
+        Some(pfn)
+    }
+
+    /// Gives such a block back as a whole.
+    pub(super) fn free_separate(&mut self, pfn: Pfn, order: u8) {
+        let freed = self.buddy.free_split(&Table, pfn, order);
+        debug_assert!(freed.is_ok(), "{freed:?}");
+    }
+
     pub(super) fn free_block(&mut self, pfn: Pfn, order: u8) {
         let freed = self.buddy.free(&Table, pfn, order);
         // The block is lost rather than handed out twice.

@@ -2,11 +2,14 @@
 
 use kiln_core::addr::PhysAddr;
 
-use super::{ADDRESS, Bits, PAGE, Root, frame, shootdown};
+use super::share::release_leaf;
+use super::{ADDRESS, Bits, PAGE, Root, SPAN, frame, shootdown};
 use crate::mm::frame::FrameRef;
 
-/// Marks the number of a frame that is an empty table. Numbers end far below: see `PHYSMAP_SIZE`.
+/// Marks the number of a frame that is a table. Numbers end far below: see `PHYSMAP_SIZE`.
 const TABLE: u32 = 1 << 31;
+/// Marks the number of the first frame of a huge page.
+const BLOCK: u32 = 1 << 30;
 /// Frames that are collected without a frame to hold them.
 const CAPACITY: usize = 62;
 /// Numbers that a frame holds.
@@ -46,13 +49,7 @@ impl Gather {
 
     /// The entry of `va` was changed from `old` to `new` and keeps its frame.
     pub(super) fn changed(&mut self, root: &Root, va: u64, old: u64, new: u64) {
-        // More rights need no flush: the fault that a stale entry causes drops it from the TLB (Intel
-        // SDM volume 3, 4.10.4.3), and the handler finds that all is well.
-        const RIGHTS: u64 = Bits::PRESENT.bits() | Bits::WRITABLE.bits();
-        let fewer = old & RIGHTS & !new != 0;
-        let no_exec = !old & new & Bits::NO_EXECUTE.bits() != 0;
-        let cleared = old & !new & (Bits::DIRTY.bits() | Bits::ACCESSED.bits()) != 0;
-        if fewer || no_exec || cleared {
+        if is_less(old, new) {
             self.note(root, va, old);
         }
     }
@@ -65,21 +62,50 @@ impl Gather {
         self.push_number(frame::number(addr) | TABLE);
     }
 
+    /// The leaf table `addr`, which covered what is around `va`, was taken out of its parent: one
+    /// handle of it is to be released.
+    pub(super) fn release_leaf(&mut self, root: &Root, va: u64, addr: PhysAddr) {
+        self.note_span(root, va);
+        self.tables = true;
+        self.push_number(frame::number(addr) | TABLE);
+    }
+
+    /// The huge page at `addr`, which was mapped at `va`, was taken out.
+    pub(super) fn release_huge(&mut self, root: &Root, va: u64, addr: PhysAddr) {
+        self.note_span(root, va);
+        self.push_number(frame::number(addr) | BLOCK);
+    }
+
+    /// The entry of the huge page at `va` was changed from `old` to `new`.
+    pub(super) fn changed_span(&mut self, root: &Root, va: u64, old: u64, new: u64) {
+        if is_less(old, new) {
+            self.note_span(root, va);
+        }
+    }
+
+    /// Entries anywhere in the 2 MiB from `va` on may have lost rights.
+    pub(super) fn note_span(&mut self, root: &Root, va: u64) {
+        self.note_range(root, va, va + SPAN);
+    }
+
     #[inline]
     fn note(&mut self, root: &Root, va: u64, old: u64) {
         // Only what was present and used can be in a TLB.
         const KNOWN: u64 = Bits::PRESENT.bits() | Bits::ACCESSED.bits();
-        if old & KNOWN != KNOWN {
-            return;
+        if old & KNOWN == KNOWN {
+            self.note_range(root, va, va + PAGE);
         }
+    }
+
+    fn note_range(&mut self, root: &Root, from: u64, to: u64) {
         match &mut self.stale {
             Some((known, start, end)) if known == root => {
-                *start = va.min(*start);
-                *end = (va + PAGE).max(*end);
+                *start = from.min(*start);
+                *end = to.max(*end);
             }
             _ => {
                 self.flush();
-                self.stale = Some((root.clone(), va, va + PAGE));
+                self.stale = Some((root.clone(), from, to));
             }
         }
     }
@@ -128,13 +154,14 @@ impl Gather {
         }
         self.tables = false;
         for number in (0..self.len).map(|index| self.number(index)) {
-            let addr = frame::address(number & !TABLE);
-            // SAFETY: each number pushed stands for one handle, and is taken out here once. Tables
-            // are released when their last entry has been cleared, and have one handle.
+            let addr = frame::address(number & !(TABLE | BLOCK));
+            // SAFETY: each number pushed stands for one handle, and is taken out here once. The TLBs
+            // have forgotten what it stood for.
             unsafe {
-                match number & TABLE {
+                match number & (TABLE | BLOCK) {
                     0 => drop(FrameRef::from_raw(addr)),
-                    _ => FrameRef::from_raw(addr).free_zeroed(),
+                    TABLE => release_leaf(addr),
+                    _ => frame::huge_release(addr),
                 }
             }
         }
@@ -146,4 +173,15 @@ impl Drop for Gather {
     fn drop(&mut self) {
         self.flush();
     }
+}
+
+/// Whether `new` allows less than `old`, or forgets a use. More rights need no flush: the fault that
+/// a stale entry causes drops it from the TLB (Intel SDM volume 3, 4.10.4.3), and the handler finds
+/// that all is well.
+fn is_less(old: u64, new: u64) -> bool {
+    const RIGHTS: u64 = Bits::PRESENT.bits() | Bits::WRITABLE.bits();
+    let fewer = old & RIGHTS & !new != 0;
+    let no_exec = !old & new & Bits::NO_EXECUTE.bits() != 0;
+    let cleared = old & !new & (Bits::DIRTY.bits() | Bits::ACCESSED.bits()) != 0;
+    fewer || no_exec || cleared
 }

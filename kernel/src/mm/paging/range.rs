@@ -1,53 +1,80 @@
 //! Operations on ranges of a program's half: each leaf table is found once and gone through in one
-//! go; what isn't there is skipped at the highest level possible.
+//! go; what isn't there is skipped at the highest level possible. Tables and huge pages that a range
+//! covers as a whole are dealt with as a whole.
 
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 use kiln_core::addr::{PhysAddr, TASK_SIZE, UserAddr};
 use kiln_core::num::{u64_of, usize_of};
 
 use super::{
-    ADDRESS, Bits, COW, Gather, OWNED, PAGE, PageFlags, Table, UserTables, addr_of, frame, populate,
+    ADDRESS, Bits, Gather, HUGE, OWNED, PAGE, PageFlags, SHARED, SPAN, Table, UserTables, addr_of,
+    frame,
 };
-use crate::mm::frame::{FrameRef, OutOfMemory};
+use crate::mm::frame::FrameRef;
 use crate::mm::layout::PHYSMAP;
 use crate::mm::table::{self, ENTRIES};
 
-/// A leaf table and the part of it that a range covers.
-struct Part {
-    table: &'static Table,
-    /// Address of the first entry covered.
-    va: u64,
-    /// Indices covered.
-    first: usize,
-    end: usize,
+/// An entry of level 2 and the part of its 2 MiB that a range covers.
+pub(super) struct Part {
+    /// The entry.
+    pub(super) upper: &'static AtomicU64,
+    /// Address of the first page covered.
+    pub(super) va: u64,
+    /// Indices of the pages covered.
+    pub(super) first: usize,
+    pub(super) end: usize,
+}
+
+impl Part {
+    /// The leaf table; `None` for a huge page.
+    pub(super) fn table(&self) -> Option<&'static Table> {
+        let value = self.upper.load(Ordering::Acquire);
+        // SAFETY: tables are freed through `&mut UserTables`, which whoever has a part doesn't use
+        // for anything else meanwhile.
+        (value & HUGE == 0).then(|| unsafe { table::at(PHYSMAP, value) })
+    }
+
+    /// The first address past it.
+    pub(super) fn next(&self) -> u64 {
+        self.address(self.end)
+    }
+
+    /// The address of the page at `index`.
+    pub(super) fn address(&self, index: usize) -> u64 {
+        (self.va & !(SPAN - 1)) + u64_of(index) * PAGE
+    }
+
+    fn is_whole(&self) -> bool {
+        self.first == 0 && self.end == ENTRIES
+    }
 }
 
 impl UserTables {
-    /// The first leaf table at or after `va` and before `end`.
-    fn next_part(&self, mut va: u64, end: u64) -> Option<Part> {
+    /// The first part in use at or after `va` and before `end`.
+    pub(super) fn next_part(&self, mut va: u64, end: u64) -> Option<Part> {
         'next: while va < end {
-            let mut addr = PhysAddr::new(self.root.addr());
-            for level in (2..=4).rev() {
+            let mut addr = self.root.addr();
+            for level in [4, 3] {
                 // SAFETY: tables are freed through `&mut self`, by `depopulate`, when no part of them
                 // is in use any more.
-                let table: &'static Table = unsafe { table::at(PHYSMAP, addr.raw()) };
-                let entry = table.entry(va, level).load(Ordering::Acquire) & ADDRESS;
-                if entry == 0 {
+                let table: &'static Table = unsafe { table::at(PHYSMAP, addr) };
+                addr = table.entry(va, level).load(Ordering::Acquire) & ADDRESS;
+                if addr == 0 {
                     va = skip(table, va, level);
                     continue 'next;
                 }
-                addr = PhysAddr::new(entry);
+            }
+            // SAFETY: as above.
+            let table: &'static Table = unsafe { table::at(PHYSMAP, addr) };
+            let upper = table.entry(va, 2);
+            if upper.load(Ordering::Acquire) == 0 {
+                va = skip(table, va, 2);
+                continue 'next;
             }
             let first = usize_of(va / PAGE) % ENTRIES;
             let pages = usize_of((end - va).div_ceil(PAGE));
-            // SAFETY: as above.
-            let table = unsafe { table::at(PHYSMAP, addr.raw()) };
-            return Some(Part {
-                table,
-                va,
-                first,
-                end: ENTRIES.min(first.saturating_add(pages)),
-            });
+            let end = ENTRIES.min(first.saturating_add(pages));
+            return Some(Part { upper, va, first, end });
         }
         None
     }
@@ -55,54 +82,103 @@ impl UserTables {
     /// Unmaps all pages in `start..end`; their frames go to `gather`, and so do tables left empty.
     pub(crate) fn unmap_range(&mut self, start: UserAddr, end: UserAddr, gather: &mut Gather) {
         let (mut at, end) = bounds(start, end);
-        // Where no CPU can load the root no TLB knows anything, so nothing has to be gathered: the
-        // end of every process.
-        let known = !self.retired;
         while let Some(part) = self.next_part(at, end) {
-            let mut removed = 0;
-            let population = frame::table_record(addr_of(part.table)).population;
-            let population = population.load(Ordering::Relaxed);
-            for index in part.first..part.end {
-                let entry = part.table.at(index);
-                if entry.load(Ordering::Relaxed) == 0 {
-                    continue;
-                }
-                if known {
-                    let old = entry.swap(0, Ordering::AcqRel);
-                    let va = part.va + u64_of(index - part.first) * PAGE;
-                    gather.release(&self.root, va, old);
-                } else {
-                    let old = entry.load(Ordering::Relaxed);
-                    entry.store(0, Ordering::Relaxed);
-                    // SAFETY: the handle that the entry owned; no TLB has it, see above.
-                    drop(unsafe { FrameRef::from_raw(PhysAddr::new(old & ADDRESS)) });
-                }
-                removed += 1;
-                if removed == population {
-                    break;
-                }
+            at = part.next();
+            if part.is_whole() {
+                self.take_out(&part, gather);
+                continue;
             }
-            self.resident -= u64::from(removed);
-            self.depopulate(part.table, part.va, removed, gather);
-            at = part.va + u64_of(part.end - part.first) * PAGE;
+            self.open(part.va, gather);
+            if let Some(table) = part.table() {
+                let removed = self.clear(&part, table, gather);
+                self.resident -= u64::from(removed);
+                self.depopulate(table, part.va, removed, gather);
+            }
         }
     }
 
+    /// Clears the part's entries; how many were in use.
+    fn clear(&self, part: &Part, table: &Table, gather: &mut Gather) -> u32 {
+        // Where no CPU can load the root no TLB knows anything, so nothing has to be gathered: the
+        // end of every process.
+        let known = !self.retired;
+        let mut removed = 0;
+        let population = frame::table_record(addr_of(table)).population;
+        let population = population.load(Ordering::Relaxed);
+        for index in part.first..part.end {
+            let entry = table.at(index);
+            if entry.load(Ordering::Relaxed) == 0 {
+                continue;
+            }
+            if known {
+                let old = entry.swap(0, Ordering::AcqRel);
+                gather.release(&self.root, part.address(index), old);
+            } else {
+                let old = entry.load(Ordering::Relaxed);
+                entry.store(0, Ordering::Relaxed);
+                // SAFETY: the handle that the entry owned; no TLB has it, see above.
+                drop(unsafe { FrameRef::from_raw(PhysAddr::new(old & ADDRESS)) });
+            }
+            removed += 1;
+            if removed == population {
+                break;
+            }
+        }
+        removed
+    }
+
+    /// Takes a whole part out: its table, or its huge page.
+    fn take_out(&mut self, part: &Part, gather: &mut Gather) {
+        let value = part.upper.swap(0, Ordering::AcqRel);
+        let addr = PhysAddr::new(value & ADDRESS);
+        let pages = if value & HUGE == 0 {
+            frame::table_record(addr).population.load(Ordering::Relaxed)
+        } else {
+            super::huge::PAGES
+        };
+        self.resident -= u64::from(pages);
+        if value & (HUGE | SHARED) != 0 {
+            self.spares.free_one();
+        }
+        // As in `clear`.
+        match (value & HUGE == 0, self.retired) {
+            (true, false) => gather.release_leaf(&self.root, part.va, addr),
+            (false, false) => gather.release_huge(&self.root, part.va, addr),
+            // SAFETY: the entry's own handle, and no TLB knows it.
+            (true, true) => unsafe { super::share::release_leaf(addr) },
+            // SAFETY: as above.
+            (false, true) => unsafe { frame::huge_release(addr) },
+        }
+        self.drop_upper(part.va, gather);
+    }
+
     /// Counts `removed` entries of the leaf table out, and frees it, and its parents, if empty.
-    fn depopulate(&mut self, leaf: &'static Table, va: u64, removed: u32, gather: &mut Gather) {
-        let mut addr = addr_of(leaf);
-        let mut gone = removed;
-        for level in 2..=4 {
+    fn depopulate(&mut self, leaf: &Table, va: u64, removed: u32, gather: &mut Gather) {
+        let addr = addr_of(leaf);
+        let population = frame::table_record(addr).population;
+        let left = population.load(Ordering::Relaxed) - removed;
+        population.store(left, Ordering::Relaxed);
+        if left == 0 {
+            let upper = self.table_above(va, 2);
+            upper.entry(va, 2).store(0, Ordering::Release);
+            gather.release_table(&self.root, va, addr);
+            self.drop_upper(va, gather);
+        }
+    }
+
+    /// An entry of level 2 was cleared: frees its table, and that one's, if empty.
+    fn drop_upper(&mut self, va: u64, gather: &mut Gather) {
+        for level in [3, 4] {
+            let addr = addr_of(self.table_above(va, level - 1));
             let population = frame::table_record(addr).population;
-            let left = population.load(Ordering::Relaxed) - gone;
+            let left = population.load(Ordering::Relaxed) - 1;
             population.store(left, Ordering::Relaxed);
             if left != 0 {
                 return;
             }
-            let parent = self.table_above(va, level);
-            parent.entry(va, level).store(0, Ordering::Release);
+            let above = self.table_above(va, level);
+            above.entry(va, level).store(0, Ordering::Release);
             gather.release_table(&self.root, va, addr);
-            (addr, gone) = (addr_of(parent), 1);
         }
     }
 
@@ -130,27 +206,23 @@ impl UserTables {
     ) {
         let (mut at, end) = bounds(start, end);
         while let Some(part) = self.next_part(at, end) {
+            at = part.next();
+            if part.table().is_none() && part.is_whole() {
+                if let Some((last, new)) = protect_entry(part.upper, HUGE, set, clear) {
+                    gather.changed_span(&self.root, part.va, last, new);
+                }
+                continue;
+            }
+            self.open(part.va, gather);
+            let Some(table) = part.table() else { continue };
             for index in part.first..part.end {
-                let entry = part.table.at(index);
-                let old = entry.load(Ordering::Relaxed);
-                if old & OWNED == 0 {
-                    continue;
-                }
-                let mut flags = (PageFlags::of_entry(old) | set) & !clear;
-                if flags.contains(PageFlags::SOFT_COW) {
-                    flags.remove(PageFlags::WRITE);
-                }
-                let new = old & ADDRESS | flags.to_entry();
-                if new != old {
-                    // The hardware may set bits of `old` until here: take what it was last.
-                    let last = entry.swap(new, Ordering::AcqRel);
-                    let kept = last & !clear.hardware() & Bits::DIRTY.bits();
-                    entry.fetch_or(kept, Ordering::AcqRel);
-                    let va = part.va + u64_of(index - part.first) * PAGE;
-                    gather.changed(&self.root, va, last, new | kept);
+                let entry = table.at(index);
+                if entry.load(Ordering::Relaxed) & OWNED != 0
+                    && let Some((last, new)) = protect_entry(entry, 0, set, clear)
+                {
+                    gather.changed(&self.root, part.address(index), last, new);
                 }
             }
-            at = part.va + u64_of(part.end - part.first) * PAGE;
         }
     }
 
@@ -163,62 +235,22 @@ impl UserTables {
     ) {
         let (mut at, end) = bounds(start, end);
         while let Some(part) = self.next_part(at, end) {
+            at = part.next();
+            let upper = part.upper.load(Ordering::Acquire);
+            let table = part.table();
             for index in part.first..part.end {
-                let entry = part.table.at(index).load(Ordering::Acquire);
+                // A page of a huge one lies as many pages further on.
+                let (entry, within) = match table {
+                    Some(table) => (table.at(index).load(Ordering::Acquire), 0),
+                    None => (upper, u64_of(index) * PAGE),
+                };
                 if entry & OWNED != 0 {
-                    let va = part.va + u64_of(index - part.first) * PAGE;
-                    let addr = PhysAddr::new(entry & ADDRESS);
-                    visit(UserAddr::new(va), PageFlags::of_entry(entry), addr);
+                    let flags = PageFlags::of_shared(entry, upper & SHARED != 0);
+                    let addr = PhysAddr::new((entry & ADDRESS) + within);
+                    visit(UserAddr::new(part.address(index)), flags, addr);
                 }
             }
-            at = part.va + u64_of(part.end - part.first) * PAGE;
         }
-    }
-
-    /// Enters what is mapped in `start..end` in `child` too, where nothing is. With `cow`, pages that
-    /// may be written become [`PageFlags::SOFT_COW`] on both sides.
-    ///
-    /// On failure the child has a part of them; dropping it is enough.
-    pub(crate) fn fork_range(
-        &mut self,
-        child: &mut Self,
-        start: UserAddr,
-        end: UserAddr,
-        cow: bool,
-        gather: &mut Gather,
-    ) -> Result<(), OutOfMemory> {
-        let (mut at, end) = bounds(start, end);
-        while let Some(part) = self.next_part(at, end) {
-            let into = child.leaf_table(part.va)?;
-            let groups = frame::table_record(addr_of(part.table))
-                .groups
-                .load(Ordering::Relaxed);
-            let mut added = 0;
-            for index in part.first..part.end {
-                let entry = part.table.at(index);
-                let mut value = entry.load(Ordering::Relaxed);
-                if value & OWNED == 0 {
-                    continue;
-                }
-                if cow && value & Bits::WRITABLE.bits() != 0 {
-                    // Atomically, so that a dirty bit set by the hardware meanwhile isn't lost.
-                    let old = entry.fetch_and(!Bits::WRITABLE.bits(), Ordering::AcqRel);
-                    entry.fetch_or(COW, Ordering::Relaxed);
-                    value = old & !Bits::WRITABLE.bits() | COW;
-                    let va = part.va + u64_of(index - part.first) * PAGE;
-                    gather.changed(&self.root, va, old, value);
-                }
-                frame::retain(PhysAddr::new(value & ADDRESS));
-                // What the parent did with the page stands in the parent's entry.
-                let used = Bits::ACCESSED.bits() | Bits::DIRTY.bits();
-                into.at(index).store(value & !used, Ordering::Relaxed);
-                added += 1;
-            }
-            populate(into, groups, added);
-            child.resident += u64::from(added);
-            at = part.va + u64_of(part.end - part.first) * PAGE;
-        }
-        Ok(())
     }
 }
 
@@ -227,6 +259,30 @@ impl PageFlags {
     fn hardware(self) -> u64 {
         self.to_entry() & (Bits::DIRTY.bits() | Bits::ACCESSED.bits())
     }
+}
+
+/// Sets and clears flags of an entry in use, whose bits in `kept` stay; what it was and is, if that
+/// differs.
+fn protect_entry(
+    entry: &AtomicU64,
+    kept: u64,
+    set: PageFlags,
+    clear: PageFlags,
+) -> Option<(u64, u64)> {
+    let old = entry.load(Ordering::Relaxed);
+    let mut flags = (PageFlags::of_entry(old) | set) & !clear;
+    if flags.contains(PageFlags::SOFT_COW) {
+        flags.remove(PageFlags::WRITE);
+    }
+    let new = old & (ADDRESS | kept) | flags.to_entry();
+    if new == old {
+        return None;
+    }
+    // The hardware may set bits of `old` until here: take what it was last.
+    let last = entry.swap(new, Ordering::AcqRel);
+    let used = last & !clear.hardware() & Bits::DIRTY.bits();
+    entry.fetch_or(used, Ordering::AcqRel);
+    Some((last, new | used))
 }
 
 /// Where the first entry after `va`'s begins that may be in use, in a table of `level` in which
@@ -253,6 +309,6 @@ fn skip(table: &Table, va: u64, level: u32) -> u64 {
 }
 
 /// The range in whole pages, cut to a program's half.
-fn bounds(start: UserAddr, end: UserAddr) -> (u64, u64) {
+pub(super) fn bounds(start: UserAddr, end: UserAddr) -> (u64, u64) {
     (start.page_base().raw(), end.raw().min(TASK_SIZE))
 }

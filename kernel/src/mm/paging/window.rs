@@ -5,6 +5,23 @@ use kiln_core::addr::UserAddr;
 
 use super::{FrameRef, OutOfMemory, PageFlags, Table, UserTables, group, populate};
 
+/// Why a leaf table can't be filled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Unready {
+    /// There is no memory for it.
+    OutOfMemory,
+    /// Other spaces have it too: [`UserTables::make_private`] comes first.
+    Shared,
+    /// A huge page is in its place: something is mapped.
+    Huge,
+}
+
+impl From<OutOfMemory> for Unready {
+    fn from(_: OutOfMemory) -> Self {
+        Self::OutOfMemory
+    }
+}
+
 /// The pages that share a leaf table, 2 MiB of addresses.
 pub(crate) struct Window<'a> {
     tables: &'a mut UserTables,
@@ -41,11 +58,15 @@ impl Window<'_> {
         &mut self,
         va: UserAddr,
         frame: impl FnOnce() -> Option<FrameRef>,
-    ) -> Result<bool, OutOfMemory> {
+    ) -> Result<bool, Unready> {
         // A table made here doesn't stay empty: where there was none, nothing is mapped.
         let leaf = match self.leaf {
             Some(leaf) => leaf,
-            None => *self.leaf.insert(self.tables.leaf_table(self.va)?),
+            None => match self.tables.leaf_table(self.va) {
+                Ok(leaf) => *self.leaf.insert(leaf),
+                Err(Unready::Huge) => return Ok(false),
+                Err(unready) => return Err(unready),
+            },
         };
         let entry = leaf.entry(va.raw(), 1);
         if (va.raw() ^ self.va) >> 21 != 0 || entry.load(Ordering::Relaxed) != 0 {

@@ -212,7 +212,9 @@ impl Builder<'_> {
         let end = UserAddr::new(addr + PAGE);
         self.space.tables.lock().unmap_range(va, end, &mut gather);
         loop {
-            let mapped = self.space.tables.lock().map(va, frame.clone(), flags);
+            let mut tables = self.space.tables.lock();
+            let mapped = tables.map(va, frame.clone(), flags, &mut gather);
+            drop(tables);
             match mapped {
                 Ok(()) => return Ok(()),
                 Err(_) if wait_for_memory() => {}

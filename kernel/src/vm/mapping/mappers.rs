@@ -12,15 +12,15 @@ use kiln_core::vma::AreaMap;
 use super::super::area::{Object, VmArea};
 use super::super::space::{AddressSpace, PAGE};
 use super::Mapping;
-use crate::mm::frame::{FrameRef, OutOfMemory};
-use crate::mm::paging::{Gather, PageFlags};
+use crate::mm::frame::FrameRef;
+use crate::mm::paging::{Gather, PageFlags, Unready};
 
 /// Why a page can't be mapped at the moment.
 pub(in crate::vm) enum Unmappable {
     /// It isn't in memory.
     Absent,
-    /// The tables have no room for it.
-    NoMemory,
+    /// The table for it has to be made ready first.
+    Unready(Unready),
 }
 
 /// The spaces that map a file, in the order they came.
@@ -88,7 +88,7 @@ impl Mapping {
         &self,
         range: Range<u64>,
         wanted: u64,
-        mut map: impl FnMut(u64, &FrameRef) -> Result<(), OutOfMemory>,
+        mut map: impl FnMut(u64, &FrameRef) -> Result<(), Unready>,
     ) -> Result<(), Unmappable> {
         let end = range.end.min(self.page_count());
         let mut outcome = Err(Unmappable::Absent);
@@ -98,11 +98,11 @@ impl Mapping {
             match map(index, frame) {
                 Ok(()) if index == wanted => outcome = Ok(()),
                 Ok(()) => {}
-                Err(OutOfMemory) if outcome.is_err() => {
-                    outcome = Err(Unmappable::NoMemory);
+                Err(unready) if outcome.is_err() => {
+                    outcome = Err(Unmappable::Unready(unready));
                     return false;
                 }
-                Err(OutOfMemory) => return false,
+                Err(_) => return false,
             }
             true
         });
