@@ -290,14 +290,22 @@ impl<B: Backing> AreaMap<B> {
         self.isolate(range)?;
         let first = self.position(range.start);
         let mut at = first;
-        while self.areas.get(at).is_some_and(|area| area.start < range.end) {
+        while self
+            .areas
+            .get(at)
+            .is_some_and(|area| area.start < range.end)
+        {
             let next = self.areas.after(at);
             if let Some(area) = self.areas.remove(at) {
                 self.bytes -= area.size();
                 removed(area);
             }
             // Within a piece the next one has moved up; an emptied piece stays until all are gone.
-            at = if self.areas.get(at).is_some() { at } else { next };
+            at = if self.areas.get(at).is_some() {
+                at
+            } else {
+                next
+            };
         }
         self.areas.tidy_between(first, at);
         Ok(())

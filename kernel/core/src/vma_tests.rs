@@ -259,7 +259,9 @@ fn check_whole(map: &AreaMap<Offset>, model: &Model) {
 #[test]
 fn a_million_operations() {
     const MANY: u64 = 2048;
-    let seed = std::env::var("KILN_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = std::env::var("KILN_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok());
     let mut numbers = Numbers(seed.unwrap_or(1));
     let mut map = AreaMap::default();
     let mut model: Model = vec![None; MANY as usize];
@@ -305,13 +307,24 @@ fn a_million_operations() {
 fn many_areas_are_found_their_places() {
     let mut map = AreaMap::default();
     let top = MAX_AREAS as u64 * 4 * PAGE;
-    let gap = Gap { len: PAGE, within: PAGE..top, guard: 0, align: PAGE };
+    let gap = Gap {
+        len: PAGE,
+        within: PAGE..top,
+        guard: 0,
+        align: PAGE,
+    };
     for i in 0..MAX_AREAS as u64 {
         let start = map.gap_top_down(&gap).unwrap();
         let prot = Prot::from_bits_truncate(1 + (i % 2) as u32);
         let backing = Offset(i * 1000 * PAGE);
-        map.insert(Area { start, end: start + PAGE, prot, flags: AreaFlags::empty(), backing })
-            .unwrap();
+        map.insert(Area {
+            start,
+            end: start + PAGE,
+            prot,
+            flags: AreaFlags::empty(),
+            backing,
+        })
+        .unwrap();
     }
     assert_eq!(map.len(), MAX_AREAS);
     map.remove(&(0..top), |_| ()).unwrap();

@@ -260,7 +260,11 @@ struct Found<'a> {
 impl Found<'_> {
     /// Where the frame for `va` lies, by the entry's value.
     fn frame(&self, value: u64, va: u64) -> PhysAddr {
-        let within = if self.level == 2 { va & (SPAN - 1) & ADDRESS } else { 0 };
+        let within = if self.level == 2 {
+            va & (SPAN - 1) & ADDRESS
+        } else {
+            0
+        };
         PhysAddr::new((value & ADDRESS) + within)
     }
 }
@@ -393,7 +397,11 @@ impl UserTables {
             // SAFETY: tables are freed through `&mut self` only, and upper entries name tables.
             _ => (unsafe { table::at(PHYSMAP, value) }.entry(va, 1), 1),
         };
-        Some(Found { entry, level, shared })
+        Some(Found {
+            entry,
+            level,
+            shared,
+        })
     }
 
     /// The entry of level 2 for `va`, if its table is there.

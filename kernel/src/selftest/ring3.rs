@@ -216,7 +216,11 @@ fn last_page() {
     };
     frame.write(4094, &[0x0F, 0x05]);
     let page = UserAddr::new(TASK_SIZE - 4096);
-    assert!(tables.map(page, frame, PageFlags::EXEC, &mut Gather::new()).is_ok());
+    assert!(
+        tables
+            .map(page, frame, PageFlags::EXEC, &mut Gather::new())
+            .is_ok()
+    );
     let mut context = UserContext::new(TASK_SIZE - 2, 0x3000);
     assert_eq!(user::run(&mut context), Stop::Syscall);
     assert_eq!(context.rip, TASK_SIZE);

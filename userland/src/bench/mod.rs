@@ -29,6 +29,11 @@ impl Bench<'_> {
         self.wanted.is_empty() || self.wanted.iter().any(|word| name.contains(word))
     }
 
+    /// Whether it was asked for by its whole name.
+    fn is_named(&self, name: &str) -> bool {
+        self.wanted.contains(&name)
+    }
+
     /// Times `operation`, which reports whether it worked.
     fn time(&self, name: &str, mut operation: impl FnMut() -> bool) {
         self.time_many(name, 1, |count| (0..count).all(|_| operation()));

@@ -133,7 +133,11 @@ impl<T> Chunks<T> {
     }
 
     /// The same for an insertion at each of two places.
-    pub(super) fn reserve_for(&mut self, one: Option<Pos>, other: Option<Pos>) -> Result<(), NoMemory> {
+    pub(super) fn reserve_for(
+        &mut self,
+        one: Option<Pos>,
+        other: Option<Pos>,
+    ) -> Result<(), NoMemory> {
         let same = matches!((one, other), (Some(a), Some(b)) if a.chunk == b.chunk);
         let more = if same { 2 } else { 1 };
         let room = |at: usize| {
@@ -165,10 +169,7 @@ impl<T> Chunks<T> {
                 None => pos = self.make_room(pos)?,
             }
         }
-        self.chunks
-            .get_mut(pos.chunk)?
-            .items
-            .insert(pos.slot, item);
+        self.chunks.get_mut(pos.chunk)?.items.insert(pos.slot, item);
         self.len += 1;
         self.forget(pos.chunk);
         Some(pos)
@@ -249,7 +250,10 @@ impl<T> Chunks<T> {
 
     /// The piece of a place, and its first place.
     pub(super) fn piece(&self, pos: Pos) -> (&[T], Pos) {
-        let items = self.chunks.get(pos.chunk).map(|chunk| chunk.items.as_slice());
+        let items = self
+            .chunks
+            .get(pos.chunk)
+            .map(|chunk| chunk.items.as_slice());
         (items.unwrap_or_default(), Pos { slot: 0, ..pos })
     }
 

@@ -11,8 +11,8 @@ use kiln_core::addr::{PhysAddr, UserAddr};
 use kiln_core::num::u64_of;
 
 use super::{
-    ADDRESS, Bits, COW, Gather, HUGE, OutOfMemory, PAGE, PageFlags, SPAN, Table, UserTables,
-    frame, set_upper, table, table_bits,
+    ADDRESS, Bits, COW, Gather, HUGE, OutOfMemory, PAGE, PageFlags, SPAN, Table, UserTables, frame,
+    set_upper, table, table_bits,
 };
 use crate::mm::frame::HugeBlock;
 use crate::mm::layout::PHYSMAP;

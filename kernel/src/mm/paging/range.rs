@@ -74,7 +74,12 @@ impl UserTables {
             let first = usize_of(va / PAGE) % ENTRIES;
             let pages = usize_of((end - va).div_ceil(PAGE));
             let end = ENTRIES.min(first.saturating_add(pages));
-            return Some(Part { upper, va, first, end });
+            return Some(Part {
+                upper,
+                va,
+                first,
+                end,
+            });
         }
         None
     }

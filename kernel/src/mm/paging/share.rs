@@ -70,8 +70,12 @@ impl UserTables {
             return;
         };
         // SAFETY: `upper` holds a handle of the table; the spare is this space's alone.
-        let (from, to): (&Table, &Table) =
-            unsafe { (table::at(PHYSMAP, addr.raw()), table::at(PHYSMAP, copy.raw())) };
+        let (from, to): (&Table, &Table) = unsafe {
+            (
+                table::at(PHYSMAP, addr.raw()),
+                table::at(PHYSMAP, copy.raw()),
+            )
+        };
         for index in 0..ENTRIES {
             let value = seal(from.at(index)).0;
             if value != 0 {
