@@ -334,3 +334,7 @@ pub fn table_in<'a>(header: &Header, head: &'a [u8]) -> Option<&'a [u8]> {
 #[cfg(test)]
 #[path = "elf_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "elf_fuzz.rs"]
+mod fuzz;

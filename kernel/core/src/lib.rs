@@ -27,6 +27,7 @@ pub mod fw_cfg;
 pub mod gzip;
 pub mod ipc;
 pub mod job;
+pub mod mempolicy;
 pub mod net;
 pub mod num;
 pub mod numbers;

@@ -12,6 +12,7 @@
 use core::ops::Range;
 
 use crate::addr::PAGE_SIZE;
+use crate::mempolicy::Policy;
 
 mod chunks;
 
@@ -63,12 +64,28 @@ bitflags::bitflags! {
         const MAY_EXEC = 1 << 10;
         /// Pages are locked as they are touched (`MLOCK_ONFAULT`).
         const LOCK_ON_FAULT = 1 << 11;
-        /// Huge pages wanted (`MADV_HUGEPAGE`); remembered only.
+        /// Huge pages wanted (`MADV_HUGEPAGE`).
         const HUGE_PAGE = 1 << 12;
-        /// Huge pages not wanted (`MADV_NOHUGEPAGE`); remembered only.
+        /// Huge pages not wanted (`MADV_NOHUGEPAGE`).
         const NO_HUGE_PAGE = 1 << 13;
         /// Same pages may be merged (`MADV_MERGEABLE`); remembered only.
         const MERGEABLE = 1 << 14;
+        /// Where memory shall come from (`mbind`): a [`Policy`], packed.
+        const POLICY = 0x7F << 16;
+    }
+}
+
+impl AreaFlags {
+    /// The area's memory policy.
+    #[must_use]
+    pub fn policy(self) -> Policy {
+        Policy::unpack(crate::num::low8(u64::from(self.bits() >> 16 & 0x7F)))
+    }
+
+    /// The same flags with another policy.
+    #[must_use]
+    pub fn with_policy(self, policy: Policy) -> Self {
+        (self - Self::POLICY) | Self::from_bits_retain(u32::from(policy.pack()) << 16)
     }
 }
 

@@ -15,7 +15,9 @@ mod huge;
 mod pool;
 
 pub(crate) use huge::HugeBlock;
-pub(super) use huge::{huge_is_exclusive, huge_release, huge_retain, huge_to_frames};
+pub(super) use huge::{
+    huge_is_exclusive, huge_mappings, huge_release, huge_retain, huge_to_frames,
+};
 use pool::{POOL, SHORT, make_records, record, zero_page};
 
 /// Most separate ranges of free memory.
@@ -133,6 +135,20 @@ fn looks_short() -> bool {
     short
 }
 
+/// Adds one frame to the stock of zeroed ones, if it has been found wanting; whether that was so. For
+/// CPUs that have nothing else to do: it ends when the stock is what was last asked of it.
+pub(crate) fn zero_one() -> bool {
+    let Some(pfn) = POOL.lock().take_to_zero() else {
+        return false;
+    };
+    zero_page(address(pfn));
+    let mut pool = POOL.lock();
+    if !pool.zeroed.push(pfn) {
+        pool.free_one(pfn);
+    }
+    true
+}
+
 /// A zeroed frame for a page table of the kernel, never given back.
 pub(super) fn alloc_table() -> Result<u64, OutOfMemory> {
     let frame = FrameRef::alloc_zeroed()?;
@@ -145,6 +161,24 @@ pub(super) fn alloc_table() -> Result<u64, OutOfMemory> {
 pub(super) fn alloc_block(order: u8) -> Result<PhysAddr, OutOfMemory> {
     let pfn = POOL.lock().alloc_block(order).ok_or(OutOfMemory)?;
     Ok(PhysAddr::new(u64::from(pfn) << PAGE_SHIFT))
+}
+
+/// The same, unless only what is kept for the kernel is left.
+pub(super) fn alloc_ordinary_block(order: u8) -> Result<PhysAddr, OutOfMemory> {
+    let mut pool = POOL.lock();
+    if pool.free_frames() <= pool.kept() + (1 << order) {
+        return Err(OutOfMemory);
+    }
+    pool.alloc_block(order).map(address).ok_or(OutOfMemory)
+}
+
+/// Makes a block in use into as many single frames, each with one handle.
+pub(super) fn split_block(addr: PhysAddr, order: u8) {
+    let first = pfn_of(addr);
+    POOL.lock().split_block(first, order);
+    for pfn in first..first + (1 << order) {
+        record(pfn).count.store(1, Ordering::Relaxed);
+    }
 }
 
 /// Gives a block back.
@@ -183,19 +217,29 @@ impl FrameRef {
         if SHORT.load(Ordering::Relaxed) && looks_short() {
             return Err(OutOfMemory);
         }
-        Self::alloc_zeroed()
+        let mut pool = POOL.lock();
+        let stock = pool.take_zeroed();
+        let found = stock.or_else(|| pool.alloc_ordinary()).ok_or(OutOfMemory)?;
+        drop(pool);
+        Ok(Self::zeroed(found, stock.is_some()))
     }
 
     /// A frame of zeroes.
     pub(crate) fn alloc_zeroed() -> Result<Self, OutOfMemory> {
-        let zeroed = POOL.lock().zeroed.pop();
-        if let Some(pfn) = zeroed {
-            record(pfn).count.store(1, Ordering::Relaxed);
-            return Ok(Self(pfn));
+        let mut pool = POOL.lock();
+        let stock = pool.take_zeroed();
+        let found = stock.or_else(|| pool.alloc_one()).ok_or(OutOfMemory)?;
+        drop(pool);
+        Ok(Self::zeroed(found, stock.is_some()))
+    }
+
+    /// The first handle of a frame, which is cleared unless it `is_zero`.
+    fn zeroed(pfn: Pfn, is_zero: bool) -> Self {
+        record(pfn).count.store(1, Ordering::Relaxed);
+        if !is_zero {
+            zero_page(address(pfn));
         }
-        let frame = Self::alloc()?;
-        zero_page(frame.addr());
-        Ok(frame)
+        Self(pfn)
     }
 
     /// The frame at `addr` if it belongs to a boot module. Such frames are used where they lie and

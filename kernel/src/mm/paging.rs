@@ -36,6 +36,7 @@ mod window;
 
 pub(crate) use gather::Gather;
 pub(crate) use huge::Occupancy;
+pub(crate) use range::Seen;
 use spare::Spares;
 pub(crate) use window::Unready;
 
@@ -242,6 +243,8 @@ pub(crate) struct UserTables {
     root: Root,
     /// Pages mapped.
     resident: u64,
+    /// The most there were before pages were last unmapped.
+    most_resident: u64,
     /// No CPU has them loaded, nor will have.
     retired: bool,
     /// A table for each entry of level 2 that may have to be taken apart.
@@ -275,6 +278,7 @@ impl UserTables {
         Ok(Self {
             root: Root::new()?,
             resident: 0,
+            most_resident: 0,
             retired: false,
             spares: Spares::new(),
         })
@@ -301,6 +305,16 @@ impl UserTables {
     /// Pages mapped, those without access included.
     pub(crate) fn resident(&self) -> u64 {
         self.resident
+    }
+
+    /// The most that were mapped at any time.
+    pub(crate) fn most_resident(&self) -> u64 {
+        self.most_resident.max(self.resident)
+    }
+
+    /// Counts the most that are mapped from now on.
+    pub(crate) fn forget_most_resident(&mut self) {
+        self.most_resident = 0;
     }
 
     /// Enters `frame` at `va`, where nothing is mapped. (If something is, it stays, and the frame is

@@ -203,6 +203,9 @@ fn new_task(
         personality: parent
             .personality
             .load(core::sync::atomic::Ordering::Relaxed),
+        memory_policy: parent
+            .memory_policy
+            .load(core::sync::atomic::Ordering::Relaxed),
         timer_slack: parent.timer_slack(),
         habits: parent.habits.load(core::sync::atomic::Ordering::Relaxed),
         policy: parent.policy().for_child(),

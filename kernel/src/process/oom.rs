@@ -97,6 +97,19 @@ fn choose() -> Option<Arc<Process>> {
     table::highest(|process| badness(process, total))
 }
 
+/// What `/proc/PID/oom_score` says: the share of memory in thousandths, adjusted, as
+/// `proc_oom_score` scales it.
+pub(super) fn score(process: &Arc<Process>) -> u64 {
+    let total = u64_of(frame::stats().total).max(1);
+    let adjustment = u64::from(process.oom_adjustment.load(Ordering::Relaxed));
+    if adjustment == 0 || process.is_init() {
+        return 0;
+    }
+    let space = process.first_task().and_then(|task| task.space().ok());
+    let pages = space.map_or(0, |space| space.resident_pages());
+    (adjustment + pages * 1000 / total) * 2 / 3
+}
+
 /// `None`: not to be killed, or already on its way out.
 fn badness(process: &Arc<Process>, total: u64) -> Option<u64> {
     if process.is_init() {

@@ -76,6 +76,7 @@ fn first_parts(shared: Shared, creds: Credentials) -> Result<TaskParts, Errno> {
         signals: TaskSignals::default(),
         no_new_privileges: false,
         personality: 0,
+        memory_policy: 0,
         timer_slack: DEFAULT_TIMER_SLACK_NS,
         habits: 0,
         policy: Policy::default(),

@@ -62,6 +62,8 @@ pub(crate) struct Task {
     pub(crate) habits: AtomicU32,
     /// `personality(2)`.
     pub(super) personality: AtomicU32,
+    /// `set_mempolicy(2)`: a `kiln_core::mempolicy::Policy`, packed.
+    pub(crate) memory_policy: AtomicU32,
 }
 
 /// What tasks share with each other; empty once the task has ended.
@@ -154,6 +156,7 @@ pub(super) struct TaskParts {
     pub(super) signals: TaskSignals,
     pub(super) no_new_privileges: bool,
     pub(super) personality: u32,
+    pub(super) memory_policy: u32,
     pub(super) timer_slack: u64,
     pub(super) habits: u32,
     pub(super) policy: Policy,
@@ -219,6 +222,7 @@ impl Task {
             default_slack: parts.timer_slack,
             habits: AtomicU32::new(parts.habits),
             personality: AtomicU32::new(parts.personality),
+            memory_policy: AtomicU32::new(parts.memory_policy),
         }))
     }
 

@@ -26,6 +26,7 @@ mod limits;
 mod mem;
 mod mqueue;
 mod net;
+mod numa;
 mod pidfd;
 mod prctl;
 mod process;

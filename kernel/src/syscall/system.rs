@@ -3,7 +3,7 @@
 use kiln_core::abi;
 use kiln_core::addr::{TASK_SIZE, UserAddr};
 use kiln_core::errno::Errno;
-use kiln_core::num::{u64_of, usize_of};
+use kiln_core::num::u64_of;
 use kiln_core::time::NS_PER_SEC;
 
 use super::{Call, SysResult};
@@ -174,40 +174,4 @@ pub(super) fn reboot(
     _arg: UserAddr,
 ) -> SysResult {
     Err(Errno::EPERM)
-}
-
-/// get_mempolicy(2): one node, the default policy.
-pub(super) fn get_mempolicy(
-    call: &mut Call<'_>,
-    mode: UserAddr,
-    nodes: UserAddr,
-    bits: u64,
-    addr: UserAddr,
-    flags: u64,
-) -> SysResult {
-    // MPOL_F_NODE, MPOL_F_ADDR, MPOL_F_MEMS_ALLOWED (linux/mempolicy.h).
-    const NODE_OR_ADDR: u64 = 3;
-    const ALLOWED: u64 = 4;
-    // A page of bits is more than any machine has nodes.
-    const MOST_NODES: u64 = 8 * 4096;
-    let asks_of_address = flags & NODE_OR_ADDR & 2 != 0;
-    if flags & !(NODE_OR_ADDR | ALLOWED) != 0
-        || !nodes.is_null() && bits == 0
-        || flags & ALLOWED != 0 && flags & NODE_OR_ADDR != 0
-        || !addr.is_null() && !asks_of_address && flags & ALLOWED == 0
-    {
-        return Err(Errno::EINVAL);
-    }
-    let space = call.task.space()?;
-    if !mode.is_null() {
-        space.write_val(mode, &0u32)?;
-    }
-    if !nodes.is_null() {
-        if bits > MOST_NODES {
-            return Err(Errno::EINVAL);
-        }
-        let bytes = usize_of(bits.div_ceil(64).min(16) * 8);
-        space.zero_out(nodes, bytes)?;
-    }
-    Ok(0)
 }

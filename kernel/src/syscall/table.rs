@@ -240,9 +240,9 @@ syscalls! {
     234 tgkill(Pid, Pid, Signal) [signal::tgkill] Full "";
     235 utimes(Path, Ptr) [fs::attr::utimes] Full "";
     236 vserver() [] Absent "";
-    237 mbind(Ptr, Size, Int, Ptr, Size, Hex) [] Absent "";
-    238 set_mempolicy(Int, Ptr, Size) [] Absent "";
-    239 get_mempolicy(Ptr, Ptr, Size, Ptr, Hex) [system::get_mempolicy] Stub "one node, the default policy";
+    237 mbind(Ptr, Size, Int, Ptr, Size, Hex) [numa::mbind] Full "";
+    238 set_mempolicy(Int, Ptr, Size) [numa::set_mempolicy] Full "";
+    239 get_mempolicy(Ptr, Ptr, Size, Ptr, Hex) [numa::get_mempolicy] Full "";
     240 mq_open(Path, OpenFlags, Mode, Ptr) [mqueue::mq_open] Full "";
     241 mq_unlink(Path) [mqueue::mq_unlink] Full "";
     242 mq_timedsend(Fd, In, Size, Uint, Timespec) [mqueue::mq_timedsend] Full "";
@@ -259,7 +259,7 @@ syscalls! {
     253 inotify_init() [event::inotify_init] Full "";
     254 inotify_add_watch(Fd, Path, Hex) [event::inotify_add_watch] Full "";
     255 inotify_rm_watch(Fd, Int) [event::inotify_rm_watch] Full "";
-    256 migrate_pages(Pid, Size, Ptr, Ptr) [] Absent "";
+    256 migrate_pages(Pid, Size, Ptr, Ptr) [numa::migrate_pages] Full "";
     257 openat(DirFd, Path, OpenFlags, Mode) [fs::open::openat] Full "";
     258 mkdirat(DirFd, Path, Mode) [fs::names::mkdirat] Full "";
     259 mknodat(DirFd, Path, Mode, Hex) [fs::names::mknodat] Full "";
@@ -282,7 +282,7 @@ syscalls! {
     276 tee(Fd, Fd, Size, Hex) [fs::splice::tee] Full "";
     277 sync_file_range(Fd, Off, Off, Hex) [fs::io::sync_file_range] Partial "brings the whole file to disk";
     278 vmsplice(Fd, Ptr, Size, Hex) [fs::splice::vmsplice] Full "";
-    279 move_pages(Pid, Size, Ptr, Ptr, Ptr, Hex) [] Absent "";
+    279 move_pages(Pid, Size, Ptr, Ptr, Ptr, Hex) [numa::move_pages] Full "";
     280 utimensat(DirFd, Path, Ptr, AtFlags) [fs::attr::utimensat] Full "";
     281 epoll_pwait(Fd, Ptr, Int, Int, SigSet, Size) [fs::epoll::epoll_pwait] Full "";
     282 signalfd(Fd, SigSet, Size) [event::signalfd] Full "";
@@ -366,7 +366,7 @@ syscalls! {
     447 memfd_secret(Hex) [] Absent "";
     448 process_mrelease(Fd, Hex) [pidfd::process_mrelease] Full "";
     449 futex_waitv(Ptr, Uint, Hex, Timespec, Clock) [futex::futex_waitv] Full "";
-    450 set_mempolicy_home_node(Ptr, Size, Hex, Hex) [] Absent "";
+    450 set_mempolicy_home_node(Ptr, Size, Hex, Hex) [numa::set_mempolicy_home_node] Full "";
     451 cachestat(Fd, Ptr, Ptr, Hex) [] Absent "";
     452 fchmodat2(DirFd, Path, Mode, AtFlags) [] Absent "";
     453 map_shadow_stack(Hex, Size, Hex) [] Absent "";

@@ -24,6 +24,8 @@ pub(crate) struct MemorySizes {
     pub(crate) peak: u64,
     /// In memory now.
     pub(crate) resident: u64,
+    /// The most that was at any time.
+    pub(crate) most_resident: u64,
     /// Locked.
     pub(crate) locked: u64,
     /// Private and writable, without stacks.
@@ -37,7 +39,7 @@ pub(crate) struct MemorySizes {
 }
 
 /// A line under construction, in a buffer whose memory was reserved.
-struct Line<'a>(&'a mut Vec<u8>);
+pub(super) struct Line<'a>(pub(super) &'a mut Vec<u8>);
 
 impl Write for Line<'_> {
     fn write_str(&mut self, s: &str) -> core::fmt::Result {
@@ -68,7 +70,10 @@ impl AddressSpace {
     /// Its sizes.
     pub(crate) fn sizes(&self) -> MemorySizes {
         let info = self.info();
-        let resident = self.tables.lock().resident() * PAGE;
+        let (resident, most_resident) = {
+            let tables = self.tables.lock();
+            (tables.resident() * PAGE, tables.most_resident() * PAGE)
+        };
         let areas = self.read_areas();
         let sum = |chosen: fn(&VmArea) -> bool| -> u64 {
             let chosen = areas.map.iter().filter(|area| chosen(area));
@@ -81,6 +86,7 @@ impl AddressSpace {
             total: areas.map.total_bytes(),
             peak: self.peak.load(Ordering::Relaxed),
             resident,
+            most_resident,
             locked: areas.locked_pages * PAGE,
             data: data_bytes(&areas),
             stack: sum(|area| area.flags.contains(AreaFlags::GROWS_DOWN)),
@@ -90,7 +96,8 @@ impl AddressSpace {
     }
 }
 
-fn describe(
+/// Appends an area's line.
+pub(super) fn describe(
     areas: &Areas,
     info: &ProgramInfo,
     area: &VmArea,
@@ -140,6 +147,34 @@ fn describe(
     }
     out.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
     out.push(b'\n');
+    Ok(())
+}
+
+/// Appends what `numa_maps` says of an area's place.
+pub(super) fn place_name(
+    areas: &Areas,
+    info: &ProgramInfo,
+    area: &VmArea,
+    out: &mut Vec<u8>,
+) -> Result<(), Errno> {
+    let words: &[u8] = match (&area.backing, label(areas, info, area)) {
+        (Object::File { file, .. }, _) => {
+            out.try_reserve(LINE).map_err(|_| Errno::ENOMEM)?;
+            out.extend_from_slice(b" file=");
+            match &file.name {
+                Some(name) => {
+                    name.path(out);
+                    b""
+                }
+                None => b"/dev/zero (deleted)",
+            }
+        }
+        (_, Some(b"[heap]")) => b" heap",
+        (_, Some(b"[stack]")) => b" stack",
+        _ => b"",
+    };
+    out.try_reserve(LINE).map_err(|_| Errno::ENOMEM)?;
+    out.extend_from_slice(words);
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 //!
 //! - [`AddressSpace`] (`space`): the areas of a process under a sleeping lock and its page tables
 //!   under a spin lock. `map`, `remap`, `advise` change it, `fault` and [`huge`] fill it, `copy` and
-//!   [`iter`] move bytes in and out of it, `maps` describes it.
+//!   [`iter`] move bytes in and out of it, `maps` and `smaps` describe it.
 //! - [`Mapping`] (`mapping`): the pages of one file, read ahead, written back (`writeback`) and
 //!   given up (`reclaim`). A filesystem supplies a [`PageSource`].
 //! - [`loader`]: builds the address space of a new program.
@@ -30,11 +30,13 @@ mod map;
 mod mapping;
 mod maps;
 mod place;
+mod policy;
 mod protect;
 mod readahead;
 pub(crate) mod reclaim;
 mod remap;
 mod remote;
+mod smaps;
 mod space;
 pub(crate) mod vdso;
 pub(crate) mod writeback;

@@ -93,19 +93,7 @@ pub(crate) fn wait_for_memory() -> bool {
 /// # Errors
 /// [`OutOfMemory`] when the caller itself is to end, or nobody is left.
 pub(crate) fn alloc_frame() -> Result<FrameRef, OutOfMemory> {
-    if ALLOCATIONS
-        .fetch_add(1, Ordering::Relaxed)
-        .is_multiple_of(CHECK_EVERY)
-    {
-        keep_reserve();
-    }
-    loop {
-        match FrameRef::alloc_ordinary() {
-            Ok(frame) => return Ok(frame),
-            Err(OutOfMemory) if wait_for_memory() => {}
-            Err(OutOfMemory) => return Err(OutOfMemory),
-        }
-    }
+    alloc_by(FrameRef::alloc_ordinary)
 }
 
 /// As [`alloc_frame`], zeroed.
@@ -113,9 +101,23 @@ pub(crate) fn alloc_frame() -> Result<FrameRef, OutOfMemory> {
 /// # Errors
 /// As there.
 pub(crate) fn alloc_zeroed_frame() -> Result<FrameRef, OutOfMemory> {
-    let frame = alloc_frame()?;
-    frame.zero(0, kiln_core::addr::PAGE_SIZE);
-    Ok(frame)
+    alloc_by(FrameRef::alloc_ordinary_zeroed)
+}
+
+fn alloc_by(alloc: fn() -> Result<FrameRef, OutOfMemory>) -> Result<FrameRef, OutOfMemory> {
+    if ALLOCATIONS
+        .fetch_add(1, Ordering::Relaxed)
+        .is_multiple_of(CHECK_EVERY)
+    {
+        keep_reserve();
+    }
+    loop {
+        match alloc() {
+            Ok(frame) => return Ok(frame),
+            Err(OutOfMemory) if wait_for_memory() => {}
+            Err(OutOfMemory) => return Err(OutOfMemory),
+        }
+    }
 }
 
 /// Gives cached pages up when little memory is free.

@@ -282,8 +282,8 @@ impl AddressSpace {
         let mut gather = Gather::new();
         let mut tables = self.tables.lock();
         let (start, end) = (UserAddr::new(window.start), UserAddr::new(window.end));
-        tables.visit_range(start, end, |va, _, _| {
-            present |= 1 << ((va.raw() - window.start) / PAGE);
+        tables.visit_range(start, end, |page| {
+            present |= 1 << ((page.va - window.start) / PAGE);
         });
         while present != 0 {
             let page = window.start + u64::from(present.trailing_zeros()) * PAGE;

@@ -9,6 +9,7 @@
 mod list;
 mod mem;
 mod names;
+mod pagemap;
 mod system;
 mod tree;
 
@@ -68,6 +69,8 @@ pub(crate) trait Processes: Send + Sync {
     fn context(&self, pid: u32, tid: u32) -> Result<Arc<FsContext>, Errno>;
     /// Whether the caller may look into the process (ptrace(2), "access mode checking").
     fn may_inspect(&self, pid: u32) -> bool;
+    /// Whether the caller may know where in memory pages lie.
+    fn may_see_frames(&self) -> bool;
 }
 
 static PROCESSES: Once<&'static dyn Processes> = Once::new();

@@ -27,8 +27,16 @@ pub(crate) enum PidFile {
     OomScoreAdj,
     /// `personality`
     Personality,
+    /// `clear_refs`
+    ClearRefs,
+    /// `numa_maps`
+    NumaMaps,
+    /// `pagemap`: see [`pagemap`](super::pagemap)
+    Pagemap,
     /// `smaps`
     Smaps,
+    /// `smaps_rollup`
+    SmapsRollup,
     /// `stat`
     Stat,
     /// `statm`
@@ -50,7 +58,10 @@ pub(crate) enum PidFile {
 impl PidFile {
     /// Whether only those who may look into the process may open it.
     pub(super) fn is_private(self) -> bool {
-        matches!(self, Auxv | Environ | Io | Maps | Mem | Smaps | Syscall)
+        matches!(
+            self,
+            Auxv | Environ | Io | Maps | Mem | NumaMaps | Pagemap | Smaps | SmapsRollup | Syscall
+        )
     }
 }
 
@@ -68,9 +79,10 @@ pub(crate) enum PidLink {
 use PidFile::*;
 
 /// Files of a process, with their permissions.
-pub(super) const PID_FILES: [(&str, u32, PidFile); 21] = [
+pub(super) const PID_FILES: [(&str, u32, PidFile); 25] = [
     ("auxv", 0o400, Auxv),
     ("cgroup", 0o444, Cgroup),
+    ("clear_refs", 0o200, ClearRefs),
     ("cmdline", 0o444, Cmdline),
     ("comm", 0o644, Comm),
     ("environ", 0o400, Environ),
@@ -80,11 +92,14 @@ pub(super) const PID_FILES: [(&str, u32, PidFile); 21] = [
     ("mem", 0o600, Mem),
     ("mountinfo", 0o444, MountInfo),
     ("mounts", 0o444, Mounts),
+    ("numa_maps", 0o444, NumaMaps),
     ("oom_adj", 0o644, OomAdj),
     ("oom_score", 0o444, OomScore),
     ("oom_score_adj", 0o644, OomScoreAdj),
+    ("pagemap", 0o400, Pagemap),
     ("personality", 0o400, Personality),
     ("smaps", 0o444, Smaps),
+    ("smaps_rollup", 0o444, SmapsRollup),
     ("stat", 0o444, Stat),
     ("statm", 0o444, Statm),
     ("status", 0o444, Status),

@@ -9,6 +9,7 @@ use kiln_core::path::Link;
 
 use super::mem::MemFile;
 use super::names::{PID_FILES, PID_LINKS, PidFile, PidLink, TOP_LINKS};
+use super::pagemap::PagemapFile;
 use super::{Processes, SystemFile, TABLES, Text, list, processes, system};
 use crate::fs::clock;
 use crate::fs::file::FileOps;
@@ -355,6 +356,11 @@ impl InodeOps for Node {
         if let Self::File(who, PidFile::Mem, _) = self {
             let space = processes()?.memory(who.pid, who.tid)?;
             return Ok(try_arc(MemFile::new(space))?);
+        }
+        if let Self::File(who, PidFile::Pagemap, _) = self {
+            let all = processes()?;
+            let space = all.memory(who.pid, who.tid)?;
+            return Ok(try_arc(PagemapFile::new(space, all.may_see_frames()))?);
         }
         Ok(try_arc(TextFile::new(try_arc(*self)?))?)
     }

@@ -64,6 +64,11 @@ pub(in crate::mm) fn huge_retain(addr: PhysAddr) {
     record(pfn_of(addr)).next.fetch_add(1, Ordering::Relaxed);
 }
 
+/// How many times the block at `addr` is mapped.
+pub(in crate::mm) fn huge_mappings(addr: PhysAddr) -> u32 {
+    record(pfn_of(addr)).next.load(Ordering::Relaxed)
+}
+
 /// Whether the mapping that the caller has is the only one of any of the block's frames.
 pub(in crate::mm) fn huge_is_exclusive(addr: PhysAddr) -> bool {
     let first = record(pfn_of(addr));

@@ -115,6 +115,8 @@ pub(super) struct Pool {
     pub(super) hot: Stack,
     /// The same, of frames known to be all zeroes: page tables come back that way.
     pub(super) zeroed: Stack,
+    /// How many more of those were wanted than there were.
+    missed: usize,
     pub(super) buddy: Buddy,
     /// What isn't in use yet.
     pub(super) fresh: FreeRanges,
@@ -130,6 +132,7 @@ pub(super) static SHORT: AtomicBool = AtomicBool::new(false);
 pub(super) static POOL: SpinLock<Pool> = SpinLock::new(Pool {
     hot: Stack::new(),
     zeroed: Stack::new(),
+    missed: 0,
     buddy: Buddy::new(),
     fresh: FreeRanges::new(),
     total: 0,
@@ -197,11 +200,34 @@ impl Pool {
         self.hot.push(pfn);
     }
 
+    /// A frame from the stock of zeroed ones.
+    pub(super) fn take_zeroed(&mut self) -> Option<Pfn> {
+        let found = self.zeroed.pop();
+        if found.is_none() {
+            self.missed = (self.missed + 1).min(HOT);
+        }
+        found
+    }
+
+    /// A frame to be zeroed for the stock, as long as it lacks some and memory isn't short.
+    pub(super) fn take_to_zero(&mut self) -> Option<Pfn> {
+        if self.missed == 0 || self.zeroed.len == HOT || self.free_frames() <= 2 * self.kept() {
+            return None;
+        }
+        self.missed -= 1;
+        self.alloc_one()
+    }
+
+    /// Makes a block in use into as many single frames.
+    pub(super) fn split_block(&mut self, pfn: Pfn, order: u8) {
+        let split = self.buddy.split(&Table, pfn, order);
+        debug_assert!(split.is_ok(), "{split:?}");
+    }
+
     /// A block whose frames can be given back one by one.
     pub(super) fn alloc_separate(&mut self, order: u8) -> Option<Pfn> {
         let pfn = self.alloc_block(order)?;
-        let split = self.buddy.split(&Table, pfn, order);
-        debug_assert!(split.is_ok(), "{split:?}");
+        self.split_block(pfn, order);
         Some(pfn)
     }
 

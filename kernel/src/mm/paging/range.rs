@@ -14,6 +14,20 @@ use crate::mm::frame::FrameRef;
 use crate::mm::layout::PHYSMAP;
 use crate::mm::table::{self, ENTRIES};
 
+/// A page, as [`UserTables::visit_range`] finds it.
+pub(crate) struct Seen {
+    /// Its address.
+    pub(crate) va: u64,
+    /// What its entry says.
+    pub(crate) flags: PageFlags,
+    /// Where it lies.
+    pub(crate) frame: PhysAddr,
+    /// Entries of programs and other handles that it has.
+    pub(crate) handles: u32,
+    /// It is a part of a huge page.
+    pub(crate) huge: bool,
+}
+
 /// An entry of level 2 and the part of its 2 MiB that a range covers.
 pub(super) struct Part {
     /// The entry.
@@ -87,6 +101,7 @@ impl UserTables {
     /// Unmaps all pages in `start..end`; their frames go to `gather`, and so do tables left empty.
     pub(crate) fn unmap_range(&mut self, start: UserAddr, end: UserAddr, gather: &mut Gather) {
         let (mut at, end) = bounds(start, end);
+        self.most_resident = self.most_resident();
         while let Some(part) = self.next_part(at, end) {
             at = part.next();
             if part.is_whole() {
@@ -231,18 +246,18 @@ impl UserTables {
         }
     }
 
-    /// Calls `visit` with address, flags and frame of each page in `start..end`.
-    pub(crate) fn visit_range(
-        &self,
-        start: UserAddr,
-        end: UserAddr,
-        mut visit: impl FnMut(UserAddr, PageFlags, PhysAddr),
-    ) {
+    /// Calls `visit` for each page in `start..end`.
+    pub(crate) fn visit_range(&self, start: UserAddr, end: UserAddr, mut visit: impl FnMut(&Seen)) {
         let (mut at, end) = bounds(start, end);
         while let Some(part) = self.next_part(at, end) {
             at = part.next();
             let upper = part.upper.load(Ordering::Acquire);
             let table = part.table();
+            // Handles that count for several entries, or aren't an entry's.
+            let more = match table {
+                Some(table) => frame::count(addr_of(table)) - 1,
+                None => frame::huge_mappings(PhysAddr::new(upper & ADDRESS)) - 1,
+            };
             for index in part.first..part.end {
                 // A page of a huge one lies as many pages further on.
                 let (entry, within) = match table {
@@ -250,9 +265,14 @@ impl UserTables {
                     None => (upper, u64_of(index) * PAGE),
                 };
                 if entry & OWNED != 0 {
-                    let flags = PageFlags::of_shared(entry, upper & SHARED != 0);
-                    let addr = PhysAddr::new((entry & ADDRESS) + within);
-                    visit(UserAddr::new(part.address(index)), flags, addr);
+                    let frame = PhysAddr::new((entry & ADDRESS) + within);
+                    visit(&Seen {
+                        va: part.address(index),
+                        flags: PageFlags::of_shared(entry, upper & SHARED != 0),
+                        frame,
+                        handles: frame::count(frame) + more,
+                        huge: table.is_none(),
+                    });
                 }
             }
         }

@@ -12,7 +12,7 @@ mod task;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
-use kiln_core::abi::CAP_SYS_PTRACE;
+use kiln_core::abi::{CAP_SYS_ADMIN, CAP_SYS_PTRACE};
 use kiln_core::cred::Ids;
 use kiln_core::errno::Errno;
 
@@ -112,6 +112,19 @@ impl Processes for Table {
                     .store(biased, Ordering::Relaxed);
                 Ok(())
             }
+            PidFile::ClearRefs => {
+                let space = task.space()?;
+                match value.trim_ascii() {
+                    b"1" => space.clear_references(None),
+                    b"2" => space.clear_references(Some(false)),
+                    b"3" => space.clear_references(Some(true)),
+                    // Nothing is kept of what is written ("soft-dirty").
+                    b"4" => {}
+                    b"5" => space.forget_most_resident(),
+                    _ => return Err(Errno::EINVAL),
+                }
+                Ok(())
+            }
             _ => Err(Errno::EINVAL),
         }
     }
@@ -148,6 +161,10 @@ impl Processes for Table {
             return true;
         };
         may_inspect(&caller, &task)
+    }
+
+    fn may_see_frames(&self) -> bool {
+        current().is_some_and(|caller| caller.creds().has(CAP_SYS_ADMIN))
     }
 }
 

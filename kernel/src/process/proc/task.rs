@@ -14,7 +14,7 @@ use kiln_core::signal::{SigSet, Signal};
 
 use crate::fs::procfs::{PidFile, Text};
 use crate::process::group::Stop;
-use crate::process::{Process, Task, table, terminal, usage};
+use crate::process::{Process, Task, oom, table, terminal, usage};
 use crate::vm::{AddressSpace, MemorySizes};
 
 const NS_PER_TICK: u64 = 10_000_000;
@@ -31,10 +31,14 @@ pub(super) fn text(task: &Task, file: PidFile, out: &mut Text) -> Result<(), Err
         PidFile::Environ => environ(task, out),
         PidFile::Io => io(out),
         PidFile::Limits => limits(task, out),
-        PidFile::Maps => maps(task, out),
+        PidFile::Maps => of_space(task, AddressSpace::maps, out),
         PidFile::OomScoreAdj => put!(out, "{}\n", oom_adjustment(task)),
         PidFile::OomAdj => put!(out, "{}\n", oom_adjustment(task) * 17 / 1000),
-        PidFile::OomScore | PidFile::Wchan => out.bytes(b"0"),
+        PidFile::OomScore => put!(out, "{}\n", oom::score(task.process())),
+        PidFile::Smaps => of_space(task, AddressSpace::smaps, out),
+        PidFile::SmapsRollup => of_space(task, AddressSpace::smaps_rollup, out),
+        PidFile::NumaMaps => of_space(task, AddressSpace::numa_maps, out),
+        PidFile::Wchan => out.bytes(b"0"),
         PidFile::Personality => put!(out, "{:08x}\n", task.personality.load(Ordering::Relaxed)),
         PidFile::Stat => stat(task, out),
         PidFile::Statm => statm(task, out),
@@ -108,9 +112,14 @@ fn io(out: &mut Text) -> Result<(), Errno> {
     Ok(())
 }
 
-fn maps(task: &Task, out: &mut Text) -> Result<(), Errno> {
+/// A text that the space itself writes.
+fn of_space(
+    task: &Task,
+    write: fn(&AddressSpace) -> Result<Vec<u8>, Errno>,
+    out: &mut Text,
+) -> Result<(), Errno> {
     match space(task) {
-        Some(space) => out.bytes(&space.maps()?),
+        Some(space) => out.bytes(&write(&space)?),
         None => Ok(()),
     }
 }
@@ -289,12 +298,18 @@ fn stat(task: &Task, out: &mut Text) -> Result<(), Errno> {
 }
 
 fn statm(task: &Task, out: &mut Text) -> Result<(), Errno> {
-    let sizes = space(task).map(|space| space.sizes()).unwrap_or_default();
+    let space = space(task);
+    let sizes = space
+        .as_ref()
+        .map(|space| space.sizes())
+        .unwrap_or_default();
+    let (file, shmem) = space.map_or((0, 0), |space| space.file_bytes());
     let pages = |bytes: u64| bytes / 4096;
     let (total, resident) = (pages(sizes.total), pages(sizes.resident));
     put!(
         out,
-        "{total} {resident} 0 {} 0 {} 0\n",
+        "{total} {resident} {} {} 0 {} 0\n",
+        pages(file + shmem),
         pages(sizes.text),
         pages(sizes.data + sizes.stack)
     )
@@ -376,16 +391,17 @@ fn sizes(task: &Task, out: &mut Text) -> Result<(), Errno> {
         return Ok(());
     };
     let sizes = space.sizes();
+    let (file, shmem) = space.file_bytes();
     for (label, bytes) in [
         ("VmPeak", sizes.peak),
         ("VmSize", sizes.total),
         ("VmLck", sizes.locked),
         ("VmPin", 0),
-        ("VmHWM", sizes.resident),
+        ("VmHWM", sizes.most_resident),
         ("VmRSS", sizes.resident),
-        ("RssAnon", sizes.resident),
-        ("RssFile", 0),
-        ("RssShmem", 0),
+        ("RssAnon", sizes.resident.saturating_sub(file + shmem)),
+        ("RssFile", file),
+        ("RssShmem", shmem),
         ("VmData", sizes.data),
         ("VmStk", sizes.stack),
         ("VmExe", sizes.text),

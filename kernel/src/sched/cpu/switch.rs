@@ -17,6 +17,7 @@ use super::super::thread::Thread;
 use super::{Cpu, Leave, hand_over, this, this_id};
 use crate::arch::user::Bases;
 use crate::arch::{self, ipi, switch, time};
+use crate::mm::frame;
 use crate::mm::paging::{self, shootdown};
 use crate::mm::vmalloc;
 
@@ -103,7 +104,13 @@ fn idle(cpu: &Cpu) -> (Arc<Thread>, bool) {
                 .fetch_add(time::now_ns() - since, Ordering::Relaxed);
             return next;
         }
-        arch::idle();
+        if frame::zero_one() {
+            // In small steps: whoever has something to do comes in between.
+            interrupts::enable();
+            core::hint::spin_loop();
+        } else {
+            arch::idle();
+        }
         interrupts::disable();
         let now = time::now_ns();
         cpu.idle_ns.fetch_add(now - since, Ordering::Relaxed);

@@ -165,10 +165,11 @@ impl Mapping {
             };
             let (start, end_addr) = (UserAddr::new(window), UserAddr::new(end));
             let mut unused = 0u64;
-            tables.visit_range(start, end_addr, |va, flags, frame| {
-                let at = index + (va.raw() - addrs.start) / PAGE;
-                if !flags.contains(PageFlags::ACCESSED) && self.is_clean_page(at, frame) {
-                    unused |= 1 << ((va.raw() - window) / PAGE);
+            tables.visit_range(start, end_addr, |page| {
+                let at = index + (page.va - addrs.start) / PAGE;
+                let used = page.flags.contains(PageFlags::ACCESSED);
+                if !used && self.is_clean_page(at, page.frame) {
+                    unused |= 1 << ((page.va - window) / PAGE);
                 }
             });
             let (set, clear) = (PageFlags::empty(), PageFlags::ACCESSED);
@@ -181,6 +182,13 @@ impl Mapping {
             drop(tables);
             window = end;
         }
+    }
+
+    /// Whether this frame is the file's page, and whether that is dirty.
+    pub(in crate::vm) fn knows(&self, index: u64, frame: PhysAddr) -> Option<bool> {
+        let inner = self.inner.lock();
+        let (page, _) = inner.pages.get(index)?;
+        (page.addr() == frame).then(|| inner.pages.is_dirty(index))
     }
 
     /// Whether this frame is the file's page and could be given up if nobody mapped it.
