@@ -32,6 +32,7 @@ pub(crate) fn run(args: &[&CStr]) -> i32 {
         b"clocks" => clocks(number(rest, 0)),
         b"vsyscall" => vsyscall(),
         b"set_clock" => set_clock(),
+        b"large" => crate::large::run(rest),
         other => {
             error(&format!(
                 "no such helper: {}",

@@ -21,6 +21,7 @@ mod behaviour;
 mod bench;
 mod helper;
 mod hog;
+mod large;
 mod out;
 mod scratch;
 #[allow(

@@ -49,6 +49,20 @@ pub(super) fn cases() -> Vec<Case> {
             )
         }),
     ];
+    for cpus in ["1", "2"] {
+        for name in ["common_tables", "table_storm"] {
+            let title = format!("memory::large_pages_{name}_on_{cpus}_cpus");
+            cases.push(Case::new(&title, move || large_pages(name, cpus)));
+        }
+    }
+    cases.push(Case::new(
+        "memory::large_pages_come_and_go",
+        large_pages_are_used,
+    ));
+    cases.push(Case::new(
+        "memory::a_file_twice_as_large",
+        file_larger_than_memory,
+    ));
     cases.push(Case::new("memory::none_is_lost", || none_is_lost(200, 40)));
     cases.push(
         Case::new("memory::none_is_lost_in_the_long_run", || {
@@ -67,6 +81,73 @@ pub(super) fn cases() -> Vec<Case> {
         }
     }
     cases
+}
+
+/// A machine with so much memory that large areas get pages of 2 MiB.
+const LARGE: &str = "768M";
+
+/// What a program does to its memory shows the same there as on the host.
+fn large_pages(name: &str, cpus: &str) -> Result<()> {
+    let root = userland::root_dir()?;
+    let name = format!("memory/{name}");
+    let mut host = std::process::Command::new(root.join("behave"));
+    host.arg(&name);
+    let wanted = Job::of(host).run()?;
+    let options = ["--memory", LARGE, "--cpus", cpus, "--root"].map(OsString::from);
+    let words = ["--", "/behave", &name].map(OsString::from);
+    let all = options
+        .into_iter()
+        .chain([root.into_os_string()])
+        .chain(words);
+    let got = Job::new(all).run()?;
+    ensure!(
+        got.status() == wanted.status() && got.out() == wanted.out(),
+        "{}",
+        got.shown()
+    );
+    Ok(())
+}
+
+/// Large areas have large pages, a change of a part makes small ones of one of them, and in a machine
+/// with little memory there are none.
+fn large_pages_are_used() -> Result<()> {
+    let run = |memory: &str| -> Result<String> {
+        let root = userland::root_dir()?.into_os_string();
+        let options = ["--memory", memory, "--root"].map(OsString::from);
+        let words = ["--", "/behave", "--helper", "large"].map(OsString::from);
+        let all = options.into_iter().chain([root]).chain(words);
+        Ok(Job::new(all).run()?.has_status(0)?.out())
+    };
+    let (large, small) = (run(LARGE)?, run("128M")?);
+    let wanted = "written: 8192 kB\na page dropped: 6144 kB\nrights of another: 4096 kB\n\
+                  a child's, before: 4096 kB\na child's, written: 2048 kB\nafter all: 4096 kB\n";
+    ensure!(large == wanted, "{large}");
+    ensure!(
+        small.lines().all(|line| line.ends_with(": 0 kB")),
+        "{small}"
+    );
+    Ok(())
+}
+
+/// A program writes more to a disk than there is memory, and reads it back.
+fn file_larger_than_memory() -> Result<()> {
+    let scratch = Scratch::new("larger")?;
+    let out = scratch.path("out");
+    let script = "seq 8000000 > /out/numbers; tail -n 1 /out/numbers; wc -c < /out/numbers";
+    let options = ["--memory", "32M", "--out"].map(OsString::from);
+    let words = ["--", "sh", "-c", script].map(OsString::from);
+    let all = options
+        .into_iter()
+        .chain([out.clone().into_os_string()])
+        .chain(words);
+    let got = Job::new(all).deadline(Duration::from_secs(120)).run()?;
+    ensure!(got.out() == "8000000\n62888896\n", "{}", got.shown());
+    let written = std::fs::read_to_string(out.join("numbers")).context("no file")?;
+    let wrong = (1u64..)
+        .zip(written.lines())
+        .find(|(number, line)| line.parse() != Ok(*number));
+    ensure!(wrong.is_none(), "{wrong:?}");
+    Ok(())
 }
 
 /// Free memory is what it was before many processes, pipes and mounts, but for less than 64 KiB: the

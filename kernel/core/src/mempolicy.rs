@@ -66,15 +66,14 @@ impl Nodes {
     }
 }
 
-/// How many words a list of `bits` bits has, and how many bits of the last one count; 0 words for an
-/// empty list.
+/// How many words a list has that is said to have `bits` bits, one too many as Linux counts, and how
+/// many bits of the last one count; 0 words for an empty list.
 ///
 /// # Errors
 /// `EINVAL`.
 pub fn list_words(bits: u64) -> Result<(u64, u32), Errno> {
-    // Linux's count is one too large.
     let bits = bits.wrapping_sub(1);
-    if bits == 0 || bits == u64::MAX {
+    if bits == 0 {
         return Ok((0, 0));
     }
     if bits > MAX_BITS {
@@ -105,7 +104,7 @@ impl Policy {
     /// # Errors
     /// `EINVAL`: too many or too few nodes, or none that is there.
     pub fn new(mode: Mode, flags: u8, nodes: Nodes) -> Result<Self, Errno> {
-        let node_flags = u32::from(flags) * BALANCING & (STATIC | RELATIVE);
+        let node_flags = (u32::from(flags) * BALANCING) & (STATIC | RELATIVE);
         let policy = |mode| Self {
             mode,
             flags,
@@ -131,7 +130,7 @@ impl Policy {
     /// Its mode and flags, as `get_mempolicy` tells them.
     #[must_use]
     pub fn word(self) -> u32 {
-        u32::from(self.mode as u8) | u32::from(self.flags) * BALANCING
+        u32::from(self.mode as u8) | (u32::from(self.flags) * BALANCING)
     }
 
     /// Its mode.
@@ -152,7 +151,7 @@ impl Policy {
     /// Seven bits that [`unpack`](Self::unpack) makes it again of.
     #[must_use]
     pub fn pack(self) -> u8 {
-        self.mode as u8 | self.flags << 3 | u8::from(self.named) << 6
+        self.mode as u8 | (self.flags << 3) | (u8::from(self.named) << 6)
     }
 
     /// The policy of these bits.
@@ -161,8 +160,8 @@ impl Policy {
         let mode = MODES.get(usize::from(bits & 7)).copied();
         Self {
             mode: mode.unwrap_or_default(),
-            flags: bits >> 3 & 7,
-            named: bits >> 6 & 1 != 0,
+            flags: (bits >> 3) & 7,
+            named: (bits >> 6) & 1 != 0,
         }
     }
 
@@ -239,7 +238,7 @@ mod tests {
 
     #[test]
     fn lists_have_a_bit_less_than_they_say() {
-        assert_eq!(list_words(0), Ok((0, 0)));
+        assert_eq!(list_words(0), Err(Errno::EINVAL));
         assert_eq!(list_words(1), Ok((0, 0)));
         assert_eq!(list_words(2), Ok((1, 1)));
         assert_eq!(list_words(65), Ok((1, 64)));

@@ -10,6 +10,7 @@
 //! so that tens of thousands of areas slow nothing down much.
 
 use core::ops::Range;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::addr::PAGE_SIZE;
 use crate::mempolicy::Policy;
@@ -20,8 +21,20 @@ use chunks::{Chunks, NoMemory, Pos};
 
 const PAGE: u64 = PAGE_SIZE as u64;
 
-/// Most areas a map may hold (`sysctl_max_map_count`).
+/// Most areas a map may hold, unless something else was set (`DEFAULT_MAX_MAP_COUNT`).
 pub const MAX_AREAS: usize = 65_530;
+
+static MOST_AREAS: AtomicUsize = AtomicUsize::new(MAX_AREAS);
+
+/// Most areas a map may hold (`/proc/sys/vm/max_map_count`).
+pub fn most_areas() -> usize {
+    MOST_AREAS.load(Ordering::Relaxed)
+}
+
+/// Sets it.
+pub fn set_most_areas(count: usize) {
+    MOST_AREAS.store(count, Ordering::Relaxed);
+}
 
 bitflags::bitflags! {
     /// What a program may do with memory; the bits are mmap's `PROT_*`.
@@ -163,7 +176,7 @@ impl<B: Backing> Area<B> {
 pub enum MapError {
     /// No memory for the bookkeeping.
     NoMemory,
-    /// [`MAX_AREAS`] would be passed.
+    /// There would be more than [`most_areas`].
     TooMany,
     /// The range isn't free.
     Occupied,
@@ -441,7 +454,7 @@ impl<B: Backing> AreaMap<B> {
     }
 
     fn check_count(&self, more: usize) -> Result<(), MapError> {
-        if self.areas.len() + more > MAX_AREAS {
+        if self.areas.len() + more > most_areas() {
             return Err(MapError::TooMany);
         }
         Ok(())

@@ -457,6 +457,13 @@ impl MapName for File {
             let _ = append(out, &name);
         }
     }
+
+    fn punch(&self, offset: u64, len: u64) -> Result<(), Errno> {
+        // FALLOC_FL_KEEP_SIZE and FALLOC_FL_PUNCH_HOLE (linux/falloc.h).
+        const PUNCH: u32 = 1 | 2;
+        let number = |value: u64| i64::try_from(value).map_err(|_| Errno::EINVAL);
+        super::vfs::allocate(self, PUNCH, number(offset)?, number(len)?)
+    }
 }
 
 impl Drop for File {

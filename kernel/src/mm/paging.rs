@@ -480,7 +480,10 @@ impl UserTables {
 
     /// Frees tables that were made for an entry which couldn't be made in the end. Nothing is mapped.
     fn sweep(&mut self) {
-        for index in 0..ENTRIES / 2 {
+        let groups = frame::table_record(addr_of(self.root.table())).groups;
+        let groups = groups.load(Ordering::Relaxed);
+        let used = (0..32).filter(|group| groups >> group & 1 != 0);
+        for index in used.flat_map(|group| group * 16..group * 16 + 16) {
             let entry = self.root.table().at(index);
             let addr = entry.load(Ordering::Relaxed);
             if addr == 0 {

@@ -73,6 +73,24 @@ fn file_mapping(file: Arc<File>) -> FileMapping {
     }
 }
 
+pub(super) fn remap_file_pages(
+    call: &mut Call<'_>,
+    start: u64,
+    len: u64,
+    prot: u64,
+    page: u64,
+    flags: u64,
+) -> SysResult {
+    if prot != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let nonblock = flags & u64::from(abi::MAP_NONBLOCK) != 0;
+    let space = call.task.space()?;
+    space
+        .remap_file_pages(start, len, page, nonblock)
+        .map(|()| 0)
+}
+
 pub(super) fn munmap(call: &mut Call<'_>, addr: u64, len: u64) -> SysResult {
     call.task.space()?.munmap(addr, len).map(|()| 0)
 }

@@ -27,11 +27,11 @@ const MF_MOVE_ALL: u64 = 4;
 
 /// The list of nodes at `at`.
 fn nodes(call: &Call<'_>, at: UserAddr, bits: u64) -> Result<Nodes, Errno> {
-    let (words, last) = list_words(bits)?;
     let mut nodes = Nodes::default();
-    if words == 0 || at.is_null() {
+    if at.is_null() {
         return Ok(nodes);
     }
+    let (words, last) = list_words(bits)?;
     let space = call.task.space()?;
     for index in 0..words {
         let word: u64 = space.read_val(at.checked_add(index * 8).ok_or(Errno::EFAULT)?)?;

@@ -31,7 +31,7 @@ syscalls! {
     25 mremap(Ptr, Size, Size, MremapFlags, Ptr) [mem::mremap] Full "";
     26 msync(Ptr, Size, Int) [mem::msync] Full "";
     27 mincore(Ptr, Size, Ptr) [mem::mincore] Full "";
-    28 madvise(Ptr, Size, Advice) [mem::madvise] Partial "MADV_FREE frees at once; MADV_REMOVE on memory without a disk only; hints about cold and huge pages change nothing";
+    28 madvise(Ptr, Size, Advice) [mem::madvise] Partial "MADV_FREE frees at once; hints about cold pages change nothing, and small pages aren't put together";
     29 shmget(Int, Size, Hex) [ipc::shmget] Full "";
     30 shmat(Int, Ptr, Hex) [ipc::shmat] Full "";
     31 shmctl(Int, Int, Ptr) [ipc::shmctl] Full "";
@@ -219,12 +219,12 @@ syscalls! {
     213 epoll_create(Int) [fs::epoll::epoll_create] Full "";
     214 epoll_ctl_old() [] Absent "";
     215 epoll_wait_old() [] Absent "";
-    216 remap_file_pages(Ptr, Size, Prot, Size, Hex) [] Absent "";
+    216 remap_file_pages(Ptr, Size, Prot, Size, Hex) [mem::remap_file_pages] Full "";
     217 getdents64(Fd, Ptr, Size) [fs::names::getdents64] Full "";
     218 set_tid_address(Ptr) [process::set_tid_address] Full "";
     219 restart_syscall() [time::restart_syscall] Full "";
     220 semtimedop(Int, Ptr, Size, Timespec) [ipc::semtimedop] Full "";
-    221 fadvise64(Fd, Off, Size, Int) [fs::io::fadvise64] Partial "checked, then ignored";
+    221 fadvise64(Fd, Off, Size, Int) [fs::io::fadvise64] Partial "pages are read ahead and given up; how a file will be read isn't remembered";
     222 timer_create(Clock, Ptr, Ptr) [time::timer_create] Full "";
     223 timer_settime(Int, Hex, Ptr, Ptr) [time::timer_settime] Full "";
     224 timer_gettime(Int, Ptr) [time::timer_gettime] Full "";

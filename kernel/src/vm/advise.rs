@@ -10,7 +10,7 @@ use kiln_core::errno::Errno;
 use kiln_core::num::{align_up, usize_of};
 use kiln_core::vma::AreaFlags;
 
-use super::area::{Object, VmArea};
+use super::area::{MapName, Object, VmArea};
 use super::fault::{Access, FaultError};
 use super::mapping::Mapping;
 use super::space::{AddressSpace, Areas, PAGE, errno};
@@ -178,11 +178,11 @@ impl AddressSpace {
         }
         let mut next = range.start;
         while let Some(part) = self.next_file(&(next..range.end)) {
-            // A file with a place elsewhere would need its filesystem to punch the hole there.
-            if part.mapping.has_source() {
-                return Err(Errno::EOPNOTSUPP);
+            match &part.name {
+                // By its file system, which knows where else the bytes lie.
+                Some(file) => file.punch(part.first * PAGE, part.count * PAGE)?,
+                None => part.mapping.discard(part.first, part.count)?,
             }
-            part.mapping.discard(part.first, part.count)?;
             next = part.end;
         }
         Ok(())
@@ -281,8 +281,13 @@ impl AddressSpace {
         files.find_map(|area| {
             let (mapping, offset) = area.backing.mapping()?;
             let part = area.part(range);
+            let name = match &area.backing {
+                Object::File { file, .. } => file.name.clone(),
+                Object::Anonymous => None,
+            };
             Some(FilePart {
                 mapping: mapping.clone(),
+                name,
                 first: (offset + (part.start - area.start)) / PAGE,
                 count: part.size() / PAGE,
                 end: part.end,
@@ -295,6 +300,7 @@ impl AddressSpace {
 /// Pages of a file behind a part of an area.
 struct FilePart {
     mapping: Arc<Mapping>,
+    name: Option<Arc<dyn MapName>>,
     first: u64,
     count: u64,
     /// Where the part ends in the space.

@@ -24,6 +24,14 @@ pub(crate) trait MapName: Send + Sync {
     fn identity(&self) -> (u64, u64);
     /// Appends the path.
     fn path(&self, out: &mut Vec<u8>);
+    /// Takes bytes out of the file for good (`FALLOC_FL_PUNCH_HOLE`).
+    ///
+    /// # Errors
+    /// As `fallocate(2)`.
+    fn punch(&self, offset: u64, len: u64) -> Result<(), Errno> {
+        let _ = (offset, len);
+        Err(Errno::EOPNOTSUPP)
+    }
     /// One more space, or one space more, maps it.
     fn mapped(&self) {}
     /// What [`Self::mapped`] told of has ended.

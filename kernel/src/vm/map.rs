@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use kiln_core::abi;
 use kiln_core::addr::{TASK_SIZE, UserAddr};
@@ -33,6 +34,9 @@ pub(crate) struct MapRequest {
     /// The caller may map below [`MIN_ADDR`] (`CAP_SYS_RAWIO`).
     pub(crate) low: bool,
 }
+
+/// `/proc/sys/vm/overcommit_memory` is 1: no mapping is too large. Otherwise one larger than memory is.
+pub(crate) static ALWAYS_OVERCOMMIT: AtomicBool = AtomicBool::new(false);
 
 /// Flags that an old-style `MAP_SHARED` knows; others are ignored there.
 const KNOWN_FLAGS: u32 = abi::MAP_SHARED
@@ -211,11 +215,73 @@ impl AddressSpace {
                 return Err(Errno::ENOMEM);
             }
         }
-        let counted = private_data && !flags.contains(AreaFlags::NO_RESERVE);
+        let counted = private_data
+            && !flags.contains(AreaFlags::NO_RESERVE)
+            && !ALWAYS_OVERCOMMIT.load(Ordering::Relaxed);
         if counted && len / PAGE > frame::stats().total as u64 {
             return Err(Errno::ENOMEM);
         }
         Ok(())
+    }
+
+    /// Shows another part of the same file in a range of a shared mapping, as a mapping of its own.
+    ///
+    /// # Errors
+    /// As `remap_file_pages(2)`.
+    pub(crate) fn remap_file_pages(
+        self: &Arc<Self>,
+        start: u64,
+        len: u64,
+        page: u64,
+        nonblock: bool,
+    ) -> Result<(), Errno> {
+        let (start, len) = (start & !(PAGE - 1), len & !(PAGE - 1));
+        let end = start.checked_add(len).ok_or(Errno::EINVAL)?;
+        if end <= start || page.checked_add(len / PAGE).is_none() {
+            return Err(Errno::EINVAL);
+        }
+        let range = start..end;
+        let request = {
+            let areas = self.read_areas();
+            let found = areas.map.find(start).filter(|area| area.is_shared());
+            let first = found.ok_or(Errno::EINVAL)?;
+            let Object::File { file, .. } = &first.backing else {
+                return Err(Errno::EINVAL);
+            };
+            // All of it must be of the same file and kind.
+            let alike = |area: &VmArea| match &area.backing {
+                Object::File { file: other, .. } => {
+                    Arc::ptr_eq(&file.mapping, &other.mapping) && area.flags == first.flags
+                }
+                Object::Anonymous => false,
+            };
+            if !areas.map.covers(&range) || !areas.map.overlapping(&range).all(alike) {
+                return Err(Errno::EINVAL);
+            }
+            let mut flags = abi::MAP_SHARED | abi::MAP_FIXED | abi::MAP_POPULATE;
+            if nonblock {
+                flags |= abi::MAP_NONBLOCK;
+            }
+            if first.flags.contains(AreaFlags::LOCKED) {
+                flags |= abi::MAP_LOCKED;
+            }
+            MapRequest {
+                addr: start,
+                len,
+                prot: first.prot,
+                flags,
+                file: Some(FileMapping {
+                    mapping: Ok(Some(file.mapping.clone())),
+                    name: file.name.clone(),
+                    readable: true,
+                    writable: first.flags.contains(AreaFlags::MAY_WRITE),
+                    no_exec: !first.flags.contains(AreaFlags::MAY_EXEC),
+                }),
+                offset: page.checked_mul(PAGE).ok_or(Errno::EOVERFLOW)?,
+                low: true,
+            }
+        };
+        self.mmap(request).map(|_| ())
     }
 
     /// Unmaps a range.

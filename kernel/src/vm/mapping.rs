@@ -14,7 +14,7 @@ use kiln_core::errno::Errno;
 use kiln_core::num::{u64_of, usize_of};
 use kiln_core::pagemap::{CHUNK_BYTES, CHUNK_PAGES, PageMap, State};
 
-use super::readahead::Readahead;
+use super::readahead::{self, Readahead};
 use super::reclaim::{self, alloc_frame, alloc_zeroed_frame};
 use super::space::PAGE;
 use super::writeback::{self, DirtyLink};
@@ -251,10 +251,16 @@ impl Mapping {
     /// The page, if it is in memory and ready.
     pub(crate) fn cached(&self, index: u64) -> Option<FrameRef> {
         let mut inner = self.inner.lock();
-        match inner.pages.touch(index) {
+        let next = inner.readahead.used(index);
+        let found = match inner.pages.touch(index) {
             Some((frame, State::Ready)) => Some(frame.clone()),
             _ => None,
+        };
+        drop(inner);
+        if let Some(next) = next {
+            readahead::ask(self, next);
         }
+        found
     }
 
     /// The page, read if need be; past the end of the file an error. May sleep.

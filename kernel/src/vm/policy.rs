@@ -21,7 +21,13 @@ impl AddressSpace {
     /// `EFAULT` where it has a hole; `ENOMEM`.
     pub(crate) fn set_policy(&self, range: &Range<u64>, policy: Policy) -> Result<(), Errno> {
         let mut areas = self.write_areas();
-        if !areas.map.covers(range) {
+        // Without a policy there may be holes, but not nothing else.
+        let fits = if policy == Policy::default() {
+            !areas.map.is_free(range)
+        } else {
+            areas.map.covers(range)
+        };
+        if !fits {
             return Err(Errno::EFAULT);
         }
         let change = areas

@@ -1,12 +1,23 @@
-//! How many pages to read at once.
+//! How many pages to read at once, and reading them before they are asked for.
 //!
 //! A file read in order gets twice as many each time, up to [`MAX_PAGES`]; one read here and there
-//! gets what was asked for.
+//! gets what was asked for. When a reader passes the middle of what was read for it, a thread reads
+//! what comes next meanwhile.
+
+use alloc::boxed::Box;
+use alloc::sync::{Arc, Weak};
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use super::mapping::Mapping;
+use crate::sched::{self, Mode, WaitQueue};
+use crate::sync::SpinLock;
 
 /// Most pages read at once.
 pub(super) const MAX_PAGES: u64 = 128;
 /// Pages read at the start of a file.
 const FIRST_PAGES: u64 = 4;
+/// Windows of fewer pages aren't worth a thread's waking.
+const WORTH_WHILE: u64 = 16;
 
 /// What is remembered of the last read that found a page missing.
 pub(super) struct Readahead {
@@ -14,11 +25,17 @@ pub(super) struct Readahead {
     next: u64,
     /// Pages read then.
     window: u64,
+    /// The page at which the next window is asked for; none: `u64::MAX`.
+    marker: u64,
 }
 
 impl Readahead {
     pub(super) const fn new() -> Self {
-        Self { next: 0, window: 0 }
+        Self {
+            next: 0,
+            window: 0,
+            marker: u64::MAX,
+        }
     }
 
     /// Pages to read from `index` on, when `wanted` are asked for.
@@ -31,6 +48,62 @@ impl Readahead {
         };
         self.window = grown.max(wanted).min(MAX_PAGES);
         self.next = index + self.window;
+        self.marker = if in_order && self.window >= WORTH_WHILE {
+            index + self.window / 2
+        } else {
+            u64::MAX
+        };
         self.window
+    }
+
+    /// A page is used; the first page of the next window when it is time for that.
+    #[inline]
+    pub(super) fn used(&mut self, index: u64) -> Option<u64> {
+        if index != self.marker {
+            return None;
+        }
+        self.marker = u64::MAX;
+        Some(self.next)
+    }
+}
+
+/// What the thread is to read: a file, and the first page of its next window.
+type Wish = (Weak<Mapping>, u64);
+
+/// How many files can wait for the thread; more read for themselves.
+const ROOM: usize = 8;
+
+static WISHES: SpinLock<[Option<Wish>; ROOM]> = SpinLock::new([const { None }; ROOM]);
+static WORK: WaitQueue = WaitQueue::new();
+static STARTED: AtomicBool = AtomicBool::new(false);
+
+/// Has the window from `first` on read by the thread.
+pub(super) fn ask(file: &Mapping, first: u64) {
+    let mut wishes = WISHES.lock();
+    let Some(slot) = wishes.iter_mut().find(|slot| slot.is_none()) else {
+        return;
+    };
+    *slot = Some((file.me().clone(), first));
+    drop(wishes);
+    if !STARTED.swap(true, Ordering::AcqRel) && sched::spawn(b"readahead", Box::new(run)).is_err() {
+        STARTED.store(false, Ordering::Release);
+        return;
+    }
+    WORK.wake_one();
+}
+
+fn take() -> Option<Wish> {
+    WISHES.lock().iter_mut().find_map(Option::take)
+}
+
+fn run() {
+    loop {
+        let Ok((file, first)) = WORK.wait(Mode::Uninterruptible, None, take) else {
+            continue;
+        };
+        let file: Option<Arc<Mapping>> = file.upgrade();
+        if let Some(file) = file {
+            file.read_ahead(first, 1);
+        }
     }
 }

@@ -1,9 +1,12 @@
 //! The files of `/proc` that this room can write by itself: memory, mounts, file systems, and what
 //! never changes.
 
+use core::sync::atomic::Ordering;
+
 use kiln_core::addr::PAGE_SIZE;
 use kiln_core::errno::Errno;
-use kiln_core::num::u64_of;
+use kiln_core::num::{u64_of, usize_of32};
+use kiln_core::vma;
 
 use super::{SystemFile, Text, number_file};
 use crate::arch;
@@ -13,7 +16,7 @@ use crate::fs::fdtable::{FdTable, NR_OPEN};
 use crate::fs::mount::{Mount, MountFlags, Path};
 use crate::fs::{aio, inotify, lease, superblock};
 use crate::mm::frame;
-use crate::vm::{reclaim, writeback};
+use crate::vm::{ALWAYS_OVERCOMMIT, reclaim, writeback};
 
 /// The files.
 pub(super) const FILES: &[SystemFile] = &[
@@ -50,9 +53,45 @@ pub(super) const FILES: &[SystemFile] = &[
         read: |out| out.bytes(b"0\n"),
         write: Some(drop_caches),
     },
-    SystemFile::readable("sys/vm/overcommit_memory", |out| out.bytes(b"0\n")),
-    SystemFile::readable("sys/vm/max_map_count", |out| out.bytes(b"65530\n")),
+    SystemFile {
+        path: "sys/vm/overcommit_memory",
+        mode: 0o644,
+        read: |out| {
+            let always = ALWAYS_OVERCOMMIT.load(Ordering::Relaxed);
+            out.put(format_args!("{}\n", u8::from(always)))
+        },
+        write: Some(set_overcommit),
+    },
+    SystemFile::readable("sys/vm/overcommit_ratio", |out| out.bytes(b"50\n")),
+    SystemFile {
+        path: "sys/vm/max_map_count",
+        mode: 0o644,
+        read: |out| out.put(format_args!("{}\n", vma::most_areas())),
+        write: Some(set_most_areas),
+    },
 ];
+
+/// 0: what is obviously too much is refused; 1: nothing is. Commitments aren't counted, so there is no 2.
+fn set_overcommit(value: &[u8]) -> Result<(), Errno> {
+    let always = match value.trim_ascii() {
+        b"0" => false,
+        b"1" => true,
+        _ => return Err(Errno::EINVAL),
+    };
+    ALWAYS_OVERCOMMIT.store(always, Ordering::Relaxed);
+    Ok(())
+}
+
+fn set_most_areas(value: &[u8]) -> Result<(), Errno> {
+    let text = core::str::from_utf8(value.trim_ascii()).map_err(|_| Errno::EINVAL)?;
+    let count: u32 = text.parse().map_err(|_| Errno::EINVAL)?;
+    // As large as an `int`.
+    if count > i32::MAX.cast_unsigned() {
+        return Err(Errno::EINVAL);
+    }
+    vma::set_most_areas(usize_of32(count));
+    Ok(())
+}
 
 /// 1: clean pages of files, 2: names and inodes, 3: both; 4 is only heard.
 fn drop_caches(value: &[u8]) -> Result<(), Errno> {

@@ -4,6 +4,7 @@
 use kiln_core::errno::Errno;
 
 use super::{Entry, Family, Numbers, Text, What};
+use crate::vm::huge::{self, Policy};
 
 /// The entries.
 pub(super) const ENTRIES: &[Entry] = &[
@@ -32,7 +33,12 @@ pub(super) const ENTRIES: &[Entry] = &[
             class_link,
         ),
     },
-    Entry::directory("devices/system"),
+    Entry::fixed("devices/system/node/has_cpu", "0\n"),
+    Entry::fixed("devices/system/node/has_memory", "0\n"),
+    Entry::fixed("devices/system/node/has_normal_memory", "0\n"),
+    Entry::fixed("devices/system/node/node0/distance", "10\n"),
+    Entry::fixed("devices/system/node/online", "0\n"),
+    Entry::fixed("devices/system/node/possible", "0\n"),
     Entry::family("devices/virtual/mem/*", MEMORY),
     Entry::file("devices/virtual/mem/*/dev", device),
     Entry::link("devices/virtual/mem/*/subsystem", "../../../../class/mem"),
@@ -50,7 +56,11 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry::fixed("kernel/kexec_crash_loaded", "0\n"),
     Entry::fixed("kernel/kexec_loaded", "0\n"),
     Entry::directory("kernel/debug"),
-    Entry::directory("kernel/mm"),
+    Entry {
+        path: "kernel/mm/transparent_hugepage/enabled",
+        what: What::Settable(huge_pages, set_huge_pages),
+    },
+    Entry::fixed("kernel/mm/transparent_hugepage/hpage_pmd_size", "2097152\n"),
     Entry::fixed("kernel/profiling", "0\n"),
     Entry::fixed("kernel/rcu_expedited", "0\n"),
     Entry::fixed("kernel/rcu_normal", "0\n"),
@@ -62,6 +72,25 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry::directory("module/virtio_blk"),
     Entry::directory("power"),
 ];
+
+/// The choices, the one that holds in brackets.
+fn huge_pages(_: &Numbers, out: &mut Text) -> Result<(), Errno> {
+    out.bytes(match huge::policy() {
+        Policy::Always => b"[always] madvise never\n",
+        Policy::Advised => b"always [madvise] never\n",
+        Policy::Never => b"always madvise [never]\n",
+    })
+}
+
+fn set_huge_pages(_: &Numbers, value: &[u8]) -> Result<(), Errno> {
+    huge::set_policy(match value.trim_ascii() {
+        b"always" => Policy::Always,
+        b"madvise" => Policy::Advised,
+        b"never" => Policy::Never,
+        _ => return Err(Errno::EINVAL),
+    });
+    Ok(())
+}
 
 /// A character device.
 struct Device {

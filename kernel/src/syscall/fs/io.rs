@@ -4,16 +4,19 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use kiln_core::abi;
-use kiln_core::addr::UserAddr;
+use kiln_core::addr::{PAGE_SIZE, UserAddr};
 use kiln_core::errno::Errno;
 use kiln_core::num::{low32, u64_of, usize_of32};
 use kiln_core::signal::{SigInfo, Signal};
 
 use super::{Call, SysResult, file};
+use crate::fs::file::MapSource;
 use crate::fs::vfs::{self, seek_contents};
 use crate::fs::{File, epoll};
 use crate::process::signal;
 use crate::vm::{AddressSpace, IoDst, IoSrc, IoVec};
+
+const PAGE: u64 = u64_of(PAGE_SIZE);
 
 /// Most bytes that one call moves (`MAX_RW_COUNT`).
 pub(in crate::syscall) const MAX_COUNT: usize = 0x7FFF_F000;
@@ -394,7 +397,7 @@ pub(in crate::syscall) fn readahead(
 pub(in crate::syscall) fn fadvise64(
     call: &mut Call<'_>,
     fd: i32,
-    _offset: i64,
+    offset: i64,
     len: i64,
     advice: u32,
 ) -> SysResult {
@@ -404,6 +407,30 @@ pub(in crate::syscall) fn fadvise64(
     }
     if len < 0 || advice > abi::POSIX_FADV_NOREUSE {
         return Err(Errno::EINVAL);
+    }
+    let Ok(MapSource::File(mapping)) = file.ops.mapping(&file) else {
+        return Ok(0);
+    };
+    // A length of 0 means to the end, and so does one that reaches too far.
+    let start = offset.cast_unsigned();
+    let len = len.cast_unsigned();
+    let end = start.checked_add(len).filter(|_| len > 0);
+    let end = end.unwrap_or(u64::MAX);
+    match advice {
+        abi::POSIX_FADV_WILLNEED => {
+            let first = start / PAGE;
+            let last = end.min(mapping.size()).div_ceil(PAGE);
+            mapping.read_ahead(first, last.saturating_sub(first));
+        }
+        abi::POSIX_FADV_DONTNEED => {
+            // Whole pages only: who wants the rest of one may be somebody else.
+            let (first, last) = (start.div_ceil(PAGE), end / PAGE);
+            if first < last {
+                let _ = mapping.sync(first, last - first);
+                mapping.invalidate(first, last - first);
+            }
+        }
+        _ => {}
     }
     Ok(0)
 }
