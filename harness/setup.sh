@@ -38,6 +38,21 @@ kiln_packages() {
     fi
 }
 
+# kiln_source PACKAGE DIR: the upstream part of a Debian source package, unless DIR has it.
+kiln_source() {
+    compgen -G "$2/$1_*.orig.tar.*" >/dev/null && return 0
+    local apt=$KILN_HOME/target/apt options uri
+    options=(-o "Dir::State::Lists=$apt/lists" -o "Dir::Etc::SourceList=$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null
+        -o "Dir::Cache=$apt/cache" -o "APT::Sandbox::User=$(id -un)")
+    if [[ ! -e $apt/sources.list ]]; then
+        mkdir -p "$apt"/{lists,cache}/partial
+        echo 'deb-src http://deb.debian.org/debian bookworm main' >"$apt/sources.list"
+        apt-get "${options[@]}" -qq update || return 1
+    fi
+    uri=$(apt-get "${options[@]}" source -qq --print-uris --download-only "$1" | grep -o "'[^']*orig.tar.[a-z0-9]*'" | head -1 | tr -d "'")
+    [[ -n $uri ]] && curl -sSfL -o "$2/${uri##*/}" "$uri"
+}
+
 # Runs a command in the project; what it says is shown only when it fails.
 kiln_quietly() {
     local log status

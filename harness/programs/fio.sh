@@ -1,0 +1,2 @@
+# fio's verify jobs.
+cd /tmp; for engine in psync mmap libaio; do fio --name=$engine --ioengine=$engine --rw=randrw --bs=4k --size=16m --verify=crc32c --verify_fatal=1 --do_verify=1 --iodepth=8 --direct=$([ $engine = libaio ] && echo 1 || echo 0) --numjobs=2 --output-format=terse --terse-version=3 >log 2>err; echo "$engine $? $(cut -d';' -f5 log | tr '\n' ' ')"; cat err; done; fio --name=v --ioengine=pvsync2 --rw=write --bs=64k --size=16m --fsync=16 --verify=sha256 >/dev/null; echo $?

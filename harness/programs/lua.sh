@@ -1,0 +1,2 @@
+# lua.
+exec lua5.4 -e 'local t={} for i=1,1000 do t[i]=(i*7919)%1009 end table.sort(t) print(t[1],t[500],t[1000]) print(string.format("%q %5.2f",("x"):rep(3),math.pi)) local f=io.popen("echo sub") print(f:read("a")) print(f:close()) print(os.execute("exit 3")) local n=os.tmpname() local h=io.open(n,"w") h:write(("y"):rep(100000)) h:close() print(io.open(n):seek("end")) os.remove(n) local co=coroutine.wrap(function() for i=1,3 do coroutine.yield(i) end end) print(co(),co(),co()) collectgarbage() print(pcall(error,"e")) os.exit(13)'

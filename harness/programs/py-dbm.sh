@@ -1,0 +1,2 @@
+# python test_dbm, as Debian has it.
+. /in/lib/python

@@ -1,0 +1,2 @@
+# python test_io, as Debian has it.
+. /in/lib/python

@@ -1,0 +1,2 @@
+# python test_mmap, as Debian has it.
+. /in/lib/python

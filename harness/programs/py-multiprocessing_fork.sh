@@ -1,0 +1,2 @@
+# python test_multiprocessing_fork, as Debian has it.
+. /in/lib/python

@@ -1,0 +1,2 @@
+# python test_os, as Debian has it.
+. /in/lib/python

@@ -1,0 +1,2 @@
+# python test_posix, as Debian has it.
+. /in/lib/python

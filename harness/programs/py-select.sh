@@ -1,0 +1,2 @@
+# python test_select, as Debian has it.
+. /in/lib/python

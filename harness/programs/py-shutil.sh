@@ -1,0 +1,2 @@
+# python test_shutil, as Debian has it.
+. /in/lib/python

@@ -1,0 +1,2 @@
+# python test_signal, as Debian has it.
+. /in/lib/python

@@ -1,0 +1,2 @@
+# python test_socket, as Debian has it.
+. /in/lib/python

@@ -1,0 +1,2 @@
+# python test_subprocess, as Debian has it.
+. /in/lib/python

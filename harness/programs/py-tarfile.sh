@@ -1,0 +1,2 @@
+# python test_tarfile, as Debian has it.
+. /in/lib/python

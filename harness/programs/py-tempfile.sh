@@ -1,0 +1,2 @@
+# python test_tempfile, as Debian has it.
+. /in/lib/python

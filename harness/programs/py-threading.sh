@@ -1,0 +1,2 @@
+# python test_threading, as Debian has it.
+. /in/lib/python

@@ -1,0 +1,2 @@
+# python test_zipfile, as Debian has it.
+. /in/lib/python

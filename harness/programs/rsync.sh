@@ -1,0 +1,2 @@
+# rsync of a tree.
+cd /tmp && cp -a /usr/include src && ln src/stdio.h src/hard && rsync -aHAX src/ dst/ && rsync -aHAXn --itemize-changes --delete src/ dst/ | wc -l; echo more >> src/stdio.h; rm src/math.h; touch -d @1 src/time.h; rsync -aHAX --delete -i src/ dst/ | sort; diff -r src dst && echo same; rsync -a --checksum --stats src/ dst2/ | grep -E '^Number of (files|created)'; rsync --daemon --version >/dev/null; echo $?

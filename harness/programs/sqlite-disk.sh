@@ -1,0 +1,2 @@
+# sqlite3 with a million rows on disk.
+cd /tmp && sqlite3 d.db "pragma journal_mode=wal; create table t(a integer primary key, b text); with recursive n(i) as (select 1 union all select i+1 from n where i<1000000) insert into t select i, printf('%08d', i*7919%1000003) from n; create index x on t(b);" && sqlite3 d.db "pragma integrity_check; select count(*), sum(a), max(b) from t; pragma journal_mode=delete; update t set b=b||'z' where a%1000=0; delete from t where a%3=0; vacuum; pragma integrity_check; select count(*) from t" && stat -c %s d.db

@@ -1,0 +1,2 @@
+# sqlite3 in memory.
+exec sqlite3 :memory: "create table t(a integer primary key, b text, c real); with recursive n(i) as (select 1 union all select i+1 from n where i<20000) insert into t select i, printf('%08d', i*7919%100003), i/3.0 from n; create index x on t(b); select count(*), sum(a), min(b), max(b), round(total(c),3) from t; select b from t where b like '0001%' order by b limit 5; pragma integrity_check; select json_group_array(a) from (select a from t where a%4000=0);"

@@ -1,0 +1,2 @@
+# tar, gzip and zstd of a large part of /usr, and back.
+cd /tmp && mkdir a b && tar -C /usr/lib -cf - python3.11 | gzip -1 > p.tgz && tar -C a -xzf p.tgz && diff -r --no-dereference /usr/lib/python3.11 a/python3.11 && echo same; tar --zstd -C a --sort=name --mtime=@0 -cf q.tzst python3.11 && tar -C b --zstd -xf q.tzst && find b -type f | wc -l; tar -cf - -C b . --sort=name --mtime=@0 | sha256sum; tar tzf p.tgz | wc -l; xz -0 -T2 < /bin/bash | xz -dc | cmp - /bin/bash && echo xz; zstd -q -T2 -19 < /bin/ls | zstd -dc | cmp - /bin/ls && echo zstd
