@@ -7,6 +7,7 @@
 use std::collections::hash_map::DefaultHasher;
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -17,7 +18,7 @@ use crate::options::{Options, User};
 use crate::qemu::{FIRST_DISK_SLOT, MAX_DISKS};
 use crate::root::Root;
 use crate::tree::{Content, Tree};
-use crate::{cache, ext4, leash, recipe};
+use crate::{cache, ext4, leash, progress, recipe};
 
 const BLOCK: u64 = 4096;
 /// The largest `/out`; it takes no more space than what is written to it.
@@ -127,8 +128,11 @@ impl Disks {
         let Some((image, dir)) = &self.out else {
             return Ok(vec![]);
         };
-        let summary = ext4::deliver(&path_of(image), dir)
-            .with_context(|| format!("--out {}", dir.display()))?;
+        let written = image.metadata()?.blocks() * 512;
+        let summary = progress::show("delivering /out", written, || {
+            ext4::deliver(&path_of(image), dir)
+        })
+        .with_context(|| format!("--out {}", dir.display()))?;
         Ok(summary.warnings)
     }
 }
@@ -155,7 +159,10 @@ fn input(dir: &Path) -> Result<File> {
         let count = inodes.to_string();
         let mut args = vec!["-O", "^has_journal,^resize_inode", "-N", &count];
         args.extend(["-E", "lazy_itable_init=1,nodiscard", "-d"]);
-        match mke2fs(&args, Some(&dir), &image) {
+        let made = progress::show_growth("copying /in", tree.bytes(), &image, || {
+            mke2fs(&args, Some(&dir), &image)
+        });
+        match made {
             Ok(()) => break,
             Err(error) if attempt == TRIES || !error.to_string().contains("allocat") => {
                 return Err(error);

@@ -11,6 +11,7 @@ use std::io::{self, BufWriter, Read, Write};
 use anyhow::{Context, Result, anyhow, bail};
 use kiln_core::num::{u64_of, usize_of};
 
+use crate::progress::Counted;
 use crate::tree::{Content, Node, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, Tree};
 
 const BLOCK: u64 = 4096;
@@ -357,13 +358,13 @@ fn write_data(node: &Node, out: &mut impl Write) -> Result<()> {
             pad(out, u64_of(bytes.len()))?;
         }
         Content::Piece(piece) => {
-            io::copy(&mut piece.reader(), out)?;
+            io::copy(&mut Counted(piece.reader()), out)?;
             pad(out, piece.size())?;
         }
         Content::File { path, size } => {
             let shown = || path.display().to_string();
             let mut file = File::open(path).with_context(shown)?.take(*size);
-            let copied = io::copy(&mut file, out).with_context(shown)?;
+            let copied = io::copy(&mut Counted(&mut file), out).with_context(shown)?;
             if copied != *size {
                 bail!("{} was cut short while it was packed", path.display());
             }

@@ -8,7 +8,7 @@
 //! panic's backtrace), `ext4` (brings `/out` home), `report` (the JSON for
 //! `--report`).
 //!
-//! `cli` is the command around it. Beside it: `linux` (the same job on Debian's kernel) and `compare` (on
+//! `progress` says how far it is. `cli` is the command around it. Beside it: `linux` (the same job on Debian's kernel) and `compare` (on
 //! both), `testing` and `cases` (the tests in VMs), `bench` (Kiln and Linux side by side) and `syscalls` (the page made from the table).
 
 pub mod archive;
@@ -26,6 +26,7 @@ pub mod leash;
 pub mod linux;
 pub mod options;
 pub mod outcome;
+pub mod progress;
 pub mod pump;
 pub mod qemu;
 pub mod recipe;

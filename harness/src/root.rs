@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use crate::archive::{self, Defaults};
 use crate::recipe::Recipe;
 use crate::tree::Tree;
-use crate::{cache, erofs_write};
+use crate::{cache, erofs_write, progress};
 
 /// Goes into every key: raise it when the images change though their sources don't.
 const FORMAT: u32 = 1;
@@ -185,8 +185,12 @@ fn packed(dir: &Path) -> Result<PathBuf> {
     let mut key = key();
     dir.as_os_str().as_bytes().hash(&mut key);
     let tree = Tree::scan(&dir, &mut key)?;
-    cache::image(&name(&key, "root", "erofs"), |file| {
-        erofs_write::write(&tree, file)
+    cache::image(&name(&key, "root", "erofs"), |file| pack(&tree, file))
+}
+
+fn pack(tree: &Tree, file: &mut File) -> Result<()> {
+    progress::show("packing the root", tree.bytes(), || {
+        erofs_write::write(tree, file)
     })
 }
 
@@ -195,9 +199,9 @@ fn unpacked(path: &Path, memory: u64) -> Result<Root> {
     let key = stamped(path)?;
     let mut defaults = None;
     let image = cache::image(&name(&key, "archive", "erofs"), |file| {
-        let root = archive::open(path, memory)?;
+        let root = progress::show("unpacking the root", 0, || archive::open(path, memory))?;
         defaults = Some(root.defaults);
-        erofs_write::write(&root.tree, file)
+        pack(&root.tree, file)
     })?;
     let told = cache::image(&name(&key, "archive", "json"), |file| {
         let defaults = match defaults.take() {

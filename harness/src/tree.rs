@@ -192,6 +192,17 @@ impl Tree {
         Self { nodes }
     }
 
+    /// Bytes of all files' contents.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let sizes = self.nodes.iter().map(|node| match &node.content {
+            Content::File { size, .. } => *size,
+            Content::Piece(piece) => piece.size(),
+            _ => 0,
+        });
+        sizes.sum()
+    }
+
     /// A directory's names; `None` when it isn't one.
     #[must_use]
     pub fn names(&self, index: usize) -> Option<&BTreeMap<Vec<u8>, usize>> {

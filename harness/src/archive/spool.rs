@@ -9,6 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 
 use crate::cache;
+use crate::progress::Counted;
 
 /// Bytes of one file.
 #[derive(Clone, Debug)]
@@ -88,7 +89,8 @@ impl Spool {
         }
         let mut file = &*self.file;
         file.seek(SeekFrom::Start(self.used))?;
-        let count = io::copy(&mut bytes.take(size), &mut file).context("a file's bytes")?;
+        let count =
+            io::copy(&mut Counted(bytes.take(size)), &mut file).context("a file's bytes")?;
         file.flush()?;
         if count != size {
             bail!("it is cut short");

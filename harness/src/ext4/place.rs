@@ -4,6 +4,7 @@
 //! before, so that nobody sees half of one.
 
 use super::Image;
+use crate::progress;
 use anyhow::{Context, Result, anyhow, bail};
 use kiln_core::fs::ext4::{Attr, Ext4, State, Time};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Timespec, Timestamps, XattrFlags};
@@ -263,6 +264,7 @@ impl Place {
                 .map_err(|error| anyhow!("{error}"))?;
             let chunk = chunk.get(..read).filter(|chunk| !chunk.is_empty());
             file.write_all_at(chunk.context("ends early")?, at)?;
+            progress::count(read);
             at += read as u64;
         }
         Ok(to.saturating_sub(from))

@@ -97,6 +97,12 @@ impl Anonymous {
         })
     }
 
+    /// Whether the inode is one of these.
+    pub(crate) fn has(&self, inode: &Inode) -> bool {
+        let mount = self.mount.get();
+        mount.is_some_and(|mount| Arc::ptr_eq(mount.sb(), inode.sb()))
+    }
+
     /// An inode as a path of its own.
     pub(crate) fn path(&self, inode: Arc<Inode>, name: &[u8]) -> Result<Path, Errno> {
         Ok(Path {

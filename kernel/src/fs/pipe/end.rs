@@ -147,11 +147,15 @@ pub(crate) fn create(who: &Identity<'_>, flags: u32) -> Result<(Arc<File>, Arc<F
     ))
 }
 
-/// Opens a FIFO, waiting for the other side as fifo(7) says.
+/// Opens a FIFO, waiting for the other side as fifo(7) says. A pipe opened anew through `/proc/PID/fd`
+/// waits for nobody: it may have lost its other side for good.
 pub(crate) fn open(inode: &Arc<Inode>, flags: OpenFlags) -> Result<Arc<dyn FileOps>, Errno> {
     let pipe = inode.share_pipe(Pipe::new()?);
     let nonblocking = flags.has(abi::O_NONBLOCK);
     let (reads, writes) = (flags.reads(), flags.writes());
+    if PIPES.has(inode) {
+        return Ok(pipe.open_end(reads, writes)?);
+    }
     if writes && !reads && nonblocking && !pipe.has_readers() {
         return Err(Errno::ENXIO);
     }
