@@ -39,6 +39,8 @@ mod hostile;
 mod ipc;
 mod memory;
 mod misc;
+mod mount;
+mod overlay;
 mod pipe;
 mod process;
 mod signal;
@@ -67,6 +69,8 @@ const SUBJECTS: &[&[Behaviour]] = &[
     socket::ALL,
     tty::ALL,
     misc::ALL,
+    mount::ALL,
+    overlay::ALL,
     hostile::ALL,
     smp::ALL,
 ];

@@ -107,7 +107,7 @@ fn hostile_as_root(seed: u64) -> Result<()> {
 
 fn make_root(behave: &Path) -> Result<()> {
     let dir = behave_root();
-    for name in ["tmp", "proc", "dev", "bin"] {
+    for name in ["tmp", "proc", "sys", "dev", "bin"] {
         fs::create_dir_all(dir.join(name))?;
     }
     // The same file stays in place, so that the packed root is still good.

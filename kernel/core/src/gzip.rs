@@ -168,7 +168,7 @@ impl<I: Input> Gunzip<I> {
 }
 
 /// The check sum of gzip, continued over `bytes`: four bits a step, from a table of 16 words.
-fn crc32(crc: u32, bytes: &[u8]) -> u32 {
+pub(crate) fn crc32(crc: u32, bytes: &[u8]) -> u32 {
     const TABLE: [u32; 16] = table();
     let step = |crc: u32, nibble: u32| {
         let index = crate::num::usize_of32((crc ^ nibble) & 15);

@@ -70,6 +70,16 @@ impl FsContext {
         drop(old);
     }
 
+    /// Goes to `new` as root and working directory where it is at `old` ("pivot_root(2)").
+    pub(crate) fn replace(&self, old: &Path, new: &Path) {
+        if self.root() == *old {
+            self.set_root(new.clone());
+        }
+        if self.cwd() == *old {
+            self.set_cwd(new.clone());
+        }
+    }
+
     /// Permission bits that new files don't get.
     pub(crate) fn umask(&self) -> u32 {
         self.umask.load(Ordering::Relaxed)
@@ -159,8 +169,8 @@ impl<'a> Lookup<'a> {
     }
 
     /// Whether `want` is granted on an inode.
-    pub(crate) fn check(&self, inode: &Inode, want: Want) -> Result<(), Errno> {
-        inode.with_attr(|attr| self.who.check(attr, want))
+    pub(crate) fn check(&self, inode: &Arc<Inode>, want: Want) -> Result<(), Errno> {
+        inode.check(&self.who, want)
     }
 
     /// Whether it has a capability.
@@ -237,13 +247,11 @@ impl Tree for Lookup<'_> {
     }
 
     fn follow(&self, node: &Path) -> Result<Link<Path>, Errno> {
-        if self.restrictions.no_links {
+        if self.restrictions.no_links || node.mount.has(MountFlags::NO_SYMFOLLOW) {
             return Err(Errno::ELOOP);
         }
         let inode = node.inode()?;
-        if !node.mount.has(MountFlags::NO_ATIME) {
-            inode.accessed();
-        }
+        node.mount.accessed(inode);
         let link = inode.ops().follow(inode)?;
         if let Link::Jump(_) = link {
             if self.restrictions.no_magic_links {

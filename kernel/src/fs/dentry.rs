@@ -154,7 +154,7 @@ impl Dentry {
     pub(crate) fn child(self: &Arc<Self>, name: &[u8], locked: bool) -> Result<Arc<Self>, Errno> {
         let inode = self.inode.as_ref().ok_or(Errno::ENOENT)?;
         let cacheable = inode.ops().cacheable();
-        if cacheable && let Some(child) = self.cached(name) {
+        if let Some(child) = self.cached_or_pinned(name, cacheable) {
             return Ok(child);
         }
         let _guard = (!locked).then(|| inode.lock.lock());
@@ -166,6 +166,14 @@ impl Dentry {
             return self.remember(name, found);
         }
         Self::make(found, Some(Arc::clone(self)), name, true)
+    }
+
+    fn cached_or_pinned(&self, name: &[u8], cacheable: bool) -> Option<Arc<Self>> {
+        if !cacheable && self.children.lock().is_empty() {
+            return None;
+        }
+        self.cached(name)
+            .filter(|child| cacheable || child.is_pinned())
     }
 
     /// Remembers that `name` is `inode`, or that there is no such name. The directory's lock is
@@ -216,6 +224,27 @@ impl Dentry {
             shrink(SHRINK_BATCH);
         }
         Err(Errno::ENOMEM)
+    }
+
+    /// Keeps it, and what is above it, findable where names aren't remembered: something is to be
+    /// mounted on it.
+    pub(super) fn pin(self: &Arc<Self>) -> Result<(), Errno> {
+        let mut at = Arc::clone(self);
+        while let Some(parent) = at.parent() {
+            let cacheable = parent.inode().is_some_and(|inode| inode.ops().cacheable());
+            if !cacheable && at.is_hashed() {
+                let hash = hash_name(&at.place.lock().name);
+                drop(parent.take(&at));
+                parent.insert(hash, &at)?;
+            }
+            at = parent;
+        }
+        Ok(())
+    }
+
+    /// Whether it stays where names aren't remembered.
+    fn is_pinned(&self) -> bool {
+        self.is_mountpoint() || !self.children.lock().is_empty()
     }
 
     /// Takes it out of its parent's table: the name is gone, or forgotten.

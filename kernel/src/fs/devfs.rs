@@ -8,15 +8,16 @@ use kiln_core::fs::perm::Identity;
 use super::context::{FsContext, Lookup};
 use super::inode::Inode;
 use super::mount::Path;
-use super::superblock::{FileSystemType, MountRequest};
+use super::superblock::{self, FileSystemType, MountRequest};
 use super::vfs::{self, Node};
-use super::{Dentry, Mount, MountFlags, Namespace, ramfs};
+use super::{Mount, MountFlags, Namespace, ramfs};
 use crate::sync::Once;
 
 /// The type `devtmpfs`: every mount shows the same tree.
 pub(crate) const TYPE: FileSystemType = FileSystemType {
     name: "devtmpfs",
     needs_device: false,
+    option: None,
     mount: |_: &MountRequest<'_>| tree().map(Arc::clone),
 };
 
@@ -71,21 +72,23 @@ pub(crate) fn add(name: &[u8], node: &Node<'_>) -> Result<(), Errno> {
     })
 }
 
+/// Takes a device file out of `/dev`.
+pub(crate) fn remove(name: &[u8]) -> Result<(), Errno> {
+    in_tree(tree()?, |lookup| match vfs::unlink(lookup, name) {
+        Err(Errno::ENOENT) => Ok(()),
+        done => done,
+    })
+}
+
 /// Works on a tree that is mounted nowhere, as the kernel itself.
 fn in_tree(
     root: &Arc<Inode>,
     work: impl FnOnce(&Lookup<'_>) -> Result<(), Errno>,
 ) -> Result<(), Errno> {
-    let dentry = Dentry::root(Arc::clone(root))?;
-    let mount = Mount::new(
-        Arc::clone(&dentry),
-        MountFlags::empty(),
-        alloc::vec::Vec::new(),
-    )?;
+    let dentry = superblock::root_of(Arc::clone(root))?;
+    let mount = Mount::new(dentry, MountFlags::empty(), alloc::vec::Vec::new())?;
     let context = FsContext::new(Namespace::new(Arc::clone(&mount))?)?;
     context.set_umask(0);
     let lookup = Lookup::new(&context, Identity::KERNEL).at(Some(Path::root_of(&mount)));
-    let done = work(&lookup);
-    dentry.prune();
-    done
+    work(&lookup)
 }

@@ -1,12 +1,12 @@
 //! Open directories: `.` and `..`, then what the file system lists.
 
 use alloc::sync::Arc;
+use kiln_core::abi;
 use kiln_core::errno::Errno;
 use kiln_core::fs::dirent::Entry;
 
 use super::file::{File, FileOps};
 use super::inode::Emit;
-use super::mount::MountFlags;
 use crate::sync::Once;
 use crate::vm::IoDst;
 
@@ -46,12 +46,8 @@ impl FileOps for Directory {
         }
         inode.ops().readdir(inode, pos.max(2), emit)?;
         drop(guard);
-        if !file
-            .path
-            .mount
-            .has(MountFlags::NO_ATIME | MountFlags::NO_DIR_ATIME)
-        {
-            inode.accessed();
+        if !file.has(abi::O_NOATIME) {
+            file.path.mount.accessed(inode);
         }
         Ok(())
     }

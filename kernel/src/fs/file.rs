@@ -83,6 +83,8 @@ pub(crate) struct Ioctl<'a> {
     pub(crate) arg: u64,
     /// The program's memory.
     pub(crate) space: &'a Arc<AddressSpace>,
+    /// Whether the caller may administrate the system (`CAP_SYS_ADMIN`).
+    pub(crate) privileged: bool,
 }
 
 /// What open files of a kind do. The defaults are for what it doesn't have.
@@ -346,6 +348,7 @@ impl File {
     /// Counts it among its inode's writers until it is closed; ETXTBSY.
     pub(crate) fn begin_writing(&self) -> Result<(), Errno> {
         self.inode.begin_writing()?;
+        self.path.mount.count_writer(true);
         self.counted.store(true, Ordering::Relaxed);
         Ok(())
     }
@@ -486,6 +489,7 @@ impl Drop for File {
         lease::release(self);
         if self.counted.load(Ordering::Relaxed) {
             self.inode.end_writing();
+            self.path.mount.count_writer(false);
         }
         if self.reading.load(Ordering::Relaxed) {
             self.inode.count_reader(-1);

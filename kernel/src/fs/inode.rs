@@ -11,9 +11,11 @@ mod ops;
 
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use kiln_core::errno::Errno;
-use kiln_core::fs::attr::{Attr, DeviceNumber, FileType, SetAttr};
+use kiln_core::fs::acl::{self, Acl};
+use kiln_core::fs::attr::{Attr, DeviceNumber, FileType, NO_ATIME, SetAttr};
+use kiln_core::fs::perm::{Identity, Want};
 
 use super::clock;
 use super::dnotify::Note;
@@ -61,6 +63,8 @@ pub(crate) struct Inode {
     extra: SpinLock<Extra>,
     /// What any of its watches wants to be told (inotify(7)).
     watched: AtomicU32,
+    /// `extra` says whether there is an access control list.
+    acl_known: AtomicBool,
 }
 
 /// What few inodes have.
@@ -71,6 +75,8 @@ struct Extra {
     watches: Vec<Arc<Watch>>,
     notes: Vec<Arc<Note>>,
     leases: Option<Arc<Leases>>,
+    /// The access control list, once it has been asked for.
+    acl: Option<Arc<Acl>>,
 }
 
 impl Inode {
@@ -88,8 +94,42 @@ impl Inode {
             writers: AtomicI32::new(0),
             readers: AtomicI32::new(0),
             extra: SpinLock::new(Extra::default()),
+            acl_known: AtomicBool::new(false),
             watched: AtomicU32::new(0),
         })
+    }
+
+    /// Whether `want` is granted to `who`.
+    pub(crate) fn check(self: &Arc<Self>, who: &Identity<'_>, want: Want) -> Result<(), Errno> {
+        let (granted, by_list) =
+            self.with_attr(|attr| (who.check(attr, want), who.heeds_acl(attr, want)));
+        if by_list
+            && granted != Err(Errno::EPERM)
+            && let Some(list) = self.access_list()?
+        {
+            return self.with_attr(|attr| list.check(who, attr, want));
+        }
+        granted
+    }
+
+    /// Its access control list.
+    pub(crate) fn access_list(self: &Arc<Self>) -> Result<Option<Arc<Acl>>, Errno> {
+        if self.acl_known.load(Ordering::Acquire) {
+            return Ok(self.extra.lock().acl.clone());
+        }
+        let list = match self.ops.get_xattr(self, acl::ACCESS) {
+            Ok(value) => Acl::parse(&value)?.map(try_arc).transpose()?,
+            Err(Errno::ENODATA | Errno::EOPNOTSUPP) => None,
+            Err(error) => return Err(error),
+        };
+        self.extra.lock().acl.clone_from(&list);
+        self.acl_known.store(true, Ordering::Release);
+        Ok(list)
+    }
+
+    /// The access control list has changed.
+    pub(crate) fn forget_access_list(&self) {
+        self.acl_known.store(false, Ordering::Release);
     }
 
     /// Its number.
@@ -169,8 +209,16 @@ impl Inode {
 
     /// Stamps a reading, where the access time is due.
     pub(crate) fn accessed(&self) {
-        let due = self.with_attr(|attr| attr.relatime_due(clock::lately()));
+        let due = self.with_attr(|attr| attr.relatime_due(clock::lately()) && !attr.has(NO_ATIME));
         if due && !self.sb.read_only() {
+            let now = clock::now();
+            self.touch(|attr| attr.atime = now);
+        }
+    }
+
+    /// Stamps a reading whenever there is one (`strictatime`).
+    pub(crate) fn accessed_always(&self) {
+        if !self.sb.read_only() {
             let now = clock::now();
             self.touch(|attr| attr.atime = now);
         }

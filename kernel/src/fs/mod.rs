@@ -15,6 +15,7 @@
 //! | [`devices`] | character and block devices by number; the memory devices |
 //! | [`stdio`], [`tty`], [`blockdev`] | the job's streams, terminals, disks as files |
 //! | [`ramfs`] | files in memory: the root (seeded from an image), tmpfs |
+//! | `overlay` | several directories shown as one |
 //! | [`ext4`] | ext2, ext3 and ext4 on disks |
 //! | [`devfs`], [`procfs`], [`sysfs`] | `/dev`, `/proc` and `/sys` |
 //! | `text` | files whose text is made when they are read |
@@ -51,6 +52,7 @@ pub(crate) mod memfd;
 pub(crate) mod memory;
 pub(crate) mod mount;
 pub(crate) mod notify;
+mod overlay;
 pub(crate) mod pipe;
 pub(crate) mod procfs;
 pub(crate) mod ramfs;

@@ -33,8 +33,8 @@ impl FileOps for Regular {
     fn read(&self, file: &File, dst: &mut IoDst<'_>, pos: &mut u64) -> Result<usize, Errno> {
         let done = mapping(file)?.read(*pos, dst)?;
         *pos += u64_of(done);
-        if !file.has(abi::O_NOATIME) && !file.path.mount.has(MountFlags::NO_ATIME) {
-            file.inode.accessed();
+        if !file.has(abi::O_NOATIME) {
+            file.path.mount.accessed(&file.inode);
         }
         Ok(done)
     }
@@ -89,7 +89,7 @@ impl FileOps for Regular {
     }
 
     fn mapping(&self, file: &File) -> Result<MapSource, Errno> {
-        file.inode.accessed();
+        file.path.mount.accessed(&file.inode);
         mapping(file).map(|mapping| MapSource::File(Arc::clone(mapping)))
     }
 }

@@ -10,7 +10,7 @@ use super::ramfs::{self, BadArchive, NotAnImage};
 use super::superblock::FileSystemType;
 use super::vfs::{self, Node};
 use super::{
-    Dentry, FsContext, Inode, Lookup, Mount, MountFlags, Namespace, devfs, ext4, procfs,
+    FsContext, Inode, Lookup, Mount, MountFlags, Namespace, devfs, ext4, overlay, procfs,
     superblock, sysfs, tty,
 };
 
@@ -51,6 +51,7 @@ pub(crate) fn init(module: Option<(PhysAddr, u64)>) -> Result<Arc<Namespace>, Ba
         tty::devpts::TYPE,
         ramfs::TMPFS,
         ramfs::RAMFS,
+        overlay::TYPE,
     ] {
         superblock::register(kind)?;
     }
@@ -68,7 +69,11 @@ pub(crate) fn init(module: Option<(PhysAddr, u64)>) -> Result<Arc<Namespace>, Ba
             Err(error) => return Err(BadRoot::Image(error)),
         },
     };
-    let mount = Mount::new(Dentry::root(root)?, MountFlags::RELATIME, b"tmpfs".into())?;
+    let mount = Mount::new(
+        superblock::root_of(root)?,
+        MountFlags::RELATIME,
+        b"tmpfs".into(),
+    )?;
     let namespace = Namespace::new(mount)?;
     let context = FsContext::new(Arc::clone(&namespace))?;
     context.set_umask(0);

@@ -4,15 +4,19 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::DeviceNumber;
 use kiln_core::fs::stat::StatFs;
 
+use super::context::Lookup;
+use super::dentry::Dentry;
 use super::inode::Inode;
 use super::memory::{try_arc, try_push};
+use super::notify;
 use crate::sched::Mutex;
 use crate::sync::SpinLock;
+use crate::vm::writeback;
 
 /// What a file system does as a whole.
 pub(crate) trait SuperOps: Send + Sync {
@@ -27,6 +31,12 @@ pub(crate) trait SuperOps: Send + Sync {
     /// Turns writing off or on; EROFS or EBUSY when that can't be.
     fn remount(&self, read_only: bool) -> Result<(), Errno> {
         let _ = read_only;
+        Ok(())
+    }
+
+    /// Takes other options; what they don't name stays as it is.
+    fn reconfigure(&self, options: &[u8]) -> Result<(), Errno> {
+        let _ = options;
         Ok(())
     }
 
@@ -49,6 +59,8 @@ pub(crate) struct SuperBlock {
     read_only: AtomicBool,
     next_ino: AtomicU64,
     ops: Box<dyn SuperOps>,
+    /// Mounts that show it, in any tree or none.
+    mounts: AtomicUsize,
     /// Held while directories move, so that no directory becomes its own ancestor.
     pub(crate) rename: Mutex<()>,
 }
@@ -78,6 +90,7 @@ impl SuperBlock {
             read_only: AtomicBool::new(read_only),
             next_ino: AtomicU64::new(1),
             ops,
+            mounts: AtomicUsize::new(0),
             rename: Mutex::new(()),
         })
     }
@@ -119,6 +132,15 @@ impl SuperBlock {
         Ok(())
     }
 
+    /// Counts a mount that shows it, or one less.
+    pub(super) fn count_mount(&self, more: bool) {
+        if more {
+            self.mounts.fetch_add(1, Ordering::AcqRel);
+        } else {
+            self.mounts.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
     /// An inode number nobody had, for file systems that keep none.
     pub(crate) fn new_ino(&self) -> u64 {
         self.next_ino.fetch_add(1, Ordering::Relaxed)
@@ -141,6 +163,8 @@ impl SuperBlock {
 
 /// What is to be mounted.
 pub(crate) struct MountRequest<'a> {
+    /// Where the paths of options are looked up; `None`: nobody asks who could name any.
+    pub(crate) lookup: Option<&'a Lookup<'a>>,
     /// The source as given: a device's path, or any word.
     pub(crate) source: &'a [u8],
     /// The device file that the source names, for types that need one.
@@ -151,6 +175,9 @@ pub(crate) struct MountRequest<'a> {
     pub(crate) read_only: bool,
 }
 
+/// Looks at an option by itself.
+pub(crate) type CheckOption = fn(&[u8], Option<&[u8]>) -> Result<(), Errno>;
+
 /// A kind of file system.
 #[derive(Clone, Copy)]
 pub(crate) struct FileSystemType {
@@ -158,6 +185,8 @@ pub(crate) struct FileSystemType {
     pub(crate) name: &'static str,
     /// Whether it lies on a block device.
     pub(crate) needs_device: bool,
+    /// Refuses (EINVAL) options that it doesn't have, each with its value; `None`: it takes all.
+    pub(crate) option: Option<CheckOption>,
     /// Makes one ready; answers its root directory.
     pub(crate) mount: fn(&MountRequest<'_>) -> Result<Arc<Inode>, Errno>,
 }
@@ -179,4 +208,73 @@ pub(crate) fn find_type(name: &[u8]) -> Result<FileSystemType, Errno> {
 /// Every kind, in the order they were made known.
 pub(crate) fn for_each_type(mut each: impl FnMut(&FileSystemType)) {
     TYPES.lock().iter().for_each(&mut each);
+}
+
+/// A file system that is, or was, mounted, and its root, which all its mounts show.
+struct InUse {
+    sb: Arc<SuperBlock>,
+    root: Arc<Dentry>,
+}
+
+/// The file systems in use: a mount may outlive its place in the tree, and a file system its last
+/// mount, until [`settle`].
+static IN_USE: SpinLock<Vec<InUse>> = SpinLock::new(Vec::new());
+
+/// The root of the file system with that root directory: the same for all its mounts, so that they
+/// see the same names.
+pub(crate) fn root_of(root: Arc<Inode>) -> Result<Arc<Dentry>, Errno> {
+    let sb = Arc::clone(root.sb());
+    let known = |list: &[InUse]| {
+        let found = list.iter().find(|known| Arc::ptr_eq(&known.sb, &sb));
+        found.map(|known| Arc::clone(&known.root))
+    };
+    if let Some(root) = known(&IN_USE.lock()) {
+        return Ok(root);
+    }
+    let root = Dentry::root(root)?;
+    let entry = InUse {
+        sb: Arc::clone(&sb),
+        root: Arc::clone(&root),
+    };
+    try_push(&mut IN_USE.lock(), entry)?;
+    Ok(root)
+}
+
+/// The file system on a device, when there is one in use, with its root.
+pub(crate) fn on_device(dev: DeviceNumber) -> Option<(Arc<SuperBlock>, Arc<Dentry>)> {
+    let list = IN_USE.lock();
+    let found = list
+        .iter()
+        .find(|known| known.sb.dev == dev && dev.major != 0);
+    found.map(|known| (Arc::clone(&known.sb), Arc::clone(&known.root)))
+}
+
+/// Ends the use of those that no mount shows any more: they are left as they should be found.
+pub(crate) fn settle() -> Result<(), Errno> {
+    let mut result = Ok(());
+    loop {
+        let mut list = IN_USE.lock();
+        let idle = |known: &InUse| known.sb.mounts.load(Ordering::Acquire) == 0;
+        let Some(at) = list.iter().position(idle) else {
+            return result;
+        };
+        let gone = list.swap_remove(at);
+        drop(list);
+        notify::unmounted(&gone.sb);
+        gone.root.prune();
+        if gone.sb.dev.major != 0 {
+            result = result.and(writeback::sync_everything());
+        }
+        result = result.and(gone.sb.ops.unmount());
+    }
+}
+
+/// Every file system in use.
+pub(crate) fn in_use() -> Result<Vec<Arc<SuperBlock>>, Errno> {
+    let mut all = Vec::new();
+    let list = IN_USE.lock();
+    all.try_reserve_exact(list.len())
+        .map_err(|_| Errno::ENOMEM)?;
+    all.extend(list.iter().map(|known| Arc::clone(&known.sb)));
+    Ok(all)
 }

@@ -17,21 +17,15 @@ use crate::drivers::fw_cfg::{self, FwCfgError};
 use crate::drivers::virtio::blk::VirtioBlk;
 use crate::drivers::{channel, random, serial};
 use crate::fs::vfs::{self, Node};
-use crate::fs::{self, File, FsContext, Lookup, MountFlags, Namespace};
+use crate::fs::{self, File, FsContext, Lookup, MountFlags};
 use crate::process::{host, proc};
-use crate::sync::Once;
-
-/// The mounted tree, once there is one.
-static NAMESPACE: Once<Arc<Namespace>> = Once::new();
 
 /// Everything is brought to its disk and left as it should be found.
 ///
 /// # Errors
 /// The first failure.
 pub(super) fn take_down() -> Result<(), Errno> {
-    NAMESPACE
-        .get()
-        .map_or(Ok(()), |namespace| vfs::unmount_all(namespace))
+    vfs::unmount_all()
 }
 
 /// Everything the program needs around it.
@@ -71,7 +65,6 @@ pub(super) fn scene() -> Result<Scene, Failure> {
         Some(number) => tree_on_disk(&spec, number, &fs)?,
         None => fs,
     };
-    NAMESPACE.call_once(|| Arc::clone(fs.namespace()));
     let hostname: &[u8] = if spec.hostname.is_empty() {
         b"kiln"
     } else {
@@ -179,6 +172,18 @@ fn register_disks(spec: &Spec) -> Result<(), Failure> {
     block::register(disks);
     fs::blockdev::init()
         .map_err(|errno| Failure::bad_job(format!("making /dev/vd*: {}", errno.description())))?;
+    // Those that are mounted as they are have no partitions to look for.
+    for (number, _) in (0..)
+        .zip(&spec.disks)
+        .filter(|(_, disk)| disk.mountpoint.is_empty())
+    {
+        fs::blockdev::scan(number).map_err(|errno| {
+            Failure::bad_job(format!(
+                "reading a partition table: {}",
+                errno.description()
+            ))
+        })?;
+    }
     Ok(())
 }
 

@@ -58,7 +58,10 @@ impl ImageFile for Executable {
     }
 
     fn mapping(&self) -> Option<Arc<Mapping>> {
-        self.inode().mapping().cloned()
+        match self.file.ops.mapping(&self.file) {
+            Ok(fs::MapSource::File(mapping)) => Some(mapping),
+            _ => None,
+        }
     }
 
     fn name(&self) -> Option<Arc<dyn MapName>> {

@@ -6,7 +6,6 @@ use core::sync::atomic::Ordering;
 use kiln_core::abi;
 use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
-use kiln_core::fs::attr::FileType;
 use kiln_core::num::{low32, u64_of};
 use kiln_core::timex::{Discipline, TIMEX_SIZE};
 
@@ -43,17 +42,6 @@ pub(super) fn swapon(call: &mut Call<'_>, path: UserAddr, flags: u32) -> SysResu
 pub(super) fn swapoff(call: &mut Call<'_>, path: UserAddr) -> SysResult {
     check(call, abi::CAP_SYS_ADMIN)?;
     named(call, path)?;
-    Err(Errno::EINVAL)
-}
-
-/// The root of all is one that can't be moved, as Linux's initial one.
-pub(super) fn pivot_root(call: &mut Call<'_>, new: UserAddr, old: UserAddr) -> SysResult {
-    check(call, abi::CAP_SYS_ADMIN)?;
-    for path in [named(call, new)?, named(call, old)?] {
-        if path.inode()?.kind() != FileType::Directory {
-            return Err(Errno::ENOTDIR);
-        }
-    }
     Err(Errno::EINVAL)
 }
 

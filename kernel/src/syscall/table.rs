@@ -158,7 +158,7 @@ syscalls! {
     152 munlockall() [mem::munlockall] Full "";
     153 vhangup() [rare::vhangup] Full "";
     154 modify_ldt(Int, Ptr, Size) [rare::modify_ldt] Partial "the table stays empty";
-    155 pivot_root(Path, Path) [rare::pivot_root] Stub "the root cannot be moved: EINVAL";
+    155 pivot_root(Path, Path) [fs::mounts::pivot_root] Full "";
     156 _sysctl(Ptr) [] Absent "";
     157 prctl(Prctl, Hex, Hex, Hex, Hex) [prctl::prctl] Partial "no PR_TSC_SIGSEGV, no seccomp, no user dispatch, no names for mappings; PR_SET_MM without the heap and the program's file";
     158 arch_prctl(ArchPrctl, Ptr) [system::arch_prctl] Full "";
@@ -168,7 +168,7 @@ syscalls! {
     162 sync() [fs::mounts::sync] Full "";
     163 acct(Path) [] Absent "";
     164 settimeofday(Ptr, Ptr) [time::settimeofday] Full "";
-    165 mount(Path, Path, Path, Hex, Ptr) [fs::mounts::mount] Partial "one namespace: propagation flags are ignored";
+    165 mount(Path, Path, Path, Hex, Ptr) [fs::mounts::mount] Partial "one namespace: how mounts propagate is kept and told, but nothing is carried over";
     166 umount2(Path, Hex) [fs::mounts::umount2] Full "";
     167 swapon(Path, Hex) [rare::swapon] Stub "nothing is a swap space: EINVAL";
     168 swapoff(Path) [rare::swapoff] Stub "nothing is swapped to: EINVAL";
@@ -344,12 +344,12 @@ syscalls! {
     425 io_uring_setup(Uint, Ptr) [] Absent "";
     426 io_uring_enter(Fd, Uint, Uint, Hex, Ptr, Size) [] Absent "";
     427 io_uring_register(Fd, Uint, Ptr, Uint) [] Absent "";
-    428 open_tree(DirFd, Path, Hex) [] Absent "";
-    429 move_mount(DirFd, Path, DirFd, Path, Hex) [] Absent "";
-    430 fsopen(Path, Hex) [] Absent "";
-    431 fsconfig(Fd, Uint, Path, Ptr, Int) [] Absent "";
-    432 fsmount(Fd, Hex, Hex) [] Absent "";
-    433 fspick(DirFd, Path, Hex) [] Absent "";
+    428 open_tree(DirFd, Path, Hex) [fs::mount_fd::open_tree] Full "";
+    429 move_mount(DirFd, Path, DirFd, Path, Hex) [fs::mount_fd::move_mount] Partial "no MOVE_MOUNT_SET_GROUP";
+    430 fsopen(Path, Hex) [fs::mount_fd::fsopen] Full "";
+    431 fsconfig(Fd, Uint, Path, Ptr, Int) [fs::mount_fd::fsconfig] Partial "options are flags and strings";
+    432 fsmount(Fd, Hex, Hex) [fs::mount_fd::fsmount] Full "";
+    433 fspick(DirFd, Path, Hex) [fs::mount_fd::fspick] Full "";
     434 pidfd_open(Pid, Hex) [pidfd::pidfd_open] Full "";
     435 clone3(Ptr, Size) [process::clone3] Partial "no namespaces, no control groups";
     436 close_range(Uint, Uint, Hex) [fs::fd::close_range] Partial "no CLOSE_RANGE_UNSHARE of a shared table";
@@ -358,7 +358,7 @@ syscalls! {
     439 faccessat2(DirFd, Path, AccessMode, AtFlags) [fs::attr::faccessat2] Full "";
     440 process_madvise(Fd, Ptr, Size, Advice, Hex) [pidfd::process_madvise] Full "";
     441 epoll_pwait2(Fd, Ptr, Int, Timespec, SigSet, Size) [fs::epoll::epoll_pwait2] Full "";
-    442 mount_setattr(DirFd, Path, Hex, Ptr, Size) [] Absent "";
+    442 mount_setattr(DirFd, Path, Hex, Ptr, Size) [fs::mount_fd::mount_setattr] Partial "no MOUNT_ATTR_IDMAP";
     443 quotactl_fd(Fd, Hex, Int, Ptr) [] Absent "";
     444 landlock_create_ruleset(Ptr, Size, Hex) [] Absent "";
     445 landlock_add_rule(Fd, Int, Ptr, Hex) [] Absent "";

@@ -351,6 +351,26 @@ impl Mapping {
         Ok(())
     }
 
+    /// Fills the holes among the pages `first..end` with zeros.
+    ///
+    /// # Errors
+    /// `ENOSPC` before anything is filled, when there is no room for all of them; `ENOMEM`.
+    pub(crate) fn fill_holes(&self, first: u64, end: u64) -> Result<(), Errno> {
+        let holes = end
+            .saturating_sub(first)
+            .saturating_sub(self.content_pages());
+        let room = |limit: &PageLimit| limit.most().saturating_sub(limit.used());
+        if self.limit.as_ref().is_some_and(|limit| holes > room(limit)) {
+            return Err(Errno::ENOSPC);
+        }
+        for index in first..end {
+            if !self.is_present(index) && !self.has_origin(index) {
+                self.add_zeroed(index)?;
+            }
+        }
+        Ok(())
+    }
+
     fn add_zeroed(&self, index: u64) -> Result<(), Errno> {
         self.check_limit()?;
         match self.insert(index, alloc_zeroed_frame()?) {

@@ -39,6 +39,7 @@ calls! {
     fn newfstatat(dir: i32, path: &CStr, out: &mut libc::stat, flags: i32) = SYS_newfstatat;
     fn statx(dir: i32, path: &CStr, flags: i32, mask: u32, out: &mut libc::statx) = SYS_statx;
     fn statfs(path: &CStr, out: &mut libc::statfs) = SYS_statfs;
+    fn statfs_words(path: &CStr, out: &mut [u64; 16]) = SYS_statfs;
     fn fstatfs(fd: i32, out: &mut libc::statfs) = SYS_fstatfs;
     fn access(path: &CStr, mode: i32) = SYS_access;
     fn faccessat(dir: i32, path: &CStr, mode: i32) = SYS_faccessat;
@@ -73,6 +74,49 @@ calls! {
     fn mount(source: &CStr, target: &CStr, kind: &CStr, flags: u64, data: Option<&CStr>) = SYS_mount;
     fn vhangup() = SYS_vhangup;
     fn umount2(target: &CStr, flags: i32) = SYS_umount2;
+    fn name_to_handle_at(dir: i32, path: &CStr, handle: &mut [u32; 34], mount: &mut i32, flags: i32) = SYS_name_to_handle_at;
+    fn open_by_handle_at(mount: i32, handle: &[u32; 34], flags: i32) = SYS_open_by_handle_at;
+    fn removexattr(path: &CStr, name: &CStr) = SYS_removexattr;
+    fn pivot_root(new: &CStr, old: &CStr) = SYS_pivot_root;
+    fn fsopen(kind: &CStr, flags: u32) = SYS_fsopen;
+    fn fsconfig(fd: i32, command: u32, key: Option<&CStr>, value: Option<&CStr>, aux: i32) = SYS_fsconfig;
+    fn fsmount(fd: i32, flags: u32, attributes: u32) = SYS_fsmount;
+    fn fspick(dir: i32, path: &CStr, flags: u32) = SYS_fspick;
+    fn open_tree(dir: i32, path: &CStr, flags: u32) = SYS_open_tree;
+    fn move_mount(from_dir: i32, from: &CStr, to_dir: i32, to: &CStr, flags: u32) = SYS_move_mount;
+    fn mount_setattr(dir: i32, path: &CStr, flags: u32, attributes: &[u64; 4], size: usize) = SYS_mount_setattr;
+}
+
+pub(crate) fn setxattr(path: &CStr, name: &CStr, value: &[u8], flags: i32) -> Res {
+    let args = [
+        path.arg(),
+        name.arg(),
+        value.as_ptr() as usize,
+        value.len(),
+        flags.arg(),
+        0,
+    ];
+    // SAFETY: the kernel reads `value.len()` bytes at `value`.
+    unsafe { call(libc::SYS_setxattr, args) }
+}
+
+pub(crate) fn getxattr(path: &CStr, name: &CStr, value: &mut [u8]) -> Res {
+    let args = [
+        path.arg(),
+        name.arg(),
+        value.as_mut_ptr() as usize,
+        value.len(),
+        0,
+        0,
+    ];
+    // SAFETY: the kernel writes at most `value.len()` bytes at `value`.
+    unsafe { call(libc::SYS_getxattr, args) }
+}
+
+pub(crate) fn listxattr(path: &CStr, list: &mut [u8]) -> Res {
+    let args = [path.arg(), list.as_mut_ptr() as usize, list.len(), 0, 0, 0];
+    // SAFETY: the kernel writes at most `list.len()` bytes at `list`.
+    unsafe { call(libc::SYS_listxattr, args) }
 }
 
 /// A descriptor as the calls return it.

@@ -177,6 +177,7 @@ plain!(
     [libc::timespec; 2],
     [u64; 128],
     [u32; 14],
+    [u32; 34],
     libc::winsize,
     libc::termios,
     libc::epoll_event,

@@ -12,6 +12,7 @@ calls! {
     fn setpgid(pid: i32, group: i32) = SYS_setpgid;
     fn getsid(pid: i32) = SYS_getsid;
     fn setsid() = SYS_setsid;
+    fn unshare(flags: i32) = SYS_unshare;
     fn getuid() = SYS_getuid;
     fn geteuid() = SYS_geteuid;
     fn getgid() = SYS_getgid;

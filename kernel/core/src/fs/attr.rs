@@ -12,6 +12,15 @@ pub const SETUID: u32 = abi::S_ISUID;
 pub const SETGID: u32 = abi::S_ISGID;
 /// The sticky bit.
 pub const STICKY: u32 = abi::S_ISVTX;
+/// `FS_IMMUTABLE_FL` (linux/fs.h): nothing may change.
+pub const IMMUTABLE: u32 = 0x10;
+/// `FS_APPEND_FL`: only what is appended to it changes it.
+pub const APPEND_ONLY: u32 = 0x20;
+/// `FS_NODUMP_FL`
+pub const NO_DUMP: u32 = 0x40;
+/// `FS_NOATIME_FL`: reading leaves no trace.
+pub const NO_ATIME: u32 = 0x80;
+
 /// Execution by the group.
 pub const GROUP_EXEC: u32 = abi::S_IXGRP;
 
@@ -160,6 +169,8 @@ pub struct Attr {
     pub ctime: Timestamp,
     /// Creation.
     pub btime: Timestamp,
+    /// `FS_*_FL`, as chattr(1) changes them.
+    pub flags: u32,
 }
 
 impl Attr {
@@ -183,7 +194,15 @@ impl Attr {
             mtime: now,
             ctime: now,
             btime: now,
+            flags: 0,
         }
+    }
+
+    /// Whether any of these flags is set.
+    #[must_use]
+    #[inline]
+    pub const fn has(&self, flag: u32) -> bool {
+        self.flags & flag != 0
     }
 
     /// Type and permission bits together, as `st_mode` has them.
@@ -209,6 +228,7 @@ impl Attr {
         self.atime = change.atime.unwrap_or(self.atime);
         self.mtime = change.mtime.unwrap_or(self.mtime);
         self.ctime = change.ctime.unwrap_or(self.ctime);
+        self.flags = change.flags.unwrap_or(self.flags);
     }
 
     /// Whether reading at `now` has to move the access time under `relatime` (mount(8)): it isn't
@@ -251,6 +271,8 @@ pub struct SetAttr {
     pub mtime: Option<Timestamp>,
     /// New change time; the VFS sets it with every change.
     pub ctime: Option<Timestamp>,
+    /// New `FS_*_FL`.
+    pub flags: Option<u32>,
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
 //! | [`erofs`] | the read-only image the root is seeded from |
 //! | [`ext4`] | the disk format of `/in` and `/out` |
 
+pub mod acl;
 pub mod attr;
 pub mod dirent;
 pub mod erofs;
@@ -21,7 +22,10 @@ pub mod flags;
 pub mod index;
 pub mod inotify;
 pub mod locks;
+pub mod overlay;
+pub mod partition;
 pub mod perm;
 pub mod pipe;
 pub mod stat;
+pub mod tmpfs;
 pub mod xattr;

@@ -3,7 +3,9 @@
 //! The rules of path_resolution(7), chmod(2), chown(2), unlink(2), utimensat(2) and
 //! capabilities(7). An [`Identity`] is the part of a task's credentials that files look at.
 
-use super::attr::{Attr, FileType, GROUP_EXEC, MODE_BITS, SETGID, STICKY, SetAttr};
+use super::attr::{
+    APPEND_ONLY, Attr, FileType, GROUP_EXEC, IMMUTABLE, MODE_BITS, SETGID, STICKY, SetAttr,
+};
 use crate::errno::Errno;
 use bitflags::bitflags;
 
@@ -34,6 +36,8 @@ pub enum Capability {
     Fowner = 3,
     /// Keep setuid and setgid bits through changes.
     Fsetid = 4,
+    /// Make files immutable, or not.
+    LinuxImmutable = 9,
     /// Ports below 1024.
     NetBindService = 10,
     /// Change how networks work.
@@ -88,16 +92,21 @@ impl Identity<'_> {
         self.gid == gid || self.groups.contains(&gid)
     }
 
-    fn owns(&self, attr: &Attr) -> bool {
+    /// Whether it is the owner's, or may act as the owner.
+    #[must_use]
+    pub fn owns(&self, attr: &Attr) -> bool {
         self.uid == attr.uid || self.can(Capability::Fowner)
     }
 
     /// Whether `want` is granted on an inode.
     ///
     /// # Errors
-    /// EACCES.
+    /// EACCES; EPERM for writing what is immutable.
     #[inline]
     pub fn check(&self, attr: &Attr, want: Want) -> Result<(), Errno> {
+        if attr.has(IMMUTABLE) && want.contains(Want::WRITE) {
+            return Err(Errno::EPERM);
+        }
         let bits = if self.uid == attr.uid {
             attr.mode >> 6
         } else if attr.mode & 0o070 != (attr.mode & 0o007) << 3 && self.in_group(attr.gid) {
@@ -111,6 +120,14 @@ impl Identity<'_> {
         } else {
             Err(Errno::EACCES)
         }
+    }
+
+    /// Whether an access control list counts: not for the owner, nor where the group's bits, its
+    /// mask, are all off, nor for those who pass by permissions.
+    #[must_use]
+    #[inline]
+    pub fn heeds_acl(&self, attr: &Attr, want: Want) -> bool {
+        self.uid != attr.uid && attr.mode & 0o070 != 0 && !self.overrides(attr, want)
     }
 
     fn overrides(&self, attr: &Attr, want: Want) -> bool {
@@ -130,7 +147,8 @@ impl Identity<'_> {
     /// call removes (`want_dir`: it removes directories).
     pub fn may_remove(&self, dir: &Attr, victim: &Attr, want_dir: bool) -> Result<(), Errno> {
         let sticky = dir.mode & STICKY != 0 && self.uid != victim.uid && self.uid != dir.uid;
-        if sticky && !self.can(Capability::Fowner) {
+        let stays = dir.has(APPEND_ONLY) || victim.has(APPEND_ONLY | IMMUTABLE);
+        if stays || sticky && !self.can(Capability::Fowner) {
             return Err(Errno::EPERM);
         }
         match (want_dir, victim.is_dir()) {
@@ -165,7 +183,7 @@ impl Identity<'_> {
     /// # Errors
     /// EPERM for those who don't own the inode.
     pub fn chmod(&self, attr: &Attr, mode: u32) -> Result<SetAttr, Errno> {
-        if !self.owns(attr) {
+        if !self.owns(attr) || attr.has(IMMUTABLE | APPEND_ONLY) {
             return Err(Errno::EPERM);
         }
         let mut mode = mode & MODE_BITS;
@@ -186,8 +204,8 @@ impl Identity<'_> {
         let owner = self.uid == attr.uid;
         let uid_ok = uid.is_none_or(|uid| owner && uid == attr.uid);
         let gid_ok = gid.is_none_or(|gid| owner && (gid == attr.gid || self.in_group(gid)));
-        let allowed = uid_ok && gid_ok;
-        if !allowed && !self.can(Capability::Chown) {
+        let allowed = uid_ok && gid_ok || self.can(Capability::Chown);
+        if !allowed || attr.has(IMMUTABLE | APPEND_ONLY) {
             return Err(Errno::EPERM);
         }
         let mut mode = None;
@@ -211,6 +229,9 @@ impl Identity<'_> {
     /// # Errors
     /// EPERM or EACCES, as utimensat(2) tells them apart.
     pub fn may_set_times(&self, attr: &Attr, exact: bool) -> Result<(), Errno> {
+        if attr.has(IMMUTABLE) || exact && attr.has(APPEND_ONLY) {
+            return Err(Errno::EPERM);
+        }
         match (self.owns(attr), exact) {
             (true, _) => Ok(()),
             (false, true) => Err(Errno::EPERM),

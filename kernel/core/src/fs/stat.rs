@@ -1,6 +1,6 @@
 //! `struct stat`, `struct statx`, `struct statfs` of x86-64, as bytes.
 
-use super::attr::{Attr, DeviceNumber, Timestamp};
+use super::attr::{APPEND_ONLY, Attr, DeviceNumber, IMMUTABLE, NO_DUMP, Timestamp};
 use crate::abi;
 use crate::num::{low16, low32};
 
@@ -29,6 +29,8 @@ pub struct Stat {
     pub mount_id: u64,
     /// Whether it is the root of a mount.
     pub mount_root: bool,
+    /// Whether its file system keeps the flags that chattr(1) changes.
+    pub has_flags: bool,
 }
 
 /// What `statfs` tells.
@@ -132,10 +134,13 @@ impl Stat {
         let attr = &self.attr;
         let mask = abi::STATX_BASIC_STATS | abi::STATX_BTIME | abi::STATX_MNT_ID;
         let attributes = u64::from(abi::STATX_ATTR_MOUNT_ROOT);
+        // The flags that chattr changes have the same bits here.
+        let own = u64::from(IMMUTABLE | APPEND_ONLY | NO_DUMP);
+        let shown = u64::from(attr.flags) & own;
         let mut out = Fields::<STATX_SIZE>::new();
         out.u32(mask)
             .u32(self.block_size)
-            .u64(if self.mount_root { attributes } else { 0 })
+            .u64(shown | if self.mount_root { attributes } else { 0 })
             .u32(attr.nlink)
             .u32(attr.uid)
             .u32(attr.gid)
@@ -144,7 +149,11 @@ impl Stat {
             .u64(self.ino)
             .u64(attr.size)
             .u64(attr.blocks)
-            .u64(attributes)
+            .u64(if self.has_flags {
+                attributes | own
+            } else {
+                attributes
+            })
             .short_time(attr.atime)
             .short_time(attr.btime)
             .short_time(attr.ctime)
@@ -204,6 +213,7 @@ mod tests {
             attr,
             mount_id: 9,
             mount_root: true,
+            has_flags: false,
         };
         let bytes = stat.to_stat();
         let at = |offset: usize| u64::from_le_bytes(bytes[offset..offset + 8].try_into().unwrap());

@@ -1,6 +1,6 @@
 //! Extended attributes in memory, and the rules of xattr(7) that hold for every file system.
 
-use super::attr::{Attr, FileType, STICKY};
+use super::attr::{APPEND_ONLY, Attr, FileType, IMMUTABLE, STICKY};
 use super::perm::{Capability, Identity, Want};
 use crate::errno::Errno;
 use alloc::vec::Vec;
@@ -99,6 +99,9 @@ fn copy(bytes: &[u8]) -> Result<Vec<u8>, Errno> {
 /// where the attribute can't exist.
 pub fn check(attr: &Attr, who: &Identity<'_>, name: &[u8], want: Want) -> Result<(), Errno> {
     let writes = want.contains(Want::WRITE);
+    if writes && attr.has(IMMUTABLE | APPEND_ONLY) {
+        return Err(Errno::EPERM);
+    }
     let denied = if writes { Errno::EPERM } else { Errno::ENODATA };
     if name.starts_with(b"user.") {
         if !matches!(attr.kind, FileType::Regular | FileType::Directory) {

@@ -56,6 +56,7 @@ const fn file_system(name: &'static str) -> FileSystemType {
     FileSystemType {
         name,
         needs_device: true,
+        option: None,
         mount,
     }
 }
@@ -113,7 +114,7 @@ fn now() -> Time {
 /// Mounts the file system on the disk of `request`; its root directory.
 fn mount(request: &MountRequest<'_>) -> Result<Arc<Inode>, Errno> {
     let device = request.device.as_ref().ok_or(Errno::ENOTBLK)?;
-    let disk = blockdev::disk_of(device).ok_or(Errno::ENXIO)?;
+    let disk = &blockdev::disk_of(device)?;
     if disk.read_only() && !request.read_only {
         return Err(Errno::EACCES);
     }

@@ -6,6 +6,7 @@ use core::any::Any;
 use core::sync::atomic::{AtomicBool, Ordering};
 use kiln_core::addr::PAGE_SIZE;
 use kiln_core::errno::Errno;
+use kiln_core::fs::acl::{self, Acl};
 use kiln_core::fs::attr::{self, Attr, DeviceNumber};
 use kiln_core::fs::dirent::Entry;
 use kiln_core::fs::ext4::{self as core_fs, Error, Ext4, FileType, How, Ino, NewFile};
@@ -55,6 +56,11 @@ fn kind_of(kind: FileType) -> Option<attr::FileType> {
     })
 }
 
+/// Whether an attribute is a list that has a form of its own on disk.
+fn is_acl(name: &[u8]) -> bool {
+    name == acl::ACCESS || name == acl::DEFAULT
+}
+
 /// The core's attributes as the VFS has them.
 pub(super) fn attr_of(from: &core_fs::Attr) -> Option<Attr> {
     Some(Attr {
@@ -70,6 +76,7 @@ pub(super) fn attr_of(from: &core_fs::Attr) -> Option<Attr> {
         mtime: stamp(from.mtime),
         ctime: stamp(from.ctime),
         btime: stamp(from.crtime),
+        flags: from.flags,
     })
 }
 
@@ -343,6 +350,7 @@ impl InodeOps for Node {
             atime: change.atime.map(time),
             mtime: change.mtime.map(time),
             ctime: change.ctime.map(time),
+            flags: change.flags,
             ..core_fs::SetAttr::default()
         };
         self.with(|core| core.set_attr(self.ino, &set))
@@ -411,7 +419,11 @@ impl InodeOps for Node {
 
     fn get_xattr(&self, inode: &Arc<Inode>, name: &[u8]) -> Result<Vec<u8>, Errno> {
         let _ = inode;
-        self.with(|core| core.get_xattr(self.ino, name))
+        let value = self.with(|core| core.get_xattr(self.ino, name))?;
+        if is_acl(name) {
+            return Acl::from_disk(&value).map_err(|_| Errno::EIO)?.value();
+        }
+        Ok(value)
     }
 
     fn set_xattr(
@@ -426,6 +438,13 @@ impl InodeOps for Node {
             xattr::SetMode::Create => core_fs::SetMode::Create,
             xattr::SetMode::Replace => core_fs::SetMode::Replace,
         };
+        let disk = match value {
+            Some(value) if is_acl(name) => {
+                Acl::parse(value)?.map(|acl| acl.to_disk()).transpose()?
+            }
+            _ => None,
+        };
+        let value = disk.as_deref().or(value);
         let mut core = self.volume.core.lock();
         match value {
             Some(value) => core.set_xattr(self.ino, name, value, mode, now()),
@@ -433,6 +452,10 @@ impl InodeOps for Node {
         }
         .map_err(Error::errno)?;
         renew_links(&mut core, inode)
+    }
+
+    fn has_flags(&self) -> bool {
+        true
     }
 
     fn list_xattr(&self, inode: &Arc<Inode>) -> Result<Vec<u8>, Errno> {

@@ -65,6 +65,11 @@ pub(crate) trait InodeOps: Send + Sync {
         true
     }
 
+    /// Whether regular files can be made at all: where not, opening with `O_CREAT` says EACCES.
+    fn makes_files(&self) -> bool {
+        true
+    }
+
     /// Makes something under a name that is free.
     fn create(
         &self,
@@ -104,6 +109,11 @@ pub(crate) trait InodeOps: Send + Sync {
     fn rename(&self, rename: &Rename<'_>) -> Result<(), Errno> {
         let _ = rename;
         Err(Errno::EPERM)
+    }
+
+    /// Whether a name that moves away can leave a whiteout (`RENAME_WHITEOUT`).
+    fn leaves_whiteouts(&self) -> bool {
+        true
     }
 
     /// Lists a directory from `cursor` on; 0 is the beginning, and `.` and `..` are the VFS's:
@@ -181,6 +191,11 @@ pub(crate) trait InodeOps: Send + Sync {
     ) -> Result<(), Errno> {
         let _ = (inode, name, value, mode);
         Err(Errno::EOPNOTSUPP)
+    }
+
+    /// Whether it keeps the flags that chattr(1) changes.
+    fn has_flags(&self) -> bool {
+        false
     }
 
     /// The names of all extended attributes, each ended by a NUL.

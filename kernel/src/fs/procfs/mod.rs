@@ -38,6 +38,7 @@ pub(crate) use tree::process_of;
 pub(crate) const TYPE: FileSystemType = FileSystemType {
     name: "proc",
     needs_device: false,
+    option: None,
     mount: |_: &MountRequest<'_>| root(),
 };
 

@@ -53,6 +53,8 @@ pub(crate) enum PidFile {
     Mounts,
     /// `mountinfo`: this room's
     MountInfo,
+    /// `mountstats`: this room's
+    MountStats,
 }
 
 impl PidFile {
@@ -79,7 +81,7 @@ pub(crate) enum PidLink {
 use PidFile::*;
 
 /// Files of a process, with their permissions.
-pub(super) const PID_FILES: [(&str, u32, PidFile); 25] = [
+pub(super) const PID_FILES: [(&str, u32, PidFile); 26] = [
     ("auxv", 0o400, Auxv),
     ("cgroup", 0o444, Cgroup),
     ("clear_refs", 0o200, ClearRefs),
@@ -92,6 +94,7 @@ pub(super) const PID_FILES: [(&str, u32, PidFile); 25] = [
     ("mem", 0o600, Mem),
     ("mountinfo", 0o444, MountInfo),
     ("mounts", 0o444, Mounts),
+    ("mountstats", 0o400, MountStats),
     ("numa_maps", 0o444, NumaMaps),
     ("oom_adj", 0o644, OomAdj),
     ("oom_score", 0o444, OomScore),

@@ -13,7 +13,7 @@ use crate::arch;
 use crate::fs::clock;
 use crate::fs::context::FsContext;
 use crate::fs::fdtable::{FdTable, NR_OPEN};
-use crate::fs::mount::{Mount, MountFlags, Path};
+use crate::fs::mount::{INVISIBLE, Mount, MountFlags, Path};
 use crate::fs::{aio, inotify, lease, superblock};
 use crate::mm::frame;
 use crate::vm::{ALWAYS_OVERCOMMIT, reclaim, writeback};
@@ -193,12 +193,10 @@ fn escaped(bytes: &[u8], out: &mut Text) -> Result<(), Errno> {
     })
 }
 
-fn options(mount: &Mount, out: &mut Text) -> Result<(), Errno> {
+/// What a mount forbids, behind `rw` or `ro`.
+fn options(mount: &Mount, read_only: bool, out: &mut Text) -> Result<(), Errno> {
     let flags = mount.flags();
-    out.bytes(match mount.check_writable() {
-        Ok(()) => b"rw",
-        Err(_) => b"ro",
-    })?;
+    out.bytes(if read_only { b"ro" } else { b"rw" })?;
     let named = [
         (MountFlags::NO_SUID, ",nosuid"),
         (MountFlags::NO_DEV, ",nodev"),
@@ -206,6 +204,7 @@ fn options(mount: &Mount, out: &mut Text) -> Result<(), Errno> {
         (MountFlags::NO_ATIME, ",noatime"),
         (MountFlags::NO_DIR_ATIME, ",nodiratime"),
         (MountFlags::RELATIME, ",relatime"),
+        (MountFlags::NO_SYMFOLLOW, ",nosymfollow"),
     ];
     named
         .iter()
@@ -220,6 +219,42 @@ fn place(mount: &alloc::sync::Arc<Mount>, root: &Path, out: &mut Text) -> Result
         escaped(&name.bytes, out)?;
     }
     Ok(name.reachable)
+}
+
+/// How events reach a mount: the optional fields.
+fn propagation(mount: &Mount, out: &mut Text) -> Result<(), Errno> {
+    let how = mount.propagation();
+    if how.shared != 0 {
+        out.put(format_args!(" shared:{}", how.shared))?;
+    }
+    if how.master != 0 {
+        out.put(format_args!(" master:{}", how.master))?;
+    }
+    if how.unbindable {
+        out.bytes(b" unbindable")?;
+    }
+    Ok(())
+}
+
+/// `/proc/PID/mountstats`.
+pub(super) fn mount_stats(context: &FsContext, out: &mut Text) -> Result<(), Errno> {
+    let root = context.root();
+    for mount in context.namespace().mounts()? {
+        let mut line = Text::default();
+        match mount.source() {
+            b"" => line.bytes(b"no device mounted on ")?,
+            source => {
+                line.bytes(b"device ")?;
+                escaped(source, &mut line)?;
+                line.bytes(b" mounted on ")?;
+            }
+        }
+        if place(&mount, &root, &mut line)? {
+            out.bytes(line.as_bytes())?;
+            out.put(format_args!(" with fstype {}\n", mount.sb().kind()))?;
+        }
+    }
+    Ok(())
 }
 
 /// `/proc/PID/mounts`.
@@ -237,7 +272,7 @@ pub(super) fn mounts(context: &FsContext, out: &mut Text) -> Result<(), Errno> {
             continue;
         }
         line.put(format_args!(" {} ", mount.sb().kind()))?;
-        options(&mount, &mut line)?;
+        options(&mount, mount.check_writable().is_err(), &mut line)?;
         line.bytes(&mount.sb().ops().options())?;
         line.bytes(b" 0 0\n")?;
         out.bytes(line.as_bytes())?;
@@ -249,7 +284,7 @@ pub(super) fn mounts(context: &FsContext, out: &mut Text) -> Result<(), Errno> {
 pub(super) fn mount_info(context: &FsContext, out: &mut Text) -> Result<(), Errno> {
     let root = context.root();
     for mount in context.namespace().mounts()? {
-        let parent = mount.place().map_or(mount.id(), |place| place.mount.id());
+        let parent = mount.place().map_or(INVISIBLE, |place| place.mount.id());
         let dev = mount.sb().dev();
         let mut line = Text::default();
         line.put(format_args!(
@@ -274,7 +309,8 @@ pub(super) fn mount_info(context: &FsContext, out: &mut Text) -> Result<(), Errn
             continue;
         }
         line.bytes(b" ")?;
-        options(&mount, &mut line)?;
+        options(&mount, mount.has(MountFlags::READ_ONLY), &mut line)?;
+        propagation(&mount, &mut line)?;
         line.put(format_args!(" - {} ", mount.sb().kind()))?;
         escaped(mount.source(), &mut line)?;
         let access = if mount.sb().read_only() { "ro" } else { "rw" };

@@ -234,6 +234,9 @@ impl TextSource for Node {
             Self::File(who, PidFile::Mounts, _) => {
                 system::mounts(&*all?.context(who.pid, who.tid)?, out)
             }
+            Self::File(who, PidFile::MountStats, _) => {
+                system::mount_stats(&*all?.context(who.pid, who.tid)?, out)
+            }
             Self::File(_, PidFile::Cgroup, _) => out.bytes(b"0::/\n"),
             Self::File(who, file, _) => all?.text(who.pid, who.tid, *file, out),
             Self::FdInfo(who, fd) => {

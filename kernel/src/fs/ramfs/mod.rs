@@ -17,15 +17,18 @@ use kiln_core::abi;
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::{Attr, FileType};
 use kiln_core::fs::stat::StatFs;
+use kiln_core::fs::tmpfs::Options;
 use kiln_core::num::u64_of;
 
 use super::clock;
 use super::inode::{Inode, InodeParts, NewInode};
 use super::memory::{try_arc, try_box};
 use super::superblock::{FileSystemType, MountRequest, SuperBlock, SuperOps};
+use super::text::Text;
+use crate::sync::SpinLock;
 use crate::vm::Mapping;
 use node::Node;
-use room::{Place, Room, memory, root_size};
+use room::{NO_LIMIT, Place, Room, memory, root_size};
 
 pub(crate) use seed::{NotAnImage, seeded_root};
 pub(crate) use unpack::{BadArchive, unpack};
@@ -34,6 +37,7 @@ pub(crate) use unpack::{BadArchive, unpack};
 pub(crate) const TMPFS: FileSystemType = FileSystemType {
     name: "tmpfs",
     needs_device: false,
+    option: Some(|key, value| Options::default().set(key, value, 1)),
     mount: mount_tmpfs,
 };
 
@@ -41,20 +45,24 @@ pub(crate) const TMPFS: FileSystemType = FileSystemType {
 pub(crate) const RAMFS: FileSystemType = FileSystemType {
     name: "ramfs",
     needs_device: false,
+    option: None,
     mount: |_: &MountRequest<'_>| root("ramfs", 0o755),
 };
 
 /// What a file system in memory keeps as a whole.
 struct Super {
     room: Arc<Room>,
+    /// What it was mounted with, for those who list mounts.
+    told: SpinLock<Options>,
 }
 
 impl SuperOps for Super {
     fn statfs(&self) -> Result<StatFs, Errno> {
+        let limited = |most: u64| if most == NO_LIMIT { 0 } else { most };
         let pages = self.room.pages();
-        let blocks = pages.most();
+        let blocks = limited(pages.most());
         let free = blocks.saturating_sub(pages.used());
-        let files = self.room.most_files();
+        let files = limited(self.room.most_files());
         Ok(StatFs {
             magic: abi::TMPFS_MAGIC,
             block_size: 4096,
@@ -67,20 +75,81 @@ impl SuperOps for Super {
             ..StatFs::default()
         })
     }
+
+    fn reconfigure(&self, options: &[u8]) -> Result<(), Errno> {
+        let new = Options::parse(options, room::pages_for(memory()))?;
+        let (pages, room) = (self.room.pages(), &self.room);
+        // What was without a limit stays so: nobody has counted.
+        let limits = |new: Option<u64>, most: u64, used: u64| match new {
+            Some(limit @ 1..) if most == NO_LIMIT || limit < used => Err(Errno::EINVAL),
+            Some(0) => Ok(NO_LIMIT),
+            Some(limit) => Ok(limit),
+            None => Ok(most),
+        };
+        let most_pages = limits(new.pages, pages.most(), pages.used())?;
+        let most_files = limits(new.inodes, room.most_files(), room.files())?;
+        pages.set_most(most_pages);
+        room.set_most_files(most_files);
+        let mut told = self.told.lock();
+        told.pages = new.pages.or(told.pages);
+        told.inodes = new.inodes.or(told.inodes);
+        Ok(())
+    }
+
+    fn options(&self) -> Vec<u8> {
+        let told = *self.told.lock();
+        let mut text = Text::default();
+        // A line that memory is too short for ends early.
+        let _ = write_options(&told, &mut text);
+        text.into_bytes()
+    }
 }
 
-/// A new file system that holds `size` bytes at most.
-fn file_system(kind: &'static str, size: u64) -> Result<(Arc<SuperBlock>, Arc<Room>), Errno> {
-    let room = Room::new(size)?;
+fn write_options(told: &Options, out: &mut Text) -> Result<(), Errno> {
+    if let Some(pages) = told.pages {
+        out.put(format_args!(",size={}k", pages * 4))?;
+    }
+    if let Some(inodes) = told.inodes {
+        out.put(format_args!(",nr_inodes={inodes}"))?;
+    }
+    if let Some(mode) = told.mode.filter(|mode| *mode != TMPFS_MODE) {
+        out.put(format_args!(",mode={mode:03o}"))?;
+    }
+    for (name, id) in [("uid", told.uid), ("gid", told.gid)] {
+        if let Some(id @ 1..) = id {
+            out.put(format_args!(",{name}={id}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Permissions of a tmpfs's root unless something else is asked for.
+const TMPFS_MODE: u32 = 0o1777;
+
+/// A new file system of so many pages and files at most.
+fn file_system(
+    kind: &'static str,
+    pages: u64,
+    files: u64,
+) -> Result<(Arc<SuperBlock>, Arc<Room>), Errno> {
+    told_file_system(kind, Room::new(pages, files)?, Options::default())
+}
+
+fn told_file_system(
+    kind: &'static str,
+    room: Arc<Room>,
+    told: Options,
+) -> Result<(Arc<SuperBlock>, Arc<Room>), Errno> {
     let ops: Box<dyn SuperOps> = try_box(Super {
         room: Arc::clone(&room),
+        told: SpinLock::new(told),
     })?;
     Ok((SuperBlock::new(kind, ops)?, room))
 }
 
 /// The root directory of a new, empty file system that may take nearly all of memory.
 pub(crate) fn root(kind: &'static str, mode: u32) -> Result<Arc<Inode>, Errno> {
-    let (sb, room) = file_system(kind, root_size())?;
+    let (sb, room) = file_system(kind, room::pages_for(root_size()), room::default_files())?;
     directory(sb, &room, mode, 0, 0)
 }
 
@@ -129,32 +198,16 @@ fn make(dir: &Inode, room: &Arc<Room>, new: &NewInode<'_>) -> Result<Arc<Inode>,
 }
 
 fn mount_tmpfs(request: &MountRequest<'_>) -> Result<Arc<Inode>, Errno> {
-    let (mut size, mut mode, mut uid, mut gid) = (memory() / 2, 0o1777, 0, 0);
-    let options = request.options.split(|byte| *byte == b',');
-    for option in options.filter(|option| !option.is_empty()) {
-        let text = core::str::from_utf8(option).map_err(|_| Errno::EINVAL)?;
-        let (key, value) = text.split_once('=').unwrap_or((text, ""));
-        match key {
-            "size" => size = bytes(value).ok_or(Errno::EINVAL)?,
-            "mode" => mode = u32::from_str_radix(value, 8).map_err(|_| Errno::EINVAL)?,
-            "uid" => uid = value.parse().map_err(|_| Errno::EINVAL)?,
-            "gid" => gid = value.parse().map_err(|_| Errno::EINVAL)?,
-            "nr_blocks" | "nr_inodes" | "huge" | "mpol" | "inode32" | "inode64" => {}
-            _ => return Err(Errno::EINVAL),
-        }
-    }
-    let (sb, room) = file_system("tmpfs", size)?;
-    directory(sb, &room, mode & 0o7777, uid, gid)
-}
-
-/// A size as tmpfs(5) writes it: a number with `k`, `m`, `g` or `%`.
-fn bytes(value: &str) -> Option<u64> {
-    let (number, unit) = match value.char_indices().next_back()? {
-        (at, 'k' | 'K') => (value.get(..at)?, 1 << 10),
-        (at, 'm' | 'M') => (value.get(..at)?, 1 << 20),
-        (at, 'g' | 'G') => (value.get(..at)?, 1 << 30),
-        (at, '%') => (value.get(..at)?, memory() / 100),
-        _ => (value, 1),
+    let options = Options::parse(request.options, room::pages_for(memory()))?;
+    let most = |limit: Option<u64>, default: u64| match limit {
+        Some(0) => NO_LIMIT,
+        limit => limit.unwrap_or(default),
     };
-    number.parse::<u64>().ok()?.checked_mul(unit)
+    let room = Room::new(
+        most(options.pages, room::pages_for(memory() / 2)),
+        most(options.inodes, room::default_files()),
+    )?;
+    let (sb, room) = told_file_system("tmpfs", room, options)?;
+    let (uid, gid) = (options.uid.unwrap_or(0), options.gid.unwrap_or(0));
+    directory(sb, &room, options.mode.unwrap_or(TMPFS_MODE), uid, gid)
 }

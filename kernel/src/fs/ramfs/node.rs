@@ -12,10 +12,10 @@ use kiln_core::fs::xattr::{SetMode, Xattrs};
 use kiln_core::num::u64_of;
 
 use super::make;
-use super::room::Place;
+use super::room::{Place, Room};
 use super::seed::Origin;
 use crate::fs::clock;
-use crate::fs::inode::{Emit, Inode, InodeOps, NewInode, Rename};
+use crate::fs::inode::{Allocate, AllocateKind, Emit, Inode, InodeOps, NewInode, Rename};
 use crate::fs::memory::{append, try_copy};
 use crate::mm::kmem;
 use crate::sync::SpinLock;
@@ -121,13 +121,25 @@ fn changed_dir(dir: &Inode, more: i32) {
 }
 
 /// A name of `victim` is gone: the last one of a directory takes both its links.
-fn lose_link(victim: &Inode) {
+fn lose_link(victim: &Inode, room: &Room) {
     let now = clock::now();
     let dir = is_dir(victim);
-    victim.update(|attr| {
+    let left = victim.update(|attr| {
         attr.nlink = if dir { 0 } else { attr.nlink.saturating_sub(1) };
         attr.ctime = now;
+        attr.nlink
     });
+    if left > 0 {
+        room.uncount();
+    }
+}
+
+/// Fills the holes of a range with pages of zeros.
+fn reserve(inode: &Inode, request: &Allocate) -> Result<(), Errno> {
+    const PAGE: u64 = PAGE_SIZE as u64;
+    let mapping = inode.mapping().ok_or(Errno::ENODEV)?;
+    let end = request.offset.saturating_add(request.len).div_ceil(PAGE);
+    mapping.fill_holes(request.offset / PAGE, end)
 }
 
 impl InodeOps for Node {
@@ -168,7 +180,16 @@ impl InodeOps for Node {
 
     fn link(&self, dir: &Arc<Inode>, name: &[u8], inode: &Arc<Inode>) -> Result<(), Errno> {
         self.expand()?;
-        self.enter(name, Child::Made(Arc::clone(inode)))?;
+        // Every name of a file counts as one, as on Linux's.
+        let unnamed = inode.is_dead();
+        if !unnamed {
+            self.place.room().count()?;
+        }
+        let entered = self.enter(name, Child::Made(Arc::clone(inode)));
+        if entered.is_err() && !unnamed {
+            self.place.room().uncount();
+        }
+        entered?;
         changed_dir(dir, 0);
         let now = clock::now();
         inode.update(|attr| {
@@ -182,7 +203,7 @@ impl InodeOps for Node {
         self.expand()?;
         self.strike(name);
         changed_dir(dir, 0);
-        lose_link(victim);
+        lose_link(victim, self.place.room());
         Ok(())
     }
 
@@ -195,7 +216,7 @@ impl InodeOps for Node {
         self.expand()?;
         self.strike(name);
         changed_dir(dir, -1);
-        lose_link(victim);
+        lose_link(victim, self.place.room());
         Ok(())
     }
 
@@ -225,7 +246,7 @@ impl InodeOps for Node {
             Some(other) => {
                 self.strike(rename.from_name);
                 to_dirs -= i32::from(is_dir(other));
-                lose_link(other);
+                lose_link(other, self.place.room());
             }
             None => self.strike(rename.from_name),
         }
@@ -261,6 +282,13 @@ impl InodeOps for Node {
             return Err(Errno::EINVAL);
         }
         try_copy(&self.target)
+    }
+
+    fn allocate(&self, inode: &Arc<Inode>, request: &Allocate) -> Result<(), Errno> {
+        if request.kind == AllocateKind::Reserve {
+            reserve(inode, request)?;
+        }
+        request.generic(inode)
     }
 
     fn refresh(&self, inode: &Inode) -> Result<(), Errno> {
@@ -300,6 +328,10 @@ impl InodeOps for Node {
             Some(value) => state.xattrs.set(name, value, mode),
             None => state.xattrs.remove(name),
         }
+    }
+
+    fn has_flags(&self) -> bool {
+        true
     }
 
     fn list_xattr(&self, inode: &Arc<Inode>) -> Result<Vec<u8>, Errno> {

@@ -17,16 +17,19 @@ const FILE: u64 = 2048;
 pub(super) struct Room {
     pages: Arc<PageLimit>,
     files: AtomicU64,
-    most_files: u64,
+    most_files: AtomicU64,
 }
 
+/// A limit that is none.
+pub(super) const NO_LIMIT: u64 = u64::MAX;
+
 impl Room {
-    /// For `size` bytes of contents, and as many files as fit in half of memory when they are empty.
-    pub(super) fn new(size: u64) -> Result<Arc<Self>, Errno> {
+    /// For so many pages of contents, and so many files.
+    pub(super) fn new(pages: u64, most_files: u64) -> Result<Arc<Self>, Errno> {
         try_arc(Self {
-            pages: try_arc(PageLimit::new(size.div_ceil(u64_of(PAGE_SIZE))))?,
+            pages: try_arc(PageLimit::new(pages))?,
             files: AtomicU64::new(0),
-            most_files: memory() / 2 / FILE,
+            most_files: AtomicU64::new(most_files),
         })
     }
 
@@ -37,7 +40,26 @@ impl Room {
 
     /// Files there may be.
     pub(super) fn most_files(&self) -> u64 {
-        self.most_files
+        self.most_files.load(Ordering::Relaxed)
+    }
+
+    /// Changes how many there may be.
+    pub(super) fn set_most_files(&self, most: u64) {
+        self.most_files.store(most, Ordering::Relaxed);
+    }
+
+    /// Counts one more file, or name of one besides its first; ENOSPC when there are too many.
+    pub(super) fn count(&self) -> Result<(), Errno> {
+        if self.files() >= self.most_files() {
+            return Err(Errno::ENOSPC);
+        }
+        self.files.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Counts one less.
+    pub(super) fn uncount(&self) {
+        self.files.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Files there are.
@@ -49,6 +71,16 @@ impl Room {
 /// Bytes of memory in all.
 pub(super) fn memory() -> u64 {
     u64_of(frame::stats().total * PAGE_SIZE)
+}
+
+/// As many files as fit in half of memory when they are empty.
+pub(super) fn default_files() -> u64 {
+    memory() / 2 / FILE
+}
+
+/// Pages for so many bytes.
+pub(super) fn pages_for(size: u64) -> u64 {
+    size.div_ceil(u64_of(PAGE_SIZE))
 }
 
 /// What the root may take: enough is left for programs to go on and say that it is full.
@@ -64,15 +96,16 @@ pub(super) struct Place {
 impl Place {
     /// For something new; ENOSPC when there are too many.
     pub(super) fn new(room: &Arc<Room>) -> Result<Self, Errno> {
-        if room.files() >= room.most_files {
-            return Err(Errno::ENOSPC);
-        }
-        Ok(Self::for_seeded(room))
+        room.count()?;
+        Ok(Self {
+            room: Arc::clone(room),
+        })
     }
 
-    /// For something that is in the image anyway.
-    pub(super) fn for_seeded(room: &Arc<Room>) -> Self {
-        room.files.fetch_add(1, Ordering::Relaxed);
+    /// For something that is in the image anyway, with so many names.
+    pub(super) fn for_seeded(room: &Arc<Room>, names: u32) -> Self {
+        room.files
+            .fetch_add(u64::from(names.max(1)), Ordering::Relaxed);
         Self {
             room: Arc::clone(room),
         }
@@ -86,6 +119,6 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.room.files.fetch_sub(1, Ordering::Relaxed);
+        self.room.uncount();
     }
 }

@@ -14,7 +14,7 @@ use kiln_core::path::PATH_MAX;
 
 use super::file_system;
 use super::node::{Child, Node};
-use super::room::{Place, Room, root_size};
+use super::room::{Place, Room, default_files, pages_for, root_size};
 use crate::fs::inode::{Inode, InodeParts};
 use crate::fs::memory::try_arc;
 use crate::fs::superblock::SuperBlock;
@@ -134,7 +134,7 @@ pub(crate) fn seeded_root(start: PhysAddr, len: u64) -> Result<Arc<Inode>, NotAn
     let past_last = len / 32 + 1;
     let make = || {
         // The image's own pages are no part of what there is to allocate.
-        let (sb, room) = file_system("tmpfs", root_size() + len)?;
+        let (sb, room) = file_system("tmpfs", pages_for(root_size() + len), default_files())?;
         let seed = try_arc(Seed {
             image,
             room,
@@ -182,12 +182,21 @@ impl Seed {
             xattrs_loaded: AtomicBool::new(false),
             loading: Mutex::new(()),
         };
+        let names = if inode.attr.is_dir() {
+            1
+        } else {
+            inode.attr.nlink
+        };
         let made = Inode::new(InodeParts {
             sb: Arc::clone(sb),
             ino: nid,
             attr: inode.attr,
             mapping,
-            ops: try_arc(Node::seeded(target, Place::for_seeded(&self.room), origin))?,
+            ops: try_arc(Node::seeded(
+                target,
+                Place::for_seeded(&self.room, names),
+                origin,
+            ))?,
         })?;
         if shared {
             let _charge = kmem::charge(64).map_err(|_| Errno::ENOMEM)?;

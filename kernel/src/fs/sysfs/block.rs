@@ -115,6 +115,36 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry::fixed(disk!("/queue/write_same_max_bytes"), "0\n"),
     Entry::fixed(disk!("/queue/write_zeroes_max_bytes"), "0\n"),
     Entry::fixed(disk!("/queue/zoned"), "none\n"),
+    Entry::family(
+        disk!("/*"),
+        Family {
+            next: |n, from| {
+                let disk = last(n);
+                let part = blockdev::next_minor(from.max(disk + 1))?;
+                (part / MINORS == disk / MINORS).then_some(part)
+            },
+            name: blockdev::write_name,
+        },
+    ),
+    Entry::fixed(disk!("/*/alignment_offset"), "0\n"),
+    Entry::file(disk!("/*/dev"), |n, out| device(last(n), out)),
+    Entry::fixed(disk!("/*/discard_alignment"), "0\n"),
+    Entry::directory(disk!("/*/holders")),
+    Entry::fixed(disk!("/*/inflight"), "       0        0\n"),
+    Entry::file(disk!("/*/partition"), |n, out| {
+        out.put(format_args!("{}\n", last(n) % MINORS))
+    }),
+    Entry::file(disk!("/*/ro"), |n, out| read_only(last(n), out)),
+    Entry::file(disk!("/*/size"), |n, out| size(last(n), out)),
+    Entry::file(disk!("/*/start"), |n, out| {
+        let start = blockdev::extent(last(n)).map_or(0, |(start, _)| start);
+        out.put(format_args!("{start}\n"))
+    }),
+    Entry::link(disk!("/*/subsystem"), "../../../../../../../class/block"),
+    Entry::file(disk!("/*/uevent"), |n, out| {
+        event(last(n), "partition", out)?;
+        out.put(format_args!("PARTN={}\n", last(n) % MINORS))
+    }),
     Entry::fixed(disk!("/range"), "16\n"),
     Entry::fixed(disk!("/removable"), "0\n"),
     Entry::file(disk!("/ro"), |n, out| read_only(last(n), out)),

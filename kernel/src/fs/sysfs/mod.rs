@@ -30,6 +30,7 @@ pub(crate) use super::text::Text;
 pub(crate) const TYPE: FileSystemType = FileSystemType {
     name: "sysfs",
     needs_device: false,
+    option: None,
     mount: |_: &MountRequest<'_>| root(),
 };
 

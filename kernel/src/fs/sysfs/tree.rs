@@ -214,6 +214,10 @@ impl InodeOps for Node {
         found.map(|node| node.inode(dir)).transpose()
     }
 
+    fn makes_files(&self) -> bool {
+        false
+    }
+
     fn cacheable(&self) -> bool {
         self.is_fixed()
     }
@@ -259,6 +263,14 @@ impl InodeOps for Node {
     fn open(&self, inode: &Arc<Inode>, flags: OpenFlags) -> Result<Arc<dyn FileOps>, Errno> {
         if inode.kind() != FileType::Regular || flags.has(kiln_core::abi::O_PATH) {
             return crate::fs::open_by_type(inode, flags);
+        }
+        let (reads, writes) = match self.leaf {
+            Some(What::Settable(..)) => (true, true),
+            Some(What::WriteOnly(_)) => (false, true),
+            _ => (true, false),
+        };
+        if flags.reads() && !reads || flags.writes() && !writes {
+            return Err(Errno::EACCES);
         }
         Ok(try_arc(TextFile::new(try_arc(*self)?))?)
     }

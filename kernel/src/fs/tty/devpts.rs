@@ -30,6 +30,7 @@ use crate::sync::SpinLock;
 pub(crate) const TYPE: FileSystemType = FileSystemType {
     name: "devpts",
     needs_device: false,
+    option: None,
     mount,
 };
 

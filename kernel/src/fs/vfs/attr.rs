@@ -1,10 +1,13 @@
 //! Attributes by path or inode: stat(2), chmod(2), chown(2), utimensat(2), truncate(2), access(2),
 //! statfs(2).
 
+use alloc::sync::Arc;
 use kiln_core::abi;
 use kiln_core::errno::Errno;
-use kiln_core::fs::attr::{FileType, SetAttr, Timestamp};
-use kiln_core::fs::perm::{Identity, Want};
+use kiln_core::fs::attr::{
+    APPEND_ONLY, FileType, IMMUTABLE, NO_ATIME, NO_DUMP, SetAttr, Timestamp,
+};
+use kiln_core::fs::perm::{Capability, Identity, Want};
 use kiln_core::fs::stat::{Stat, StatFs};
 
 use crate::fs::clock;
@@ -28,6 +31,7 @@ pub(crate) fn stat(path: &Path) -> Result<Stat, Errno> {
         attr: inode.attr(),
         mount_id: path.mount.id(),
         mount_root: path.is_mount_root(),
+        has_flags: inode.ops().has_flags(),
     })
 }
 
@@ -39,7 +43,7 @@ pub(crate) fn access(who: &Identity<'_>, path: &Path, want: Want) -> Result<(), 
     if want.contains(Want::EXEC) && kind == FileType::Regular && no_exec {
         return Err(Errno::EACCES);
     }
-    inode.with_attr(|attr| who.check(attr, want))?;
+    inode.check(who, want)?;
     let on_disk = matches!(
         kind,
         FileType::Regular | FileType::Directory | FileType::Symlink
@@ -53,7 +57,7 @@ pub(crate) fn access(who: &Identity<'_>, path: &Path, want: Want) -> Result<(), 
 /// Carries out a change that `decide` makes of the attributes, or refuses.
 pub(crate) fn set_attr_checked(
     path: &Path,
-    decide: impl FnOnce(&Inode) -> Result<SetAttr, Errno>,
+    decide: impl FnOnce(&Arc<Inode>) -> Result<SetAttr, Errno>,
 ) -> Result<(), Errno> {
     path.mount.check_writable()?;
     let inode = path.inode()?;
@@ -82,7 +86,51 @@ pub(crate) fn chmod(who: &Identity<'_>, path: &Path, mode: u32) -> Result<(), Er
     if path.inode()?.kind() == FileType::Symlink {
         return Err(Errno::EOPNOTSUPP);
     }
-    set_attr_checked(path, |inode| inode.with_attr(|attr| who.chmod(attr, mode)))
+    set_attr_checked(path, |inode| inode.with_attr(|attr| who.chmod(attr, mode)))?;
+    super::acl::follow_mode(path.inode()?)
+}
+
+/// `FS_IOC_GETFLAGS`: the flags that chattr(1) changes.
+pub(crate) fn flags(path: &Path) -> Result<u32, Errno> {
+    let inode = path.inode()?;
+    let has_some = matches!(inode.kind(), FileType::Regular | FileType::Directory);
+    if !has_some || !inode.ops().has_flags() {
+        return Err(Errno::ENOTTY);
+    }
+    Ok(inode.with_attr(|attr| attr.flags))
+}
+
+/// `FS_IOC_SETFLAGS`.
+pub(crate) fn set_flags(who: &Identity<'_>, path: &Path, flags: u32) -> Result<(), Errno> {
+    /// Those that only the privileged may change.
+    const GUARDED: u32 = IMMUTABLE | APPEND_ONLY;
+    set_attr_checked(path, |inode| {
+        inode.with_attr(|attr| {
+            if !who.owns(attr) {
+                return Err(Errno::EPERM);
+            }
+            if (attr.flags ^ flags) & GUARDED != 0 && !who.can(Capability::LinuxImmutable) {
+                return Err(Errno::EPERM);
+            }
+            let known = GUARDED | NO_DUMP | NO_ATIME;
+            if flags & !(known | attr.flags) != 0 {
+                return Err(Errno::EOPNOTSUPP);
+            }
+            Ok(SetAttr {
+                flags: Some(attr.flags & !known | flags & known),
+                ..SetAttr::default()
+            })
+        })
+    })
+}
+
+/// EPERM for changing a file's contents other than by appending to it, where that is all that may be
+/// done.
+pub(crate) fn check_not_append_only(inode: &Inode) -> Result<(), Errno> {
+    if inode.with_attr(|attr| attr.has(APPEND_ONLY)) {
+        return Err(Errno::EPERM);
+    }
+    Ok(())
 }
 
 /// chown(2); an id of -1 leaves that one alone.
@@ -105,7 +153,11 @@ pub(crate) fn set_times(
     }
     let exact = (atime, mtime) != (Some(None), Some(None));
     set_attr_checked(path, |inode| {
-        inode.with_attr(|attr| who.may_set_times(attr, exact))?;
+        match inode.with_attr(|attr| who.may_set_times(attr, exact)) {
+            // Who isn't the owner may by a list, too, what writing lets them.
+            Err(Errno::EACCES) => inode.check(who, Want::WRITE)?,
+            other => other?,
+        }
         let now = clock::now();
         Ok(SetAttr {
             atime: atime.map(|time| time.unwrap_or(now)),
@@ -125,6 +177,7 @@ pub(crate) fn truncate(lookup: &Lookup<'_>, path: &Path, size: u64) -> Result<()
     }
     path.mount.check_writable()?;
     lookup.check(inode, Want::WRITE)?;
+    check_not_append_only(inode)?;
     inode.begin_writing()?;
     let done =
         lease::break_for(inode, true, false).and_then(|()| truncate_inode(lookup, path, size));
@@ -152,6 +205,10 @@ pub(crate) fn truncate_inode(lookup: &Lookup<'_>, path: &Path, size: u64) -> Res
     Ok(())
 }
 
+fn inode_is_immutable(file: &File) -> bool {
+    file.inode.with_attr(|attr| attr.has(IMMUTABLE))
+}
+
 /// fallocate(2).
 pub(crate) fn allocate(file: &File, mode: u32, offset: i64, len: i64) -> Result<(), Errno> {
     /// `FALLOC_FL_*` (linux/falloc.h).
@@ -173,6 +230,12 @@ pub(crate) fn allocate(file: &File, mode: u32, offset: i64, len: i64) -> Result<
         FileType::Directory => return Err(Errno::EISDIR),
         FileType::Fifo => return Err(Errno::ESPIPE),
         _ => return Err(Errno::ENODEV),
+    }
+    if inode_is_immutable(file) {
+        return Err(Errno::EPERM);
+    }
+    if kind != AllocateKind::Reserve {
+        check_not_append_only(&file.inode)?;
     }
     let end = offset.checked_add(len).filter(|end| *end <= MAX_SIZE);
     let end = end.ok_or(Errno::EFBIG)?;
@@ -202,9 +265,14 @@ pub(crate) fn allocate(file: &File, mode: u32, offset: i64, len: i64) -> Result<
 pub(crate) fn statfs(path: &Path) -> Result<StatFs, Errno> {
     /// `ST_RELATIME`, which differs from `MS_RELATIME` (linux/statfs.h).
     const ST_RELATIME: u32 = 0x1000;
+    /// The same of `ST_NOSYMFOLLOW`.
+    const ST_NOSYMFOLLOW: u32 = 0x2000;
     let mut stat = path.mount.sb().statfs()?;
     let flags = path.mount.flags();
-    stat.flags = (flags - MountFlags::RELATIME).bits();
+    stat.flags = (flags - (MountFlags::RELATIME | MountFlags::NO_SYMFOLLOW)).bits();
+    if flags.contains(MountFlags::NO_SYMFOLLOW) {
+        stat.flags |= ST_NOSYMFOLLOW;
+    }
     if flags.contains(MountFlags::RELATIME) {
         stat.flags |= ST_RELATIME;
     }

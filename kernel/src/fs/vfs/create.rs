@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use kiln_core::abi;
 use kiln_core::errno::Errno;
-use kiln_core::fs::attr::{DeviceNumber, FileType};
+use kiln_core::fs::attr::{APPEND_ONLY, DeviceNumber, FileType, IMMUTABLE};
 use kiln_core::fs::perm::Capability;
 use kiln_core::path::Walker;
 
@@ -96,9 +96,13 @@ pub(super) fn create_locked(
 ) -> Result<Arc<Dentry>, Errno> {
     may_change(lookup, dir)?;
     let inode = dir.inode()?;
+    let default = match node.kind {
+        FileType::Symlink => None,
+        _ => super::acl::default_of(inode)?,
+    };
     let mode = match node.kind {
         FileType::Symlink => node.mode,
-        _ => node.mode & !lookup.fs.umask(),
+        _ => super::acl::mode_for_new(default.as_ref(), node.mode, lookup.fs.umask()),
     };
     let (uid, gid, mode) = inode.with_attr(|attr| lookup.who.for_new(attr, node.kind, mode));
     let new = NewInode {
@@ -110,6 +114,7 @@ pub(super) fn create_locked(
         target: node.target,
     };
     let made = inode.ops().create(inode, name, &new)?;
+    super::acl::inherit(default.as_ref(), &made, node.mode)?;
     notify::name(inode, name, &made, abi::IN_CREATE);
     if inode.ops().cacheable() {
         dir.dentry.remember(name, Some(made))
@@ -126,16 +131,19 @@ pub(crate) fn link(lookup: &Lookup<'_>, old: &Path, path: &[u8]) -> Result<(), E
     let parent = dir.inode()?;
     let _guard = parent.lock.lock();
     need_free(&walker, false)?;
+    dir.mount.check_writable()?;
     if !Arc::ptr_eq(&old.mount, &dir.mount) {
         return Err(Errno::EXDEV);
     }
-    dir.mount.check_writable()?;
     may_change(lookup, &dir)?;
     let inode = old.inode()?;
     if !Arc::ptr_eq(inode.sb(), parent.sb()) {
         return Err(Errno::EXDEV);
     }
     if inode.kind() == FileType::Directory {
+        return Err(Errno::EPERM);
+    }
+    if inode.with_attr(|attr| attr.has(IMMUTABLE | APPEND_ONLY)) {
         return Err(Errno::EPERM);
     }
     // A file whose names are all gone can't come back; one that never had any can (O_TMPFILE).

@@ -1,6 +1,7 @@
 //! What system calls do with paths. Every function takes a [`Lookup`], which says who asks and
 //! from where, and answers Linux's errors in Linux's order.
 
+mod acl;
 mod attr;
 mod create;
 mod mounting;
@@ -21,12 +22,13 @@ use super::mount::Path;
 
 pub(crate) use crate::fs::regular::seek_contents;
 pub(crate) use attr::{
-    access, allocate, chmod, chown, set_attr_checked, set_times, stat, statfs, truncate,
-    truncate_inode,
+    access, allocate, check_not_append_only, chmod, chown, flags, set_attr_checked, set_flags,
+    set_times, stat, statfs, truncate, truncate_inode,
 };
 pub(crate) use create::{Node, create, link, symlink};
 pub(crate) use mounting::{
-    bind, mount, move_mount, remount, sync_all, tree_on, unmount, unmount_all,
+    FsConfig, TreeFile, bind, change_propagation, copy_tree, may_mount, mount, move_mount,
+    move_path, pivot_root, remount, set_propagation, sync_all, tree_on, unmount, unmount_all,
 };
 pub(crate) use open::{open, open_path, reopen};
 pub(crate) use remove::{rmdir, unlink};
@@ -83,7 +85,7 @@ pub(crate) fn readlink(lookup: &Lookup<'_>, path: &[u8]) -> Result<Vec<u8>, Errn
         });
     }
     let inode = found.inode()?;
-    inode.accessed();
+    found.mount.accessed(inode);
     match inode.ops().follow(inode)? {
         kiln_core::path::Link::Text(text) => Ok(text),
         kiln_core::path::Link::Jump(target) => target.display_from(&lookup.fs.root()),

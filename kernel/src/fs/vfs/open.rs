@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use kiln_core::abi;
 use kiln_core::errno::Errno;
-use kiln_core::fs::attr::FileType;
+use kiln_core::fs::attr::{APPEND_ONLY, FileType};
 use kiln_core::fs::flags::OpenFlags;
 use kiln_core::fs::perm::{Capability, Want};
 use kiln_core::path::{Last, Shape, Tree, Walker};
@@ -144,6 +144,10 @@ fn make(
         return Ok(Step::Again);
     }
     dir.mount.check_writable()?;
+    if !inode.ops().makes_files() {
+        super::may_change(lookup, dir)?;
+        return Err(Errno::EACCES);
+    }
     let dentry = create_locked(lookup, dir, walker.name(), &Node::regular(flags.mode))?;
     Ok(Step::Created(dir.with(dentry)))
 }
@@ -207,6 +211,12 @@ fn may_open(
     if writes && on_disk {
         path.mount.check_writable()?;
     }
+    if inode.with_attr(|attr| attr.has(APPEND_ONLY)) {
+        let overwrites = flags.raw & abi::O_ACCMODE != abi::O_RDONLY && !flags.has(abi::O_APPEND);
+        if overwrites || flags.has(abi::O_TRUNC) {
+            return Err(Errno::EPERM);
+        }
+    }
     let owner = inode.with_attr(|attr| attr.uid) == lookup.who.uid;
     if flags.has(abi::O_NOATIME) && !owner && !lookup.can(Capability::Fowner) {
         return Err(Errno::EPERM);
@@ -223,7 +233,8 @@ fn open_unnamed(lookup: &Lookup<'_>, path: &[u8], flags: OpenFlags) -> Result<Ar
     dir.mount.check_writable()?;
     let parent = dir.inode()?;
     lookup.check(parent, Want::WRITE | Want::EXEC)?;
-    let mode = flags.mode & !lookup.fs.umask();
+    let default = super::acl::default_of(parent)?;
+    let mode = super::acl::mode_for_new(default.as_ref(), flags.mode, lookup.fs.umask());
     let (uid, gid, mode) =
         parent.with_attr(|attr| lookup.who.for_new(attr, FileType::Regular, mode));
     let new = NewInode {
@@ -237,6 +248,7 @@ fn open_unnamed(lookup: &Lookup<'_>, path: &[u8], flags: OpenFlags) -> Result<Ar
     let guard = parent.lock.lock();
     let inode = parent.ops().create_unnamed(parent, &new)?;
     drop(guard);
+    super::acl::inherit(default.as_ref(), &inode, flags.mode)?;
     let name = alloc::format!("/#{}", inode.ino());
     let dentry = Dentry::unnamed(inode, name.as_bytes())?;
     open_found(lookup, dir.with(dentry), flags, true)

@@ -63,7 +63,14 @@ pub(crate) fn rename(
     need_name(new.last, taken)?;
     old.dir.mount.check_writable()?;
     let locks = Locked::new(&old.dir, &new.dir)?;
-    let done = rename_locked(to, &old, &new, exchange, no_replace).and_then(|moved| {
+    let can_white_out = old.dir.inode()?.ops().leaves_whiteouts();
+    let done = rename_locked(
+        to,
+        &old,
+        &new,
+        (exchange, no_replace, whiteout && !can_white_out),
+    )
+    .and_then(|moved| {
         if whiteout && moved {
             leave_whiteout(from, &old)
         } else {
@@ -124,8 +131,7 @@ fn rename_locked(
     lookup: &Lookup<'_>,
     old: &Side<'_>,
     new: &Side<'_>,
-    exchange: bool,
-    no_replace: bool,
+    (exchange, no_replace, impossible): (bool, bool, bool),
 ) -> Result<bool, Errno> {
     let moved = locked_child(&old.walker)?;
     let inode = Arc::clone(moved.inode().ok_or(Errno::ENOENT)?);
@@ -161,6 +167,9 @@ fn rename_locked(
         (&target, replaced.as_ref()),
         exchange,
     )?;
+    if impossible {
+        return Err(Errno::EINVAL);
+    }
     carry_out(
         old,
         new,

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 use kiln_core::errno::Errno;
+use kiln_core::fs::attr::FileType;
 use kiln_core::fs::perm::{Identity, Want};
 use kiln_core::fs::xattr::{self, SetMode};
 
@@ -11,7 +12,13 @@ use crate::fs::notify;
 /// The value of the attribute `name`.
 pub(crate) fn get_xattr(who: &Identity<'_>, path: &Path, name: &[u8]) -> Result<Vec<u8>, Errno> {
     let inode = path.inode()?;
-    inode.with_attr(|attr| xattr::check(attr, who, name, Want::READ))?;
+    if super::acl::is_list(name) {
+        if inode.kind() == FileType::Symlink {
+            return Err(Errno::EOPNOTSUPP);
+        }
+    } else {
+        inode.with_attr(|attr| xattr::check(attr, who, name, Want::READ))?;
+    }
     inode.ops().get_xattr(inode, name)
 }
 
@@ -41,8 +48,12 @@ fn change(
     path.mount.check_writable()?;
     let inode = path.inode()?;
     let _guard = inode.lock.lock();
-    inode.with_attr(|attr| xattr::check(attr, who, name, Want::WRITE))?;
-    inode.ops().set_xattr(inode, name, value, mode)?;
+    if super::acl::is_list(name) {
+        super::acl::set(who, inode, name, value)?;
+    } else {
+        inode.with_attr(|attr| xattr::check(attr, who, name, Want::WRITE))?;
+        inode.ops().set_xattr(inode, name, value, mode)?;
+    }
     inode.changed();
     notify::path(path, kiln_core::abi::IN_ATTRIB);
     Ok(())

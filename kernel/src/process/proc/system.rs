@@ -5,7 +5,8 @@ use kiln_core::errno::Errno;
 use crate::arch::identity::identity;
 use crate::arch::smp;
 use crate::arch::time::{self, now_ns};
-use crate::drivers::{block, random};
+use crate::drivers::random;
+use crate::fs::blockdev;
 use crate::fs::clock;
 use crate::fs::procfs::{SystemFile, Text};
 use crate::process::{host, table};
@@ -93,9 +94,13 @@ fn loadavg(out: &mut Text) -> Result<(), Errno> {
 
 fn partitions(out: &mut Text) -> Result<(), Errno> {
     out.bytes(b"major minor  #blocks  name\n\n")?;
-    for (index, disk) in block::disks().iter().enumerate() {
-        let (minor, blocks) = (index * 16, disk.sectors() / 2);
-        put!(out, "{:>4} {minor:>7} {blocks:>10} {}\n", 254, disk.name())?;
+    let mut at = 0;
+    while let Some(minor) = blockdev::next_minor(at) {
+        let blocks = blockdev::extent(minor).map_or(0, |(_, sectors)| sectors / 2);
+        put!(out, "{:>4} {minor:>7} {blocks:>10} ", blockdev::MAJOR)?;
+        blockdev::write_name(minor, out)?;
+        out.bytes(b"\n")?;
+        at = minor + 1;
     }
     Ok(())
 }

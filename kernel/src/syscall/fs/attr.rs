@@ -316,6 +316,7 @@ pub(in crate::syscall) fn ftruncate(call: &mut Call<'_>, fd: i32, size: i64) -> 
     if !regular || !file.writable() {
         return Err(Errno::EINVAL);
     }
+    vfs::check_not_append_only(&file.inode)?;
     crate::fs::memfd::check_resize(&file, size)?;
     with_lookup(call, None, |lookup| {
         vfs::truncate_inode(lookup, &file.path, size)

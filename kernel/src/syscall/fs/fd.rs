@@ -14,7 +14,7 @@ use linux_raw_sys::ioctl;
 
 use super::{Call, SysResult, descriptor_limit, fd_result, file, owner};
 use crate::fs::tty::pty;
-use crate::fs::{File, Ioctl, dnotify, fasync, identity, lease};
+use crate::fs::{File, Ioctl, dnotify, fasync, identity, lease, vfs};
 
 pub(in crate::syscall) fn dup(call: &mut Call<'_>, fd: i32) -> SysResult {
     let files = call.task.files()?;
@@ -101,6 +101,9 @@ pub(in crate::syscall) fn fcntl(call: &mut Call<'_>, fd: i32, what: u32, arg: u6
         }
         abi::F_GETFL => Ok(u64::from(file.flags())),
         abi::F_SETFL => {
+            if file.has(abi::O_APPEND) && low32(arg) & abi::O_APPEND == 0 {
+                vfs::check_not_append_only(&file.inode)?;
+            }
             fasync::set_async(&file, fd, low32(arg) & abi::FASYNC != 0)?;
             file.set_flags(low32(arg));
             Ok(0)
@@ -318,6 +321,10 @@ pub(in crate::syscall) fn flock(call: &mut Call<'_>, fd: i32, operation: u32) ->
     locks.lock_file(file.id(), kind, wait).map(|()| 0)
 }
 
+/// `FS_IOC_GETFLAGS` and `FS_IOC_SETFLAGS` (linux/fs.h): said to be of a long, they are of an int.
+const FS_IOC_GETFLAGS: u32 = 0x8008_6601;
+const FS_IOC_SETFLAGS: u32 = 0x4008_6602;
+
 pub(in crate::syscall) fn ioctl(call: &mut Call<'_>, fd: i32, command: u32, arg: u64) -> SysResult {
     let file = file(call, fd)?;
     let space = call.task.space()?;
@@ -338,6 +345,18 @@ pub(in crate::syscall) fn ioctl(call: &mut Call<'_>, fd: i32, command: u32, arg:
             let size = low32(kiln_core::num::u64_of(kiln_core::addr::PAGE_SIZE));
             space.write_val(UserAddr::new(arg), &size)?;
             Ok(0)
+        }
+        FS_IOC_GETFLAGS if !file.is_event() => {
+            let flags = vfs::flags(&file.path)?;
+            space.write_val(UserAddr::new(arg), &flags)?;
+            Ok(0)
+        }
+        FS_IOC_SETFLAGS if !file.is_event() => {
+            // What can't have any says so before the program's memory is looked at.
+            vfs::flags(&file.path)?;
+            let flags: u32 = space.read_val(UserAddr::new(arg))?;
+            let creds = call.task.creds();
+            vfs::set_flags(&identity(&creds), &file.path, flags).map(|()| 0)
         }
         ioctl::FIOCLEX => {
             call.task.files()?.set_close_on_exec(fd, true)?;
@@ -373,6 +392,7 @@ pub(in crate::syscall) fn ioctl(call: &mut Call<'_>, fd: i32, command: u32, arg:
                 command,
                 arg,
                 space: &space,
+                privileged: call.task.creds().has(abi::CAP_SYS_ADMIN),
             },
         ),
     }

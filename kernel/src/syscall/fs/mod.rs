@@ -10,7 +10,7 @@
 //! | [`aio`] | `io_submit` and its kin |
 //! | [`poll`], [`epoll`] | waiting for many files |
 //! | [`splice`] | `sendfile`, `splice`, `tee`, `copy_file_range` |
-//! | [`mounts`] | `mount`, `umount2`, `sync` |
+//! | [`mounts`], [`mount_fd`] | `mount`, `umount2`, `pivot_root`, `sync`; `fsopen` and its kin |
 //! | [`xattr`] | extended attributes |
 //!
 //! The work is `fs`'s; here arguments are taken apart and results put together, as Linux does.
@@ -20,6 +20,7 @@ pub(crate) mod attr;
 pub(crate) mod epoll;
 pub(crate) mod fd;
 pub(crate) mod io;
+pub(crate) mod mount_fd;
 pub(crate) mod mounts;
 pub(crate) mod names;
 pub(crate) mod open;

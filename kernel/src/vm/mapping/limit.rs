@@ -7,7 +7,7 @@ use kiln_core::errno::Errno;
 /// Pages in use, and how many may be.
 pub(crate) struct PageLimit {
     used: AtomicU64,
-    most: u64,
+    most: AtomicU64,
 }
 
 impl PageLimit {
@@ -15,13 +15,18 @@ impl PageLimit {
     pub(crate) const fn new(most: u64) -> Self {
         Self {
             used: AtomicU64::new(0),
-            most,
+            most: AtomicU64::new(most),
         }
     }
 
     /// Pages that may be in use.
     pub(crate) fn most(&self) -> u64 {
-        self.most
+        self.most.load(Ordering::Relaxed)
+    }
+
+    /// Changes that.
+    pub(crate) fn set_most(&self, most: u64) {
+        self.most.store(most, Ordering::Relaxed);
     }
 
     /// Pages in use.
@@ -35,7 +40,7 @@ impl PageLimit {
     /// # Errors
     /// `ENOSPC`.
     pub(super) fn check(&self) -> Result<(), Errno> {
-        if self.used() < self.most {
+        if self.used() < self.most() {
             Ok(())
         } else {
             Err(Errno::ENOSPC)

@@ -31,6 +31,7 @@ use crate::sync::{Once, SpinLock};
 pub(crate) const TYPE: FileSystemType = FileSystemType {
     name: "mqueue",
     needs_device: false,
+    option: None,
     mount: |_: &MountRequest<'_>| Ok(Arc::clone(root()?.dentry.inode().ok_or(Errno::ENOENT)?)),
 };
 

@@ -1,0 +1,300 @@
+//! [`Namespace`]: all mounts that belong together.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use kiln_core::errno::Errno;
+
+use super::{Mount, MountFlags, Path, Propagation};
+use crate::fs::memory::{try_arc, try_copy, try_push};
+use crate::fs::superblock::{self, FileSystemType, MountRequest, SuperBlock};
+use crate::sched::{Mutex, MutexGuard};
+use crate::sync::SpinLock;
+
+/// All mounts that belong together.
+pub(crate) struct Namespace {
+    /// In the order of mounting; the root is the first. Trees that hang nowhere are in here too.
+    mounts: SpinLock<Vec<Arc<Mount>>>,
+    /// What is yet to be mounted, and on what: on each when it is first looked at.
+    late: Mutex<Vec<Late>>,
+    /// Held while mounts come, go and move.
+    changing: Mutex<()>,
+}
+
+/// A mount to come: of what, on what, and which others on directories of its root.
+struct Late {
+    place: Path,
+    kind: FileSystemType,
+    inside: &'static [(&'static [u8], FileSystemType)],
+}
+
+impl Namespace {
+    /// A tree with `root` at its top.
+    pub(crate) fn new(root: Arc<Mount>) -> Result<Arc<Self>, Errno> {
+        let mut mounts = Vec::new();
+        try_push(&mut mounts, root)?;
+        try_arc(Self {
+            mounts: SpinLock::new(mounts),
+            late: Mutex::new(Vec::new()),
+            changing: Mutex::new(()),
+        })
+    }
+
+    /// Keeps others from mounting and unmounting.
+    pub(crate) fn change(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock()
+    }
+
+    /// Has a file system of the type mounted on `place` once somebody looks at it or lists the mounts:
+    /// a boot doesn't pay for what its job doesn't use. Until then the place counts as a mountpoint.
+    /// `inside` are others on directories of its root, which come as late.
+    pub(crate) fn mount_late(
+        &self,
+        place: Path,
+        kind: FileSystemType,
+        inside: &'static [(&'static [u8], FileSystemType)],
+    ) -> Result<(), Errno> {
+        let late = Late {
+            place,
+            kind,
+            inside,
+        };
+        Self::add_late(&mut self.late.lock(), late)
+    }
+
+    fn add_late(list: &mut Vec<Late>, late: Late) -> Result<(), Errno> {
+        list.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        late.place.dentry.count_mount(true);
+        list.push(late);
+        Ok(())
+    }
+
+    /// Mounts on `path` what was to be mounted there late; whether something is mounted there now.
+    fn fill(&self, path: &Path) -> bool {
+        let mut list = self.late.lock();
+        let Some(at) = list.iter().position(|late| late.place == *path) else {
+            return self.mounted_on(path).is_some();
+        };
+        let Late {
+            place,
+            kind,
+            inside,
+        } = list.remove(at);
+        let done = self.mount_root(kind, place);
+        path.dentry.count_mount(false);
+        let Ok(root) = done else { return false };
+        for (name, kind) in inside {
+            // What can't be mounted now isn't there; the rest is.
+            if let Ok(dentry) = root.dentry.child(name, false) {
+                let late = Late {
+                    place: root.with(dentry),
+                    kind: *kind,
+                    inside: &[],
+                };
+                let _ = Self::add_late(&mut list, late);
+            }
+        }
+        true
+    }
+
+    fn mount_root(&self, kind: FileSystemType, place: Path) -> Result<Path, Errno> {
+        let name = kind.name.as_bytes();
+        let root = (kind.mount)(&MountRequest {
+            lookup: None,
+            source: name,
+            device: None,
+            options: b"",
+            read_only: false,
+        })?;
+        let mount = Mount::new(
+            superblock::root_of(root)?,
+            MountFlags::RELATIME,
+            try_copy(name)?,
+        )?;
+        self.attach(&mount, place)?;
+        Ok(Path::root_of(&mount))
+    }
+
+    /// The root of the tree.
+    pub(crate) fn root(&self) -> Option<Path> {
+        self.mounts.lock().first().map(Path::root_of)
+    }
+
+    /// Every mount, in the order of mounting, after those that were to come late.
+    pub(crate) fn mounts(&self) -> Result<Vec<Arc<Mount>>, Errno> {
+        while let Some(place) = self.first_late() {
+            self.fill(&place);
+        }
+        let mut copy = Vec::new();
+        let count = self.mounts.lock().len();
+        copy.try_reserve_exact(count + 8)
+            .map_err(|_| Errno::ENOMEM)?;
+        copy.extend(self.mounts.lock().iter().take(count + 8).cloned());
+        Ok(copy)
+    }
+
+    fn first_late(&self) -> Option<Path> {
+        let late = self.late.lock();
+        late.first().map(|late| late.place.clone())
+    }
+
+    /// What is mounted on exactly this path; the last when there are several.
+    pub(crate) fn mounted_on(&self, path: &Path) -> Option<Arc<Mount>> {
+        let mounts = self.mounts.lock();
+        let found = mounts
+            .iter()
+            .rev()
+            .find(|mount| mount.place.lock().as_ref() == Some(path));
+        found.map(Arc::clone)
+    }
+
+    /// Goes from a mountpoint to the root of what is mounted there, as often as it takes.
+    pub(crate) fn descend(&self, mut path: Path) -> Path {
+        while path.dentry.is_mountpoint() {
+            match self.mounted_on(&path) {
+                Some(mount) => {
+                    mount.enter();
+                    path = Path::root_of(&mount);
+                }
+                None if self.fill(&path) => {}
+                None => break,
+            }
+        }
+        path
+    }
+
+    /// Whether `mount` is in the tree: its root, or mounted somewhere beneath it.
+    pub(crate) fn contains(&self, mount: &Arc<Mount>) -> bool {
+        let mut at = Arc::clone(mount);
+        while let Some(place) = at.place() {
+            at = place.mount;
+        }
+        self.is_root(&at)
+    }
+
+    /// Whether `mount` is the tree's root.
+    pub(crate) fn is_root(&self, mount: &Arc<Mount>) -> bool {
+        let mounts = self.mounts.lock();
+        mounts.first().is_some_and(|root| Arc::ptr_eq(root, mount))
+    }
+
+    /// Mounts `mount` on `place`.
+    pub(crate) fn attach(&self, mount: &Arc<Mount>, place: Path) -> Result<(), Errno> {
+        self.keep(mount)?;
+        self.put(mount, place)
+    }
+
+    /// Makes a mount one of these, without a place.
+    pub(crate) fn keep(&self, mount: &Arc<Mount>) -> Result<(), Errno> {
+        try_push(&mut self.mounts.lock(), Arc::clone(mount))
+    }
+
+    /// Gives a mount that is one of these a place, in which it is the last one mounted.
+    pub(crate) fn put(&self, mount: &Arc<Mount>, place: Path) -> Result<(), Errno> {
+        place.dentry.pin()?;
+        let dentry = Arc::clone(&place.dentry);
+        let mut mounts = self.mounts.lock();
+        let at = mounts.iter().position(|other| Arc::ptr_eq(other, mount));
+        let moved = mounts.remove(at.ok_or(Errno::EINVAL)?);
+        dentry.count_mount(true);
+        let before = mount.place.lock().replace(place);
+        mounts.push(moved);
+        drop(mounts);
+        if let Some(before) = before {
+            before.dentry.count_mount(false);
+        }
+        Ok(())
+    }
+
+    /// Takes a mount from its place; it remains one of these.
+    pub(crate) fn lift(&self, mount: &Arc<Mount>) -> Option<Path> {
+        let place = mount.place.lock().take();
+        if let Some(place) = &place {
+            place.dentry.count_mount(false);
+        }
+        place
+    }
+
+    /// Lets a mount go that has no place.
+    pub(crate) fn forget(&self, mount: &Arc<Mount>) {
+        let mut mounts = self.mounts.lock();
+        let at = mounts.iter().position(|other| Arc::ptr_eq(other, mount));
+        let gone = at.map(|at| mounts.remove(at));
+        drop(mounts);
+        drop(gone);
+    }
+
+    /// Makes `mount` the root in place of the old one, which has no place then.
+    pub(crate) fn set_root(&self, mount: &Arc<Mount>) {
+        let _ = self.lift(mount);
+        let mut mounts = self.mounts.lock();
+        if let Some(at) = mounts.iter().position(|other| Arc::ptr_eq(other, mount)) {
+            mounts.get_mut(..=at).unwrap_or_default().rotate_right(1);
+        }
+    }
+
+    /// The mounts on `mount`, in the order of mounting.
+    pub(crate) fn children(&self, mount: &Arc<Mount>) -> Result<Vec<Arc<Mount>>, Errno> {
+        let mut children = Vec::new();
+        for other in self.mounts.lock().iter() {
+            let place = other.place.lock();
+            if place
+                .as_ref()
+                .is_some_and(|place| Arc::ptr_eq(&place.mount, mount))
+            {
+                try_push(&mut children, Arc::clone(other))?;
+            }
+        }
+        Ok(children)
+    }
+
+    /// `mount` and all that is mounted beneath it, each behind what it is mounted on.
+    pub(crate) fn tree(&self, mount: &Arc<Mount>) -> Result<Vec<Arc<Mount>>, Errno> {
+        let mut tree = Vec::new();
+        try_push(&mut tree, Arc::clone(mount))?;
+        let mut at = 0;
+        while let Some(next) = tree.get(at).cloned() {
+            for child in self.children(&next)? {
+                try_push(&mut tree, child)?;
+            }
+            at += 1;
+        }
+        Ok(tree)
+    }
+
+    /// Takes `mount` and all beneath it out, whoever uses them.
+    pub(crate) fn dissolve(&self, mount: &Arc<Mount>) -> Result<(), Errno> {
+        for gone in self.tree(mount)?.iter().rev() {
+            self.lift(gone);
+            self.forget(gone);
+        }
+        Ok(())
+    }
+
+    /// Files open for writing in a file system, through any mount.
+    pub(crate) fn writers_of(&self, sb: &Arc<SuperBlock>) -> i32 {
+        let mounts = self.mounts.lock();
+        let shown = mounts.iter().filter(|mount| Arc::ptr_eq(&mount.sb, sb));
+        shown.map(|mount| mount.writers()).sum()
+    }
+
+    /// How many mounts a peer group has.
+    pub(crate) fn peers(&self, group: u32) -> usize {
+        let mounts = self.mounts.lock();
+        let peers = mounts
+            .iter()
+            .filter(|mount| mount.propagation().shared == group);
+        peers.count()
+    }
+
+    /// The lowest number that no peer group has.
+    pub(crate) fn free_group(&self) -> u32 {
+        let mounts = self.mounts.lock();
+        let used = |group: u32| {
+            mounts.iter().any(|mount| {
+                let Propagation { shared, master, .. } = mount.propagation();
+                shared == group || master == group
+            })
+        };
+        (1..).find(|group| !used(*group)).unwrap_or(u32::MAX)
+    }
+}
