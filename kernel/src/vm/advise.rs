@@ -283,7 +283,7 @@ impl AddressSpace {
             let part = area.part(range);
             let name = match &area.backing {
                 Object::File { file, .. } => file.name.clone(),
-                Object::Anonymous => None,
+                Object::Anonymous | Object::Special(_) => None,
             };
             Some(FilePart {
                 mapping: mapping.clone(),

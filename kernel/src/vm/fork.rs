@@ -88,7 +88,7 @@ fn is_copied(area: &VmArea) -> bool {
     let left_out = AreaFlags::DONT_FORK | AreaFlags::WIPE_ON_FORK;
     // Pages of a file are found again through its mapping, unless they are copies.
     let found_again = match &area.backing {
-        Object::Anonymous => false,
+        Object::Anonymous | Object::Special(_) => false,
         Object::File { file, .. } => area.is_shared() || !file.has_copies(),
     };
     !area.flags.intersects(left_out) && !found_again

@@ -253,7 +253,7 @@ impl AddressSpace {
                 Object::File { file: other, .. } => {
                     Arc::ptr_eq(&file.mapping, &other.mapping) && area.flags == first.flags
                 }
-                Object::Anonymous => false,
+                Object::Anonymous | Object::Special(_) => false,
             };
             if !areas.map.covers(&range) || !areas.map.overlapping(&range).all(alike) {
                 return Err(Errno::EINVAL);
