@@ -545,6 +545,14 @@ fn clear_record(addr: PhysAddr) {
     record.groups.store(0, Ordering::Relaxed);
 }
 
+/// The indexes of `range` whose group of 16 entries is one of `groups`.
+fn in_groups(groups: u32, range: core::ops::Range<usize>) -> impl Iterator<Item = usize> {
+    let (first, end) = (range.start, range.end);
+    (first / 16..end.div_ceil(16))
+        .filter(move |group| groups >> group & 1 != 0)
+        .flat_map(move |group| first.max(group * 16)..end.min(group * 16 + 16))
+}
+
 /// Counts `more` entries of `table` in use, all of them among `groups` (a bit for each 16).
 fn populate(table: &Table, groups: u32, more: u32) {
     // Tables are changed by one CPU at a time, so no read-modify-write has to be atomic.

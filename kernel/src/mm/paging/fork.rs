@@ -8,8 +8,8 @@ use kiln_core::num::u64_of;
 use super::range::{Part, bounds};
 use super::share::seal;
 use super::{
-    ADDRESS, Bits, Gather, OWNED, OutOfMemory, PAGE, SHARED, SPAN, UserTables, frame, populate,
-    set_upper,
+    ADDRESS, Bits, Gather, OWNED, OutOfMemory, PAGE, SHARED, SPAN, UserTables, frame, in_groups,
+    populate, set_upper,
 };
 
 /// Tables with fewer pages are copied at once: a copy at the first write costs a fault besides.
@@ -102,8 +102,9 @@ impl UserTables {
             Err(_) => return Err(OutOfMemory),
         };
         let groups = frame::table_record(super::addr_of(table)).groups;
+        let groups = groups.load(Ordering::Relaxed);
         let mut added = 0;
-        for index in part.first..part.end {
+        for index in in_groups(groups, part.first..part.end) {
             let entry = table.at(index);
             let mut value = entry.load(Ordering::Relaxed);
             if value & OWNED == 0 {
@@ -121,7 +122,7 @@ impl UserTables {
             into.at(index).store(value & !used, Ordering::Relaxed);
             added += 1;
         }
-        populate(into, groups.load(Ordering::Relaxed), added);
+        populate(into, groups, added);
         child.resident += u64::from(added);
         Ok(())
     }

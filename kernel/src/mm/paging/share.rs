@@ -15,8 +15,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use kiln_core::addr::{PhysAddr, UserAddr};
 
 use super::{
-    ADDRESS, Bits, COW, FrameRef, Gather, HUGE, SHARED, SPAN, Table, UserTables, frame, table,
-    table_bits,
+    ADDRESS, Bits, COW, FrameRef, Gather, HUGE, SHARED, SPAN, Table, UserTables, frame, in_groups,
+    table, table_bits,
 };
 use crate::mm::layout::PHYSMAP;
 use crate::mm::table::ENTRIES;
@@ -102,8 +102,9 @@ pub(super) unsafe fn release_leaf(addr: PhysAddr) {
     if !frame::release_unless_last(addr) {
         // SAFETY: the last handle, so nobody else uses it.
         let table: &Table = unsafe { table::at(PHYSMAP, addr.raw()) };
-        let mut left = frame::table_record(addr).population.load(Ordering::Relaxed);
-        for index in 0..ENTRIES {
+        let record = frame::table_record(addr);
+        let mut left = record.population.load(Ordering::Relaxed);
+        for index in in_groups(record.groups.load(Ordering::Relaxed), 0..ENTRIES) {
             if left == 0 {
                 break;
             }
