@@ -73,7 +73,8 @@ fn file_system(
     if let Some(device) = &device
         && let Some((sb, root)) = superblock::on_device(device.rdev())
     {
-        if sb.kind() != kind.name || sb.read_only() != read_only {
+        let same = core::ptr::fn_addr_eq(find_type(sb.kind().as_bytes())?.mount, kind.mount);
+        if !same || sb.read_only() != read_only {
             return Err(Errno::EBUSY);
         }
         return Ok(root);
