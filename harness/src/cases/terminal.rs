@@ -15,6 +15,8 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("terminal::the_callers_is_restored", restored),
         Case::new("terminal::lines_and_signals", lines_and_signals),
         Case::new("terminal::the_status_arrives", status),
+        Case::new("terminal::jobs_stop_and_go_on", job_control),
+        Case::new("terminal::the_window_changes", window_changes),
     ]
 }
 
@@ -62,5 +64,27 @@ fn lines_and_signals() -> Result<()> {
 fn status() -> Result<()> {
     let got = on_terminal(r#"eval "$RUN"; echo "status $?""#, "exit 7", "sleep 3")?;
     ensure!(got.out() == "status 7\r\n", "{}", got.shown());
+    Ok(())
+}
+
+/// Ctrl-Z stops the foreground job of a shell, which goes on when the shell says so.
+fn job_control() -> Result<()> {
+    let typing = r#"sleep 3; printf "sleep 99\n"; sleep 1; printf "\032"; sleep 1; printf "fg\n"; sleep 1; printf "\003"; sleep 1; printf "exit 3\n"; sleep 2"#;
+    let got = on_terminal(r#"eval "$RUN"; echo "status $?""#, "exec sh -i", typing)?;
+    let said = got.out();
+    let stopped = said.find("^Z[1]+  Stopped");
+    let ended = said.find("sleep 99\r\n^C\r\n");
+    ensure!(stopped.is_some() && stopped < ended, "{}", got.shown());
+    ensure!(said.ends_with("status 3\r\n"), "{}", got.shown());
+    Ok(())
+}
+
+/// A change of the caller's window reaches the job, and its signal the foreground.
+fn window_changes() -> Result<()> {
+    let host = r#"(sleep 3; stty rows 31 cols 99 < /dev/tty) & eval "$RUN"; echo "status $?""#;
+    let job = r#"trap "stty size; exit 5" WINCH; stty size; while :; do sleep .1; done"#;
+    let got = on_terminal(host, job, "sleep 6")?;
+    let wanted = "30 100\r\n31 99\r\nstatus 5\r\n";
+    ensure!(got.out() == wanted, "{}", got.shown());
     Ok(())
 }

@@ -11,11 +11,16 @@ pub mod packet;
 pub mod waiting;
 
 use crate::abi;
+use crate::num::low16;
 
 /// Bytes of the kernel's `struct termios`, which `TCGETS` copies (asm-generic/termbits.h).
 pub const TERMIOS_LEN: usize = 36;
 /// Bytes of `struct termios2`, for `TCGETS2`.
 pub const TERMIOS2_LEN: usize = 44;
+/// Bytes of the older `struct termio`, for `TCGETA` (asm-generic/termios.h), and how many control
+/// characters it has.
+pub const TERMIO_LEN: usize = 18;
+const OLD_CC_COUNT: usize = 8;
 /// Bytes of `struct winsize`.
 pub const WINDOW_SIZE_LEN: usize = 8;
 
@@ -130,6 +135,58 @@ impl Termios {
             characters.copy_from_slice(&self.characters);
         }
         bytes
+    }
+
+    /// As `struct termio`: the lower halves of the flags, and eight control characters.
+    #[must_use]
+    pub fn encode_old(&self) -> [u8; TERMIO_LEN] {
+        let mut bytes = [0; TERMIO_LEN];
+        let words = [self.input, self.output, self.control, self.local];
+        let (flags, rest) = bytes.split_at_mut(8);
+        for (place, word) in flags.as_chunks_mut::<2>().0.iter_mut().zip(words) {
+            *place = low16(word.into()).to_le_bytes();
+        }
+        if let [discipline, characters @ ..] = rest {
+            *discipline = self.discipline;
+            let own = self.characters.iter().take(OLD_CC_COUNT);
+            for (place, byte) in characters.iter_mut().zip(own) {
+                *place = *byte;
+            }
+        }
+        bytes
+    }
+
+    /// With what a `struct termio` says in place of its part of the settings.
+    #[must_use]
+    pub fn with_old(mut self, bytes: &[u8; TERMIO_LEN]) -> Self {
+        let (flags, rest) = bytes.split_at(8);
+        let own = [
+            &mut self.input,
+            &mut self.output,
+            &mut self.control,
+            &mut self.local,
+        ];
+        for (flags, half) in own.into_iter().zip(flags.as_chunks::<2>().0) {
+            *flags = *flags & !0xFFFF | u32::from(u16::from_le_bytes(*half));
+        }
+        if let [discipline, characters @ ..] = rest {
+            self.discipline = *discipline;
+            let own = self.characters.iter_mut().take(OLD_CC_COUNT);
+            for (place, byte) in own.zip(characters) {
+                *place = *byte;
+            }
+        }
+        self.with_named_speed(self.speeds)
+    }
+
+    /// With the speeds that `c_cflag` names, or, where it says that it names none, with these.
+    #[must_use]
+    pub fn with_named_speed(mut self, otherwise: [u32; 2]) -> Self {
+        self.speeds = match self.control & abi::CBAUD {
+            abi::BOTHER => otherwise,
+            code => [speed_of(code); 2],
+        };
+        self
     }
 
     /// As `struct termios2`.
@@ -264,5 +321,26 @@ const fn to_lower(byte: u8) -> u8 {
     match byte {
         0xC0..=0xD6 | 0xD8..=0xDE => byte + 0x20,
         _ => byte.to_ascii_lowercase(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_settings_are_a_part() {
+        let full = Termios {
+            local: Termios::default().local | abi::EXTPROC,
+            ..Termios::default()
+        };
+        assert_eq!(full.with_old(&full.encode_old()), full);
+        let mut bytes = full.encode_old();
+        bytes[0] = 0;
+        bytes[9] = 9;
+        let changed = full.with_old(&bytes);
+        assert_eq!(changed.input & 0xFF, 0);
+        assert_eq!(changed.character(abi::VINTR), 9);
+        assert_eq!(changed.local, full.local, "upper halves stay");
     }
 }

@@ -18,6 +18,7 @@ use kiln_core::num::{low32, usize_of};
 use linux_raw_sys::ioctl::FIONREAD;
 
 use super::anon::event_file_for;
+use super::fasync::AsyncList;
 use super::file::{Events, File, FileOps, Ioctl, Watch as PollWatch};
 use super::inode::Inode;
 use super::memory::{try_arc, try_copy, try_push};
@@ -55,6 +56,8 @@ pub(super) struct Watch {
 pub(crate) struct Group {
     state: SpinLock<State>,
     queue: Arc<WaitQueue>,
+    /// Who is told of events by signals.
+    signals: AsyncList,
     /// Serialises adding, so that an inode has one watch of a group at most.
     adding: Mutex<()>,
 }
@@ -104,6 +107,7 @@ pub(crate) fn create(flags: u32) -> Result<Arc<File>, Errno> {
             last: 0,
         }),
         queue: try_arc(WaitQueue::new())?,
+        signals: AsyncList::new(),
         adding: Mutex::new(()),
     });
     // Counted from here on, as dropping it counts it off.
@@ -234,6 +238,7 @@ impl Group {
         };
         if self.state.lock().events.push(event, max) {
             self.queue.wake_all();
+            self.signals.tell(abi::POLL_IN);
         }
     }
 
@@ -407,6 +412,10 @@ impl FileOps for Group {
                 watch.wants() & abi::IN_ALL_EVENTS
             )?;
         }
+    }
+
+    fn async_lists(&self) -> [Option<&AsyncList>; 2] {
+        [Some(&self.signals), None]
     }
 
     fn as_any(&self) -> Option<&dyn Any> {

@@ -3,6 +3,7 @@
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+use kiln_core::abi;
 use kiln_core::errno::Errno;
 use kiln_core::net::options::Options;
 
@@ -112,6 +113,21 @@ impl Common {
     pub(super) fn changed(&self) {
         self.readers.wake_all();
         self.writers.wake_all();
+    }
+
+    /// Wakes everybody: the other side ended, or broke off (`POLL_ERR`).
+    pub(super) fn ended(&self, reason: u32) {
+        self.changed();
+        self.signals.tell(reason);
+    }
+
+    /// What a signal says when the other side has ended.
+    pub(super) fn end_reason(&self) -> u32 {
+        if self.is_shut(SHUT_BOTH) {
+            abi::POLL_HUP
+        } else {
+            abi::POLL_IN
+        }
     }
 
     /// Tells poll the queues: of what can be read, and of what can be written. A change of the state

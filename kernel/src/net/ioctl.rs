@@ -46,11 +46,6 @@ pub(super) fn ioctl(socket: &dyn Protocol, request: &Ioctl<'_>) -> Result<u64, E
         nr::FIONREAD => int(clip(socket.queued()?.0)),
         nr::TIOCOUTQ => int(clip(socket.queued()?.1)),
         0x8905 => int(u32::from(socket.at_mark()?)),
-        0x8901 | 0x8902 => {
-            let _: u32 = request.space.read_val(UserAddr::new(request.arg))?;
-            Ok(0)
-        }
-        0x8903 | 0x8904 => int(0),
         // SIOCGSTAMP and SIOCGSTAMPNS: no message was stamped.
         0x8906 | 0x8907 => Err(Errno::ENOENT),
         SIOCGIFCONF => configuration(request),

@@ -1,6 +1,6 @@
 //! O_ASYNC: signals of pipes and sockets, whose owner they reach, what they say.
 use crate::out::{say, show};
-use crate::sys::{child, event::kill, file, net, process, signal};
+use crate::sys::{child, event, event::kill, file, net, process, signal};
 use std::ffi::CStr;
 
 const F_SETSIG: i32 = 10;
@@ -100,6 +100,34 @@ fn socket() {
     let _ = file::read(one, &mut [0; 10]);
 }
 
+/// Sockets that end, listen and are asked in their own way; watches.
+fn more() {
+    let me = process::getpid().unwrap_or(0) as i32;
+    let mut told = 0i32;
+    let (one, two) = net::pair(libc::SOCK_STREAM);
+    show("FIOSETOWN", file::ioctl(one, 0x8901, &raw const me as usize));
+    show("SIOCGPGRP", file::ioctl(one, 0x8904, &raw mut told as usize));
+    say!("{}", told == me);
+    show("SIOCSPGRP", file::ioctl(one, 0x8902, 8));
+    show("FIOGETOWN", file::ioctl(one, 0x8903, 8));
+    let absent = 0x3FFF_FFF0i32;
+    show("not there", file::ioctl(one, 0x8901, &raw const absent as usize));
+    let _ = file::fcntl(one, F_SETSIG, 42);
+    asynchronous(one, true);
+    say!("the other side ends:");
+    let _ = file::close(two);
+    let _ = file::close(one);
+    say!("a watch:");
+    let watch = event::inotify_init1(libc::IN_NONBLOCK).unwrap_or(0) as i32;
+    let _ = own(watch, me);
+    let _ = file::fcntl(watch, F_SETSIG, 41);
+    asynchronous(watch, true);
+    let dir = crate::scratch::Scratch::enter();
+    show("watch", event::inotify_add_watch(watch, c".", libc::IN_CREATE));
+    let _ = file::mkdir(c"made", 0o700);
+    drop(dir);
+}
+
 /// A signal reaches only whom its owner's maker could have sent one.
 fn rights() {
     let (rx, tx) = file::pipe();
@@ -127,6 +155,7 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
     let _ = signal::set(libc::SIGCHLD, signal::SIG_DFL);
     say!("socket:");
     socket();
+    more();
     say!("rights:");
     rights();
     0

@@ -249,7 +249,7 @@ impl Line {
     }
 
     /// A byte was typed.
-    pub fn type_byte(&mut self, byte: u8, sink: &mut impl FnMut(Effect<'_>)) {
+    pub fn type_byte(&mut self, byte: u8, sink: &mut dyn FnMut(Effect<'_>)) {
         let mut byte = byte;
         if self.termios.input(abi::ISTRIP) {
             byte &= 0x7F;
@@ -286,7 +286,7 @@ impl Line {
     }
 
     /// `VSTART`, `VSTOP`, and any key that starts again; whether the byte was one and is done with.
-    fn flow_control(&mut self, byte: u8, sink: &mut impl FnMut(Effect<'_>)) -> bool {
+    fn flow_control(&mut self, byte: u8, sink: &mut dyn FnMut(Effect<'_>)) -> bool {
         if !self.termios.input(abi::IXON) {
             return false;
         }
@@ -304,14 +304,14 @@ impl Line {
         false
     }
 
-    fn key_stops(&mut self, stopped: bool, sink: &mut impl FnMut(Effect<'_>)) {
+    fn key_stops(&mut self, stopped: bool, sink: &mut dyn FnMut(Effect<'_>)) {
         if self.set_stopped(stopped) {
             sink(Effect::Stopped(stopped));
         }
     }
 
     /// `VINTR`, `VQUIT`, `VSUSP`; whether the byte was one.
-    fn signal(&mut self, byte: u8, sink: &mut impl FnMut(Effect<'_>)) -> bool {
+    fn signal(&mut self, byte: u8, sink: &mut dyn FnMut(Effect<'_>)) -> bool {
         if !self.termios.local(abi::ISIG) {
             return false;
         }
@@ -339,7 +339,7 @@ impl Line {
     }
 
     /// The keys that edit or end a line; whether the byte was one.
-    fn edit(&mut self, byte: u8, sink: &mut impl FnMut(Effect<'_>)) -> bool {
+    fn edit(&mut self, byte: u8, sink: &mut dyn FnMut(Effect<'_>)) -> bool {
         let extended = self.termios.local(abi::IEXTEN);
         let echo = self.termios.local(abi::ECHO);
         let termios = self.termios;
@@ -380,7 +380,7 @@ impl Line {
     }
 
     /// A byte for the program. A newline is shown as one only when it was made out of another byte.
-    fn ordinary(&mut self, byte: u8, made: bool, sink: &mut impl FnMut(Effect<'_>)) {
+    fn ordinary(&mut self, byte: u8, made: bool, sink: &mut dyn FnMut(Effect<'_>)) {
         if self.termios.local(abi::ECHO) {
             self.finish_erasing(sink);
             if made && byte == b'\n' {
@@ -425,7 +425,7 @@ impl Line {
         cells.map(|cell| low8(u64::from(*cell)))
     }
 
-    fn reprint(&mut self, byte: u8, sink: &mut impl FnMut(Effect<'_>)) {
+    fn reprint(&mut self, byte: u8, sink: &mut dyn FnMut(Effect<'_>)) {
         self.finish_erasing(sink);
         self.echo(byte, sink);
         self.post(b"\n", sink);
@@ -435,7 +435,7 @@ impl Line {
         }
     }
 
-    fn kill(&mut self, sink: &mut impl FnMut(Effect<'_>)) {
+    fn kill(&mut self, sink: &mut dyn FnMut(Effect<'_>)) {
         let termios = self.termios;
         let visible = abi::ECHOK | abi::ECHOKE | abi::ECHOE;
         if self.cells.len() <= self.readable {
@@ -454,7 +454,7 @@ impl Line {
         }
     }
 
-    fn erase(&mut self, what: Erase, sink: &mut impl FnMut(Effect<'_>)) {
+    fn erase(&mut self, what: Erase, sink: &mut dyn FnMut(Effect<'_>)) {
         if self.cells.len() <= self.readable {
             return;
         }
@@ -489,13 +489,7 @@ impl Line {
     }
 
     /// Shows that a character goes; the line keeps `kept` cells.
-    fn erase_echo(
-        &mut self,
-        what: Erase,
-        byte: u8,
-        kept: usize,
-        sink: &mut impl FnMut(Effect<'_>),
-    ) {
+    fn erase_echo(&mut self, what: Erase, byte: u8, kept: usize, sink: &mut dyn FnMut(Effect<'_>)) {
         let termios = self.termios;
         if !termios.local(abi::ECHO) {
             return;
@@ -527,7 +521,7 @@ impl Line {
     }
 
     /// Goes back over a tab: to the column the text before it ends in.
-    fn erase_tab(&mut self, kept: usize, sink: &mut impl FnMut(Effect<'_>)) {
+    fn erase_tab(&mut self, kept: usize, sink: &mut dyn FnMut(Effect<'_>)) {
         let mut columns = 0;
         let mut after_tab = false;
         let before = self.unfinished().take(kept.saturating_sub(self.readable));
@@ -554,7 +548,7 @@ impl Line {
         }
     }
 
-    fn finish_erasing(&mut self, sink: &mut impl FnMut(Effect<'_>)) {
+    fn finish_erasing(&mut self, sink: &mut dyn FnMut(Effect<'_>)) {
         if core::mem::take(&mut self.erasing) {
             self.post(b"/", sink);
         }
@@ -568,7 +562,7 @@ impl Line {
     }
 
     /// Shows a typed byte, a control character as `^X`.
-    fn echo(&mut self, byte: u8, sink: &mut impl FnMut(Effect<'_>)) {
+    fn echo(&mut self, byte: u8, sink: &mut dyn FnMut(Effect<'_>)) {
         if self.termios.local(abi::ECHOCTL) && byte.is_ascii_control() && byte != b'\t' {
             self.raw(&[b'^', byte ^ 0x40], sink);
             self.cursor.column = self.cursor.column.saturating_add(2);
@@ -582,14 +576,14 @@ impl Line {
     }
 
     /// Sends bytes as if a program wrote them.
-    fn post(&mut self, bytes: &[u8], sink: &mut impl FnMut(Effect<'_>)) {
+    fn post(&mut self, bytes: &[u8], sink: &mut dyn FnMut(Effect<'_>)) {
         for byte in bytes {
             let cursor = &mut self.cursor;
             cursor.put(&self.termios, *byte, &mut |bytes| sink(Effect::Echo(bytes)));
         }
     }
 
-    fn raw(&self, bytes: &[u8], sink: &mut impl FnMut(Effect<'_>)) {
+    fn raw(&self, bytes: &[u8], sink: &mut dyn FnMut(Effect<'_>)) {
         sink(Effect::Echo(bytes));
     }
 }

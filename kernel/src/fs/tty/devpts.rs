@@ -253,14 +253,14 @@ fn parse(text: &[u8]) -> Result<Options, Errno> {
     for option in text.split(|byte| *byte == b',') {
         let option = core::str::from_utf8(option).map_err(|_| Errno::EINVAL)?;
         let (key, value) = option.split_once('=').unwrap_or((option, ""));
-        let number = || value.parse().map_err(|_| Errno::EINVAL);
-        let mode = || u32::from_str_radix(value, 8).map_err(|_| Errno::EINVAL);
+        let radix = if key.ends_with("mode") { 8 } else { 10 };
+        let number = u32::from_str_radix(value, radix).map_err(|_| Errno::EINVAL);
         match key {
-            "uid" => options.uid = Some(number()?),
-            "gid" => options.gid = Some(number()?),
-            "mode" => options.mode = mode()? & 0o7777,
-            "ptmxmode" => options.ptmx_mode = mode()? & 0o7777,
-            "max" => options.max = Some(number()?),
+            "uid" => options.uid = Some(number?),
+            "gid" => options.gid = Some(number?),
+            "mode" => options.mode = number? & 0o7777,
+            "ptmxmode" => options.ptmx_mode = number? & 0o7777,
+            "max" => options.max = Some(number?),
             "" | "newinstance" => {}
             _ => return Err(Errno::EINVAL),
         }

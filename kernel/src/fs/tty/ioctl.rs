@@ -7,7 +7,7 @@ use kiln_core::abi;
 use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
 use kiln_core::num::{low8, low32};
-use kiln_core::tty::{TERMIOS_LEN, TERMIOS2_LEN, Termios, WINDOW_SIZE_LEN, WindowSize};
+use kiln_core::tty::{TERMIO_LEN, TERMIOS_LEN, TERMIOS2_LEN, Termios, WINDOW_SIZE_LEN, WindowSize};
 
 use super::super::file::{File, Ioctl};
 use super::{Notice, Terminal, control};
@@ -40,6 +40,9 @@ pub(super) fn serve(
         abi::ioctl::TCSETSF => set_termios(terminal, request, true),
         abi::ioctl::TCSETS2 | abi::ioctl::TCSETSW2 => set_termios2(terminal, request, false),
         abi::ioctl::TCSETSF2 => set_termios2(terminal, request, true),
+        abi::ioctl::TCGETA => put(request, &terminal.termios().encode_old()),
+        abi::ioctl::TCSETA | abi::ioctl::TCSETAW => set_termio(terminal, request, false),
+        abi::ioctl::TCSETAF => set_termio(terminal, request, true),
         abi::ioctl::TIOCGWINSZ => put(request, &terminal.window().encode()),
         abi::ioctl::TIOCSWINSZ => set_window(terminal, request),
         abi::ioctl::FIONREAD => put_int(request, terminal.line.lock().readable_len()),
@@ -141,7 +144,16 @@ impl Terminal {
 fn set_termios(terminal: &Terminal, request: &Ioctl<'_>, flush: bool) -> Result<u64, Errno> {
     terminal.check_change()?;
     let bytes: [u8; TERMIOS_LEN] = get(request)?;
-    apply(terminal, Termios::decode(&bytes), flush)
+    let speeds = terminal.termios().speeds;
+    let termios = Termios::decode(&bytes).with_named_speed(speeds);
+    apply(terminal, termios, flush)
+}
+
+fn set_termio(terminal: &Terminal, request: &Ioctl<'_>, flush: bool) -> Result<u64, Errno> {
+    terminal.check_change()?;
+    let bytes: [u8; TERMIO_LEN] = get(request)?;
+    let termios = terminal.termios().with_old(&bytes);
+    apply(terminal, termios, flush)
 }
 
 fn set_termios2(terminal: &Terminal, request: &Ioctl<'_>, flush: bool) -> Result<u64, Errno> {

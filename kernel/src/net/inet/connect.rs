@@ -4,6 +4,7 @@
 //! it; when the queue is full it waits among the listener's pending ones until accept makes room.
 
 use alloc::sync::{Arc, Weak};
+use kiln_core::abi;
 use kiln_core::errno::Errno;
 use kiln_core::net::addr::{Endpoint, Reach, family_of, reach};
 use kiln_core::net::family;
@@ -239,6 +240,7 @@ impl TcpSock {
             return joined;
         }
         listener.common.readers.wake_one();
+        listener.common.signals.tell(abi::POLL_IN);
         self.common.changed();
         Ok(Attempt::Done)
     }

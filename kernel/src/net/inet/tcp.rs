@@ -8,6 +8,7 @@ mod calls;
 use alloc::collections::VecDeque;
 use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicBool, Ordering};
+use kiln_core::abi;
 use kiln_core::errno::Errno;
 use kiln_core::net::options::{TCP_RCVBUF, so};
 use kiln_core::net::{family, kind, level};
@@ -169,14 +170,14 @@ impl TcpSock {
         drop(peer);
         self.common.fail(error);
         self.inbox.locked(|| self.common.shut_down(SHUT_BOTH));
-        self.common.changed();
+        self.common.ended(abi::POLL_ERR);
     }
 
     /// The other side will send no more.
     fn take_end(&self) {
         self.state.lock().got_end = true;
         self.inbox.locked(|| self.common.shut_down(SHUT_READ));
-        self.common.changed();
+        self.common.ended(self.common.end_reason());
     }
 
     /// This side will send no more.

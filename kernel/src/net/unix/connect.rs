@@ -2,6 +2,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
+use kiln_core::abi;
 use kiln_core::errno::Errno;
 use kiln_core::net::addr::family_of;
 use kiln_core::net::{family, kind};
@@ -140,6 +141,7 @@ impl UnixSock {
             return refused;
         }
         listener.common.readers.wake_one();
+        listener.common.signals.tell(abi::POLL_IN);
         self.common.writers.wake_all();
         Ok(true)
     }

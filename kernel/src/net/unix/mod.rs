@@ -16,6 +16,7 @@ mod transfer;
 use alloc::collections::VecDeque;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
+use kiln_core::abi;
 use kiln_core::errno::Errno;
 use kiln_core::net::addr::UnixAddr;
 use kiln_core::net::options::so;
@@ -158,7 +159,7 @@ impl UnixSock {
                     peer.common.fail(Errno::ECONNRESET);
                 }
                 peer.inbox.locked(|| peer.common.shut_down(SHUT_BOTH));
-                peer.common.changed();
+                peer.common.ended(abi::POLL_HUP);
             }
             // Who waits for room at the peer's is told that there is another socket less.
             drop(peer);
@@ -257,7 +258,7 @@ impl Protocol for UnixSock {
                 other |= SHUT_READ;
             }
             peer.inbox.locked(|| peer.common.shut_down(other));
-            peer.common.changed();
+            peer.common.ended(peer.common.end_reason());
         }
         self.common.changed();
         // Those who wait for room here learn that there will be none.

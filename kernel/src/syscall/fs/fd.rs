@@ -374,6 +374,9 @@ pub(in crate::syscall) fn ioctl(call: &mut Call<'_>, fd: i32, command: u32, arg:
             fasync::set_async(&file, fd, number()?)?;
             Ok(0)
         }
+        owner::FIOSETOWN..=owner::SIOCGPGRP if file.inode.kind() == FileType::Socket => {
+            owner::of_socket(call, &file, command, UserAddr::new(arg))
+        }
         ioctl::FIONREAD if file.inode.mapping().is_some() => {
             let left = file.inode.size().saturating_sub(*file.position());
             let left = u32::try_from(usize_of(left)).unwrap_or(u32::MAX >> 1);

@@ -56,6 +56,22 @@ pub(super) fn control(call: &Call<'_>, file: &File, what: u32, arg: u64) -> SysR
     }
 }
 
+/// `FIOSETOWN`, `SIOCSPGRP`, `FIOGETOWN` and `SIOCGPGRP` of sockets (asm-generic/sockios.h).
+pub(super) fn of_socket(call: &Call<'_>, file: &File, command: u32, at: UserAddr) -> SysResult {
+    let space = call.task.space()?;
+    if matches!(command, FIOSETOWN | SIOCSPGRP) {
+        let number: u32 = space.read_val(at)?;
+        return set(call, file, by_number(number.cast_signed())?);
+    }
+    let number = low32(file.owner().lock().number().cast_unsigned());
+    space.write_val(at, &number)?;
+    Ok(0)
+}
+
+pub(super) const FIOSETOWN: u32 = 0x8901;
+const SIOCSPGRP: u32 = 0x8902;
+pub(super) const SIOCGPGRP: u32 = 0x8904;
+
 /// The owner that `F_SETOWN` names: a negative number is a group's.
 fn by_number(number: i32) -> Result<Whom, Errno> {
     if number == i32::MIN {
