@@ -215,7 +215,9 @@ mod tests {
         slot(&mut one, 0, 0x83, 63, 100);
         slot(&mut one, 1, 0x05, 1000, 500);
         slot(&mut two, 0, 0x82, 63, 9999);
-        disk.extend([(0, first), (4096, one), (5096, two)]);
+        for (at, sector) in [(0, &first), (4096, &one), (5096, &two)] {
+            disk.insert(at, *sector);
+        }
         let wanted = [
             (1, 2048, 1000),
             (3, 4096, 2),
@@ -257,7 +259,10 @@ mod tests {
         head[88..92].copy_from_slice(&crc32(0, &table).to_le_bytes());
         let sum = crc32(0, &head[..92]);
         head[16..20].copy_from_slice(&sum.to_le_bytes());
-        HashMap::from([(0, first), (at, head), (entries, table)])
+        let mut disk = HashMap::from([(0, first)]);
+        disk.insert(at, head);
+        disk.insert(entries, table);
+        disk
     }
 
     #[test]
