@@ -43,6 +43,7 @@ mod mount;
 mod overlay;
 mod pipe;
 mod process;
+mod sched;
 mod signal;
 mod smp;
 mod socket;
@@ -55,6 +56,7 @@ use std::ffi::{CStr, CString, c_char};
 
 const SUBJECTS: &[&[Behaviour]] = &[
     process::ALL,
+    sched::ALL,
     exec::ALL,
     pipe::ALL,
     event::ALL,

@@ -56,26 +56,36 @@ fn listed() -> Result<Vec<Case>> {
         let mut words = line.split(' ').map(str::to_owned);
         let Some(name) = words.next() else { continue };
         let tags: Vec<String> = words.collect();
-        if is_for_several(&name, &tags) {
-            cases.extend(ON_MORE.map(|cpus| case(&name, &tags, Some(cpus))));
-        }
+        let long = !is_for_several(&name, &tags);
+        cases.extend(ON_MORE.map(|cpus| {
+            let case = case(&name, &tags, Some(cpus));
+            if long { case.long() } else { case }
+        }));
         cases.push(case(&name, &tags, None));
     }
-    for seed in [1, 2] {
-        let title = format!("userland::hostile::as_root_{seed}");
-        cases.push(Case::new(&title, move || hostile_as_root(seed)));
+    for (seed, cpus) in [(1, 1), (2, 1), (3, 4), (4, 4)] {
+        let place = match cpus {
+            1 => String::new(),
+            more => format!("on_{more}_cpus::"),
+        };
+        let title = format!("userland::{place}hostile::as_root_{seed}");
+        cases.push(Case::new(&title, move || hostile_as_root(seed, cpus)));
     }
     Ok(cases)
 }
 
-/// How many CPUs those programs get that are about several, besides what all get.
+/// How many CPUs programs get, besides what all get: those that are about several always, the others with
+/// `--long`.
 const ON_MORE: [u32; 2] = [2, 4];
 
-/// Whether a program has to do with how many CPUs there are.
+/// Whether a program has to do with how many CPUs there are: threads and processes, and who tells whom what
+/// when.
 fn is_for_several(name: &str, tags: &[String]) -> bool {
     let subject = name.split('/').next().unwrap_or_default();
-    matches!(subject, "smp" | "pipe")
-        || name.contains("storm")
+    matches!(
+        subject,
+        "smp" | "pipe" | "process" | "signal" | "sched" | "hostile"
+    ) || name.contains("storm")
         || name.contains("fork_many")
         || tags.iter().any(|tag| tag == "threads")
 }
@@ -89,8 +99,10 @@ fn case(name: &str, tags: &[String], cpus: Option<u32>) -> Case {
 
 /// Seeded mixes of hostile arguments with all rights, which no host should be given: the machine
 /// must outlive them.
-fn hostile_as_root(seed: u64) -> Result<()> {
-    let words = ["--root".into(), behave_root().into_os_string(), "--".into()];
+fn hostile_as_root(seed: u64, cpus: u32) -> Result<()> {
+    let root = behave_root().into_os_string();
+    let cpus = cpus.to_string().into();
+    let words = ["--root".into(), root, "--cpus".into(), cpus, "--".into()];
     let rest = ["/behave", "hostile/random", "root", &seed.to_string()].map(Into::into);
     let got = Job::new(words.into_iter().chain(rest))
         .run()?

@@ -54,14 +54,16 @@ pub const fn virtual_time(ran_ns: u64, weight: u64) -> u64 {
 /// Where a runnable thread stands: the lesser runs sooner.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Rank {
-    /// 0 to 98: priority 99 to 1 of `SCHED_FIFO` and `SCHED_RR`; [`FAIR`] for all others.
+    /// [`DEADLINE`]; 1 to 99: priority 99 to 1 of `SCHED_FIFO` and `SCHED_RR`; [`FAIR`] for all others.
     band: u8,
-    /// Virtual time; 0 in the bands of real time.
+    /// Virtual time, or the deadline; 0 in the bands of real time.
     time: u64,
 }
 
+/// The band of threads with a deadline.
+const DEADLINE: u8 = 0;
 /// The band of threads that share by virtual time.
-const FAIR: u8 = 99;
+const FAIR: u8 = 100;
 
 impl Rank {
     /// Of a thread with a real-time priority, 1 to 99.
@@ -73,19 +75,38 @@ impl Rank {
         }
     }
 
+    /// Of a thread that must have run until a point in time.
+    #[must_use]
+    pub const fn deadline(at: u64) -> Self {
+        Self {
+            band: DEADLINE,
+            time: at,
+        }
+    }
+
     /// Of a thread that shares, with its virtual time.
     #[must_use]
     pub const fn fair(time: u64) -> Self {
         Self { band: FAIR, time }
     }
 
-    /// Whether the thread has a real-time priority.
+    /// Whether the thread comes before all that share: it has a real-time priority or a deadline.
     #[must_use]
     pub const fn is_real_time(self) -> bool {
         self.band < FAIR
     }
 
-    /// The virtual time; 0 for real time.
+    /// As Linux counts: -1 for a thread with a deadline, 99 less the priority for one of real time;
+    /// `None` for one that shares, where the nice value says more.
+    #[must_use]
+    pub const fn kernel_priority(self) -> Option<i32> {
+        match self.band {
+            FAIR => None,
+            band => Some(band as i32 - 1),
+        }
+    }
+
+    /// The virtual time, or the deadline; 0 for real time.
     #[must_use]
     pub const fn time(self) -> u64 {
         self.time
@@ -118,7 +139,11 @@ impl Rank {
         if self.band != running.band {
             return self.band < running.band;
         }
-        self.band == FAIR && self.time.saturating_add(PREEMPT_NS) < running.time
+        match self.band {
+            DEADLINE => self.time < running.time,
+            FAIR => self.time.saturating_add(PREEMPT_NS) < running.time,
+            _ => false,
+        }
     }
 
     /// Whether a thread that runs with this rank should make way for a waiting one, because that has
@@ -128,8 +153,11 @@ impl Rank {
         if self.band != waiting.band {
             return waiting.band < self.band;
         }
-        self.band == FAIR
-            && waiting.time.saturating_add(virtual_time(SLICE_NS, weight)) <= self.time
+        match self.band {
+            DEADLINE => waiting.time < self.time,
+            FAIR => waiting.time.saturating_add(virtual_time(SLICE_NS, weight)) <= self.time,
+            _ => false,
+        }
     }
 }
 
@@ -214,13 +242,20 @@ impl<T> RunQueue<T> {
         self.heap.is_empty()
     }
 
-    /// The virtual time a thread gets that wakes, or is new, with this one.
+    /// The virtual time a new thread gets: that of one that has had its turn, so that whoever makes many
+    /// gets no more for it, and goes on first.
+    #[must_use]
+    pub const fn placed_new(&self, weight: u64) -> u64 {
+        self.floor.saturating_add(virtual_time(SLICE_NS, weight))
+    }
+
+    /// The virtual time a thread gets that wakes with this one.
     #[must_use]
     pub fn placed(&self, time: u64) -> u64 {
         time.max(self.floor.saturating_sub(WAKE_CREDIT_NS))
     }
 
-    /// The queue's own virtual time: where a new thread starts.
+    /// The queue's own virtual time.
     #[must_use]
     pub const fn floor(&self) -> u64 {
         self.floor
@@ -257,7 +292,9 @@ impl<T> RunQueue<T> {
     /// Takes the thread whose turn it is.
     pub fn pop(&mut self) -> Option<(Rank, T)> {
         let (rank, thread) = self.take_at(0)?;
-        self.floor = self.floor.max(rank.time);
+        if !rank.is_real_time() {
+            self.floor = self.floor.max(rank.time);
+        }
         Some((rank, thread))
     }
 
@@ -282,6 +319,18 @@ impl<T> RunQueue<T> {
             self.sift_up(at);
         }
         Some((entry.rank, entry.thread))
+    }
+
+    /// Whether a thread waits that has a real-time priority or a deadline.
+    #[must_use]
+    pub fn has_urgent(&self) -> bool {
+        self.first().is_some_and(Rank::is_real_time)
+    }
+
+    /// Whether a thread waits that shares by virtual time.
+    #[must_use]
+    pub fn has_fair(&self) -> bool {
+        self.heap.iter().any(|entry| !entry.rank.is_real_time())
     }
 
     /// The rank of the thread whose turn is next.
@@ -374,6 +423,7 @@ mod tests {
         queue.pop();
         assert_eq!(queue.placed(0), 10_000_000_000 - WAKE_CREDIT_NS);
         assert_eq!(queue.placed(20_000_000_000), 20_000_000_000);
+        assert!(!Rank::fair(queue.placed_new(NICE_0_WEIGHT)).preempts(Rank::fair(10_002_000_000)));
     }
 
     #[test]
@@ -403,6 +453,31 @@ mod tests {
             assert_eq!(Rank::from_word(rank.to_word()), rank);
         }
         assert!(high.to_word() < low.to_word() && low.to_word() < Rank::fair(0).to_word());
+    }
+
+    #[test]
+    fn the_earliest_deadline_comes_first_of_all() {
+        let (soon, late, high) = (Rank::deadline(5), Rank::deadline(9), Rank::real_time(99));
+        assert!(soon.preempts(late) && late.preempts(high) && !late.preempts(soon));
+        assert!(late.makes_way_for(soon, 1024) && !soon.makes_way_for(late, 1024));
+        assert!(high.makes_way_for(late, 1024) && !late.makes_way_for(high, 1024));
+        assert_eq!(Rank::from_word(soon.to_word()), soon);
+        let of = |rank: Rank| rank.kernel_priority();
+        assert_eq!(
+            (of(soon), of(high), of(Rank::real_time(1))),
+            (Some(-1), Some(0), Some(98))
+        );
+        assert_eq!(of(Rank::fair(7)), None);
+        let mut queue = RunQueue::new();
+        for (rank, name) in [(Rank::fair(0), 'f'), (high, 'h'), (late, 'l'), (soon, 's')] {
+            queue.push(rank, name);
+        }
+        assert!(queue.has_urgent() && queue.has_fair());
+        let order: Vec<char> = core::iter::from_fn(|| queue.pop())
+            .map(|(_, t)| t)
+            .collect();
+        assert_eq!(order, ['s', 'l', 'h', 'f']);
+        assert_eq!(queue.floor(), 0);
     }
 
     #[test]

@@ -97,7 +97,7 @@ impl PerCpu {
 
 impl PerCpu {
     /// The number of its local APIC.
-    pub(super) fn apic_id(&self) -> u32 {
+    pub(crate) fn apic_id(&self) -> u32 {
         self.apic_id.load(Ordering::Relaxed)
     }
 

@@ -27,6 +27,7 @@
 )]
 
 pub(crate) mod apic;
+pub(crate) mod caches;
 pub(crate) mod cpu;
 pub(crate) mod entry;
 pub(crate) mod exception_table;

@@ -4,11 +4,13 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
+use kiln_core::cpulist::{List, Map};
 use kiln_core::errno::Errno;
 use kiln_core::num::{u64_of, usize_of};
 
 use super::file::{File, FileOps};
 use super::memory::{append, try_zeros};
+use crate::arch::smp;
 use crate::sched::Mutex;
 use crate::vm::{IoDst, IoSrc};
 
@@ -33,6 +35,17 @@ impl Text {
     /// The bytes, as a vector of their own.
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.0
+    }
+
+    /// A line with the processors of a mask, as `0-2,5`.
+    pub(crate) fn cpu_list(&mut self, mask: u64) -> Result<(), Errno> {
+        self.put(format_args!("{}\n", List(mask)))
+    }
+
+    /// A line with a mask of processors in hexadecimal.
+    pub(crate) fn cpu_map(&mut self, mask: u64) -> Result<(), Errno> {
+        let count = smp::count();
+        self.put(format_args!("{}\n", Map { mask, count }))
     }
 
     /// Writes formatted text.

@@ -90,6 +90,9 @@ pub(crate) fn clone(
     }
     let creds = parent.creds();
     check_process_limit(parent, &creds)?;
+    if !parent.policy().may_fork() {
+        return Err(Errno::EAGAIN);
+    }
     let child = new_task(parent, args, creds)?;
     let done = vfork_completion(args, &child)?;
     let mut own_regs = child_regs(regs, args);

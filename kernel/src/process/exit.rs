@@ -13,7 +13,9 @@ use kiln_core::signal::{SigInfo, Signal};
 use kiln_core::wait_status::{ExitStatus, WaitStatus};
 
 use super::group::{Group, Process, Stop};
-use super::signal::{notify_parent, parent_reaps_by_itself, send, send_to_group, settle_stop};
+use super::signal::{
+    notify_parent, notify_parent_in, parent_reaps_by_itself, send, send_to_group, settle_stop,
+};
 use super::table;
 use super::task::Task;
 use super::{futex, ptrace, terminal, usage};
@@ -147,11 +149,17 @@ fn become_zombie(process: &Arc<Process>, status: ExitStatus) {
         .standing(pid)
         .and_then(|standing| tree.process(standing.parent));
     drop(tree);
-    process.set_ended(status);
     let first = table::task(pid);
-    let awaited = first.is_some_and(|first| ptrace::event::process_ended(&first, status));
-    if !awaited {
-        tell_of_end(process, parent.as_ref(), status);
+    if first.as_ref().is_some_and(|first| first.is_traced()) {
+        process.set_ended(status);
+        let awaited = first.is_some_and(|first| ptrace::event::process_ended(&first, status));
+        if !awaited {
+            tell_of_end(process, parent.as_ref(), status, || {});
+        }
+    } else {
+        tell_of_end(process, parent.as_ref(), status, || {
+            process.set_ended(status);
+        });
     }
 }
 
@@ -162,13 +170,22 @@ pub(super) fn tell_parent_of_end(process: &Arc<Process>, status: ExitStatus) {
         .standing(process.pid())
         .and_then(|standing| tree.process(standing.parent));
     drop(tree);
-    tell_of_end(process, parent.as_ref(), status);
+    tell_of_end(process, parent.as_ref(), status, || {});
 }
 
-fn tell_of_end(process: &Arc<Process>, parent: Option<&Arc<Process>>, status: ExitStatus) {
+/// `make` makes the end visible, which comes together with its signal for whoever looks.
+fn tell_of_end(
+    process: &Arc<Process>,
+    parent: Option<&Arc<Process>>,
+    status: ExitStatus,
+    make: impl FnOnce(),
+) {
     let unwanted = process.exit_signal() == Some(Signal::CHLD)
         && parent.is_none_or(|parent| parent_reaps_by_itself(parent));
-    notify_parent(process, WaitStatus::Ended(status));
+    let tree = table::tree().lock();
+    make();
+    notify_parent_in(&tree, process, WaitStatus::Ended(status));
+    drop(tree);
     if unwanted {
         reap(process, parent);
     }
@@ -185,6 +202,7 @@ fn hand_over_children(pid: u32) {
     let orphaned = tree.orphaned_by(pid).unwrap_or_default();
     let mut first_zombie = None;
     let mut told = alloc::vec::Vec::new();
+    let mut continued = alloc::vec::Vec::new();
     tree.hand_over_children(pid, reaper, |child| {
         if child.ended().is_some() {
             // The new parent's SIGCHLD or, for PID 1, reaping at once.
@@ -194,11 +212,23 @@ fn hand_over_children(pid: u32) {
                 first_zombie.get_or_insert(Arc::clone(child));
             }
         } else {
-            tell_of_parents_death(child);
+            match death_signal(child) {
+                // It may stand still, and its own parent is to hear that it goes on.
+                Some(Signal::CONT) if continued.try_reserve(1).is_ok() => {
+                    continued.push(Arc::clone(child));
+                }
+                Some(Signal::CONT) | None => {}
+                // The kernel's own signals are never refused.
+                Some(signal) => drop(send(child, SigInfo::kernel(signal))),
+            }
         }
     });
     let parent = tree.process(reaper);
     drop(tree);
+    for child in &continued {
+        // Nor is this one.
+        let _ = send(child, SigInfo::kernel(Signal::CONT));
+    }
     for child in told.iter().chain(first_zombie.iter()) {
         if parent
             .as_ref()
@@ -215,15 +245,12 @@ fn hand_over_children(pid: u32) {
 }
 
 /// `PR_SET_PDEATHSIG`.
-fn tell_of_parents_death(child: &Arc<Process>) {
-    let Some(task) = child.first_task() else {
-        return;
-    };
-    let number = task.parent_death_signal.load(Ordering::Relaxed);
-    if let Some(signal) = Signal::new(number) {
-        // The kernel's own signals are never refused.
-        let _ = send(child, SigInfo::kernel(signal));
-    }
+fn death_signal(child: &Arc<Process>) -> Option<Signal> {
+    let number = child
+        .first_task()?
+        .parent_death_signal
+        .load(Ordering::Relaxed);
+    Signal::new(number)
 }
 
 fn continue_orphaned(group: u32) {

@@ -4,14 +4,15 @@
 //! shared mappings the file and place. The word is read and the sleeper entered under the bucket's
 //! lock, so no wake-up comes between; when the word's page isn't there, the lock is given up,
 //! the page brought, and all of it done again. [`pi`] has the operations on locks with an owner,
-//! [`vector`] the wait for several words.
+//! [`lend`] makes those owners as urgent as who waits for them, [`vector`] is the wait for several words.
 
+mod lend;
 mod pi;
 mod vector;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use kiln_core::abi;
 use kiln_core::addr::UserAddr;
@@ -21,6 +22,7 @@ use kiln_core::num::{u64_of, usize_of};
 
 use super::task::Task;
 
+pub(crate) use lend::rescheduled;
 pub(crate) use pi::{end as end_ownership, lock, requeue_to_lock, unlock, wait_for_lock};
 pub(crate) use vector::{One, wait_for_any};
 
@@ -99,6 +101,8 @@ pub(super) struct Waiter {
     place: SpinLock<Option<Place>>,
     woken: AtomicBool,
     queue: WaitQueue,
+    /// The more, the sooner it is woken: 0 for threads that share by virtual time.
+    pressure: AtomicU64,
     /// Whose queue to wake, where several belong to one sleeper.
     chief: Option<Arc<Waiter>>,
 }
@@ -117,6 +121,29 @@ impl Waiter {
         place
             .filter(|place| place.key == key)
             .map(|place| place.kind)
+    }
+
+    /// Takes its place in a bucket: before all that are less urgent. There is room.
+    fn line_up(self: Arc<Self>, sleepers: &mut Vec<Arc<Self>>) {
+        let own = self.pressure.load(Ordering::Relaxed);
+        let behind = |other: &Arc<Self>| other.pressure.load(Ordering::Relaxed) < own;
+        let at = match own {
+            0 => sleepers.len(),
+            _ => sleepers.iter().position(behind).unwrap_or(sleepers.len()),
+        };
+        sleepers.insert(at, self);
+    }
+
+    /// Before it lines up for a task.
+    fn prepare(&self, task: &Task) {
+        self.woken.store(false, Ordering::Relaxed);
+        self.press(task);
+    }
+
+    fn press(&self, task: &Task) {
+        let urgency = task.thread().and_then(|thread| thread.urgency());
+        let pressure = urgency.map_or(0, |urgency| !urgency);
+        self.pressure.store(pressure, Ordering::Relaxed);
     }
 
     fn wake(&self) {
@@ -194,13 +221,13 @@ pub(crate) fn wait(
             return Err(Errno::EAGAIN);
         }
         sleepers.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        waiter.woken.store(false, Ordering::Relaxed);
+        waiter.prepare(task);
         *waiter.place.lock() = Some(Place {
             key,
             bits,
             kind: Kind::Plain,
         });
-        sleepers.push(Arc::clone(waiter));
+        Arc::clone(waiter).line_up(&mut sleepers);
         break;
     }
     let woken = || waiter.woken.load(Ordering::Acquire).then_some(());
@@ -351,7 +378,7 @@ fn move_in(
         }
         match others.as_deref_mut() {
             Some(others) => {
-                others.push(Arc::clone(waiter));
+                Arc::clone(waiter).line_up(others);
                 false
             }
             None => true,

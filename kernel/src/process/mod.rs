@@ -56,6 +56,6 @@ pub(crate) mod wait;
 
 pub(crate) use fault::on_fault;
 pub(crate) use group::Process;
-pub(crate) use signal::work;
+pub(crate) use signal::{tell_overrun, work};
 pub(crate) use start::{init, spawn_job};
 pub(crate) use task::{Restart, Task, current};

@@ -7,6 +7,7 @@ use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use kiln_core::abi;
 use kiln_core::addr::UserAddr;
+use kiln_core::bandwidth::Params;
 use kiln_core::cred::Credentials;
 use kiln_core::errno::Errno;
 use kiln_core::signal::frame::AltStack;
@@ -170,19 +171,28 @@ pub(crate) struct Policy {
     pub(crate) policy: u32,
     /// 1 to 99 for those of real time, else 0.
     pub(crate) priority: u32,
+    /// What `SCHED_DEADLINE` reserves.
+    pub(crate) reserved: Params,
+    /// `SCHED_FLAG_RECLAIM` and `SCHED_FLAG_DL_OVERRUN`.
+    pub(crate) flags: u32,
 }
 
 impl Policy {
+    /// What is reserved for one thread isn't there for two (sched(7)).
+    pub(super) const fn may_fork(self) -> bool {
+        self.policy != abi::SCHED_DEADLINE
+    }
+
     /// A child's: the same, unless the parent's isn't to be inherited.
     pub(super) fn for_child(self) -> Self {
         if self.policy & abi::SCHED_RESET_ON_FORK == 0 {
             return self;
         }
         match self.policy & !abi::SCHED_RESET_ON_FORK {
-            abi::SCHED_FIFO | abi::SCHED_RR => Self::default(),
+            abi::SCHED_FIFO | abi::SCHED_RR | abi::SCHED_DEADLINE => Self::default(),
             policy => Self {
                 policy,
-                priority: 0,
+                ..Self::default()
             },
         }
     }

@@ -5,6 +5,9 @@
 //! timer comes while others have at least two threads less gives one away. So as long as there are
 //! more runnable threads than CPUs all are busy, and no CPU has two threads more than another for
 //! longer than a slice.
+//!
+//! Threads that come before all that share are never kept waiting while a CPU runs something less urgent
+//! that they may have: one that must make way goes there, and a CPU that changes threads looks for them.
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -102,6 +105,35 @@ pub(super) fn steal() -> Option<Arc<Thread>> {
             return Some(thread);
         }
         tried |= 1 << busiest;
+    }
+}
+
+/// A CPU that runs something less urgent than `thread`, which must leave this one, and that it may have.
+pub(super) fn less_urgent(thread: &Thread) -> Option<(u32, &'static Cpu)> {
+    if smp::count() == 1 {
+        return None;
+    }
+    let (rank, allowed) = (thread.rank(), thread.allowed() & !(1 << this_id()));
+    let others = cpu::all().filter(|(id, _)| allowed >> id & 1 != 0);
+    let least = others.max_by_key(|(_, cpu)| (cpu.is_idling(), cpu.running_rank()));
+    least.filter(|(_, cpu)| cpu.is_idling() || rank.preempts(cpu.running_rank()))
+}
+
+/// Takes a thread over that waits elsewhere and is more urgent than what waits here.
+pub(super) fn pull_urgent(cpu: &Cpu) {
+    if smp::count() == 1 {
+        return;
+    }
+    let id = this_id();
+    for (_, from) in cpu::all().filter(|(other, _)| *other != id) {
+        let Some(urgent) = from.waiting_urgent() else {
+            continue;
+        };
+        if cpu.first().is_none_or(|first| urgent < first)
+            && let Some(thread) = from.give_to(id)
+        {
+            cpu.push(id, thread, false, false);
+        }
     }
 }
 

@@ -12,13 +12,14 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use kiln_core::bandwidth::Throttle;
 use kiln_core::num::usize_of32;
 use kiln_core::runqueue::{Rank, Room, RunQueue, SLICE_NS};
 use x86_64::instructions::interrupts;
 
-use super::balance;
-use super::thread::{NOTIFIED, PARKED, RUNNING, Thread};
+use super::thread::{Kind, NOTIFIED, PARKED, RUNNING, Thread};
 use super::timer;
+use super::{account, balance, budget};
 use crate::arch::cpu::MAX_CPUS;
 use crate::arch::{self, apic, smp, time};
 use crate::mm::OutOfMemory;
@@ -41,6 +42,9 @@ pub(super) struct Cpu {
     queued: AtomicUsize,
     /// The queue's virtual time, as last seen.
     floor: AtomicU64,
+    /// The rank, as a word, of the first waiting thread that comes before all that share, plus one: zero
+    /// when there is none.
+    urgent: AtomicU64,
     current: SpinLock<Option<Arc<Thread>>>,
     /// The running thread's rank as a word, when it was last looked at.
     running: AtomicU64,
@@ -51,7 +55,10 @@ pub(super) struct Cpu {
     /// What runs where no other thread can.
     idle_thread: SpinLock<Option<Arc<Thread>>>,
     idling: AtomicBool,
+    pub(super) counts: account::Counts,
     idle_ns: AtomicU64,
+    /// What threads of real time have had here.
+    pub(super) throttle: IrqLock<Throttle>,
     /// A thread woke that should run at once.
     preempt: AtomicBool,
     /// The timer interrupt came and nobody has looked at the timers since.
@@ -85,13 +92,16 @@ impl Cpu {
             queue: IrqLock::new(RunQueue::new()),
             queued: AtomicUsize::new(0),
             floor: AtomicU64::new(0),
+            urgent: AtomicU64::new(0),
             current: SpinLock::new(None),
             running: AtomicU64::new(0),
             previous: SpinLock::new(None),
             previous_stack: AtomicU64::new(0),
             idle_thread: SpinLock::new(None),
             idling: AtomicBool::new(false),
+            counts: account::Counts::new(),
             idle_ns: AtomicU64::new(0),
+            throttle: IrqLock::new(Throttle::new()),
             preempt: AtomicBool::new(false),
             fired: AtomicBool::new(false),
             armed: AtomicU64::new(0),
@@ -154,6 +164,20 @@ impl Cpu {
     fn note(&self, queue: &RunQueue<Arc<Thread>>) {
         self.queued.store(queue.len(), Ordering::Relaxed);
         self.floor.store(queue.floor(), Ordering::Relaxed);
+        let urgent = queue.first().filter(|first| first.is_real_time());
+        let word = urgent.map_or(0, |first| first.to_word().saturating_add(1));
+        self.urgent.store(word, Ordering::Relaxed);
+    }
+
+    /// The rank of the first waiting thread, if that comes before all that share.
+    pub(super) fn waiting_urgent(&self) -> Option<Rank> {
+        let word = self.urgent.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(Rank::from_word(word))
+    }
+
+    /// The rank of the first waiting thread.
+    pub(super) fn first(&self) -> Option<Rank> {
+        self.queue.lock().first()
     }
 
     /// Takes the thread whose turn it is, and tells whether more are waiting.
@@ -175,11 +199,19 @@ impl Cpu {
     }
 
     /// Adds a thread: with `placed` one that has slept, with `first` one that had to make way.
-    fn push(&self, id: u32, thread: Arc<Thread>, placed: bool, first: bool) -> Rank {
+    pub(super) fn push(&self, id: u32, thread: Arc<Thread>, placed: bool, first: bool) -> Rank {
         adopt(id, &thread);
+        if placed && thread.kind() == Kind::Deadline {
+            budget::wake(&thread, time::now_ns());
+        }
+        thread.times.queued.store(time::now_ns(), Ordering::Relaxed);
         let mut queue = self.queue.lock();
         if placed {
-            let time = queue.placed(thread.virtual_time.load(Ordering::Relaxed));
+            let time = if thread.is_new() {
+                queue.placed_new(thread.weight.load(Ordering::Relaxed))
+            } else {
+                queue.placed(thread.virtual_time.load(Ordering::Relaxed))
+            };
             thread.virtual_time.store(time, Ordering::Relaxed);
         }
         let rank = thread.rank();
@@ -202,7 +234,7 @@ pub(super) fn this_id() -> u32 {
     clippy::indexing_slicing,
     reason = "CPU numbers are below MAX_CPUS: only so many are started"
 )]
-fn this() -> &'static Cpu {
+pub(super) fn this() -> &'static Cpu {
     &CPUS[usize_of32(this_id())]
 }
 
@@ -269,6 +301,7 @@ pub(super) fn idle_loop() -> ! {
 
 fn timer_interrupt() {
     let cpu = this();
+    cpu.counts.tick();
     cpu.set_armed(UNARMED);
     cpu.fired.store(true, Ordering::Relaxed);
     arch::cpu::this_cpu().set_need_resched();
@@ -294,7 +327,7 @@ pub(crate) fn running_name() -> Option<[u8; super::thread::NAME_SIZE]> {
 }
 
 /// How long CPU `id` has had nothing to do, in nanoseconds.
-pub(crate) fn idle_ns_of(id: u32) -> u64 {
+pub(super) fn idle_ns_of(id: u32) -> u64 {
     cpu(id).map_or(0, |cpu| cpu.idle_ns.load(Ordering::Relaxed))
 }
 
@@ -433,6 +466,7 @@ fn resched_now() {
     let thread = current();
     thread.advance();
     cpu.run_timers(now);
+    budget::look(&thread, cpu, now);
     if !thread.may_run_on(this_id()) {
         drop(thread);
         return schedule(Leave::Yield);
@@ -440,7 +474,10 @@ fn resched_now() {
     let preempt = cpu.preempt.swap(false, Ordering::Relaxed);
     let running = thread.rank();
     cpu.running.store(running.to_word(), Ordering::Relaxed);
-    let Some(first) = cpu.queue.lock().first() else {
+    let Some(first) = cpu.first() else {
+        if let Some(at) = budget::tick(&thread, now, false) {
+            cpu.arm(at);
+        }
         return;
     };
     let rounds = thread.round_is_over(now) && first <= running;
@@ -457,7 +494,9 @@ fn resched_now() {
         });
     } else {
         balance::relieve(cpu);
-        cpu.arm(now.saturating_add(thread.slice()));
+        if let Some(at) = budget::tick(&thread, now, true) {
+            cpu.arm(at);
+        }
     }
 }
 
@@ -465,11 +504,15 @@ fn resched_now() {
 pub(crate) fn yield_now() {
     let cpu = this();
     let thread = current();
-    let first = cpu.queue.lock().first();
-    if let Some(first) = first {
-        thread
-            .virtual_time
-            .fetch_max(first.time(), Ordering::Relaxed);
+    if thread.kind() == Kind::Deadline {
+        return budget::give_up(&thread);
+    }
+    if let Some(first) = cpu.first() {
+        if !first.is_real_time() {
+            thread
+                .virtual_time
+                .fetch_max(first.time(), Ordering::Relaxed);
+        }
         thread.times.voluntary.fetch_add(1, Ordering::Relaxed);
         drop(thread);
         schedule(Leave::Yield);

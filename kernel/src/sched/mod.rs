@@ -4,7 +4,9 @@
 //! | --- | --- |
 //! | [`thread`] | [`Thread`], its life from [`spawn`] to [`exit_current`] |
 //! | [`cpu`] | each CPU's run queue, the switch from one thread to another, idling |
+//! | [`account`] | what is counted for `/proc` |
 //! | [`balance`] | which CPU a thread goes to |
+//! | [`budget`] | what threads may have that come before all others |
 //! | [`smp`] | the other CPUs on their way up |
 //! | [`wait`] | [`WaitQueue`]: sleeping until a condition holds |
 //! | [`poll`] | [`Poller`]: waiting on many queues at once |
@@ -15,7 +17,9 @@
 //! Interrupt handlers may wake threads; everything else happens in threads. A CPU with nothing to
 //! run idles in the thread that ran last, so that waking that thread again costs no switch.
 
+mod account;
 mod balance;
+mod budget;
 mod cpu;
 mod lock;
 mod poll;
@@ -26,9 +30,9 @@ mod thread;
 mod timer;
 mod wait;
 
-pub(crate) use cpu::{
-    ROUND_NS, current, idle_ns, idle_ns_of, init, resched, running_name, yield_now,
-};
+pub(crate) use account::{CpuCounts, active, counts, load};
+pub(crate) use budget::{Overbooked, hold, limit, set_limit};
+pub(crate) use cpu::{ROUND_NS, current, idle_ns, init, resched, running_name, yield_now};
 pub(crate) use lock::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub(crate) use poll::Poller;
 pub(crate) use thread::{NOTIFY_KILL, NOTIFY_SIGNAL, Thread, ThreadParts, prepare, spawn};

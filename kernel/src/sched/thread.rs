@@ -11,10 +11,12 @@ use core::sync::atomic::{
     AtomicBool, AtomicI8, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering,
 };
 
+use kiln_core::bandwidth::{Params, Reservation};
 use kiln_core::num::low8;
 use kiln_core::runqueue::{self, Rank};
 use kiln_core::timers::TimerId;
 
+use super::budget::{self, NOTHING_LENT, Overbooked};
 use super::cpu;
 use super::timer;
 use super::wait::{Link, WakeTarget};
@@ -25,7 +27,7 @@ use crate::mm::OutOfMemory;
 use crate::mm::kmem;
 use crate::mm::paging::Root;
 use crate::mm::stack::KernelStack;
-use crate::sync::{Once, SpinLock};
+use crate::sync::{IrqLock, Once, SpinLock};
 
 /// A signal may be there for the thread: interruptible waits end.
 pub(crate) const NOTIFY_SIGNAL: u32 = 1;
@@ -79,6 +81,14 @@ pub(crate) struct Thread {
     pub(super) on_since: AtomicU64,
     pub(super) weight: AtomicU64,
     pub(super) virtual_time: AtomicU64,
+    /// What it may run, if it has a deadline.
+    pub(super) reservation: IrqLock<Reservation>,
+    /// The deadline.
+    pub(super) deadline: AtomicU64,
+    /// The rank, as a word, that others lend who wait for it; [`NOTHING_LENT`].
+    pub(super) lent: AtomicU64,
+    /// Until when it must not enter user mode; 0: it may.
+    pub(super) held: AtomicU64,
     pub(super) times: Times,
 }
 
@@ -95,6 +105,8 @@ pub(super) enum Kind {
     Batch,
     /// `SCHED_IDLE`: the same with next to no weight.
     Idle,
+    /// `SCHED_DEADLINE`: before all others, the earliest first, for as long as it has reserved.
+    Deadline,
 }
 
 impl Kind {
@@ -106,6 +118,7 @@ impl Kind {
             Self::RoundRobin => 2,
             Self::Batch => 3,
             Self::Idle => 5,
+            Self::Deadline => 6,
         }
     }
 
@@ -115,6 +128,7 @@ impl Kind {
             2 => Self::RoundRobin,
             3 => Self::Batch,
             5 => Self::Idle,
+            6 => Self::Deadline,
             _ => Self::Other,
         }
     }
@@ -136,6 +150,14 @@ pub(super) struct Times {
     pub(super) voluntary: AtomicU64,
     /// Times it was made to.
     pub(super) involuntary: AtomicU64,
+    /// User and system time that its CPUs' counts have in them already.
+    pub(super) booked: (AtomicU64, AtomicU64),
+    /// When it went into a run queue; 0: it isn't in one.
+    pub(super) queued: AtomicU64,
+    /// How long it has waited in run queues.
+    pub(super) waited: AtomicU64,
+    /// Times it went on a CPU.
+    pub(super) turns: AtomicU64,
 }
 
 /// Adds up the cycles of stretches of time, in one word: the sum while none is under way, and the sum
@@ -227,6 +249,10 @@ impl Thread {
             on_since: AtomicU64::new(0),
             weight: AtomicU64::new(runqueue::NICE_0_WEIGHT),
             virtual_time: AtomicU64::new(0),
+            reservation: IrqLock::new(Reservation::default()),
+            deadline: AtomicU64::new(0),
+            lent: AtomicU64::new(NOTHING_LENT),
+            held: AtomicU64::new(0),
             times: Times::default(),
         });
         let timer = timer::register_thread(&thread)?;
@@ -334,11 +360,22 @@ impl Thread {
 
     /// Where it stands among the runnable.
     pub(super) fn rank(&self) -> Rank {
-        let [_, priority] = self.schedule.load(Ordering::Relaxed).to_le_bytes();
-        if priority == 0 {
-            Rank::fair(self.virtual_time.load(Ordering::Relaxed))
+        let lent = self.lent.load(Ordering::Relaxed);
+        if lent == NOTHING_LENT {
+            self.own_rank()
         } else {
+            self.own_rank().min(Rank::from_word(lent))
+        }
+    }
+
+    fn own_rank(&self) -> Rank {
+        let [kind, priority] = self.schedule.load(Ordering::Relaxed).to_le_bytes();
+        if priority != 0 {
             Rank::real_time(priority)
+        } else if kind == Kind::Deadline.number() {
+            Rank::deadline(self.deadline.load(Ordering::Relaxed))
+        } else {
+            Rank::fair(self.virtual_time.load(Ordering::Relaxed))
         }
     }
 
@@ -361,14 +398,25 @@ impl Thread {
         self.kind() == Kind::RoundRobin && now.saturating_sub(since) >= cpu::ROUND_NS
     }
 
-    fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> Kind {
         let [kind, _] = self.schedule.load(Ordering::Relaxed).to_le_bytes();
         Kind::of_number(kind)
     }
 
-    /// Changes how it is scheduled, at once: `SCHED_*`, and the priority of real time.
-    pub(crate) fn set_schedule(self: &Arc<Self>, policy: u8, priority: u8) {
+    /// Changes how it is scheduled, at once: `SCHED_*`, the priority of real time, and what it reserves
+    /// with a deadline.
+    pub(crate) fn set_schedule(
+        self: &Arc<Self>,
+        policy: u8,
+        priority: u8,
+        params: Params,
+    ) -> Result<(), Overbooked> {
         let kind = Kind::of_number(policy);
+        if kind == Kind::Deadline {
+            budget::reserve(self, params)?;
+        } else {
+            budget::release(self);
+        }
         let priority = if matches!(kind, Kind::Fifo | Kind::RoundRobin) {
             priority.clamp(1, 99)
         } else {
@@ -378,6 +426,7 @@ impl Thread {
         self.schedule.store(word, Ordering::Relaxed);
         self.set_weight();
         cpu::requeue(self);
+        Ok(())
     }
 
     /// Takes over how `parent` shares the CPUs, and which ones; with `reset` as if it were an ordinary
@@ -387,6 +436,8 @@ impl Thread {
         self.affinity.store(affinity, Ordering::Relaxed);
         let schedule = parent.schedule.load(Ordering::Relaxed);
         let [_, priority] = schedule.to_le_bytes();
+        // A deadline isn't inherited.
+        let reset = reset || parent.kind() == Kind::Deadline;
         if !reset {
             self.schedule.store(schedule, Ordering::Relaxed);
         }
@@ -466,6 +517,23 @@ impl Thread {
         )
     }
 
+    /// How long it has waited for CPUs, in nanoseconds, and how often it went on one.
+    pub(crate) fn turns(&self) -> (u64, u64) {
+        let times = &self.times;
+        (
+            times.waited.load(Ordering::Relaxed),
+            times.turns.load(Ordering::Relaxed),
+        )
+    }
+
+    /// Its virtual time, and the weight by which that grows.
+    pub(crate) fn fair_share(&self) -> (u64, u64) {
+        (
+            self.virtual_time.load(Ordering::Relaxed),
+            self.weight.load(Ordering::Relaxed),
+        )
+    }
+
     /// The program runs from now on.
     #[inline]
     pub(crate) fn enter_user(&self) {
@@ -495,6 +563,7 @@ impl Thread {
         let sum = self.times.running.read(time::cycles()).max(known);
         self.times.known.store(sum, Ordering::Relaxed);
         let ran = time::cycles_to_ns(sum - known);
+        budget::charge(self, ran);
         let weight = self.weight.load(Ordering::Relaxed);
         let time = self.virtual_time.load(Ordering::Relaxed) + runqueue::virtual_time(ran, weight);
         self.virtual_time.store(time, Ordering::Relaxed);
@@ -558,5 +627,6 @@ fn start() -> ! {
 
 /// Ends the running thread. Everything that its stack holds must have been dropped.
 fn exit_current() -> ! {
+    budget::release(&cpu::current());
     cpu::leave_for_ever()
 }

@@ -5,15 +5,16 @@ use core::ops::RangeInclusive;
 
 use kiln_core::abi;
 use kiln_core::addr::UserAddr;
+use kiln_core::bandwidth::Params;
 use kiln_core::errno::Errno;
-use kiln_core::num::{low8, u64_of};
+use kiln_core::num::{low8, low32, u64_of};
 use kiln_core::time::Timespec;
 
 use super::limits::{may_raise, nice};
 use super::{Call, SysResult};
 use crate::arch::smp;
 use crate::process::task::Policy;
-use crate::process::{Task, table};
+use crate::process::{Task, futex, table};
 use crate::sched::{self, ROUND_NS};
 
 pub(super) fn give_way(_: &mut Call<'_>) -> SysResult {
@@ -60,6 +61,10 @@ pub(super) fn setaffinity(call: &mut Call<'_>, pid: i32, size: usize, at: UserAd
         return Err(Errno::EPERM);
     }
     let mask = u64::from_le_bytes(bytes) & smp::mask();
+    let reserves = base_of(target.policy()) == abi::SCHED_DEADLINE;
+    if reserves && mask != smp::mask() && sched::limit().runtime.is_some() {
+        return Err(Errno::EBUSY);
+    }
     if mask == 0 {
         return Err(Errno::EINVAL);
     }
@@ -85,6 +90,11 @@ pub(super) fn getcpu(
     Ok(0)
 }
 
+/// A policy without `SCHED_RESET_ON_FORK`.
+const fn base_of(policy: Policy) -> u32 {
+    policy.policy & !abi::SCHED_RESET_ON_FORK
+}
+
 /// The priorities that a policy knows: those of real time from 1 to 99, the others only 0.
 fn priorities(policy: u32) -> Result<RangeInclusive<u32>, Errno> {
     match policy {
@@ -102,23 +112,35 @@ pub(super) fn get_priority_min(_: &mut Call<'_>, policy: u32) -> SysResult {
     Ok(u64::from(*priorities(policy)?.start()))
 }
 
-/// Sets a policy, with `SCHED_RESET_ON_FORK` or without, a priority, and for those that share by
-/// virtual time a nice value.
-fn set_policy(call: &Call<'_>, target: &Task, new: Policy, nice_value: i8) -> SysResult {
-    let base = new.policy & !abi::SCHED_RESET_ON_FORK;
-    if base == abi::SCHED_DEADLINE || !priorities(base)?.contains(&new.priority) {
+/// Sets a policy, with `SCHED_RESET_ON_FORK` or without, a priority or a reservation, and for those
+/// that share by virtual time a nice value.
+fn set_policy(call: &Call<'_>, target: &Task, mut new: Policy, nice_value: i8) -> SysResult {
+    let base = base_of(new);
+    if !priorities(base)?.contains(&new.priority) {
         return Err(Errno::EINVAL);
+    }
+    if base == abi::SCHED_DEADLINE {
+        new.reserved = new.reserved.checked().ok_or(Errno::EINVAL)?;
+    } else {
+        (new.reserved, new.flags) = (Params::default(), 0);
     }
     if !may_change(call, target, new, nice_value) && !may_nice(call) {
         return Err(Errno::EPERM);
     }
-    target.set_policy(new);
-    if let Some(thread) = target.thread() {
-        if matches!(base, abi::SCHED_NORMAL | abi::SCHED_BATCH) {
-            thread.set_nice(nice_value);
-        }
-        thread.set_schedule(low8(base.into()), low8(new.priority.into()));
+    let thread = target.thread().ok_or(Errno::ESRCH)?;
+    let limited = sched::limit().runtime.is_some();
+    if base == abi::SCHED_DEADLINE && limited && thread.allowed() != smp::mask() {
+        return Err(Errno::EPERM);
     }
+    let (policy, priority) = (low8(base.into()), low8(new.priority.into()));
+    thread
+        .set_schedule(policy, priority, new.reserved)
+        .map_err(|sched::Overbooked| Errno::EBUSY)?;
+    if matches!(base, abi::SCHED_NORMAL | abi::SCHED_BATCH) {
+        thread.set_nice(nice_value);
+    }
+    target.set_policy(new);
+    futex::rescheduled(target);
     Ok(0)
 }
 
@@ -137,6 +159,7 @@ fn may_change(call: &Call<'_>, target: &Task, new: Policy, nice_value: i8) -> bo
         abi::SCHED_NORMAL | abi::SCHED_BATCH => {
             nice_value >= nice(target) || may_raise(call, nice_value)
         }
+        abi::SCHED_DEADLINE => false,
         _ => true,
     };
     let idle = |policy| base(policy) == abi::SCHED_IDLE;
@@ -165,7 +188,12 @@ pub(super) fn setscheduler(
     let priority = read_priority(call, pid, param)?;
     let target = target(call, pid)?;
     let nice_value = nice(&target);
-    set_policy(call, &target, Policy { policy, priority }, nice_value)
+    let new = Policy {
+        policy,
+        priority,
+        ..Policy::default()
+    };
+    set_policy(call, &target, new, nice_value)
 }
 
 pub(super) fn getscheduler(call: &mut Call<'_>, pid: i32) -> SysResult {
@@ -177,7 +205,12 @@ pub(super) fn setparam(call: &mut Call<'_>, pid: i32, param: UserAddr) -> SysRes
     let target = target(call, pid)?;
     let policy = target.policy().policy;
     let nice_value = nice(&target);
-    set_policy(call, &target, Policy { policy, priority }, nice_value)
+    let new = Policy {
+        policy,
+        priority,
+        ..Policy::default()
+    };
+    set_policy(call, &target, new, nice_value)
 }
 
 pub(super) fn getparam(call: &mut Call<'_>, pid: i32, param: UserAddr) -> SysResult {
@@ -192,7 +225,7 @@ pub(super) fn getparam(call: &mut Call<'_>, pid: i32, param: UserAddr) -> SysRes
 pub(super) fn rr_get_interval(call: &mut Call<'_>, pid: i32, at: UserAddr) -> SysResult {
     let policy = target(call, pid)?.policy().policy & !abi::SCHED_RESET_ON_FORK;
     let slice = match policy {
-        abi::SCHED_FIFO => 0,
+        abi::SCHED_FIFO | abi::SCHED_DEADLINE => 0,
         abi::SCHED_RR => ROUND_NS,
         _ => kiln_core::runqueue::SLICE_NS,
     };
@@ -219,26 +252,39 @@ pub(super) fn getattr(
         return Err(Errno::EINVAL);
     }
     let target = target(call, pid)?;
-    let Policy { policy, priority } = target.policy();
-    let reset = u32::from(policy & abi::SCHED_RESET_ON_FORK != 0);
-    let nice_value = match priority {
-        0 => i32::from(nice(&target)).cast_unsigned(),
-        _ => 0,
+    let policy = target.policy();
+    let base = base_of(policy);
+    let reset = u32::from(policy.policy != base);
+    let nice_value = match base {
+        abi::SCHED_FIFO | abi::SCHED_RR | abi::SCHED_DEADLINE => 0,
+        _ => i32::from(nice(&target)).cast_unsigned(),
     };
     let known = size.min(ATTR_SIZE_NOW);
-    // size, policy, flags (two words), nice, priority; nothing of deadlines or clamps.
-    let mut words = [0u32; 14];
-    let head = [
+    let Params {
+        runtime,
+        deadline,
+        period,
+    } = policy.reserved;
+    let halves = |value: u64| [low32(value), low32(value >> 32)];
+    let ([rl, rh], [dl, dh], [pl, ph]) = (halves(runtime), halves(deadline), halves(period));
+    let flags = reset | policy.flags;
+    // size, policy, flags (two words), nice, priority, run time, deadline, period, clamps.
+    let words: [u32; 14] = [
         known,
-        policy & !abi::SCHED_RESET_ON_FORK,
-        reset,
+        base,
+        flags,
         0,
         nice_value,
-        priority,
+        policy.priority,
+        rl,
+        rh,
+        dl,
+        dh,
+        pl,
+        ph,
+        0,
+        0,
     ];
-    for (to, from) in words.iter_mut().zip(head) {
-        *to = from;
-    }
     let space = call.task.space()?;
     if known < ATTR_SIZE_NOW {
         let [first @ .., _, _] = words;
@@ -260,8 +306,16 @@ pub(super) fn setattr(call: &mut Call<'_>, pid: i32, at: UserAddr, flags: u32) -
         space.write_val(at, &ATTR_SIZE_NOW)?;
         return Err(Errno::E2BIG);
     }
-    let words: [u32; 6] = space.read_val(at)?;
-    let [_, policy, attr_flags, high_flags, nice_value, priority] = words;
+    let words: [u32; 12] = space.read_val(at)?;
+    let [
+        _,
+        policy,
+        attr_flags,
+        high_flags,
+        nice_value,
+        priority,
+        times @ ..,
+    ] = words;
     let clamps = abi::SCHED_FLAG_UTIL_CLAMP_MIN | abi::SCHED_FLAG_UTIL_CLAMP_MAX;
     if attr_flags & clamps != 0 && size < ATTR_SIZE_NOW {
         return Err(Errno::EINVAL);
@@ -271,27 +325,48 @@ pub(super) fn setattr(call: &mut Call<'_>, pid: i32, at: UserAddr, flags: u32) -
     }
     let target = target(call, pid)?;
     let old = target.policy();
-    let mut new = Policy { policy, priority };
-    let mut nice_value = i8::try_from(nice_value.cast_signed().clamp(-20, 19)).unwrap_or(19);
-    if attr_flags & abi::SCHED_FLAG_KEEP_POLICY != 0 {
-        new.policy = old.policy & !abi::SCHED_RESET_ON_FORK;
-    }
-    if attr_flags & abi::SCHED_FLAG_KEEP_PARAMS != 0 {
-        (new.priority, nice_value) = (old.priority, nice(&target));
-    }
-    if new.policy & abi::SCHED_RESET_ON_FORK != 0
-        || high_flags != 0
-        || u64::from(attr_flags) & !u64::from(abi::SCHED_FLAG_ALL) != 0
-    {
+    if policy & abi::SCHED_RESET_ON_FORK != 0 {
         return Err(Errno::EINVAL);
     }
-    if attr_flags & abi::SCHED_FLAG_RESET_ON_FORK != 0 {
+    let mut new = Policy {
+        policy,
+        priority,
+        reserved: params(times),
+        flags: attr_flags & OF_DEADLINES,
+    };
+    let mut nice_value = i8::try_from(nice_value.cast_signed().clamp(-20, 19)).unwrap_or(19);
+    if attr_flags & abi::SCHED_FLAG_KEEP_POLICY != 0 {
+        new.policy = old.policy;
+    } else if attr_flags & abi::SCHED_FLAG_RESET_ON_FORK != 0 {
         new.policy |= abi::SCHED_RESET_ON_FORK;
+    }
+    if attr_flags & abi::SCHED_FLAG_KEEP_PARAMS != 0 {
+        nice_value = nice(&target);
+        new = Policy {
+            policy: new.policy,
+            ..old
+        };
+    }
+    if high_flags != 0 || attr_flags & !abi::SCHED_FLAG_ALL != 0 {
+        return Err(Errno::EINVAL);
     }
     if attr_flags & clamps != 0 {
         return Err(Errno::EOPNOTSUPP);
     }
     set_policy(call, &target, new, nice_value)
+}
+
+/// The flags of sched_setattr(2) that are about deadlines.
+const OF_DEADLINES: u32 = abi::SCHED_FLAG_RECLAIM | abi::SCHED_FLAG_DL_OVERRUN;
+
+/// Run time, deadline and period, each as its low and its high half.
+fn params([rl, rh, dl, dh, pl, ph]: [u32; 6]) -> Params {
+    let whole = |low: u32, high: u32| u64::from(high) << 32 | u64::from(low);
+    Params {
+        runtime: whole(rl, rh),
+        deadline: whole(dl, dh),
+        period: whole(pl, ph),
+    }
 }
 
 /// Whether a structure larger than what is known has nothing in the rest.

@@ -50,13 +50,15 @@ pub(super) fn sysinfo(call: &mut Call<'_>, at: UserAddr) -> SysResult {
     let memory = frame::stats();
     let (threads, _) = table::counts();
     let bytes = |frames: usize| u64_of(frames) * 4096;
+    let now = now_ns();
+    let [one, five, fifteen] = crate::sched::load(now).averages();
     // uptime, loads, total, free, shared, buffers, swap total and free, threads, high total and
     // free, unit
     let words = [
-        now_ns() / NS_PER_SEC,
-        0,
-        0,
-        0,
+        now / NS_PER_SEC,
+        one,
+        five,
+        fifteen,
         bytes(memory.total),
         bytes(memory.free),
         0,

@@ -147,7 +147,7 @@ syscalls! {
     141 setpriority(Int, Int, Int) [limits::setpriority] Full "";
     142 sched_setparam(Pid, Ptr) [sched::setparam] Full "";
     143 sched_getparam(Pid, Ptr) [sched::getparam] Full "";
-    144 sched_setscheduler(Pid, Int, Ptr) [sched::setscheduler] Partial "no SCHED_DEADLINE";
+    144 sched_setscheduler(Pid, Int, Ptr) [sched::setscheduler] Full "";
     145 sched_getscheduler(Pid) [sched::getscheduler] Full "";
     146 sched_get_priority_max(Int) [sched::get_priority_max] Full "";
     147 sched_get_priority_min(Int) [sched::get_priority_min] Full "";
@@ -205,7 +205,7 @@ syscalls! {
     199 fremovexattr(Fd, Path) [fs::xattr::fremovexattr] Full "";
     200 tkill(Pid, Signal) [signal::tkill] Full "";
     201 time(Ptr) [time::time] Full "";
-    202 futex(Ptr, FutexOp, Uint, Ptr, Ptr, Uint) [futex::futex] Partial "owners of locks borrow no priority";
+    202 futex(Ptr, FutexOp, Uint, Ptr, Ptr, Uint) [futex::futex] Full "";
     203 sched_setaffinity(Pid, Size, Ptr) [sched::setaffinity] Full "";
     204 sched_getaffinity(Pid, Size, Ptr) [sched::getaffinity] Full "";
     205 set_thread_area(Ptr) [rare::set_thread_area] Stub "no 32-bit code: checked, then forgotten";
@@ -317,7 +317,7 @@ syscalls! {
     311 process_vm_writev(Pid, Ptr, Size, Ptr, Size, Hex) [process_vm::process_vm_writev] Full "";
     312 kcmp(Pid, Pid, Int, Hex, Hex) [pidfd::kcmp] Partial "no KCMP_EPOLL_TFD";
     313 finit_module(Fd, Path, Hex) [] Absent "";
-    314 sched_setattr(Pid, Ptr, Hex) [sched::setattr] Partial "no SCHED_DEADLINE, no utilization clamps";
+    314 sched_setattr(Pid, Ptr, Hex) [sched::setattr] Partial "no utilization clamps, as Linux without CONFIG_UCLAMP_TASK";
     315 sched_getattr(Pid, Ptr, Uint, Hex) [sched::getattr] Full "";
     316 renameat2(DirFd, Path, DirFd, Path, Hex) [fs::names::renameat2] Partial "no RENAME_WHITEOUT";
     317 seccomp(Hex, Hex, Ptr) [] Absent "";

@@ -43,6 +43,9 @@ pub(crate) fn main_loop(task: Arc<Task>, mut regs: UserContext) {
             sched::resched();
             rseq::after_interrupt(&task, &mut regs);
         }
+        if sched::hold(&thread) {
+            process::tell_overrun(&task);
+        }
         if thread.is_notified(NOTIFY_KILL | NOTIFY_SIGNAL)
             && process::work(&task, &mut regs) == ControlFlow::Break(())
         {

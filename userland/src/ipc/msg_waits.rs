@@ -2,7 +2,7 @@
 use crate::out::{say, show};
 use crate::sys::event::kill;
 use crate::sys::ipc::{id_or_say, msgctl, msgget, msgrcv, msgsnd};
-use crate::sys::{child, signal, time};
+use crate::sys::{child, signal, task, time};
 use std::ffi::CStr;
 
 extern "C" fn handler(_: i32, _: &mut libc::siginfo_t, _: &mut libc::ucontext_t) {}
@@ -41,10 +41,10 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
         0
     });
     for _ in 0..2 {
-        let _ = time::sleep_ms(40);
+        task::until_asleep(waiter);
         let _ = kill(waiter, libc::SIGUSR1);
     }
-    let _ = time::sleep_ms(40);
+    task::until_asleep(waiter);
     let _ = msgctl(id, libc::IPC_RMID, None);
     say!("{}", child::end_of(waiter));
     0

@@ -2,7 +2,7 @@
 use crate::out::{say, show};
 use crate::sys::event::kill;
 use crate::sys::ipc::{Op, id_or_say, semctl, semget, semop, semtimedop};
-use crate::sys::{child, signal, time};
+use crate::sys::{child, signal, task, time};
 use std::ffi::CStr;
 
 extern "C" fn handler(_: i32, _: &mut libc::siginfo_t, _: &mut libc::ucontext_t) {}
@@ -41,7 +41,7 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
     });
     until(id, libc::GETNCNT, 1);
     let _ = kill(waiter, libc::SIGUSR1);
-    let _ = time::sleep_ms(30);
+    task::until_asleep(waiter);
     until(id, libc::GETNCNT, 1);
     let _ = semctl(id, 0, libc::IPC_RMID, 0);
     say!("{}", child::end_of(waiter));

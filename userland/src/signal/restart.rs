@@ -1,6 +1,6 @@
 //! With SA_RESTART a blocking call goes on after the handler; without it, EINTR (signal(7)).
 use crate::out::say;
-use crate::sys::{Res, child, file, process, signal, time};
+use crate::sys::{Res, child, file, process, signal, task};
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicI32, Ordering::SeqCst};
 
@@ -17,15 +17,18 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
         disturbed(&format!("{label}: read"), || file::read(rx, &mut [0; 8]), || {
             let _ = file::write(tx, b"data");
         });
+        let (end, told) = file::pipe();
         disturbed(&format!("{label}: wait4"), || {
             let pid = child::start(|| {
-                let _ = time::sleep_ms(60);
+                let _ = file::read(end, &mut [0]);
                 0
             });
             let result = process::wait4(pid, None, 0, None).map(|got| usize::from(got == pid as usize));
             let _ = child::wait(pid);
             result
-        }, || {});
+        }, || {
+            let _ = file::write(told, b"x");
+        });
         let (rx, tx) = file::pipe();
         let _ = file::write(tx, &vec![0; 65_536]);
         disturbed(&format!("{label}: write"), || file::write(tx, &[1; 4096]), || {
@@ -37,14 +40,15 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
     0
 }
 
-/// Runs `call` while a child sends SIGUSR1 after 15 ms and does `help` after 30 ms.
+/// Runs `call` while a child sends SIGUSR1 when this process sleeps in it, and does `help` when it sleeps
+/// again.
 fn disturbed(label: &str, call: impl FnOnce() -> Res, help: impl FnOnce()) {
     let me = process::getpid().unwrap_or(0) as i32;
     COUNT.store(0, SeqCst);
     let pid = child::start(|| {
-        let _ = time::sleep_ms(15);
+        task::until_asleep(me);
         let _ = signal::kill(me, libc::SIGUSR1);
-        let _ = time::sleep_ms(15);
+        task::until_asleep(me);
         help();
         0
     });

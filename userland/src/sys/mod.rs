@@ -5,6 +5,7 @@
 pub(crate) mod child;
 pub(crate) mod event;
 pub(crate) mod file;
+pub(crate) mod futex;
 pub(crate) mod io;
 pub(crate) mod ipc;
 pub(crate) mod memory;
@@ -13,6 +14,7 @@ pub(crate) mod net;
 pub(crate) mod process;
 pub(crate) mod sched;
 pub(crate) mod signal;
+pub(crate) mod task;
 pub(crate) mod time;
 pub(crate) mod tty;
 pub(crate) mod vdso;

@@ -33,6 +33,10 @@ pub(crate) enum PidFile {
     NumaMaps,
     /// `pagemap`: see [`pagemap`](super::pagemap)
     Pagemap,
+    /// `sched`
+    Sched,
+    /// `schedstat`
+    SchedStat,
     /// `smaps`
     Smaps,
     /// `smaps_rollup`
@@ -81,7 +85,7 @@ pub(crate) enum PidLink {
 use PidFile::*;
 
 /// Files of a process, with their permissions.
-pub(super) const PID_FILES: [(&str, u32, PidFile); 26] = [
+pub(super) const PID_FILES: [(&str, u32, PidFile); 28] = [
     ("auxv", 0o400, Auxv),
     ("cgroup", 0o444, Cgroup),
     ("clear_refs", 0o200, ClearRefs),
@@ -101,6 +105,8 @@ pub(super) const PID_FILES: [(&str, u32, PidFile); 26] = [
     ("oom_score_adj", 0o644, OomScoreAdj),
     ("pagemap", 0o400, Pagemap),
     ("personality", 0o400, Personality),
+    ("sched", 0o644, Sched),
+    ("schedstat", 0o444, SchedStat),
     ("smaps", 0o444, Smaps),
     ("smaps_rollup", 0o444, SmapsRollup),
     ("stat", 0o444, Stat),

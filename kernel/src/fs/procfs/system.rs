@@ -23,9 +23,7 @@ pub(super) const FILES: &[SystemFile] = &[
     SystemFile::readable("cmdline", |out| out.bytes(b"kiln\n")),
     SystemFile::readable("devices", devices),
     SystemFile::readable("filesystems", filesystems),
-    SystemFile::readable("loadavg", |out| out.bytes(b"0.00 0.00 0.00 1/1 2\n")),
     SystemFile::readable("meminfo", meminfo),
-    SystemFile::readable("stat", stat),
     SystemFile::readable("swaps", |out| {
         out.bytes(b"Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n")
     }),
@@ -159,14 +157,6 @@ fn uptime(out: &mut Text) -> Result<(), Errno> {
     let hundredths = arch::time::now_ns() / 10_000_000;
     let (seconds, rest) = (hundredths / 100, hundredths % 100);
     out.put(format_args!("{seconds}.{rest:02} 0.00\n"))
-}
-
-fn stat(out: &mut Text) -> Result<(), Errno> {
-    let boot = clock::boot_time() / 1_000_000_000;
-    out.put(format_args!(
-        "cpu  0 0 0 0 0 0 0 0 0 0\ncpu0 0 0 0 0 0 0 0 0 0 0\nintr 0\nctxt 0\nbtime {boot}\n\
-         processes 0\nprocs_running 1\nprocs_blocked 0\n"
-    ))
 }
 
 fn devices(out: &mut Text) -> Result<(), Errno> {

@@ -5,10 +5,11 @@
 //! star in the table: `devices/system/cpu/cpu*/online` stands for the file of every CPU, and
 //! the entry `devices/system/cpu/cpu*` itself says which there are ([`Family`]).
 //!
-//! [`tree`] makes files and directories of the tables, [`system`] and [`block`] have the entries that
+//! [`tree`] makes files and directories of the tables, [`system`], [`cpu`] and [`block`] have the entries that
 //! this room can write by itself. Nothing is made before it is looked at.
 
 mod block;
+mod cpu;
 mod system;
 mod tree;
 
@@ -161,6 +162,7 @@ fn root() -> Result<Arc<Inode>, Errno> {
     static ROOT: Once<Arc<Inode>> = Once::new();
     let root = ROOT.try_call_once(|| {
         register(system::ENTRIES)?;
+        register(cpu::ENTRIES)?;
         register(block::ENTRIES)?;
         let sb = SuperBlock::new("sysfs", try_box(Super)?)?;
         let attr = Attr::new(FileType::Directory, 0o555, 0, 0, clock::now());

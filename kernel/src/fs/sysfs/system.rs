@@ -8,7 +8,6 @@ use crate::vm::huge::{self, Policy};
 
 /// The entries.
 pub(super) const ENTRIES: &[Entry] = &[
-    Entry::directory("bus/cpu/devices"),
     Entry::directory("bus/cpu/drivers"),
     Entry::directory("bus/platform/devices"),
     Entry::directory("bus/virtio/devices"),

@@ -5,7 +5,7 @@
 //! When an owner ends without unlocking, its heir is told and writes itself into the word, with
 //! `FUTEX_OWNER_DIED`; until it has, it stands in the bucket as the owner to be.
 //!
-//! Priorities aren't lent to owners: the semantics are of ownership alone.
+//! Owners borrow the priority of those who sleep: [`lend`].
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ use kiln_core::errno::Errno;
 
 use super::super::table;
 use super::super::task::Task;
-use super::{BUCKETS, Key, Kind, Place, Sleepers, Waiter, Word, bucket, leave, lock_both};
+use super::{BUCKETS, Key, Kind, Place, Sleepers, Waiter, Word, bucket, leave, lend, lock_both};
 use crate::mm::user;
 use crate::sched::{Deadline, Mode, Wake};
 
@@ -58,6 +58,48 @@ fn claims(sleepers: &[Arc<Waiter>], key: Key) -> impl Iterator<Item = (&Arc<Wait
             Some(Kind::Owner(claim)) => Some((waiter, claim)),
             _ => None,
         })
+}
+
+/// The numbers of those in a bucket who sleep for locks of `owner`'s.
+pub(super) fn owned_by(sleepers: &[Arc<Waiter>], owner: u32) -> impl Iterator<Item = u32> {
+    sleepers
+        .iter()
+        .filter_map(|waiter| waiter.claim())
+        .filter(move |claim| claim.owner == owner)
+        .map(|claim| claim.tid)
+}
+
+impl Waiter {
+    fn claim(&self) -> Option<Claim> {
+        match *self.place.lock() {
+            Some(Place {
+                kind: Kind::Owner(claim),
+                ..
+            }) => Some(claim),
+            _ => None,
+        }
+    }
+
+    /// Lines up anew where it sleeps for a lock: its task is as urgent as it is now.
+    pub(super) fn line_up_again(self: &Arc<Self>, task: &Task) {
+        let Some(Place { key, .. }) = *self.place.lock() else {
+            return;
+        };
+        let mut sleepers = bucket(key.bucket_number()).lock();
+        let before = sleepers.len();
+        self.press(task);
+        if self.place.lock().is_some_and(|place| place.key == key) {
+            sleepers.retain(|other| !Arc::ptr_eq(other, self));
+            if sleepers.len() < before {
+                Arc::clone(self).line_up(&mut sleepers);
+            }
+        }
+    }
+
+    /// Whose lock it sleeps for.
+    pub(super) fn claimed_from(&self) -> Option<u32> {
+        self.claim().map(|claim| claim.owner)
+    }
 }
 
 /// EINVAL when somebody sleeps on the word who doesn't want the lock.
@@ -157,7 +199,7 @@ fn claim_word(
 fn enqueue(task: &Arc<Task>, sleepers: &mut Sleepers, key: Key, owner: u32) -> Result<(), Errno> {
     sleepers.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
     let waiter = &task.futex;
-    waiter.woken.store(false, Ordering::Relaxed);
+    waiter.prepare(task);
     let claim = Claim {
         tid: task.tid(),
         owner,
@@ -168,7 +210,7 @@ fn enqueue(task: &Arc<Task>, sleepers: &mut Sleepers, key: Key, owner: u32) -> R
         bits: u32::MAX,
         kind: Kind::Owner(claim),
     });
-    sleepers.push(Arc::clone(waiter));
+    Arc::clone(waiter).line_up(sleepers);
     CLAIMS.fetch_add(1, Ordering::SeqCst);
     Ok(())
 }
@@ -176,19 +218,26 @@ fn enqueue(task: &Arc<Task>, sleepers: &mut Sleepers, key: Key, owner: u32) -> R
 /// Sleeps until the lock is the caller's.
 fn sleep(task: &Arc<Task>, word: Word<'_>, deadline: Deadline) -> Result<(), Wake> {
     let waiter = &task.futex;
-    let inherits = || {
-        let place = *waiter.place.lock();
-        matches!(place, Some(Place { kind: Kind::Owner(claim), .. }) if claim.inherits)
-    };
+    let inherits = || waiter.claim().is_some_and(|claim| claim.inherits);
+    if let Some(owner) = waiter.claimed_from() {
+        lend::claims(task, owner);
+    }
     let over = || (waiter.woken.load(Ordering::Acquire) || inherits()).then_some(());
     let slept = waiter.queue.wait(Mode::Interruptible, deadline, over);
     CLAIMS.fetch_sub(1, Ordering::Relaxed);
     if inherits() {
         inherit(task, word);
+        lend::refresh(task.tid());
         return Ok(());
     }
+    let owner = waiter.claimed_from();
     match slept {
-        Err(wake) if leave(waiter) => Err(wake),
+        Err(wake) if leave(waiter) => {
+            if let Some(owner) = owner {
+                lend::refresh(owner);
+            }
+            Err(wake)
+        }
         _ => Ok(()),
     }
 }
@@ -264,11 +313,15 @@ pub(crate) fn unlock(task: &Arc<Task>, word: Word<'_>) -> Result<(), Errno> {
         if seen != value {
             continue;
         }
-        if let Some((waiter, tid)) = heir {
-            sleepers.retain(|other| !Arc::ptr_eq(other, &waiter));
-            waiter.wake();
-            set_owner(&sleepers, key, tid);
-        }
+        let Some((waiter, tid)) = heir else {
+            return Ok(());
+        };
+        sleepers.retain(|other| !Arc::ptr_eq(other, &waiter));
+        waiter.wake();
+        set_owner(&sleepers, key, tid);
+        drop(sleepers);
+        lend::refresh(tid);
+        lend::refresh(task.tid());
         return Ok(());
     }
 }
@@ -338,7 +391,7 @@ pub(crate) fn wait_for_lock(
             return Err(Errno::EAGAIN);
         }
         sleepers.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        waiter.woken.store(false, Ordering::Relaxed);
+        waiter.prepare(task);
         let claim = Claim {
             tid: task.tid(),
             owner: 0,
@@ -349,7 +402,7 @@ pub(crate) fn wait_for_lock(
             bits: u32::MAX,
             kind: Kind::Moves(claim, lock),
         });
-        sleepers.push(Arc::clone(waiter));
+        Arc::clone(waiter).line_up(&mut sleepers);
         CLAIMS.fetch_add(1, Ordering::SeqCst);
         break;
     }
@@ -398,7 +451,16 @@ pub(crate) fn requeue_to_lock(
                 drop((sleepers, others));
                 to.bring(true)?;
             }
-            moved => return moved,
+            moved => {
+                let owner = claims(others.as_deref().unwrap_or(&sleepers), target)
+                    .next()
+                    .map(|(_, claim)| claim.owner);
+                drop((sleepers, others));
+                if let Some(owner) = owner {
+                    lend::refresh(owner);
+                }
+                return moved;
+            }
         }
     }
 }
@@ -437,7 +499,7 @@ fn move_claims(
                 });
                 if let Some(others) = others.as_deref_mut() {
                     sleepers.retain(|other| !Arc::ptr_eq(other, &waiter));
-                    others.push(waiter);
+                    waiter.line_up(others);
                 }
             }
         }

@@ -39,6 +39,7 @@ pub(crate) fn wait_for_any(
             chief: Some(Arc::clone(&task.futex)),
             ..Waiter::default()
         });
+        waiter.press(task);
         enter(&waiter, one)?;
         waiters.push(waiter);
         Ok(())
@@ -83,7 +84,7 @@ fn enter(waiter: &Arc<Waiter>, one: &One<'_>) -> Result<(), Errno> {
             bits: u32::MAX,
             kind: Kind::Plain,
         });
-        sleepers.push(Arc::clone(waiter));
+        Arc::clone(waiter).line_up(&mut sleepers);
         return Ok(());
     }
 }

@@ -1,11 +1,12 @@
 //! What the process room tells `/proc` ([`Processes`]): who there is, each file's text ([`task`]),
-//! and the system's files that are about processors and processes ([`system`]).
+//! and the system's files that are about processors and processes ([`system`], [`sched`]).
 
 /// Appends formatted text to a [`Text`].
 macro_rules! put {
     ($out:expr, $($format:tt)*) => { $out.put(format_args!($($format)*)) };
 }
 
+mod sched;
 mod system;
 mod task;
 
@@ -26,11 +27,15 @@ pub(crate) fn register() -> Result<(), Errno> {
     procfs::set_processes(&Table);
     limits::set_room(file_limit::room);
     procfs::register(system::FILES)?;
+    procfs::register(sched::FILES)?;
     procfs::register(super::ipc::FILES)?;
     procfs::register(super::ipc::mqueue::FILES)?;
     superblock::register(super::ipc::mqueue::tree::TYPE)?;
     crate::net::register()
 }
+
+/// Nanoseconds of a clock tick as `/proc` counts (`USER_HZ` is 100).
+const NS_PER_TICK: u64 = 10_000_000;
 
 struct Table;
 
@@ -47,7 +52,8 @@ fn process(pid: u32) -> Result<Arc<Process>, Errno> {
 /// The thread a file is about; the first of the process where they don't differ.
 fn task_of(pid: u32, tid: u32) -> Result<Arc<Task>, Errno> {
     match table::task(tid) {
-        Some(task) if task.pid() == pid => Ok(task),
+        // The directory of a thread's number is about the thread.
+        Some(task) if task.pid() == pid || pid == tid => Ok(task),
         _ => process(pid)?.first_task().ok_or(Errno::ESRCH),
     }
 }

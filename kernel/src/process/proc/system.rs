@@ -7,14 +7,10 @@ use crate::arch::smp;
 use crate::arch::time::{self, now_ns};
 use crate::drivers::random;
 use crate::fs::blockdev;
-use crate::fs::clock;
 use crate::fs::procfs::{SystemFile, Text};
-use crate::process::{host, table};
+use crate::process::host;
 use crate::sync::Once;
 use crate::{options, sched};
-
-/// Nanoseconds of a clock tick as `/proc` counts (`USER_HZ` is 100).
-const NS_PER_TICK: u64 = 10_000_000;
 
 /// The files.
 pub(super) const FILES: &[SystemFile] = &[
@@ -23,9 +19,7 @@ pub(super) const FILES: &[SystemFile] = &[
         out.bytes(b"\n")
     }),
     SystemFile::readable("cpuinfo", cpuinfo),
-    SystemFile::readable("loadavg", loadavg),
     SystemFile::readable("partitions", partitions),
-    SystemFile::readable("stat", stat),
     SystemFile::readable("uptime", uptime),
     SystemFile::readable("version", version),
     SystemFile {
@@ -86,12 +80,6 @@ fn one_cpu(out: &mut Text, id: u32) -> Result<(), Errno> {
     out.bytes(b"clflush size\t: 64\ncache_alignment\t: 64\n\n")
 }
 
-/// How many threads there are; averages over time aren't kept.
-fn loadavg(out: &mut Text) -> Result<(), Errno> {
-    let (threads, last) = table::counts();
-    put!(out, "0.00 0.00 0.00 1/{threads} {last}\n")
-}
-
 fn partitions(out: &mut Text) -> Result<(), Errno> {
     out.bytes(b"major minor  #blocks  name\n\n")?;
     let mut at = 0;
@@ -103,22 +91,6 @@ fn partitions(out: &mut Text) -> Result<(), Errno> {
         at = minor + 1;
     }
     Ok(())
-}
-
-fn stat(out: &mut Text) -> Result<(), Errno> {
-    let up = now_ns() / NS_PER_TICK;
-    let idle_all = sched::idle_ns() / NS_PER_TICK;
-    let busy_all = (up * u64::from(smp::count())).saturating_sub(idle_all);
-    put!(out, "cpu  {busy_all} 0 0 {idle_all} 0 0 0 0 0 0\n")?;
-    for id in 0..smp::count() {
-        let idle = sched::idle_ns_of(id) / NS_PER_TICK;
-        let busy = up.saturating_sub(idle);
-        put!(out, "cpu{id} {busy} 0 0 {idle} 0 0 0 0 0 0\n")?;
-    }
-    let (_, last) = table::counts();
-    let boot = clock::boot_time() / 1_000_000_000;
-    put!(out, "intr 0\nctxt 0\nbtime {boot}\nprocesses {last}\n")?;
-    out.bytes(b"procs_running 1\nprocs_blocked 0\n")
 }
 
 fn uptime(out: &mut Text) -> Result<(), Errno> {

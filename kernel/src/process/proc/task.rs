@@ -12,12 +12,11 @@ use kiln_core::num::{u64_of, usize_of};
 use kiln_core::proctree::Standing;
 use kiln_core::signal::{SigSet, Signal};
 
+use super::{NS_PER_TICK, sched};
 use crate::fs::procfs::{PidFile, Text};
 use crate::process::group::Stop;
 use crate::process::{Process, Task, oom, table, terminal, usage};
 use crate::vm::{AddressSpace, MemorySizes};
-
-const NS_PER_TICK: u64 = 10_000_000;
 
 /// Writes the text of a task's file.
 pub(super) fn text(task: &Task, file: PidFile, out: &mut Text) -> Result<(), Errno> {
@@ -40,6 +39,8 @@ pub(super) fn text(task: &Task, file: PidFile, out: &mut Text) -> Result<(), Err
         PidFile::NumaMaps => of_space(task, AddressSpace::numa_maps, out),
         PidFile::Wchan => out.bytes(b"0"),
         PidFile::Personality => put!(out, "{:08x}\n", task.personality.load(Ordering::Relaxed)),
+        PidFile::Sched => sched::of_task(task, out),
+        PidFile::SchedStat => sched::turns(task, out),
         PidFile::Stat => stat(task, out),
         PidFile::Statm => statm(task, out),
         PidFile::Status => status(task, out),
@@ -49,7 +50,7 @@ pub(super) fn text(task: &Task, file: PidFile, out: &mut Text) -> Result<(), Err
 }
 
 /// The name without its padding.
-fn name(task: &Task) -> Vec<u8> {
+pub(super) fn name(task: &Task) -> Vec<u8> {
     task.comm()
         .into_iter()
         .take_while(|byte| *byte != 0)
@@ -254,7 +255,7 @@ fn stat(task: &Task, out: &mut Text) -> Result<(), Errno> {
     put!(
         out,
         "{} {nice} {} 0 {} ",
-        20 + nice,
+        task.thread().map_or(20, |thread| thread.shown_priority()),
         process.thread_count(),
         ticks(process.started)
     )?;
@@ -357,10 +358,12 @@ fn status(task: &Task, out: &mut Text) -> Result<(), Errno> {
         "NoNewPrivs:\t{}\nSeccomp:\t0\nSeccomp_filters:\t0\n",
         u32::from(task.has_no_new_privileges())
     )?;
-    put!(
-        out,
-        "Cpus_allowed:\t1\nCpus_allowed_list:\t0\nMems_allowed:\t1\nMems_allowed_list:\t0\n"
-    )?;
+    let allowed = task.thread().map_or(1, |thread| thread.allowed());
+    put!(out, "Cpus_allowed:\t")?;
+    out.cpu_map(allowed)?;
+    put!(out, "Cpus_allowed_list:\t")?;
+    out.cpu_list(allowed)?;
+    put!(out, "Mems_allowed:\t1\nMems_allowed_list:\t0\n")?;
     let (voluntary, involuntary) = task.thread().map_or((0, 0), |thread| thread.switches());
     put!(
         out,

@@ -28,7 +28,7 @@ use crate::arch::user::UserContext;
 use crate::sched::NOTIFY_SIGNAL;
 
 pub(crate) use deliver::sigreturn;
-pub(super) use send::parent_reaps_by_itself;
+pub(super) use send::{notify_parent_in, parent_reaps_by_itself};
 pub(super) use stop::settle as settle_stop;
 
 pub(crate) use send::{
@@ -83,6 +83,16 @@ pub(crate) fn work(task: &Arc<Task>, regs: &mut UserContext) -> ControlFlow<()> 
             Next::TraceStop(PendingStop::Group) => ptrace::stop::group_stop(task, regs),
             Next::TraceStop(PendingStop::Trap) => ptrace::stop::trap_stop(task, regs),
         }
+    }
+}
+
+/// A task with a deadline has overrun the time it reserved: it is told, if it asked for that
+/// (`SCHED_FLAG_DL_OVERRUN`).
+#[cold]
+pub(crate) fn tell_overrun(task: &Arc<Task>) {
+    if task.policy().flags & abi::SCHED_FLAG_DL_OVERRUN != 0 {
+        // The signal is no real-time one, so it needs no room.
+        let _ = send::send(task.process(), SigInfo::kernel(Signal::XCPU));
     }
 }
 

@@ -39,6 +39,8 @@ fn post(process: &Arc<Process>, target: Option<&Arc<Task>>, info: SigInfo) -> Re
     if process.is_init() {
         return Ok(());
     }
+    // What SIGCONT changes and the news of it come together for whoever looks.
+    let tree = (info.signal == Signal::CONT).then(|| table::tree().lock());
     let mut group = process.group.lock();
     if group.exit.is_some() || group.tasks.is_empty() {
         if info.signal == Signal::KILL {
@@ -51,11 +53,11 @@ fn post(process: &Arc<Process>, target: Option<&Arc<Task>>, info: SigInfo) -> Re
     let continued = prepare(process, &mut group, info.signal);
     let result = enqueue(process, &mut group, target, info);
     drop(group);
+    if let Some(tree) = tree.filter(|_| continued) {
+        notify_parent_in(&tree, process, WaitStatus::Continued);
+    }
     if let Some(queue) = process.signal_watchers() {
         queue.wake_all();
-    }
-    if continued {
-        notify_parent(process, WaitStatus::Continued);
     }
     result
 }
@@ -294,11 +296,19 @@ fn tell_tracer(task: &Arc<Task>, status: WaitStatus) {
 
 /// Tells the parent that a process changed state: wakes its waits and sends SIGCHLD.
 pub(crate) fn notify_parent(process: &Arc<Process>, status: WaitStatus) {
-    let tree = table::tree().lock();
+    notify_parent_in(&table::tree().lock(), process, status);
+}
+
+/// The same, for a change that was made with the table locked: nobody sees it before its signal has been
+/// sent, so the signals of several changes come in their order.
+pub(in crate::process) fn notify_parent_in(
+    tree: &table::Tree,
+    process: &Arc<Process>,
+    status: WaitStatus,
+) {
     let parent = tree
         .standing(process.pid())
         .and_then(|standing| tree.process(standing.parent));
-    drop(tree);
     let Some(parent) = parent else { return };
     let signal = match status {
         WaitStatus::Ended(_) => process.exit_signal(),

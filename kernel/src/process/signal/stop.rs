@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering;
 use kiln_core::signal::Signal;
 use kiln_core::wait_status::WaitStatus;
 
-use super::send::notify_parent;
+use super::send::notify_parent_in;
 use crate::process::group::{Group, Process, Stop};
 use crate::process::task::Task;
 use crate::process::{ptrace, table};
@@ -36,17 +36,20 @@ pub(super) fn try_stop(process: &Arc<Process>, signal: Signal) {
 /// Stops the running task until SIGCONT, or until it is to end.
 pub(super) fn stop_here(task: &Arc<Task>) {
     let process = task.process();
+    // The stop and the news of it come together for whoever looks.
+    let tree = table::tree().lock();
     let mut group = process.group.lock();
     if let Stop::Stopping(signal, stopped) = group.stop {
         group.stop = Stop::Stopping(signal, stopped + 1);
         let all = settle(&mut group);
         drop(group);
         if let Some(signal) = all {
-            notify_parent(process, WaitStatus::Stopped(signal));
+            notify_parent_in(&tree, process, WaitStatus::Stopped(signal));
         }
     } else {
         drop(group);
     }
+    drop(tree);
     let goes_on = || {
         let group = process.group.lock();
         let over = group.exit.is_some()

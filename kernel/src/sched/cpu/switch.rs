@@ -12,8 +12,8 @@ use core::sync::atomic::Ordering;
 
 use x86_64::instructions::interrupts;
 
-use super::super::balance;
 use super::super::thread::Thread;
+use super::super::{account, balance, budget};
 use super::{Cpu, Leave, hand_over, this, this_id};
 use crate::arch::user::Bases;
 use crate::arch::{self, ipi, switch, time};
@@ -25,6 +25,7 @@ use crate::mm::vmalloc;
 /// another CPU.
 pub(super) fn schedule(leave: Leave) {
     let now = time::now_ns();
+    account::before_change(now);
     this().run_timers(now);
     let were_on = interrupts::are_enabled();
     interrupts::disable();
@@ -47,10 +48,17 @@ fn put_back(cpu: &Cpu, leave: Leave) -> bool {
         return false;
     };
     thread.stop_running();
+    cpu.counts.leave(thread);
     if !matches!(leave, Leave::Yield | Leave::Preempted) {
         return false;
     }
     let id = this_id();
+    if leave == Leave::Preempted
+        && let Some((to, other)) = balance::less_urgent(thread)
+    {
+        hand_over(to, other, Arc::clone(thread));
+        return true;
+    }
     if thread.may_run_on(id) {
         cpu.push(id, Arc::clone(thread), false, leave == Leave::Preempted);
         return false;
@@ -70,6 +78,7 @@ fn cpu_previous() -> Option<Arc<Thread>> {
 /// The next thread, and whether more are waiting; idles until there is one, on this stack unless its
 /// thread is `away`. Interrupts are off.
 fn pick(cpu: &Cpu, away: bool) -> (Arc<Thread>, bool) {
+    balance::pull_urgent(cpu);
     if let Some(next) = cpu.pop() {
         return next;
     }
@@ -97,6 +106,11 @@ fn idle(cpu: &Cpu) -> (Arc<Thread>, bool) {
             .pop()
             .or_else(|| balance::steal().map(|thread| (thread, false)));
         if let Some(next) = found {
+            let now = time::now_ns();
+            account::before_change(now);
+            if is_current(cpu, &next.0) {
+                cpu.counts.switch(&next.0, now);
+            }
             cpu.idling.store(false, Ordering::Relaxed);
             balance::leave_idle();
             shootdown::leave_idle();
@@ -119,14 +133,21 @@ fn idle(cpu: &Cpu) -> (Arc<Thread>, bool) {
     }
 }
 
+fn is_current(cpu: &Cpu, thread: &Arc<Thread>) -> bool {
+    let current = cpu.current.lock();
+    current
+        .as_ref()
+        .is_some_and(|current| Arc::ptr_eq(current, thread))
+}
+
 /// Switches to `next`; interrupts are off.
 fn switch_to(cpu: &'static Cpu, next: Arc<Thread>, others: bool) {
     let now = time::now_ns();
     next.start_running();
     next.on_since.store(now, Ordering::Relaxed);
     cpu.running.store(next.rank().to_word(), Ordering::Relaxed);
-    if others {
-        cpu.arm(now.saturating_add(next.slice()));
+    if let Some(at) = budget::tick(&next, now, others) {
+        cpu.arm(at);
     }
     if !next.may_run_on(this_id()) {
         // Woken here because its stack was in use here; it goes before it enters user mode.
@@ -143,6 +164,7 @@ fn switch_to(cpu: &'static Cpu, next: Arc<Thread>, others: bool) {
         ipi::relax();
     }
     next.cpu.store(this_id(), Ordering::Relaxed);
+    cpu.counts.switch(&next, now);
     if let Some(thread) = current.as_ref()
         && let Some(fpu) = &thread.fpu
     {

@@ -1,0 +1,35 @@
+//! A hog of real time leaves the rest a little (sched(7), `sched_rt_runtime_us`): 50 ms of every second.
+use crate::out::say;
+use crate::sys::sched::{sched_setaffinity, sched_setscheduler};
+use crate::sys::time::{monotonic, now};
+use crate::sys::{child, file, signal};
+use std::ffi::CStr;
+
+const SECOND: i64 = 1_000_000_000;
+
+pub(crate) fn run(_: &[&CStr]) -> i32 {
+    let mut first = [0; 128];
+    first[0] = 1;
+    let _ = sched_setaffinity(0, size_of_val(&first), &first);
+    for (name, policy) in [("SCHED_FIFO", libc::SCHED_FIFO), ("SCHED_RR", libc::SCHED_RR)] {
+        let (rx, tx) = file::pipe();
+        let hog = child::start(|| {
+            let set = sched_setscheduler(0, policy, Some(&50)).is_ok();
+            let _ = file::write(tx, &[u8::from(set)]);
+            loop {
+                std::hint::spin_loop();
+            }
+        });
+        let mut set = [0];
+        let _ = file::read(rx, &mut set);
+        say!("{name}: set {}", set[0]);
+        let (start, used) = (monotonic(), now(libc::CLOCK_PROCESS_CPUTIME_ID));
+        while monotonic() < start + 3 * SECOND / 2 {}
+        let used = now(libc::CLOCK_PROCESS_CPUTIME_ID) - used;
+        let wall = monotonic() - start;
+        say!("{name}: the rest goes on: true, as the lesser part: {}", used * 2 < wall);
+        let _ = signal::kill(hog, libc::SIGKILL);
+        say!("{name}: {}", child::end_of(hog));
+    }
+    0
+}
