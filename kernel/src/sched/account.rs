@@ -69,11 +69,9 @@ impl Counts {
     pub(super) fn leave(&self, thread: &Thread) {
         let (user, system) = thread.cpu_times();
         let seen = &thread.times.booked;
-        let new_user = user - seen.0.swap(user, Ordering::Relaxed);
-        Self::add(
-            &self.system,
-            system - seen.1.swap(system, Ordering::Relaxed),
-        );
+        let new_user = user.saturating_sub(seen.0.swap(user, Ordering::Relaxed));
+        let seen_system = seen.1.swap(system, Ordering::Relaxed);
+        Self::add(&self.system, system.saturating_sub(seen_system));
         if thread.nice() > 0 {
             Self::add(&self.nice, new_user);
         }
