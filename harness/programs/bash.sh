@@ -15,6 +15,6 @@ yes | head -1000 | wc -l; echo "${PIPESTATUS[@]}"
 mapfile -t lines < /etc/passwd; echo ${#lines[@]}
 cat <<< "here $((1 << 40))"
 ulimit -c; umask; ulimit -n
-set -m; sleep 10 & kill -STOP %1; jobs; kill -KILL %1; sleep 0.5; wait %1; echo "killed $?"
+exec 2>/dev/null; set -m; sleep 10 & kill -STOP %1; jobs; kill -KILL %1; sleep 0.5; wait %1; echo "killed $?"
 test -t 0; echo $?; [[ abc =~ b(.) ]]; echo "${BASH_REMATCH[1]}"
 exit 42'
