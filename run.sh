@@ -8,5 +8,6 @@ KILN_HOME=$(cd -P -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" && 
 export KILN_HOME
 # shellcheck source=harness/setup.sh
 . "$KILN_HOME/harness/setup.sh"
+kiln_note_closed
 kiln_ready run || exit 125
 exec "$KILN_HOME/target/release/kiln-run" "$@"

@@ -9,6 +9,20 @@ KILN_TARGET=x86_64-unknown-none
 
 kiln_say() { printf 'kiln: %s\n' "$*" >&2; }
 
+# Tells the launcher, in KILN_CLOSED, which of the standard descriptors the caller has closed: they are closed for
+# the job, too. The launcher can't see it any more, as its runtime opens them. bash itself may have left the
+# script that it reads in the place of standard error.
+kiln_note_closed() {
+    KILN_CLOSED=
+    [[ -e /proc/$$/fd/0 ]] || KILN_CLOSED+=0
+    [[ -e /proc/$$/fd/1 ]] || KILN_CLOSED+=1
+    if [[ ! -e /proc/$$/fd/2 || /proc/$$/fd/2 -ef ${BASH_SOURCE[-1]} ]]; then
+        KILN_CLOSED+=2
+        exec 2>/dev/null
+    fi
+    export KILN_CLOSED
+}
+
 # The packages that hold the programs that aren't there.
 kiln_missing_packages() {
     local pair
@@ -112,8 +126,7 @@ kiln_build_kernel() {
     fi
 }
 
-# Cargo from the caller's PATH or from where rustup puts it, with the toolchain the project names,
-# and a C linker.
+# Cargo from the caller's PATH or from where rustup puts it, with the toolchain the project names.
 kiln_toolchain() {
     if ! type -P cargo >/dev/null; then
         if [[ ! -x $HOME/.cargo/bin/cargo ]]; then
@@ -136,8 +149,6 @@ kiln_toolchain() {
             fi
         fi
     fi
-    kiln_packages cc:gcc /usr/include/stdio.h:libc6-dev \
-        /etc/ssl/certs/ca-certificates.crt:ca-certificates
 }
 
 # kiln_component COMMAND COMPONENT: a part of the toolchain that the tests use.
@@ -147,11 +158,11 @@ kiln_component() {
     kiln_quietly rustup component add "$2"
 }
 
+KILN_LAUNCHER=$KILN_HOME/target/release/kiln-run
+KILN_KERNEL_ELF=$KILN_HOME/target/$KILN_TARGET/release/kiln
+
 # The launcher and the kernel, when a source is younger than either.
 kiln_build() {
-    local launcher=$KILN_HOME/target/release/kiln-run
-    local kernel=$KILN_HOME/target/$KILN_TARGET/release/kiln
-    kiln_fresh "$launcher" "$kernel" && return 0
     kiln_toolchain || return 1
     kiln_say "building the launcher and the kernel (a minute or two the first time)"
     if ! kiln_quietly cargo build --locked --release -p kiln-harness --bin kiln-run || ! kiln_build_kernel kernel; then
@@ -159,7 +170,7 @@ kiln_build() {
         return 1
     fi
     # cargo leaves a result alone that hasn't changed; its age is how the next run knows.
-    touch -c "$launcher" "$kernel"
+    touch -c "$KILN_LAUNCHER" "$KILN_KERNEL_ELF"
 }
 
 # The test runner and the userland programs, static so that they run in any root. Cargo itself
@@ -194,14 +205,17 @@ kiln_build_linux() {
 }
 
 kiln_ready() {
-    kiln_packages qemu-system-x86_64:qemu-system-x86 mke2fs:e2fsprogs busybox:busybox-static || return 1
-    kiln_build || return 1
-    if [[ " $* " == *" linux "* ]]; then
-        kiln_build_linux || return 1
-    fi
-    if [[ " $* " == *" test "* ]]; then
-        kiln_packages fsck.erofs:erofs-utils gzip:gzip zstd:zstd xz:xz-utils cmp:diffutils cpio:cpio setfattr:attr \
-            script:bsdutils || return 1
-        kiln_build_tests
-    fi
+    local fresh= tests=
+    local packages=(qemu-system-x86_64:qemu-system-x86 mke2fs:e2fsprogs busybox:busybox-static)
+    ! kiln_fresh "$KILN_LAUNCHER" "$KILN_KERNEL_ELF" || fresh=1
+    [[ " $* " != *" test "* ]] || tests=1
+    # All at once: who can't install them has one command to type.
+    [[ $fresh && ! $tests ]] || packages+=(cc:gcc /usr/include/stdio.h:libc6-dev
+        /etc/ssl/certs/ca-certificates.crt:ca-certificates)
+    [[ ! $tests ]] || packages+=(fsck.erofs:erofs-utils gzip:gzip zstd:zstd xz:xz-utils cmp:diffutils cpio:cpio
+        setfattr:attr script:bsdutils strace:strace)
+    kiln_packages "${packages[@]}" || return 1
+    [[ $fresh ]] || kiln_build || return 1
+    [[ " $* " != *" linux "* ]] || kiln_build_linux || return 1
+    [[ ! $tests ]] || kiln_build_tests
 }

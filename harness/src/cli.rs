@@ -2,14 +2,14 @@
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use crate::options::{self, NoRun};
 use crate::outcome::{FAILED, Outcome};
 use crate::qemu::Guest;
-use crate::{launch, leash, report, root};
+use crate::report::Destination;
+use crate::{launch, leash, root};
 
 /// Runs the job that the command line names on `guest`.
 #[must_use]
@@ -23,21 +23,29 @@ pub fn main(guest: Guest) -> ExitCode {
         return ExitCode::from(FAILED);
     }
     let args = if args.len() > 1 { args } else { sample() };
-    let (outcome, file) = match options::parse(&args) {
-        Ok(options) => (launch::run(&options, guest), options.report),
+    let (outcome, report) = match options::parse(&args) {
+        Ok(options) => match options.report.as_deref().map(Destination::open).transpose() {
+            Ok(report) => (launch::run(&options, guest), report),
+            Err(why) => (Outcome::failed(why), None),
+        },
         Err(NoRun::Text(text)) => {
             // A reader that goes away has read enough.
             let _ = std::io::stdout().write_all(text.as_bytes());
             return ExitCode::SUCCESS;
         }
-        Err(NoRun::Bad(why)) => (Outcome::failed(why), options::report_of(&args)),
+        // One reason is enough: a report that has no place either isn't mentioned.
+        Err(NoRun::Bad(why)) => {
+            let report = options::report_of(&args);
+            let report = report.and_then(|path| Destination::open(&path).ok());
+            (Outcome::failed(why), report)
+        }
     };
     outcome.warnings.iter().for_each(|line| say(line));
     if let Some(message) = &outcome.message {
         say(message);
     }
     outcome.details.iter().for_each(|line| say(line));
-    ExitCode::from(reported(outcome, file.as_deref(), start))
+    ExitCode::from(reported(&outcome, report, start))
 }
 
 /// Without a word on the command line it is the sample job that runs.
@@ -51,14 +59,14 @@ fn sample() -> Vec<OsString> {
 }
 
 /// Writes the report, if one is wanted; the status is 125 when it can't be written.
-fn reported(outcome: Outcome, file: Option<&Path>, start: Instant) -> u8 {
-    let Some(file) = file else {
+fn reported(outcome: &Outcome, report: Option<Destination>, start: Instant) -> u8 {
+    let Some(mut report) = report else {
         return outcome.status;
     };
-    match report::write(file, &outcome, start.elapsed()) {
+    match report.write(outcome, start.elapsed()) {
         Ok(()) => outcome.status,
-        Err(error) => {
-            say(&format!("--report {}: {error}", file.display()));
+        Err(why) => {
+            say(&format!("{why}; the status was {}", outcome.status));
             FAILED
         }
     }

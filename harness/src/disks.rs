@@ -206,7 +206,8 @@ fn output(dir: &Path, user: User) -> Result<File> {
     let image = cache::unnamed(dir)?;
     let space = rustix::fs::fstatvfs(&image)?;
     let free = space.f_bavail.saturating_mul(space.f_frsize);
-    let size = free.min(OUT_SIZE) / BLOCK * BLOCK;
+    // The image and what is delivered from it lie there at the same time.
+    let size = (free / 2).min(OUT_SIZE) / BLOCK * BLOCK;
     if size < LEAST_OUT {
         bail!("only {free} bytes are free");
     }

@@ -114,10 +114,11 @@ fn serve(mut source: Source, requests: &Receiver<Request>, post: &Post) {
     for request in requests {
         match request {
             Request::Read { wanted, room } => {
-                let count = source.read(buffer.get_mut(..room).unwrap_or_default(), wanted);
-                post.send(match buffer.get(..count) {
-                    None | Some([]) => Event::InputEnd,
-                    Some(bytes) => Event::Input(bytes.to_vec()),
+                let read = source.read(buffer.get_mut(..room).unwrap_or_default(), wanted);
+                post.send(match read.map(|count| buffer.get(..count)) {
+                    Ok(None | Some([])) => Event::InputEnd(None),
+                    Ok(Some(bytes)) => Event::Input(bytes.to_vec()),
+                    Err(why) => Event::InputEnd(Some(why)),
                 });
             }
             Request::Close { taken } => {
@@ -146,9 +147,8 @@ impl Source {
         }
     }
 
-    /// Reads what there is, at least one byte; nothing at the end of the input, and an input that
-    /// can't be read is at its end.
-    fn read(&mut self, buffer: &mut [u8], wanted: usize) -> usize {
+    /// Reads what there is, at least one byte; nothing at the end of the input.
+    fn read(&mut self, buffer: &mut [u8], wanted: usize) -> rustix::io::Result<usize> {
         // The job asks again only when it has read everything.
         self.consume(self.held);
         let count = match &self.kind {
@@ -158,12 +158,12 @@ impl Source {
                 let wanted = buffer.get_mut(..wanted).unwrap_or_default();
                 patiently(|| rustix::io::read(stdin(), &mut *wanted))
             }
-        };
+        }?;
         if matches!(self.kind, Kind::Pipe { .. }) {
             self.held = count;
         }
         self.sent += count as u64;
-        count
+        Ok(count)
     }
 
     /// Takes what the job has read out of the pipe, or sets the file's position to it.
@@ -188,8 +188,8 @@ impl Source {
         while left > 0 {
             let now = buffer.get_mut(..left.min(MAX_PAYLOAD)).unwrap_or_default();
             match patiently(|| rustix::io::read(stdin(), &mut *now)) {
-                0 => break,
-                count => left -= count.min(left),
+                Ok(0) | Err(_) => break,
+                Ok(count) => left -= count.min(left),
             }
         }
         self.held = 0;
@@ -197,31 +197,29 @@ impl Source {
 }
 
 /// Copies what is in the pipe that is standard input, without taking it out.
-fn copy_ahead(from: &OwnedFd, to: &OwnedFd, buffer: &mut [u8]) -> usize {
+fn copy_ahead(from: &OwnedFd, to: &OwnedFd, buffer: &mut [u8]) -> rustix::io::Result<usize> {
     let room = buffer.len();
-    let copied = patiently(|| rustix::pipe::tee(stdin(), to.as_fd(), room, SpliceFlags::empty()));
+    let copied = patiently(|| rustix::pipe::tee(stdin(), to.as_fd(), room, SpliceFlags::empty()))?;
     let mut done = 0;
     while done < copied {
         let place = buffer.get_mut(done..copied).unwrap_or_default();
-        match patiently(|| rustix::io::read(from, &mut *place)) {
+        match patiently(|| rustix::io::read(from, &mut *place))? {
             0 => break,
             count => done += count,
         }
     }
-    done
+    Ok(done)
 }
 
-/// Repeats a call that was interrupted, or that found nothing in a file in non-blocking mode; 0
-/// for one that fails.
-fn patiently(mut call: impl FnMut() -> rustix::io::Result<usize>) -> usize {
+/// Repeats a call that was interrupted, or that found nothing in a file in non-blocking mode.
+fn patiently(mut call: impl FnMut() -> rustix::io::Result<usize>) -> rustix::io::Result<usize> {
     loop {
         match call() {
-            Ok(count) => return count,
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => {
                 let _ = poll(&mut [PollFd::new(&stdin(), PollFlags::IN)], None);
             }
-            Err(_) => return 0,
+            result => return result,
         }
     }
 }

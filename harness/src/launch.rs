@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use kiln_core::job::Spec;
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -17,7 +17,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use crate::archive::Defaults;
 use crate::disks::{Disks, Image, JobDisk};
-use crate::options::{Options, User};
+use crate::options::{Accel, Options, User};
 use crate::outcome::{Outcome, TIMED_OUT, judge};
 use crate::pump::{Ended, Killed, Parts, Pump};
 use crate::qemu::{self, Drive, Guest, Machine, Wires};
@@ -50,7 +50,11 @@ fn attempt(options: &Options, guest: Guest) -> Result<Outcome> {
     if guest == Guest::Linux {
         linux::instead(&mut machine, options)?;
     }
-    readable(&machine.kernel).context("kernel")?;
+    check_kernel(&machine.kernel, guest)
+        .with_context(|| format!("kernel {}", machine.kernel.display()))?;
+    if options.accel == Accel::Kvm && !qemu::kvm_is_usable() {
+        bail!("--accel kvm: this machine has no KVM that can be used; --accel tcg always works");
+    }
     let spec = spec(options, &disks, &root.defaults)?;
     if options.dry_run {
         print_command(&machine);
@@ -160,11 +164,14 @@ fn machine(options: &Options, disks: &Disks, root: &Root) -> Result<Machine> {
     })
 }
 
-fn readable(path: &Path) -> Result<()> {
-    match File::open(path) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(anyhow!("{}: {error}", path.display())),
+/// QEMU has words of its own for what isn't an ELF file, and they don't help.
+fn check_kernel(path: &Path, guest: Guest) -> Result<()> {
+    let mut magic = Vec::new();
+    File::open(path)?.take(4).read_to_end(&mut magic)?;
+    if guest == Guest::Kiln && magic != *b"\x7fELF" {
+        bail!("it isn't an ELF file");
     }
+    Ok(())
 }
 
 /// The job as the kernel is told: what the command line says, else what a container image does.
@@ -199,10 +206,18 @@ fn spec(options: &Options, disks: &Disks, defaults: &Defaults) -> Result<Spec> {
         strace: options.strace,
         verbose: options.verbose,
         stdin: options.interactive || options.tty || !terminal::present(),
+        closed: closed_by_the_caller(),
         window: terminal::window()
             .filter(|_| options.tty)
             .unwrap_or_default(),
     })
+}
+
+/// Which of descriptors 0, 1 and 2 the caller has closed. Before this program gets to look, its
+/// runtime has put `/dev/null` in their place; `run.sh` looks earlier and tells.
+fn closed_by_the_caller() -> [bool; 3] {
+    let told = std::env::var("KILN_CLOSED").unwrap_or_default();
+    ['0', '1', '2'].map(|digit| told.contains(digit))
 }
 
 fn user(options: &Options, defaults: &Defaults) -> User {

@@ -33,6 +33,7 @@ pub mod recipe;
 pub mod report;
 pub mod root;
 pub mod signals;
+pub mod strace;
 pub mod streams;
 pub mod symbols;
 pub mod syscalls;

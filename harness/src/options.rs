@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, ValueEnum};
 
 /// Run one batch job in a microVM of its own, and end with the job's exit status.
@@ -43,25 +44,25 @@ pub struct Options {
     #[arg(short = 't')]
     pub tty: bool,
     /// Set a variable of the job's environment (K alone: as it is here)
-    #[arg(long = "env", short = 'e', value_name = "K=V")]
+    #[arg(long = "env", short = 'e', value_name = "K=V", value_parser = OsStringValueParser::new().try_map(named))]
     pub env: Vec<OsString>,
     /// Directory the job starts in
     #[arg(long, value_name = "DIR")]
     pub cwd: Option<OsString>,
     /// User and group the job runs as
-    #[arg(long, value_name = "UID[:GID]", value_parser = parse_user)]
+    #[arg(long, value_name = "UID[:GID]", allow_negative_numbers = true, value_parser = parse_user)]
     pub user: Option<User>,
     /// The VM's host name
     #[arg(long, value_name = "NAME", value_parser = parse_hostname, default_value = "kiln")]
     pub hostname: String,
     /// The VM's memory
-    #[arg(long, value_name = "SIZE", value_parser = parse_memory, default_value = "256M")]
+    #[arg(long, value_name = "SIZE", allow_negative_numbers = true, value_parser = parse_memory, default_value = "256M")]
     pub memory: u64,
     /// Number of CPUs
-    #[arg(long, value_name = "N", default_value_t = default_cpus(), value_parser = parse_cpus)]
+    #[arg(long, value_name = "N", default_value_t = default_cpus(), allow_negative_numbers = true, value_parser = parse_cpus)]
     pub cpus: u32,
     /// Kill the job after this many seconds
-    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = parse_seconds)]
     pub timeout: Option<Duration>,
     /// Write the job's report as JSON (- for standard error)
     #[arg(long, value_name = "FILE")]
@@ -104,6 +105,7 @@ pub struct Options {
     #[arg(
         long,
         value_name = "PORT",
+        allow_negative_numbers = true, value_parser = parse_port,
         help_heading = "For people working on the kernel"
     )]
     pub gdb: Option<u16>,
@@ -233,6 +235,14 @@ fn parse_user(text: &str) -> Result<User, String> {
     })
 }
 
+/// `NAME=VALUE` or `NAME`; a variable without a name is a mistake.
+fn named(entry: OsString) -> Result<OsString, String> {
+    match entry.as_bytes().first() {
+        None | Some(b'=') => Err("the variable has no name".to_owned()),
+        Some(_) => Ok(entry),
+    }
+}
+
 fn parse_hostname(text: &str) -> Result<String, String> {
     // Linux's __NEW_UTS_LEN.
     if text.is_empty() || text.len() > 64 || text.contains('\0') {
@@ -286,6 +296,12 @@ fn parse_cpus(text: &str) -> Result<u32, String> {
     let cpus = text.parse().ok();
     cpus.filter(|cpus| (1..=MAX_CPUS).contains(cpus))
         .ok_or_else(|| format!("'{text}' isn't a number of CPUs from 1 to {MAX_CPUS}"))
+}
+
+fn parse_port(text: &str) -> Result<u16, String> {
+    let port = text.parse().ok();
+    port.filter(|port| *port != 0)
+        .ok_or_else(|| format!("'{text}' isn't a port from 1 to 65535"))
 }
 
 fn parse_seconds(text: &str) -> Result<Duration, String> {
@@ -365,12 +381,21 @@ mod tests {
             "--accel qemu x",
             "--memory 12 x",
             "--timeout x y",
+            "--env =x y",
+            "--gdb 0 y",
         ] {
             let message = bad(line);
             assert!(!message.contains('\n') && !message.is_empty(), "{message}");
         }
         assert!(bad("--memory 64M").contains("no program"));
         assert!(bad("--memroy 3 x").contains("--memroy"));
+        for option in ["memory", "cpus", "timeout", "user", "gdb"] {
+            let message = bad(&format!("--{option} -1 x"));
+            assert!(
+                message.contains("'-1'") && !message.contains("-- -1"),
+                "{message}"
+            );
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::input::Input;
 use crate::signals::Signals;
+use crate::strace::Tracer;
 use crate::streams::{Event, Mailbox, Outbox, Outputs};
 
 /// How long the job may go on after the first signal.
@@ -74,6 +75,7 @@ pub struct Pump {
     input: Input,
     outbox: Outbox,
     decoder: Decoder,
+    tracer: Tracer,
     channel_open: bool,
     kill_at: Option<(Instant, Killed)>,
     exit: Option<ExitStatus>,
@@ -81,7 +83,8 @@ pub struct Pump {
     signal: Option<Signal>,
     lost: Option<(u8, Errno)>,
     give_up_at: Option<Instant>,
-    input_ended: bool,
+    /// Standard input is at its end, or can't be read.
+    input_ended: Option<Option<Errno>>,
     tty: bool,
 }
 
@@ -128,6 +131,7 @@ impl Pump {
             signals: parts.signals,
             outbox: Outbox::default(),
             decoder: Decoder::default(),
+            tracer: Tracer::default(),
             channel_open: true,
             kill_at: limit,
             exit: None,
@@ -135,7 +139,7 @@ impl Pump {
             signal: None,
             lost: None,
             give_up_at: None,
-            input_ended: false,
+            input_ended: None,
             tty: parts.tty,
         })
     }
@@ -226,10 +230,10 @@ impl Pump {
                     self.outbox.frame(Kind::Data, 0, &bytes);
                 }
                 Event::InputClosed => self.input.closed(),
-                Event::InputEnd => {
+                Event::InputEnd(why) => {
                     self.input.answered();
-                    self.input_ended = true;
-                    self.outbox.frame(Kind::End, 0, &[]);
+                    self.input_ended = Some(why);
+                    self.end_input(why);
                 }
             }
         }
@@ -335,6 +339,10 @@ impl Pump {
             (Kind::Data, 1 | 2) => self.outputs.write(header.stream, payload),
             (Kind::Read, 0) => self.request_input(payload),
             (Kind::Log, _) => self.outputs.note(payload),
+            (Kind::Trace, more) => match self.tracer.take(more == 1, payload) {
+                Some(line) => self.outputs.note(line.as_bytes()),
+                None => self.kill(Killed::Malformed),
+            },
             (Kind::End, 0) => match payload.try_into() {
                 Ok(taken) => self.input.close(u64::from_le_bytes(taken)),
                 Err(_) => self.kill(Killed::Malformed),
@@ -350,13 +358,20 @@ impl Pump {
         let ([wanted, room], []) = payload.as_chunks::<4>() else {
             return self.kill(Killed::Malformed);
         };
-        if self.input_ended && !self.tty {
-            self.outbox.frame(Kind::End, 0, &[]);
-        } else {
-            let [wanted, room] =
-                [wanted, room].map(|word| kiln_core::num::usize_of32(u32::from_le_bytes(*word)));
-            self.input.request(wanted, room);
+        match self.input_ended {
+            Some(why) if !self.tty => self.end_input(why),
+            _ => {
+                let [wanted, room] = [wanted, room]
+                    .map(|word| kiln_core::num::usize_of32(u32::from_le_bytes(*word)));
+                self.input.request(wanted, room);
+            }
         }
+    }
+
+    /// Tells the job that there is no more input; `why`: it can't be read.
+    fn end_input(&mut self, why: Option<Errno>) {
+        let number = why.and_then(|errno| u8::try_from(errno.raw_os_error()).ok());
+        self.outbox.frame(Kind::End, 0, number.as_slice());
     }
 
     fn take_serial(&mut self) {

@@ -24,8 +24,8 @@ pub enum Event {
     Closed(u8, Option<Errno>),
     /// Bytes of standard input.
     Input(Vec<u8>),
-    /// The end of standard input.
-    InputEnd,
+    /// The end of standard input, or why it can't be read.
+    InputEnd(Option<Errno>),
     /// What the job left of standard input is the caller's again.
     InputClosed,
 }

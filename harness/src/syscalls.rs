@@ -5,12 +5,16 @@
 
 use std::fmt::Write;
 
+use kiln_core::strace::Arg;
+
 /// A row of the table, as far as the page shows it.
 pub struct Row {
     /// The call's number.
     pub number: u32,
     /// Its name.
     pub name: &'static str,
+    /// How `--strace` shows its arguments.
+    pub args: &'static [Arg],
     /// `Full`, `Partial`, `Stub` or `Absent`.
     pub support: &'static str,
     /// What is missing, or why.
@@ -23,6 +27,7 @@ macro_rules! syscalls {
         pub(super) const ROWS: &[super::Row] = &[$(super::Row {
             number: $number,
             name: stringify!($name),
+            args: &[$(super::Arg::$arg),*],
             support: stringify!($support),
             note: $note,
         }),*];
@@ -38,6 +43,12 @@ const LEVELS: [(&str, &str); 4] = [
     ("Stub", "answers without effect, as the note says"),
     ("Absent", "ENOSYS, and counted in the report"),
 ];
+
+/// The row of the call with this number.
+#[must_use]
+pub fn row(number: u32) -> Option<&'static Row> {
+    table::ROWS.iter().find(|row| row.number == number)
+}
 
 /// Whether the table lists a call as absent.
 #[must_use]

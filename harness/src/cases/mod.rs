@@ -14,6 +14,7 @@ mod memory;
 mod options;
 mod signals;
 mod statuses;
+mod strace;
 mod streams;
 mod terminal;
 mod userland;
@@ -27,6 +28,7 @@ pub fn all() -> Vec<Case> {
         boot::cases(),
         options::cases(),
         statuses::cases(),
+        strace::cases(),
         streams::cases(),
         files::cases(),
         crash::cases(),

@@ -14,6 +14,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("options::bad_ones_are_one_line", bad_ones),
         Case::new("options::what_comes_later_says_so", later),
         Case::new("options::help_and_version", help),
+        Case::new("options::no_kvm_is_said_so", no_kvm),
         Case::new("options::after_the_dashes_is_the_jobs", || {
             Job::new(["--", "echo", "--timeout", "2"])
                 .run()?
@@ -30,8 +31,14 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
+/// Longer than Linux's command lines may be.
+const LONG: &str = match str::from_utf8(&[b'x'; 4096]) {
+    Ok(text) => text,
+    Err(_) => "",
+};
+
 fn bad_ones() -> Result<()> {
-    let lines: [&[&str]; 14] = [
+    let lines: [&[&str]; 22] = [
         &["--nonsense", "true"],
         &["--memory", "x", "true"],
         &["--memory", "12", "true"],
@@ -46,13 +53,22 @@ fn bad_ones() -> Result<()> {
         &["--kernel", "/no/such", "true"],
         &["-t", "true"],
         &["--report", "/no/such/dir/report", "--cpus", "x", "true"],
+        // Nothing runs without a place for its report.
+        &["--report", "/no/such/dir/report", "echo", "ran"],
+        &["--memory", "-1", "true"],
+        &["--env", "=x", "true"],
+        &["--gdb", "0", "true"],
+        &["--kernel", "/etc/passwd", "true"],
+        &["--kernel", "/etc", "true"],
+        &["--out", "/etc/passwd", "true"],
+        &["--append", LONG, "true"],
     ];
     for line in lines {
         let got = Job::new(line).run()?;
         let shown = got.shown();
         let count = got.err().lines().count();
         ensure!(got.stdout.is_empty(), "{line:?}: {shown}");
-        ensure!((1..=2).contains(&count), "{line:?}: {shown}");
+        ensure!(count == 1, "{line:?}: {shown}");
         ensure!(
             got.err().lines().all(|line| line.starts_with("kiln: ")),
             "{line:?}: {shown}"
@@ -66,6 +82,14 @@ fn later() -> Result<()> {
     Job::new(["--rw", "--", "true"])
         .run()?
         .says(125, "ext4 images")
+}
+
+fn no_kvm() -> Result<()> {
+    let got = Job::new(["--accel", "kvm", "--", "true"]).run()?;
+    if crate::qemu::kvm_is_usable() {
+        return got.is(0, "");
+    }
+    got.says(125, "has no KVM")
 }
 
 fn help() -> Result<()> {
@@ -169,7 +193,10 @@ fn report() -> Result<()> {
             got.shown()
         );
     }
-    counts_are_there(&path)
+    counts_are_there(&path)?;
+    // A report that can't be kept is a failure that tells what became of the job.
+    let words = ["--report", "/dev/full", "--", "sh", "-c", "exit 3"];
+    Job::new(words).run()?.says(125, "the status was 3")
 }
 
 fn counts_are_there(path: &std::path::Path) -> Result<()> {

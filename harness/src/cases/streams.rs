@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("streams::a_stalled_error_doesnt_hold_up_output", stalled),
         Case::new("streams::a_full_disk_at_the_caller_is_told", full_disk),
         Case::new("streams::output_ends_when_the_job_closes_it", output_ends),
+        Case::new("streams::closed_by_the_caller", closed_by_caller),
+        Case::new("streams::an_input_that_cant_be_read", unreadable),
         Case::new("streams::closed_by_the_job", || {
             Job::sh("exec >&-; cat; echo x >&2; exit 9")
                 .input("in")
@@ -131,6 +134,46 @@ fn outer(script: &str) -> Result<crate::testing::Got> {
         .arg(launcher())
         .env("KILN_HOME", root::project());
     Job::of(command).run()
+}
+
+/// The job finds the descriptors closed that its caller has closed, as any program does. `run.sh`
+/// is what notices it: this goes by way of the function that does.
+fn closed_by_caller() -> Result<()> {
+    let scratch = Scratch::new("closed")?;
+    let run = scratch.path("run");
+    let setup = root::project().join("harness/setup.sh");
+    let text = format!(
+        "#!/bin/bash\n. '{}'\nkiln_note_closed\nexec '{}' \"$@\"\n",
+        setup.display(),
+        launcher().display()
+    );
+    fs::write(&run, text)?;
+    fs::set_permissions(&run, fs::Permissions::from_mode(0o755))?;
+    let job = "for fd in 0 1 2; do test -e /proc/self/fd/$fd && s=$s$fd; done; exit 1$s";
+    // A status has eight bits.
+    for (how, status) in [("", 1012), ("<&-", 112), (">&-", 102), ("2>&-", 101)] {
+        let script = format!(r#""$0" -- sh -c '{job}' {how}"#);
+        let mut command = Command::new("sh");
+        command.args(["-c", &script]).arg(&run);
+        command.env("KILN_HOME", root::project());
+        let got = Job::of(command).run()?;
+        ensure!(got.status() == status % 256, "{how}: {}", got.shown());
+    }
+    Ok(())
+}
+
+/// That an input can't be read isn't its end.
+fn unreadable() -> Result<()> {
+    let script = r#""$0" -- cat < /; echo $?; "$0" -- cat 0>/dev/null; echo $?"#;
+    let got = outer(script)?.has_status(0)?;
+    ensure!(got.out() == "1\n1\n", "{}", got.shown());
+    let err = got.err();
+    ensure!(
+        err.contains("Is a directory") && err.contains("Bad file descriptor"),
+        "{}",
+        got.shown()
+    );
+    Ok(())
 }
 
 fn broken_pipe() -> Result<()> {

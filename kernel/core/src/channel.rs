@@ -13,14 +13,15 @@
 //! Guest to host: [`Kind::Data`] on streams 1 and 2; [`Kind::Read`] on stream 0 when the job reads, with two `u32`: how many bytes it
 //! wants, and for how many there is room (at least as many, at most [`MAX_PAYLOAD`]);
 //! [`Kind::End`] on stream 0 when the job can no longer read, with a `u64` of the bytes it has read in all, on 1 and 2 when it closed the stream;
-//! [`Kind::Log`] for kernel messages at `--verbose`; [`Kind::Settings`] with a terminal's settings.
+//! [`Kind::Log`] for kernel messages at `--verbose`; [`Kind::Settings`] with a terminal's settings;
+//! [`Kind::Trace`] with a traced call.
 //!
 //! Standard input is read from the caller only when the job reads, and what the job leaves is for the caller's next command.
 //! Each [`Kind::Read`] is answered once: by one [`Kind::Data`] of at least a byte, or by [`Kind::End`]. The data is no more than the job wants,
 //! unless the launcher can give back what is left unread; it is never more than there is room for. A second `Read` follows only
 //! when the job has read all of the answer.
 //!
-//! Host to guest: [`Kind::Data`] and [`Kind::End`] on stream 0; [`Kind::Credit`] on 1 and 2 with a `u32` of bytes that the caller has
+//! Host to guest: [`Kind::Data`] and [`Kind::End`] on stream 0, the end with a byte where the input can't be read: the errno; [`Kind::Credit`] on 1 and 2 with a `u32` of bytes that the caller has
 //! taken (each output stream starts with [`INITIAL_CREDIT`], so that a caller who leaves one
 //! stream unread never blocks the other); [`Kind::End`] on 1 and 2 when the caller's reader has gone away;
 //! [`Kind::Signal`] with one byte, the signal's number; [`Kind::Window`] with rows and columns.
@@ -60,6 +61,9 @@ pub enum Kind {
     Log = 7,
     /// Guest to host: the terminal's settings have changed; reserved for `-t`.
     Settings = 8,
+    /// Guest to host: a part of a traced call ([`crate::strace::Traced`]): the thread's ID
+    /// (`u32`), then bytes of the message. On stream 0 it is the last part, on stream 1 another follows.
+    Trace = 9,
 }
 
 impl Kind {
@@ -75,6 +79,7 @@ impl Kind {
             6 => Self::Window,
             7 => Self::Log,
             8 => Self::Settings,
+            9 => Self::Trace,
             _ => return None,
         })
     }
@@ -194,7 +199,7 @@ mod tests {
 
     #[test]
     fn bad_headers_are_refused() {
-        assert!(Header::decode([9, 0, 0, 0, 0, 0, 0, 0]).is_err());
+        assert!(Header::decode([10, 0, 0, 0, 0, 0, 0, 0]).is_err());
         assert!(Header::decode([1, 3, 0, 0, 0, 0, 0, 0]).is_err());
         assert!(Header::decode([1, 1, 0, 0, 0, 0, 0, 1]).is_err());
     }

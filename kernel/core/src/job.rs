@@ -13,6 +13,7 @@
 //! | `disk` | `SLOT:TYPE:FLAGS:MOUNTPOINT` (see [`Disk`]) |
 //! | `timeout` | milliseconds after which the job is killed, decimal |
 //! | `tty`, `strace`, `verbose`, `stdin` | `1` when on (`stdin`: standard input is attached) |
+//! | `closed` | a digit for each of the descriptors 0, 1 and 2 that the caller has closed |
 //! | `window` | `ROWSxCOLUMNS` of the terminal |
 
 use alloc::string::{String, ToString};
@@ -68,6 +69,8 @@ pub struct Spec {
     pub verbose: bool,
     /// Standard input is attached; otherwise it is at its end from the start.
     pub stdin: bool,
+    /// Which of descriptors 0, 1 and 2 the job starts without, as the caller has closed them.
+    pub closed: [bool; 3],
     /// The terminal's rows and columns.
     pub window: (u16, u16),
 }
@@ -119,6 +122,11 @@ impl Spec {
             .into_iter()
             .filter(|(_, on)| *on)
             .for_each(|(key, _)| put(key, b"1"));
+        let closed = b"012".iter().zip(self.closed).filter(|(_, closed)| *closed);
+        put(
+            "closed",
+            &closed.map(|(digit, _)| *digit).collect::<Vec<_>>(),
+        );
         put(
             "window",
             alloc::format!("{}x{}", self.window.0, self.window.1).as_bytes(),
@@ -167,6 +175,7 @@ impl Spec {
             b"strace" => self.strace = value == b"1",
             b"verbose" => self.verbose = value == b"1",
             b"stdin" => self.stdin = value == b"1",
+            b"closed" => self.closed = [b'0', b'1', b'2'].map(|digit| value.contains(&digit)),
             b"window" => self.window = window(value)?,
             _ => return None,
         }
@@ -231,6 +240,7 @@ mod tests {
                 mountpoint: b"/a:b".to_vec(),
             }],
             strace: true,
+            closed: [true, false, true],
             window: (24, 80),
             ..Spec::default()
         };

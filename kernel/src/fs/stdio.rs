@@ -25,19 +25,24 @@ use super::vfs;
 use crate::drivers::channel::{self, Admission, Output, Readiness};
 use crate::vm::{IoDst, IoSrc};
 
+/// What the job starts with as descriptors 0, 1 and 2; `None`: that one is closed.
+pub(crate) type Stdio = [Option<Arc<File>>; 3];
+
 /// Opens descriptors 0, 1 and 2 for the job, as its user's own.
-pub(crate) fn open(fs: &FsContext, spec: &Spec) -> Result<[Arc<File>; 3], Errno> {
+pub(crate) fn open(fs: &FsContext, spec: &Spec) -> Result<Stdio, Errno> {
     if spec.tty {
         return open_terminal(fs, spec);
     }
+    let [no_input, no_output, no_error] = spec.closed;
+    let open = |closed: bool, end, flags| (!closed).then(|| fifo(spec, end, flags)).transpose();
     Ok([
-        fifo(spec, End::Input, abi::O_RDONLY)?,
-        fifo(spec, End::Output(Output::Stdout), abi::O_WRONLY)?,
-        fifo(spec, End::Output(Output::Stderr), abi::O_WRONLY)?,
+        open(no_input, End::Input, abi::O_RDONLY)?,
+        open(no_output, End::Output(Output::Stdout), abi::O_WRONLY)?,
+        open(no_error, End::Output(Output::Stderr), abi::O_WRONLY)?,
     ])
 }
 
-fn open_terminal(fs: &FsContext, spec: &Spec) -> Result<[Arc<File>; 3], Errno> {
+fn open_terminal(fs: &FsContext, spec: &Spec) -> Result<Stdio, Errno> {
     let (rows, columns) = spec.window;
     tty::console::start(WindowSize {
         rows,
@@ -48,7 +53,7 @@ fn open_terminal(fs: &FsContext, spec: &Spec) -> Result<[Arc<File>; 3], Errno> {
     let flags = OpenFlags::new(abi::O_RDWR | abi::O_NOCTTY, 0)?;
     let file = vfs::open(&lookup, b"/dev/console", flags)?;
     file.inode.touch(|attr| attr.uid = spec.uid);
-    Ok([Arc::clone(&file), Arc::clone(&file), file])
+    Ok([Some(Arc::clone(&file)), Some(Arc::clone(&file)), Some(file)])
 }
 
 fn fifo(spec: &Spec, end: End, flags: u32) -> Result<Arc<File>, Errno> {

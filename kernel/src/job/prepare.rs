@@ -16,8 +16,9 @@ use crate::drivers::block::{self, BlockDevice};
 use crate::drivers::fw_cfg::{self, FwCfgError};
 use crate::drivers::virtio::blk::VirtioBlk;
 use crate::drivers::{channel, random, serial};
+use crate::fs::stdio::Stdio;
 use crate::fs::vfs::{self, Node};
-use crate::fs::{self, File, FsContext, Lookup, MountFlags};
+use crate::fs::{self, FsContext, Lookup, MountFlags};
 use crate::process::{host, proc};
 
 /// Everything is brought to its disk and left as it should be found.
@@ -32,7 +33,7 @@ pub(super) fn take_down() -> Result<(), Errno> {
 pub(super) struct Scene {
     pub(super) spec: Spec,
     pub(super) fs: Arc<FsContext>,
-    pub(super) stdio: [Arc<File>; 3],
+    pub(super) stdio: Stdio,
 }
 
 /// Why there is no scene.

@@ -22,7 +22,8 @@ use super::{async_io, table, terminal};
 use crate::arch::fpu::FpuState;
 use crate::arch::time::now_ns;
 use crate::arch::user::{Bases, UserContext};
-use crate::fs::{self, FdTable, File, FsContext, Lookup};
+use crate::fs::stdio::Stdio;
+use crate::fs::{self, FdTable, FsContext, Lookup};
 use crate::mm::{frame, kmem};
 use crate::sched::{self, ThreadParts};
 use crate::sync::Once;
@@ -110,7 +111,7 @@ pub(crate) struct JobPlan<'a> {
     /// The group.
     pub(crate) gid: u32,
     /// Descriptors 0, 1 and 2.
-    pub(crate) stdio: &'a [Arc<File>; 3],
+    pub(crate) stdio: &'a Stdio,
     /// Where it starts.
     pub(crate) fs: &'a Arc<FsContext>,
     /// Standard input is a terminal, which becomes the job's own.
@@ -129,8 +130,10 @@ pub(crate) fn spawn_job(plan: &JobPlan<'_>) -> Result<Arc<Process>, Errno> {
     drop(lookup);
     let prepared = prepare(plan, &fs, &creds)?;
     let files = FdTable::new()?;
-    for file in plan.stdio {
-        files.install(Arc::clone(file), false, 1024)?;
+    for (fd, file) in plan.stdio.iter().enumerate() {
+        if let Some(file) = file {
+            files.install_from(Arc::clone(file), false, fd, 1024)?;
+        }
     }
     let task = make_task(prepared, fs, files)?;
     share_with_first(plan)?;

@@ -54,10 +54,10 @@ fn open_streams(spec: &Spec) -> [Arc<File>; 3] {
         let context = FsContext::new(namespace).ok()?;
         fs::stdio::open(&context, spec).ok()
     });
-    let Some(streams) = opened else {
+    let Some([Some(input), Some(output), Some(error)]) = opened else {
         panic!("no streams");
     };
-    streams
+    [input, output, error]
 }
 
 /// Sends its input back, then says goodbye on standard error.

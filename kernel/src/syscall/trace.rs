@@ -1,17 +1,16 @@
-//! `--strace`: a line for each system call on the job's standard error, as strace prints it.
+//! `--strace`: each system call is told to the launcher, which prints it as strace does.
 //!
-//! The line is written when the call returns; calls that don't return, and `execve`, whose
-//! arguments are gone afterwards, are put together before they run. Formatting is
-//! `kiln_core::strace`; this file reads the caller's memory for it.
+//! What the line will show of the caller's memory is looked at before the call and after it;
+//! `kiln_core::strace` knows what that is, and how the message looks. A call that doesn't return
+//! is told before it runs.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use alloc::format;
-use alloc::string::String;
 use alloc::sync::Arc;
 
 use kiln_core::addr::UserAddr;
-use kiln_core::strace::{Memory, Outcome, RawCall, format_call};
+use kiln_core::num::low32;
+use kiln_core::strace::{Arg, Memory, Outcome, Phase, Pieces, Traced, collect};
 
 use super::{Call, Handler, SysResult, entry};
 use crate::drivers::channel;
@@ -31,6 +30,12 @@ pub(super) fn enabled() -> bool {
 
 struct CallerMemory(Option<Arc<AddressSpace>>);
 
+impl CallerMemory {
+    fn of(call: &Call<'_>) -> Self {
+        Self(call.task.space().ok())
+    }
+}
+
 impl Memory for CallerMemory {
     fn read(&self, address: u64, buffer: &mut [u8]) -> bool {
         let copied = self
@@ -41,77 +46,56 @@ impl Memory for CallerMemory {
     }
 }
 
-/// Runs the call and prints its line.
+/// Runs the call and tells of it.
 #[cold]
 #[inline(never)]
 pub(super) fn traced(call: &mut Call<'_>, handler: Handler) -> SysResult {
     let number = call.regs.orig_rax;
     let regs = &call.regs;
     let values = [regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9];
-    let name = entry(number).map_or("", |entry| entry.name);
-    match name {
-        "exit" | "exit_group" | "rt_sigreturn" => {
-            print(call, &describe(call, number, values, Outcome::None));
-            handler(call)
+    let (name, args): (&str, &[Arg]) =
+        entry(number).map_or(("", &[]), |entry| (entry.name, entry.args));
+    let mut before = Pieces::default();
+    collect(
+        args,
+        values,
+        Phase::Before,
+        &CallerMemory::of(call),
+        &mut before,
+    );
+    let tid = call.task.tid();
+    let tell = |outcome, after| {
+        let traced = Traced {
+            tid,
+            number: low32(number),
+            outcome,
+            values,
+        };
+        // Without memory for the message there is a line less.
+        if let Some(message) = traced.encode(&before, after) {
+            channel::trace(tid, &message);
         }
-        "execve" | "execveat" => {
-            let before = describe(call, number, values, Outcome::Value(0));
-            let result = handler(call);
-            match result {
-                Ok(_) => print(call, &before),
-                Err(errno) => print(call, &describe(call, number, values, Outcome::Error(errno))),
-            }
-            result
-        }
-        _ => {
-            let result = handler(call);
-            let outcome = result.map_or_else(Outcome::Error, Outcome::Value);
-            print(call, &describe(call, number, values, outcome));
-            result
-        }
-    }
-}
-
-fn describe(call: &Call<'_>, number: u64, values: [u64; 6], outcome: Outcome) -> String {
-    let memory = CallerMemory(call.task.space().ok());
-    match entry(number) {
-        Some(entry) => {
-            let raw = RawCall {
-                name: entry.name,
-                args: entry.args,
-                values,
-                outcome,
-            };
-            format_call(&raw, &memory)
-        }
-        None => {
-            let name = format!("syscall_{number:#x}");
-            let args = [kiln_core::strace::Arg::Hex; 6];
-            format_call(
-                &RawCall {
-                    name: &name,
-                    args: &args,
-                    values,
-                    outcome,
-                },
-                &memory,
-            )
-        }
-    }
-}
-
-/// Prints a line for the caller, with its PID once there is more than one process, as `strace -f`.
-fn print(call: &Call<'_>, line: &str) {
-    event(call.task.tid(), line);
-}
-
-/// Prints a line of thread `tid`'s: a call, a signal or an exit.
-pub(crate) fn event(tid: u32, line: &str) {
-    // The job's main process has PID 2; strace marks only the others.
-    let text = if tid == 2 {
-        format!("{line}\n")
-    } else {
-        format!("[pid {tid:5}] {line}\n")
     };
-    channel::log_patiently(text.as_bytes());
+    if matches!(name, "exit" | "exit_group" | "rt_sigreturn") {
+        tell(Outcome::None, &Pieces::default());
+        return handler(call);
+    }
+    let result = handler(call);
+    let (outcome, answer) = match result {
+        Ok(value) => (Outcome::Value(value), value),
+        Err(errno) => (Outcome::Error(errno), errno.to_return()),
+    };
+    let mut after = Pieces::default();
+    // Another program has taken the place of the one that called.
+    if !(matches!(name, "execve" | "execveat") && result.is_ok()) {
+        collect(
+            args,
+            values,
+            Phase::After(answer),
+            &CallerMemory::of(call),
+            &mut after,
+        );
+    }
+    tell(outcome, &after);
+    result
 }

@@ -3,6 +3,7 @@
 //! `drivers::channel` moves the bytes and wakes the waiters.
 
 use super::{HEADER_LEN, Header, INITIAL_CREDIT, Kind, Malformed};
+use crate::errno::Errno;
 use crate::num::usize_of32;
 
 /// Bytes of the frame that asks for input.
@@ -99,6 +100,7 @@ pub struct Guest {
     /// Bytes of standard input there is room for; 0 once the answer is here.
     asked: usize,
     input_over: bool,
+    input_error: Option<Errno>,
     parser: Parser,
 }
 
@@ -114,6 +116,7 @@ impl Guest {
             outputs: [fresh; 2],
             asked: 0,
             input_over: !stdin,
+            input_error: None,
             parser: Parser::default(),
         }
     }
@@ -210,6 +213,13 @@ impl Guest {
         self.input_over
     }
 
+    /// Why there is no more input, when that isn't its end: what a read answers once everything
+    /// before is read.
+    #[must_use]
+    pub const fn input_error(&self) -> Option<Errno> {
+        self.input_error
+    }
+
     /// Whether a question for input is still to be answered.
     #[must_use]
     pub const fn waiting_for_input(&self) -> bool {
@@ -272,6 +282,10 @@ impl Guest {
             (Kind::Data, _) => self.asked = 0,
             (Kind::End, None) => {
                 self.input_over = true;
+                self.input_error = match header.len {
+                    0 => None,
+                    _ => Some(Errno::from_number(a.into()).unwrap_or(Errno::EIO)),
+                };
                 self.asked = 0;
                 sink(Event::InputEnd);
             }
@@ -299,11 +313,11 @@ fn check(header: Header) -> Result<(), Malformed> {
     let input = header.stream == 0;
     let good = match header.kind {
         Kind::Data => input && header.len > 0,
-        Kind::End => header.len == 0,
+        Kind::End => header.len <= u32::from(input),
         Kind::Credit => !input && header.len == 4,
         Kind::Signal => header.len == 1,
         Kind::Window => header.len == 4,
-        Kind::Read | Kind::Log | Kind::Settings => false,
+        Kind::Read | Kind::Log | Kind::Settings | Kind::Trace => false,
     };
     good.then_some(()).ok_or(Malformed)
 }

@@ -1,13 +1,22 @@
 //! One line for each system call, as strace prints it.
 //!
 //! [`Arg`] says how an argument is shown; the table of system calls names one for each argument.
-//! [`format_call`] makes the line from the raw registers and the caller's memory, which it reads
-//! through [`Memory`], so that everything here runs on the host too. `text` quotes strings,
-//! `names` holds the constants' names, `structs` decodes what pointers point to.
+//! Where the call is made, [`collect`] keeps what the line will show of the caller's memory (`need`), and it is
+//! sent on as a [`Traced`] (`wire`). Where it is read, [`format_call`] makes the line from the raw
+//! registers and that memory, which it reads through [`Memory`]. `text` quotes strings, `names` and
+//! `options` hold the constants' names, `constants` says which argument has which, `structs`, `files` and `net`
+//! decode what pointers point to, `control` the arguments that depend on another one.
 
+mod constants;
+mod control;
+mod files;
 mod names;
+mod need;
+mod net;
+mod options;
 mod structs;
 mod text;
+mod wire;
 
 use alloc::string::String;
 use core::fmt::Write;
@@ -16,11 +25,18 @@ use crate::errno::Errno;
 use crate::num::{int_arg, low32};
 
 pub use names::{flags, signal_name};
+pub use need::{Phase, collect};
+pub use wire::{Pieces, Snapshot, Traced};
+
+/// Elements of a list that are shown before `...`.
+const ELEMENTS: usize = 32;
 
 /// How an argument is shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs, reason = "the names are strace's and Linux's own")]
 pub enum Arg {
+    /// Not shown.
+    Hidden,
     Int,
     Uint,
     Long,
@@ -33,47 +49,136 @@ pub enum Arg {
     Pid,
     Id,
     Mode,
+    NodMode,
+    Dev,
     Path,
     In,
     Out,
     OutStr,
+    OutHex,
     IoVec,
+    IoVecOut,
     Argv,
     Envp,
+    Dirents,
     OpenFlags,
+    PipeFlags,
     AtFlags,
+    AccessFlags,
+    StatxFlags,
     AccessMode,
     Whence,
     Prot,
     MapFlags,
     MremapFlags,
     Advice,
+    MsyncFlags,
+    MlockFlags,
+    MlockallFlags,
+    MountFlags,
+    UmountFlags,
+    RenameFlags,
+    MemfdFlags,
+    SpliceFlags,
+    RwfFlags,
+    FallocMode,
+    FileAdvice,
+    CloseRangeFlags,
+    XattrFlags,
+    RandomFlags,
     Signal,
     SigHow,
     SigSet,
     SigSetOut,
     SigAction,
     SigActionOut,
+    SigInfo,
+    SigEvent,
+    Stack,
+    StackOut,
+    SignalfdFlags,
     CloneFlags,
+    UnshareFlags,
+    CloneArgs,
     WaitOptions,
     WaitStatus,
+    IdType,
     FdPair,
+    IntOut,
+    LongOut,
     PollFds,
+    FdSet,
+    EpollOp,
+    EpollFlags,
+    EpollEvent,
+    EpollEvents,
+    EventfdFlags,
+    InotifyFlags,
+    InotifyMask,
     Timespec,
     TimespecOut,
+    Remainder,
+    Timespecs,
+    Timeval,
+    TimevalIn,
+    TimevalOut,
+    Utimbuf,
     Clock,
+    TimerFlags,
+    TimerfdFlags,
+    ItimerWhich,
+    Itimerval,
+    ItimervalOut,
+    Itimerspec,
+    ItimerspecOut,
     Stat,
+    Statx,
+    StatxMask,
+    Statfs,
+    OpenHow,
     Utsname,
+    Sysinfo,
+    Tms,
+    Rusage,
+    RusageWho,
     Resource,
     RlimitIn,
     RlimitOut,
+    PriorityWhich,
+    SchedPolicy,
+    SchedParam,
+    SchedParamOut,
+    CpuSet,
+    CpuSetOut,
+    Groups,
+    Personality,
+    Membarrier,
     FutexOp,
     Fcntl,
+    FcntlArg,
     FlockOp,
     Ioctl,
+    IoctlArg,
     Prctl,
+    PrctlArg,
     ArchPrctl,
-    EpollOp,
+    OffPtr,
+    Domain,
+    Protocol,
+    FutexTimeout,
+    SocketType,
+    SocketTypeFlags,
+    SockAddr,
+    SockAddrOut,
+    LenPtr,
+    SockLevel,
+    SockName,
+    SockOpt,
+    SockOptOut,
+    Shutdown,
+    MsgFlags,
+    MsgHdr,
+    MsgHdrOut,
 }
 
 /// The traced program's memory.
@@ -106,66 +211,96 @@ pub struct RawCall<'a> {
     pub outcome: Outcome,
 }
 
-/// The line for `call`, without a newline.
+/// What a line is made from: the call, and the caller's memory before it and after it.
+#[derive(Clone, Copy)]
+struct View<'a> {
+    call: &'a RawCall<'a>,
+    before: &'a dyn Memory,
+    after: &'a dyn Memory,
+}
+
+impl View<'_> {
+    fn value(&self, index: usize) -> u64 {
+        self.call.values.get(index).copied().unwrap_or(0)
+    }
+
+    /// The call's answer, unless it failed or hasn't answered.
+    fn done(&self) -> Option<u64> {
+        match self.call.outcome {
+            Outcome::Value(value) => Some(value),
+            Outcome::None | Outcome::Error(_) => None,
+        }
+    }
+}
+
+/// The line for `call`, without a newline, after `prefix`, with what it shows of the caller's
+/// memory before it ran and afterwards.
 #[must_use]
-pub fn format_call(call: &RawCall<'_>, memory: &dyn Memory) -> String {
-    let mut line = String::new();
+pub fn format_call(
+    prefix: &str,
+    call: &RawCall<'_>,
+    before: &dyn Memory,
+    after: &dyn Memory,
+) -> String {
+    let view = View {
+        call,
+        before,
+        after,
+    };
+    let mut line = String::from(prefix);
     let _ = write!(line, "{}(", call.name);
-    for (index, (arg, value)) in call.args.iter().zip(call.values).enumerate() {
-        if hidden(call, index) {
-            break;
+    if call.name == "clone" {
+        control::clone(&mut line, &view);
+    } else if call.name == "futex" {
+        control::futex(&mut line, &view);
+    } else {
+        for (index, (arg, value)) in call.args.iter().zip(call.values).enumerate() {
+            if control::hidden(call, index) {
+                break;
+            }
+            if *arg == Arg::Hidden {
+                continue;
+            }
+            if index > 0 {
+                line.push_str(", ");
+            }
+            show(&mut line, *arg, index, value, &view);
         }
-        if index > 0 {
-            line.push_str(", ");
-        }
-        let next = call.values.get(index + 1).copied().unwrap_or(0);
-        show(&mut line, *arg, value, next, call.outcome, memory);
     }
     line.push(')');
     while line.len() < 39 {
         line.push(' ');
     }
     line.push_str(" = ");
-    show_outcome(&mut line, call);
+    control::outcome(&mut line, &view);
     line
 }
 
-/// Arguments that the call doesn't take with these flags.
-fn hidden(call: &RawCall<'_>, index: usize) -> bool {
-    let [_, first, second, ..] = call.values;
-    match (call.name, index) {
-        ("open", 2) => first & O_CREAT_OR_TMPFILE == 0,
-        ("openat", 3) => second & O_CREAT_OR_TMPFILE == 0,
-        ("fcntl", 2) => !names::fcntl_takes_argument(first),
-        ("futex", 3..) => names::futex_argument_count(low32(first)) <= index,
-        _ => false,
-    }
-}
-
-/// `O_CREAT | __O_TMPFILE`, asm-generic/fcntl.h: only with these is a mode given.
-const O_CREAT_OR_TMPFILE: u64 = 0o100 | 0o20_000_000;
-
-fn show(line: &mut String, arg: Arg, value: u64, next: u64, outcome: Outcome, memory: &dyn Memory) {
-    if show_number(line, arg, value) || show_constant(line, arg, value) {
+fn show(line: &mut String, arg: Arg, index: usize, value: u64, view: &View<'_>) {
+    if number(line, arg, value) || constants::show(line, arg, value) {
         return;
     }
-    let done = match outcome {
-        Outcome::Value(result) => Some(result),
-        Outcome::None | Outcome::Error(_) => None,
-    };
+    let next = view.value(index + 1);
+    let done = view.done();
     let shown = match arg {
-        Arg::Path => text::c_string(line, value, memory),
-        Arg::In => text::buffer(line, value, next, memory),
-        Arg::Out => done.is_some_and(|len| text::buffer(line, value, len, memory)),
-        Arg::OutStr => done.is_some() && text::c_string(line, value, memory),
-        _ => structs::show(line, arg, value, next, done, memory),
+        Arg::Path => text::c_string(line, value, view.before),
+        Arg::In => text::buffer(line, value, next, view.before),
+        Arg::Out => done.is_some_and(|len| text::buffer(line, value, len, view.after)),
+        Arg::OutHex => done.is_some_and(|len| text::hex_buffer(line, value, len, view.after)),
+        Arg::OutStr => done.is_some() && text::c_string(line, value, view.after),
+        _ => {
+            control::show(line, arg, value, view)
+                || structs::show(line, arg, value, next, view)
+                || files::show(line, arg, value, view)
+                || net::show(line, arg, value, next, view)
+        }
     };
     if !shown {
         pointer(line, value);
     }
 }
 
-fn show_number(line: &mut String, arg: Arg, value: u64) -> bool {
+fn number(line: &mut String, arg: Arg, value: u64) -> bool {
     let _ = match arg {
         Arg::Int | Arg::Fd | Arg::Pid => write!(line, "{}", int_arg(value)),
         Arg::Id if int_arg(value) == -1 => write!(line, "-1"),
@@ -182,56 +317,10 @@ fn show_number(line: &mut String, arg: Arg, value: u64) -> bool {
     true
 }
 
-fn show_constant(line: &mut String, arg: Arg, value: u64) -> bool {
-    use names as n;
-    let word = u64::from(low32(value));
-    match arg {
-        Arg::OpenFlags => n::open_flags(line, word),
-        Arg::AtFlags => flags(line, word, n::AT_FLAGS, "0"),
-        Arg::AccessMode => flags(line, word, n::ACCESS, "F_OK"),
-        Arg::Prot => flags(line, word, n::PROT, "PROT_NONE"),
-        Arg::MapFlags => flags(line, word, n::MAP, "MAP_FILE"),
-        Arg::MremapFlags => flags(line, word, n::MREMAP, "0"),
-        Arg::WaitOptions => flags(line, word, n::WAIT, "0"),
-        Arg::FlockOp => flags(line, word, n::FLOCK, "0"),
-        Arg::CloneFlags => n::clone_flags(line, value),
-        Arg::FutexOp => n::futex_op(line, word),
-        Arg::Signal => n::signal(line, int_arg(value)),
-        Arg::Whence => n::one_of(line, word, n::WHENCE),
-        Arg::Advice => n::one_of(line, word, n::ADVICE),
-        Arg::SigHow => n::one_of(line, word, n::SIG_HOW),
-        Arg::Clock => n::one_of(line, word, n::CLOCKS),
-        Arg::Resource => n::one_of(line, word, n::RESOURCES),
-        Arg::Fcntl => n::one_of(line, word, n::FCNTL),
-        Arg::Ioctl => n::one_of(line, word, n::IOCTLS),
-        Arg::Prctl => n::one_of(line, word, n::PRCTL),
-        Arg::ArchPrctl => n::one_of(line, word, n::ARCH_PRCTL),
-        Arg::EpollOp => n::one_of(line, word, n::EPOLL_OPS),
-        _ => return false,
-    }
-    true
-}
-
 fn pointer(line: &mut String, value: u64) {
     let _ = match value {
         0 => write!(line, "NULL"),
         _ => write!(line, "{value:#x}"),
-    };
-}
-
-fn show_outcome(line: &mut String, call: &RawCall<'_>) {
-    let _ = match call.outcome {
-        Outcome::None => write!(line, "?"),
-        Outcome::Error(errno) => {
-            write!(line, "-1 {} ({})", errno.name(), errno.description())
-        }
-        Outcome::Value(value) => match call.name {
-            "mmap" | "brk" | "mremap" | "shmat" => write!(line, "{value:#x}"),
-            "umask" => names::octal(line, low32(value)),
-            "fcntl" => names::fcntl_result(line, call.values[1], value),
-            "poll" | "ppoll" => structs::poll_result(line, value),
-            _ => write!(line, "{}", value.cast_signed()),
-        },
     };
 }
 

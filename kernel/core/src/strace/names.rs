@@ -82,16 +82,6 @@ pub(super) fn futex_op(line: &mut String, value: u64) {
     }
 }
 
-/// How many arguments the futex operation takes.
-pub(super) fn futex_argument_count(operation: u32) -> usize {
-    match operation & 127 {
-        1 => 3,
-        0 => 4,
-        10 => 6,
-        _ => 6,
-    }
-}
-
 pub(super) fn fcntl_takes_argument(command: u64) -> bool {
     // F_GETFD, F_GETFL, F_GETOWN, F_GETSIG, F_GETLEASE, F_GETPIPE_SZ, F_GET_SEALS.
     !matches!(command, 1 | 3 | 9 | 11 | 1025 | 1032 | 1034)
@@ -99,6 +89,12 @@ pub(super) fn fcntl_takes_argument(command: u64) -> bool {
 
 pub(super) fn fcntl_result(line: &mut String, command: u64, value: u64) -> core::fmt::Result {
     match command {
+        // F_GET_SEALS.
+        1034 if value != 0 => {
+            write!(line, "{value:#x} (seals ")?;
+            flags(line, value, SEALS, "0");
+            write!(line, ")")
+        }
         1 if value == 1 => write!(line, "0x1 (flags FD_CLOEXEC)"),
         3 => {
             write!(line, "{value:#x} (flags ")?;
@@ -184,7 +180,7 @@ pub(super) fn octal(line: &mut String, value: u32) -> core::fmt::Result {
     }
 }
 
-const OPEN: &Names = names! {
+pub(super) const OPEN: &Names = names! {
     O_SYNC O_TMPFILE O_CREAT O_EXCL O_NOCTTY O_TRUNC O_APPEND O_NONBLOCK O_DSYNC FASYNC O_DIRECT
     O_LARGEFILE O_DIRECTORY O_NOFOLLOW O_NOATIME O_CLOEXEC O_PATH
 };
@@ -218,7 +214,7 @@ pub(super) const SA_FLAGS: &Names = values! {
     SA_NOCLDSTOP = 1,
     SA_NOCLDWAIT = 2,
 };
-const CLONE: &Names = names! {
+pub(super) const CLONE: &Names = names! {
     CLONE_VM CLONE_FS CLONE_FILES CLONE_SIGHAND CLONE_PIDFD CLONE_PTRACE CLONE_VFORK CLONE_PARENT
     CLONE_THREAD CLONE_NEWNS CLONE_SYSVSEM CLONE_SETTLS CLONE_PARENT_SETTID CLONE_CHILD_CLEARTID
     CLONE_DETACHED CLONE_UNTRACED CLONE_CHILD_SETTID CLONE_NEWCGROUP CLONE_NEWUTS CLONE_NEWIPC
@@ -272,6 +268,33 @@ pub(super) const POLL: &Names = values! {
     POLLIN = 1, POLLPRI = 2, POLLOUT = 4, POLLERR = 8, POLLHUP = 0x10, POLLNVAL = 0x20,
     POLLRDNORM = 0x40, POLLRDBAND = 0x80, POLLWRNORM = 0x100, POLLRDHUP = 0x2000,
 };
+/// linux/fcntl.h.
+pub(super) const SEALS: &Names = values! {
+    F_SEAL_SEAL = 1, F_SEAL_SHRINK = 2, F_SEAL_GROW = 4, F_SEAL_WRITE = 8, F_SEAL_FUTURE_WRITE = 16,
+};
+/// asm-generic/fcntl.h.
+pub(super) const LOCK_TYPES: &Names = values! { F_RDLCK = 0, F_WRLCK = 1, F_UNLCK = 2, };
+/// asm-generic/termbits.h.
+pub(super) const SPEEDS: &Names = values! {
+    B0 = 0, B1200 = 9, B2400 = 11, B4800 = 12, B9600 = 13, B19200 = 14, B38400 = 15,
+    B57600 = 0x1001, B115200 = 0x1002, B230400 = 0x1003,
+};
+/// linux/signal.h.
+pub(super) const STACK_FLAGS: &Names =
+    values! { SS_ONSTACK = 1, SS_DISABLE = 2, SS_AUTODISARM = 1 << 31, };
+/// asm-generic/siginfo.h; codes are negative when a program sent the signal.
+pub(super) const CHILD_CODES: &Names = values! {
+    CLD_EXITED = 1, CLD_KILLED = 2, CLD_DUMPED = 3, CLD_TRAPPED = 4, CLD_STOPPED = 5,
+    CLD_CONTINUED = 6,
+};
+pub(super) const SIGNAL_CODES: &Names = values! {
+    SI_USER = 0, SI_KERNEL = 0x80, SI_QUEUE = 0xFFFF_FFFF, SI_TIMER = 0xFFFF_FFFE,
+    SI_MESGQ = 0xFFFF_FFFD, SI_ASYNCIO = 0xFFFF_FFFC, SI_SIGIO = 0xFFFF_FFFB,
+    SI_TKILL = 0xFFFF_FFFA,
+};
+/// linux/sched/coredump.h of the kernel.
+pub(super) const DUMPABLE: &Names =
+    values! { SUID_DUMP_DISABLE = 0, SUID_DUMP_USER = 1, SUID_DUMP_ROOT = 2, };
 const FUTEX: &Names = values! {
     FUTEX_WAIT = 0, FUTEX_WAKE = 1, FUTEX_FD = 2, FUTEX_REQUEUE = 3, FUTEX_CMP_REQUEUE = 4,
     FUTEX_WAKE_OP = 5, FUTEX_LOCK_PI = 6, FUTEX_UNLOCK_PI = 7, FUTEX_TRYLOCK_PI = 8,

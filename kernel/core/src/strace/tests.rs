@@ -20,15 +20,32 @@ impl Memory for Ram {
 }
 
 fn line(name: &str, args: &[Arg], values: [u64; 6], outcome: Outcome, ram: &[u8]) -> String {
-    format_call(
-        &RawCall {
-            name,
-            args,
-            values,
-            outcome,
-        },
-        &Ram(0x1000, ram.to_vec()),
-    )
+    let call = RawCall {
+        name,
+        args,
+        values,
+        outcome,
+    };
+    let ram = Ram(0x1000, ram.to_vec());
+    // By way of the message, as in earnest.
+    let (mut before, mut after) = (Pieces::default(), Pieces::default());
+    collect(args, values, Phase::Before, &ram, &mut before);
+    let answer = match outcome {
+        Outcome::Value(value) => value,
+        Outcome::Error(errno) => errno.to_return(),
+        Outcome::None => 0,
+    };
+    collect(args, values, Phase::After(answer), &ram, &mut after);
+    let traced = Traced {
+        tid: 2,
+        number: 0,
+        outcome,
+        values,
+    };
+    let message = traced.encode(&before, &after).unwrap();
+    let (again, before, after) = Traced::decode(&message).unwrap();
+    assert_eq!((again.outcome, again.values), (outcome, values));
+    format_call("", &call, &before, &after)
 }
 
 #[test]

@@ -4,10 +4,9 @@ use alloc::string::String;
 use core::fmt::Write;
 
 use super::Memory;
+use super::need::SHOWN;
 use crate::num::usize_of;
 
-/// Bytes of a buffer that are shown (strace's default for `-s`).
-const SHOWN: usize = 32;
 /// Bytes of a path that are shown (`PATH_MAX`, linux/limits.h).
 const PATH_SHOWN: usize = 4096;
 
@@ -18,10 +17,31 @@ pub(super) fn buffer(line: &mut String, address: u64, len: u64, memory: &dyn Mem
     let Some(part) = bytes.get_mut(..take) else {
         return false;
     };
-    if address == 0 || !memory.read(address, part) {
+    if address == 0 || take > 0 && !memory.read(address, part) {
         return false;
     }
     quote(line, part);
+    if usize_of(len) > SHOWN {
+        line.push_str("...");
+    }
+    true
+}
+
+/// The same, every byte in hexadecimal, as strace shows what is random.
+pub(super) fn hex_buffer(line: &mut String, address: u64, len: u64, memory: &dyn Memory) -> bool {
+    let mut bytes = [0; SHOWN];
+    let take = usize_of(len).min(SHOWN);
+    let Some(part) = bytes.get_mut(..take) else {
+        return false;
+    };
+    if address == 0 || take > 0 && !memory.read(address, part) {
+        return false;
+    }
+    line.push('"');
+    for byte in part {
+        let _ = write!(line, "\\x{byte:02x}");
+    }
+    line.push('"');
     if usize_of(len) > SHOWN {
         line.push_str("...");
     }
@@ -39,8 +59,11 @@ pub(super) fn c_string(line: &mut String, address: u64, memory: &dyn Memory) -> 
     for _ in 0..PATH_SHOWN {
         let mut byte = [0];
         if !memory.read(at, &mut byte) {
-            line.truncate(mark);
-            return false;
+            if at == address {
+                line.truncate(mark);
+                return false;
+            }
+            break;
         }
         if byte == [0] {
             line.push('"');

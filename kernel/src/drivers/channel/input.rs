@@ -105,8 +105,12 @@ pub(crate) fn poll_input() -> Readiness {
     let mut chunk = channel.reader.lock();
     channel.refill(&mut chunk);
     match chunk.unread().len() {
-        0 if channel.ask(&mut chunk, 1) == Ok(true) => Readiness::End,
-        0 => Readiness::Nothing,
+        0 => match channel.ask(&mut chunk, 1) {
+            Ok(true) => Readiness::End,
+            Ok(false) => Readiness::Nothing,
+            // A read has its error to tell.
+            Err(_) => Readiness::Bytes(0),
+        },
         len => Readiness::Bytes(len),
     }
 }
@@ -171,6 +175,9 @@ impl Channel {
             let over = state.guest.input_over() && state.input.ready.is_empty();
             if state.failed && !over {
                 return (Err(Errno::EIO), true);
+            }
+            if let (true, Some(error)) = (over, state.guest.input_error()) {
+                return (Err(error), true);
             }
             (
                 Ok(over),

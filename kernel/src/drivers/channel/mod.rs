@@ -283,6 +283,23 @@ fn each_log_frame(message: &[u8], mut send: impl FnMut(&Channel, &[u8], &[u8])) 
     }
 }
 
+/// Sends the message of a call that thread `tid` made, waiting for room. Without a channel there is
+/// nobody to read it.
+pub(crate) fn trace(tid: u32, message: &[u8]) {
+    let Some(channel) = CHANNEL.get() else {
+        return;
+    };
+    let mut parts = message.chunks(LOG_PIECE - 4).peekable();
+    while let Some(part) = parts.next() {
+        let header = Header {
+            kind: Kind::Trace,
+            stream: u8::from(parts.peek().is_some()),
+            len: u32::try_from(part.len() + 4).unwrap_or(0),
+        };
+        channel.send(&[&header.encode(), &tid.to_le_bytes(), part]);
+    }
+}
+
 /// Bytes of kernel messages that were lost.
 pub(crate) fn lost() -> u64 {
     LOST.load(Ordering::Relaxed)

@@ -1,0 +1,79 @@
+//! `--strace`, held against strace itself: the same static program on the host's Linux under
+//! Debian's strace and in a VM must give the same lines, but for addresses and what differs from
+//! one machine to the next.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+
+use super::userland;
+use crate::testing::{Case, Job, Scratch};
+
+/// Programs of one process that make many different calls, always the same.
+const PROGRAMS: [&str; 3] = ["file/seek", "file/vectors", "file/stat_kinds"];
+
+pub(super) fn cases() -> Vec<Case> {
+    let case = |name: &str| {
+        let (title, name) = (name.replace('/', "_"), name.to_owned());
+        Case::new(&format!("strace::agrees_with_linux_{title}"), move || {
+            agrees(&name)
+        })
+    };
+    PROGRAMS.iter().map(|name| case(name)).collect()
+}
+
+fn agrees(name: &str) -> Result<()> {
+    let scratch = Scratch::new("strace")?;
+    let file = scratch.path("calls");
+    let behave = userland::root_dir()?.join("behave");
+    let mut host = Command::new("strace");
+    host.arg("-o").arg(&file).arg(&behave).arg(name);
+    Job::of(host).run()?;
+    let linux = fs::read_to_string(&file)?;
+    let words = ["--strace", "--root"].map(Into::into);
+    let rest = ["--", "/behave", name].map(Into::into);
+    let root = userland::root_dir()?.into_os_string();
+    let found = Job::new(words.into_iter().chain([root]).chain(rest)).run()?;
+    let ours = found.err();
+    let (ours, linux) = (comparable(&ours), comparable(&linux));
+    for (ours, linux) in ours.iter().zip(&linux) {
+        ensure!(ours == linux, "{ours}\nstrace: {linux}");
+    }
+    ensure!(
+        ours.len() == linux.len(),
+        "{} lines, strace {}",
+        ours.len(),
+        linux.len()
+    );
+    Ok(())
+}
+
+/// The lines of a trace, without what may differ: addresses, sizes and IDs, the calls of the C
+/// library's start, and strace's own lines.
+fn comparable(trace: &str) -> Vec<String> {
+    trace
+        .lines()
+        .filter(|line| !line.starts_with("+++"))
+        .skip_while(|line| !line.starts_with("mprotect("))
+        .map(without_numbers)
+        .collect()
+}
+
+/// Every number of three digits or more becomes `N`.
+fn without_numbers(line: &str) -> String {
+    let mut out = String::new();
+    for word in line.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
+        let core = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+        let digits = core.strip_prefix("0x").unwrap_or(core);
+        let long = digits.len() > 2 || core != digits;
+        if long && !digits.is_empty() && digits.chars().all(|c| c.is_ascii_hexdigit()) {
+            out.push('N');
+            out.push_str(word.get(core.len()..).unwrap_or_default());
+        } else {
+            out.push_str(word);
+        }
+    }
+    // The column of the results moves with what was replaced.
+    out.split_whitespace().collect::<Vec<_>>().join(" ")
+}
