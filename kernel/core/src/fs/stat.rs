@@ -128,11 +128,11 @@ impl Stat {
         out.bytes
     }
 
-    /// As `struct statx`: the basic fields, birth time and mount.
+    /// As `struct statx`: the basic fields and the mount, and the birth time if `wanted` has it.
     #[must_use]
-    pub fn to_statx(&self) -> [u8; STATX_SIZE] {
+    pub fn to_statx(&self, wanted: u32) -> [u8; STATX_SIZE] {
         let attr = &self.attr;
-        let mask = abi::STATX_BASIC_STATS | abi::STATX_BTIME | abi::STATX_MNT_ID;
+        let mask = abi::STATX_BASIC_STATS | abi::STATX_MNT_ID | wanted & abi::STATX_BTIME;
         let attributes = u64::from(abi::STATX_ATTR_MOUNT_ROOT);
         // The flags that chattr changes have the same bits here.
         let own = u64::from(IMMUTABLE | APPEND_ONLY | NO_DUMP);
@@ -221,7 +221,7 @@ mod tests {
         assert_eq!(at(std::mem::offset_of!(abi::stat, st_size)), attr.size);
         assert_eq!(at(std::mem::offset_of!(abi::stat, st_rdev)), 0x103);
         assert_eq!(at(std::mem::offset_of!(abi::stat, st_ctime)), u64::MAX);
-        let bytes = stat.to_statx();
+        let bytes = stat.to_statx(0);
         let at = |offset: usize| u64::from_le_bytes(bytes[offset..offset + 8].try_into().unwrap());
         assert_eq!(at(std::mem::offset_of!(abi::statx, stx_size)), attr.size);
         assert_eq!(at(std::mem::offset_of!(abi::statx, stx_mtime)), u64::MAX);

@@ -7,6 +7,7 @@ use core::fmt::Write;
 use super::names::{self, flags, one_of};
 use super::structs::{halves, words};
 use super::{Arg, Outcome, RawCall, View, options as o, pointer, structs, text};
+use crate::errno::Errno;
 use crate::num::{int_arg, low32};
 
 /// Arguments that the call doesn't take with these flags.
@@ -259,14 +260,26 @@ pub(super) fn futex(line: &mut String, view: &View<'_>) {
     }
 }
 
+/// A call that a signal interrupted has no answer yet: it may begin again.
+const fn restart(errno: Errno) -> Option<(&'static str, &'static str)> {
+    Some(match errno {
+        Errno::ERESTARTSYS => ("ERESTARTSYS", "To be restarted if SA_RESTART is set"),
+        Errno::ERESTARTNOINTR => ("ERESTARTNOINTR", "To be restarted"),
+        Errno::ERESTARTNOHAND => ("ERESTARTNOHAND", "To be restarted if no handler"),
+        Errno::ERESTART_RESTARTBLOCK => ("ERESTART_RESTARTBLOCK", "Interrupted by signal"),
+        _ => return None,
+    })
+}
+
 /// What follows the `=`.
 pub(super) fn outcome(line: &mut String, view: &View<'_>) {
     let call = view.call;
     let _ = match call.outcome {
         Outcome::None => write!(line, "?"),
-        Outcome::Error(errno) => {
-            write!(line, "-1 {} ({})", errno.name(), errno.description())
-        }
+        Outcome::Error(errno) => match restart(errno) {
+            Some((name, meaning)) => write!(line, "? {name} ({meaning})"),
+            None => write!(line, "-1 {} ({})", errno.name(), errno.description()),
+        },
         Outcome::Value(value) => match call.name {
             "mmap" | "brk" | "mremap" | "shmat" => write!(line, "{value:#x}"),
             "umask" => names::octal(line, low32(value)),

@@ -184,8 +184,7 @@ fn dirents(line: &mut String, address: u64, memory: &dyn Memory) -> bool {
     let Some([count]) = words(address | COUNT, memory) else {
         return false;
     };
-    let plural = if count == 1 { "entry" } else { "entries" };
-    let _ = write!(line, "{address:#x} /* {count} {plural} */");
+    let _ = write!(line, "{address:#x} /* {count} entries */");
     true
 }
 
@@ -232,10 +231,10 @@ fn file_times(line: &mut String, address: u64, memory: &dyn Memory) -> bool {
             0x3FFF_FFFF => write!(line, "UTIME_NOW"),
             0x3FFF_FFFE => write!(line, "UTIME_OMIT"),
             _ => {
-                let seconds = seconds.cast_signed();
-                let _ = write!(line, "{{tv_sec={seconds}, tv_nsec={nanos}}} /* ");
+                let (seconds, nanos) = (seconds.cast_signed(), nanos.cast_signed());
+                let _ = write!(line, "{{tv_sec={seconds}, tv_nsec={nanos}}}");
                 date(line, seconds, nanos);
-                write!(line, " */")
+                Ok(())
             }
         };
         line.push_str(close);
@@ -248,17 +247,23 @@ fn utimbuf(line: &mut String, address: u64, memory: &dyn Memory) -> bool {
         return false;
     };
     for (name, seconds) in [("{actime", access), (", modtime", change)] {
-        let _ = write!(line, "{name}={} /* ", seconds.cast_signed());
+        let _ = write!(line, "{name}={}", seconds.cast_signed());
         date(line, seconds.cast_signed(), 0);
-        line.push_str(" */");
     }
     line.push('}');
     true
 }
 
-/// A time as ISO 8601 has it, in UTC: `2026-11-29T08:15:00.5+0000`.
-fn date(line: &mut String, seconds: i64, nanos: u64) {
+/// The comment with a time as ISO 8601 has it, in UTC: `/* 2026-11-29T08:15:00+0000 */`. There is
+/// none on the epoch itself and on what isn't a time.
+fn date(line: &mut String, seconds: i64, nanos: i64) {
     const DAY: i64 = 86_400;
+    /// Years of seven digits begin here; nothing is that late.
+    const LAST: i64 = 1 << 44;
+    let good = (0..1_000_000_000).contains(&nanos) && (-LAST..LAST).contains(&seconds);
+    if (seconds, nanos) == (0, 0) || !good {
+        return;
+    }
     // Days from the epoch to a date, the other way round: an era is 400 years, which begin in March.
     let days = seconds.div_euclid(DAY) + 719_468;
     let era = days.div_euclid(146_097);
@@ -277,12 +282,12 @@ fn date(line: &mut String, seconds: i64, nanos: u64) {
     let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
     let _ = write!(
         line,
-        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
+        " /* {year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
     );
     if nanos != 0 {
         let _ = write!(line, ".{nanos:09}");
     }
-    line.push_str("+0000");
+    line.push_str("+0000 */");
 }
 
 /// `struct clone_args` (linux/sched.h).

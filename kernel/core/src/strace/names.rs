@@ -33,8 +33,20 @@ pub fn flags(line: &mut String, value: u64, table: &Names, zero: &str) {
             left &= !bits;
         }
     }
-    if left != 0 {
-        let _ = write!(line, "{separator}{left:#x}");
+    if left == 0 {
+        return;
+    }
+    let _ = write!(line, "{separator}{left:#x}");
+    if left == value {
+        unknown(line, table);
+    }
+}
+
+/// The comment on a value that has no name among these: `/* AT_??? */`.
+fn unknown(line: &mut String, table: &Names) {
+    let prefix = table.first().and_then(|(_, name)| name.split('_').next());
+    if let Some(prefix) = prefix {
+        let _ = write!(line, " /* {prefix}_??? */");
     }
 }
 
@@ -44,6 +56,7 @@ pub(super) fn one_of(line: &mut String, value: u64, table: &Names) {
         Some((_, name)) => line.push_str(name),
         None => {
             let _ = write!(line, "{value:#x}");
+            unknown(line, table);
         }
     }
 }
@@ -181,11 +194,11 @@ pub(super) fn octal(line: &mut String, value: u32) -> core::fmt::Result {
 }
 
 pub(super) const OPEN: &Names = names! {
-    O_SYNC O_TMPFILE O_CREAT O_EXCL O_NOCTTY O_TRUNC O_APPEND O_NONBLOCK O_DSYNC FASYNC O_DIRECT
-    O_LARGEFILE O_DIRECTORY O_NOFOLLOW O_NOATIME O_CLOEXEC O_PATH
+    O_CREAT O_EXCL O_NOCTTY O_TRUNC O_APPEND O_NONBLOCK O_SYNC O_DSYNC FASYNC O_DIRECT O_LARGEFILE
+    O_NOFOLLOW O_NOATIME O_CLOEXEC O_PATH O_TMPFILE O_DIRECTORY
 };
 pub(super) const AT_FLAGS: &Names = names! {
-    AT_SYMLINK_NOFOLLOW AT_REMOVEDIR AT_SYMLINK_FOLLOW AT_NO_AUTOMOUNT AT_EMPTY_PATH
+    AT_SYMLINK_NOFOLLOW AT_REMOVEDIR AT_SYMLINK_FOLLOW AT_NO_AUTOMOUNT AT_EMPTY_PATH AT_RECURSIVE
 };
 pub(super) const ACCESS: &Names = values! { R_OK = 4, W_OK = 2, X_OK = 1, };
 pub(super) const WHENCE: &Names =

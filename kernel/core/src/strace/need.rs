@@ -72,7 +72,7 @@ const fn fixed(arg: Arg) -> Option<(u64, bool, bool)> {
         Arg::OffPtr => (8, true, true),
         Arg::EpollEvent => (12, true, false),
         Arg::Timespec | Arg::RlimitIn | Arg::TimevalIn | Arg::Utimbuf => (16, true, false),
-        Arg::TimespecOut | Arg::RlimitOut | Arg::TimevalOut => (16, false, true),
+        Arg::TimespecOut | Arg::Remainder | Arg::RlimitOut | Arg::TimevalOut => (16, false, true),
         Arg::Timeval => (16, true, true),
         Arg::Stack | Arg::OpenHow => (24, true, false),
         Arg::StackOut => (24, false, true),

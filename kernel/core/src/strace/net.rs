@@ -219,7 +219,7 @@ fn control_messages(line: &mut String, at: u64, len: u64, memory: &dyn Memory) -
             if level == 1 { o::CONTROL } else { &[] },
         );
         let data = at.wrapping_add(place).wrapping_add(HEAD);
-        let size = size.min(len - place);
+        let size = size.min(len - place).min(1 << 16);
         match (level, kind) {
             (1, 1) => descriptors(line, data, size.saturating_sub(HEAD) / 4, memory),
             (1, 2) => credentials(line, data, memory),

@@ -5,7 +5,8 @@ use core::fmt::Write;
 
 use super::names::{self, flags, one_of};
 use super::need::COUNT;
-use super::{Arg, ELEMENTS, Memory, View, options, pointer, text};
+use super::{Arg, ELEMENTS, Memory, Outcome, View, options, pointer, text};
+use crate::errno::Errno;
 use crate::num::{int_arg, low32, usize_of};
 
 /// Shows `value` as `arg`'s structure. False: show the bare pointer.
@@ -25,6 +26,11 @@ pub(super) fn show(line: &mut String, arg: Arg, value: u64, next: u64, view: &Vi
         Arg::StackOut => done && stack(line, value, after),
         Arg::Timespec => timespec(line, value, before),
         Arg::TimespecOut => done && timespec(line, value, after),
+        // What is left of a sleep is told only when a signal ended it.
+        Arg::Remainder => {
+            let ended = Outcome::Error(Errno::ERESTART_RESTARTBLOCK);
+            view.call.outcome == ended && timespec(line, value, after)
+        }
         Arg::Timeval | Arg::TimevalIn => timeval(line, value, before),
         Arg::TimevalOut => done && timeval(line, value, after),
         Arg::Itimerval => pair(line, value, before, timeval),
@@ -111,15 +117,15 @@ fn long(line: &mut String, address: u64, memory: &dyn Memory) -> bool {
     true
 }
 
-/// A position before and after: `[0] => [10]`.
+/// A position; for `sendfile` before and after: `[0] => [10]`.
 fn moved(line: &mut String, address: u64, view: &View<'_>) -> bool {
     let (Some([from]), Some([to])) = (words(address, view.before), words(address, view.after))
     else {
         return false;
     };
-    let _ = write!(line, "[{}]", from.cast_signed());
-    if from != to {
-        let _ = write!(line, " => [{}]", to.cast_signed());
+    let _ = write!(line, "[{from}]");
+    if from != to && view.call.name == "sendfile" {
+        let _ = write!(line, " => [{to}]");
     }
     true
 }

@@ -164,3 +164,134 @@ fn umask_is_octal() {
         "umask(022)                              = 000"
     );
 }
+
+#[test]
+fn interrupted_calls_have_no_answer() {
+    let args = [Arg::Fd, Arg::Out, Arg::Size];
+    assert_eq!(
+        line(
+            "read",
+            &args,
+            [0, 0x1000, 9, 0, 0, 0],
+            Outcome::Error(Errno::ERESTARTSYS),
+            b""
+        ),
+        "read(0, 0x1000, 9)                      = ? ERESTARTSYS (To be restarted if SA_RESTART is set)"
+    );
+}
+
+#[test]
+fn arguments_of_clone_have_names() {
+    let args = [Arg::CloneFlags, Arg::Ptr, Arg::IntOut, Arg::Ptr, Arg::Hex];
+    assert_eq!(
+        line(
+            "clone",
+            &args,
+            [0x0120_0011, 0, 0, 0x1000, 0, 0],
+            Outcome::Value(9),
+            b""
+        ),
+        "clone(child_stack=NULL, flags=CLONE_CHILD_CLEARTID|CLONE_CHILD_SETTID|SIGCHLD, child_tidptr=0x1000) = 9"
+    );
+}
+
+#[test]
+fn addresses_of_sockets() {
+    let args = [Arg::Fd, Arg::SockAddr, Arg::Int];
+    let call = |ram: &[u8]| {
+        let values = [3, 0x1000, ram.len() as u64, 0, 0, 0];
+        let line = line("bind", &args, values, Outcome::Value(0), ram);
+        line.trim_end_matches("= 0").trim_end().to_owned()
+    };
+    assert_eq!(
+        call(&[2, 0, 0, 80, 127, 0, 0, 1]),
+        r#"bind(3, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("127.0.0.1")}, 8)"#
+    );
+    assert_eq!(
+        call(b"\x01\0/tmp/s\0"),
+        r#"bind(3, {sa_family=AF_UNIX, sun_path="/tmp/s"}, 9)"#
+    );
+    assert_eq!(
+        call(b"\x01\0\0abs"),
+        r#"bind(3, {sa_family=AF_UNIX, sun_path=@"abs"}, 6)"#
+    );
+}
+
+#[test]
+fn sets_go_in_and_come_out() {
+    let args = [Arg::Int, Arg::FdSet, Arg::FdSet, Arg::FdSet, Arg::Timeval];
+    let mut ram = [0; 32];
+    ram[0] = 0b1000;
+    assert_eq!(
+        line(
+            "select",
+            &args,
+            [4, 0x1000, 0, 0, 0x1010, 0],
+            Outcome::Value(1),
+            &ram
+        ),
+        "select(4, [3], NULL, NULL, {tv_sec=0, tv_usec=0}) = 1 (in [3], left {tv_sec=0, tv_usec=0})"
+    );
+}
+
+#[test]
+fn dates() {
+    let args = [Arg::DirFd, Arg::Path, Arg::Timespecs, Arg::AtFlags];
+    let mut ram = [0; 32];
+    ram[..8].copy_from_slice(&951_782_400_u64.to_le_bytes());
+    ram[24..28].copy_from_slice(&0x3FFF_FFFE_u32.to_le_bytes());
+    assert_eq!(
+        line(
+            "utimensat",
+            &args,
+            [4, 0, 0x1000, 0, 0, 0],
+            Outcome::Value(0),
+            &ram
+        ),
+        "utimensat(4, NULL, [{tv_sec=951782400, tv_nsec=0} /* 2000-02-29T00:00:00+0000 */, UTIME_OMIT], 0) = 0"
+    );
+}
+
+/// Whatever the arguments are, there is a line, and nothing is read out of bounds.
+#[test]
+fn no_argument_is_too_odd() {
+    let kinds = [
+        Arg::In,
+        Arg::Out,
+        Arg::Path,
+        Arg::IoVec,
+        Arg::IoVecOut,
+        Arg::Argv,
+        Arg::Envp,
+        Arg::Dirents,
+        Arg::PollFds,
+        Arg::FdSet,
+        Arg::EpollEvents,
+        Arg::MsgHdr,
+        Arg::MsgHdrOut,
+        Arg::SockAddr,
+        Arg::SockAddrOut,
+        Arg::LenPtr,
+        Arg::SockOpt,
+        Arg::CpuSet,
+        Arg::Groups,
+        Arg::CloneArgs,
+        Arg::IoctlArg,
+        Arg::FcntlArg,
+        Arg::PrctlArg,
+        Arg::Statx,
+        Arg::SigInfo,
+    ];
+    let ram: Vec<u8> = (0..200_u32).map(|i| (i * 37 % 251) as u8).collect();
+    for kind in kinds {
+        for value in [0, 1, 0x1000, 0x10C0, 0x10C7, u64::MAX, 1 << 63] {
+            for len in [0, 1, 33, 0x1000, u64::MAX] {
+                let args = [kind, Arg::Size, Arg::Hex];
+                for outcome in [Outcome::Value(len), Outcome::Error(Errno::EFAULT)] {
+                    let line = line("x", &args, [value, len, value, 0, 0, 0], outcome, &ram);
+                    assert!(line.starts_with("x("), "{line}");
+                }
+            }
+        }
+    }
+}

@@ -60,7 +60,7 @@ pub(in crate::syscall) fn statx(
     }
     known_flags(flags, WALK_FLAGS | sync)?;
     let path = resolve_at(call, dirfd, path, flags)?;
-    let statx = vfs::stat(&path)?.to_statx();
+    let statx = vfs::stat(&path)?.to_statx(mask);
     call.task.space()?.copy_out(to, &statx)?;
     Ok(0)
 }
