@@ -61,14 +61,18 @@ fn agrees(name: &str) -> Result<()> {
 }
 
 /// The lines of a trace from where the C library's start is over (it ends with protecting what was relocated),
-/// without numbers and strace's own lines.
+/// without numbers, children and strace's own lines. They are sorted: the order of a directory's names is its
+/// file system's.
 fn comparable(trace: &str) -> Vec<String> {
-    trace
+    const OTHERS: [&str; 4] = ["+++", "---", "brk(", "[pid"];
+    let mut lines: Vec<String> = trace
         .lines()
-        .filter(|line| !line.starts_with("+++") && !line.starts_with("brk("))
+        .filter(|line| OTHERS.iter().all(|start| !line.starts_with(start)))
         .skip_while(|line| !line.starts_with("mprotect("))
         .map(without_numbers)
-        .collect()
+        .collect();
+    lines.sort_unstable();
+    lines
 }
 
 /// Every number becomes `N`: descriptors, IDs, sizes and addresses are another machine's.
