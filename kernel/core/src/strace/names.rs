@@ -221,6 +221,7 @@ pub(super) const SA_FLAGS: &Names = values! {
     SA_RESTORER = 0x0400_0000,
     SA_ONSTACK = 0x0800_0000,
     SA_RESTART = 0x1000_0000,
+    SA_INTERRUPT = 0x2000_0000,
     SA_NODEFER = 0x4000_0000,
     SA_RESETHAND = 0x8000_0000,
     SA_SIGINFO = 4,
@@ -279,7 +280,8 @@ pub(super) const EPOLL_OPS: &Names =
     values! { EPOLL_CTL_ADD = 1, EPOLL_CTL_DEL = 2, EPOLL_CTL_MOD = 3, };
 pub(super) const POLL: &Names = values! {
     POLLIN = 1, POLLPRI = 2, POLLOUT = 4, POLLERR = 8, POLLHUP = 0x10, POLLNVAL = 0x20,
-    POLLRDNORM = 0x40, POLLRDBAND = 0x80, POLLWRNORM = 0x100, POLLRDHUP = 0x2000,
+    POLLRDNORM = 0x40, POLLRDBAND = 0x80, POLLWRNORM = 0x100, POLLWRBAND = 0x200, POLLMSG = 0x400,
+    POLLREMOVE = 0x1000, POLLRDHUP = 0x2000, POLL_BUSY_LOOP = 0x8000,
 };
 /// linux/fcntl.h.
 pub(super) const SEALS: &Names = values! {

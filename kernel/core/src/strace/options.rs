@@ -65,7 +65,7 @@ pub(super) const EVENTFD: &Names = values! {
     EFD_SEMAPHORE = 1, EFD_CLOEXEC = 0o2_000_000, EFD_NONBLOCK = 0o4000,
 };
 pub(super) const INOTIFY_FLAGS: &Names =
-    values! { IN_CLOEXEC = 0o2_000_000, IN_NONBLOCK = 0o4000, };
+    values! { IN_NONBLOCK = 0o4000, IN_CLOEXEC = 0o2_000_000, };
 pub(super) const TIMERFD: &Names = values! { TFD_CLOEXEC = 0o2_000_000, TFD_NONBLOCK = 0o4000, };
 /// linux/eventpoll.h.
 pub(super) const EPOLL_EVENTS: &Names = values! {
@@ -76,7 +76,7 @@ pub(super) const EPOLL_EVENTS: &Names = values! {
 };
 /// linux/inotify.h.
 pub(super) const INOTIFY: &Names = values! {
-    IN_ALL_EVENTS = 0xFFF, IN_ACCESS = 1, IN_MODIFY = 2, IN_ATTRIB = 4, IN_CLOSE_WRITE = 8,
+    IN_ACCESS = 1, IN_MODIFY = 2, IN_ATTRIB = 4, IN_CLOSE_WRITE = 8,
     IN_CLOSE_NOWRITE = 16, IN_OPEN = 32, IN_MOVED_FROM = 64, IN_MOVED_TO = 128, IN_CREATE = 256,
     IN_DELETE = 512, IN_DELETE_SELF = 1024, IN_MOVE_SELF = 2048, IN_UNMOUNT = 0x2000,
     IN_Q_OVERFLOW = 0x4000, IN_IGNORED = 0x8000, IN_ONLYDIR = 0x0100_0000,

@@ -201,7 +201,7 @@ fn addresses_of_sockets() {
     let call = |ram: &[u8]| {
         let values = [3, 0x1000, ram.len() as u64, 0, 0, 0];
         let line = line("bind", &args, values, Outcome::Value(0), ram);
-        line.trim_end_matches("= 0").trim_end().to_owned()
+        String::from(line.trim_end_matches("= 0").trim_end())
     };
     assert_eq!(
         call(&[2, 0, 0, 80, 127, 0, 0, 1]),
