@@ -72,11 +72,13 @@ fn address(line: &mut String, at: u64, len: u64, memory: &dyn Memory) -> bool {
     let Some(bytes) = bytes.get_mut(..len) else {
         return false;
     };
-    if len < 2 || !memory.read(at, bytes) {
+    if !memory.read(at, bytes) {
         return false;
     }
-    let family = u16::from_le_bytes([bytes[0], bytes[1]]);
-    let rest = bytes.get(2..).unwrap_or_default();
+    let Some((family, rest)) = bytes.split_first_chunk() else {
+        return false;
+    };
+    let family = u16::from_le_bytes(*family);
     line.push_str("{sa_family=");
     one_of(line, u64::from(family), o::DOMAINS);
     match (family, rest) {
