@@ -204,6 +204,7 @@ fn spec(options: &Options, disks: &Disks, defaults: &Defaults) -> Result<Spec> {
             .map_or(Ok(0), |limit| u64::try_from(limit.as_millis()))?,
         tty: options.tty,
         strace: options.strace,
+        report: options.report.is_some(),
         verbose: options.verbose,
         stdin: options.interactive || options.tty || !terminal::present(),
         closed: closed_by_the_caller(),

@@ -82,7 +82,6 @@ fn kiln_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
         env: vec![b"PATH=/bin".to_vec()],
         console: Some(0),
         seed: [7; 32],
-        window: (24, 80),
         ..Spec::default()
     };
     let job = scratch.join("job");

@@ -1,6 +1,8 @@
 //! The job's specification, as the launcher hands it to the kernel: NUL-separated `key=value`
 //! records in the fw_cfg file [`FW_CFG_NAME`]. It is never on the kernel's command line, so that no argument needs quoting.
 //!
+//! What isn't there is as by default: empty, 0 or off.
+//!
 //! | key | value |
 //! | --- | --- |
 //! | `arg` | one argument; the first is the program; in order |
@@ -12,7 +14,7 @@
 //! | `console` | virtio-mmio slot of the channel's console, decimal |
 //! | `disk` | `SLOT:TYPE:FLAGS:MOUNTPOINT` (see [`Disk`]) |
 //! | `timeout` | milliseconds after which the job is killed, decimal |
-//! | `tty`, `strace`, `verbose`, `stdin` | `1` when on (`stdin`: standard input is attached) |
+//! | `tty`, `strace`, `verbose`, `stdin`, `report` | `1` when on (`stdin`: standard input is attached; `report`: the record is to hold all counts) |
 //! | `closed` | a digit for each of the descriptors 0, 1 and 2 that the caller has closed |
 //! | `window` | `ROWSxCOLUMNS` of the terminal |
 
@@ -71,6 +73,8 @@ pub struct Spec {
     pub stdin: bool,
     /// Which of descriptors 0, 1 and 2 the job starts without, as the caller has closed them.
     pub closed: [bool; 3],
+    /// The record is to hold what a report tells; otherwise how the job ended is enough.
+    pub report: bool,
     /// The terminal's rows and columns.
     pub window: (u16, u16),
 }
@@ -92,17 +96,25 @@ impl Spec {
         };
         self.args.iter().for_each(|arg| put("arg", arg));
         self.env.iter().for_each(|env| put("env", env));
-        put("cwd", &self.cwd);
-        put("hostname", &self.hostname);
-        put("uid", self.uid.to_string().as_bytes());
-        put("gid", self.gid.to_string().as_bytes());
+        for (key, value) in [("cwd", &self.cwd), ("hostname", &self.hostname)] {
+            if !value.is_empty() {
+                put(key, value);
+            }
+        }
+        let numbers = [
+            ("uid", u64::from(self.uid)),
+            ("gid", u64::from(self.gid)),
+            ("time", self.time),
+            ("timeout", self.timeout_ms),
+        ];
+        for (key, value) in numbers.into_iter().filter(|(_, value)| *value != 0) {
+            put(key, value.to_string().as_bytes());
+        }
         let mut hex = String::new();
         for byte in self.seed {
             let _ = write!(hex, "{byte:02x}");
         }
         put("seed", hex.as_bytes());
-        put("time", self.time.to_string().as_bytes());
-        put("timeout", self.timeout_ms.to_string().as_bytes());
         if let Some(slot) = self.console {
             put("console", slot.to_string().as_bytes());
         }
@@ -117,20 +129,21 @@ impl Spec {
             ("strace", self.strace),
             ("verbose", self.verbose),
             ("stdin", self.stdin),
+            ("report", self.report),
         ];
         flags
             .into_iter()
             .filter(|(_, on)| *on)
             .for_each(|(key, _)| put(key, b"1"));
-        let closed = b"012".iter().zip(self.closed).filter(|(_, closed)| *closed);
-        put(
-            "closed",
-            &closed.map(|(digit, _)| *digit).collect::<Vec<_>>(),
-        );
-        put(
-            "window",
-            alloc::format!("{}x{}", self.window.0, self.window.1).as_bytes(),
-        );
+        if self.closed.contains(&true) {
+            let closed = b"012".iter().zip(self.closed).filter(|(_, closed)| *closed);
+            let digits: Vec<u8> = closed.map(|(digit, _)| *digit).collect();
+            put("closed", &digits);
+        }
+        if self.window != (0, 0) {
+            let window = alloc::format!("{}x{}", self.window.0, self.window.1);
+            put("window", window.as_bytes());
+        }
         out
     }
 
@@ -176,6 +189,7 @@ impl Spec {
             b"verbose" => self.verbose = value == b"1",
             b"stdin" => self.stdin = value == b"1",
             b"closed" => self.closed = [b'0', b'1', b'2'].map(|digit| value.contains(&digit)),
+            b"report" => self.report = value == b"1",
             b"window" => self.window = window(value)?,
             _ => return None,
         }
@@ -183,8 +197,19 @@ impl Spec {
     }
 }
 
-fn number<T: core::str::FromStr>(value: &[u8]) -> Option<T> {
-    core::str::from_utf8(value).ok()?.parse().ok()
+fn number<T: TryFrom<u64>>(value: &[u8]) -> Option<T> {
+    T::try_from(decimal(value)?).ok()
+}
+
+/// One copy for all sizes: it is met once, at boot, where code that is new costs most.
+#[inline(never)]
+fn decimal(value: &[u8]) -> Option<u64> {
+    let mut number = (!value.is_empty()).then_some(0u64)?;
+    for byte in value {
+        let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        number = number.checked_mul(10)?.checked_add(digit.into())?;
+    }
+    Some(number)
 }
 
 fn seed(value: &[u8]) -> Option<[u8; 32]> {
@@ -192,8 +217,10 @@ fn seed(value: &[u8]) -> Option<[u8; 32]> {
     if value.len() != 64 {
         return None;
     }
+    let digit = |byte: u8| char::from(byte).to_digit(16);
     for (byte, pair) in seed.iter_mut().zip(value.chunks_exact(2)) {
-        *byte = u8::from_str_radix(core::str::from_utf8(pair).ok()?, 16).ok()?;
+        let [high, low] = *pair.first_chunk()?;
+        *byte = u8::try_from(digit(high)? << 4 | digit(low)?).ok()?;
     }
     Some(seed)
 }
@@ -216,8 +243,8 @@ fn disk(value: &[u8]) -> Option<Disk> {
 }
 
 fn window(value: &[u8]) -> Option<(u16, u16)> {
-    let (rows, columns) = core::str::from_utf8(value).ok()?.split_once('x')?;
-    Some((rows.parse().ok()?, columns.parse().ok()?))
+    let at = value.iter().position(|byte| *byte == b'x')?;
+    Some((number(value.get(..at)?)?, number(value.get(at + 1..)?)?))
 }
 
 #[cfg(test)]

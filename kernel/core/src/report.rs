@@ -144,6 +144,8 @@ pub struct Record<'a> {
     pub stack_high_water: u64,
     /// Set for [`Ending::Panic`].
     pub fault: Option<Fault<'a>>,
+    /// Leave out what only a report tells: all counts.
+    pub brief: bool,
 }
 
 impl<'a> Record<'a> {
@@ -171,6 +173,7 @@ impl<'a> Record<'a> {
             disks: &[],
             stack_high_water: 0,
             fault: None,
+            brief: false,
         }
     }
 
@@ -187,9 +190,23 @@ impl<'a> Record<'a> {
     /// Only those of `out`.
     pub fn write(&self, out: &mut impl Write) -> fmt::Result {
         write!(out, "\n{PREFIX}\"status\":\"{}\"", self.ending.name())?;
-        let numbers = [
-            ("code", u64::from(self.code)),
-            ("signal", u64::from(self.signal)),
+        numbers(
+            out,
+            &[("code", self.code.into()), ("signal", self.signal.into())],
+        )?;
+        out.write_str(",\"reason\":")?;
+        string(out, self.reason)?;
+        if !self.brief {
+            self.counts(out)?;
+        }
+        if let Some(fault) = &self.fault {
+            place(out, fault)?;
+        }
+        out.write_str("}\n")
+    }
+
+    fn counts(&self, out: &mut impl Write) -> fmt::Result {
+        let all = [
             ("oom_kills", self.oom_kills),
             ("boot_us", self.boot_us),
             ("job_us", self.job_us),
@@ -199,19 +216,18 @@ impl<'a> Record<'a> {
             ("faults", self.faults),
             ("stack_high_water", self.stack_high_water),
         ];
-        for (key, value) in numbers {
-            write!(out, ",\"{key}\":{value}")?;
-        }
-        out.write_str(",\"reason\":")?;
-        string(out, self.reason)?;
+        numbers(out, &all)?;
         counts(out, "syscalls", self.syscalls)?;
         counts(out, "unimplemented", self.unimplemented)?;
-        disks(out, self.disks)?;
-        if let Some(fault) = &self.fault {
-            place(out, fault)?;
-        }
-        out.write_str("}\n")
+        disks(out, self.disks)
     }
+}
+
+fn numbers(out: &mut impl Write, numbers: &[(&str, u64)]) -> fmt::Result {
+    for (key, value) in numbers {
+        write!(out, ",\"{key}\":{value}")?;
+    }
+    Ok(())
 }
 
 /// A JSON string (RFC 8259, section 7): quotes, backslashes and control characters escaped.

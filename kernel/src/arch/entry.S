@@ -74,7 +74,7 @@ trap_own_stack:
     jnz from_user
     SAVE_KERNEL_REGISTERS
     mov rsi, rsp
-    or rsi, 0x7FFF                          # stacks end at multiples of 32 KiB
+    or rsi, 0x3FFF                          # stacks are of 16 KiB, and aligned so
     mov rsi, [rsi - 7]
     test byte ptr [{has_fsgsbase}], 1
     jz 50f

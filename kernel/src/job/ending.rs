@@ -4,6 +4,7 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use kiln_core::errno::Errno;
 use kiln_core::job::Spec;
@@ -107,7 +108,33 @@ pub(super) fn finish(outcome: &Outcome) -> ! {
     report(ending, outcome, outcome_reason, job_ended)
 }
 
+/// Nobody asked for a report.
+static BRIEF: AtomicBool = AtomicBool::new(false);
+
+/// The record needn't tell more than how the job ended.
+pub(super) fn be_brief() {
+    BRIEF.store(true, Ordering::Relaxed);
+}
+
 fn report(ending: Ending, outcome: &Outcome, reason: &str, job_ended: u64) -> ! {
+    let mut record = Record::new(ending, reason);
+    record.code = outcome.code;
+    record.signal = outcome.signal;
+    record.brief = BRIEF.load(Ordering::Relaxed);
+    if record.brief {
+        leave(&record)
+    }
+    report_counts(&record, job_ended)
+}
+
+fn leave(record: &Record<'_>) -> ! {
+    let mut line = String::new();
+    let _ = record.write(&mut line);
+    debugcon::write(line.as_bytes());
+    arch::exit(DebugExit::from_value(record.exit_value()))
+}
+
+fn report_counts(ended: &Record<'_>, job_ended: u64) -> ! {
     let disks = block::disks();
     let names: Vec<(String, block::DiskStats)> = disks
         .iter()
@@ -127,9 +154,7 @@ fn report(ending: Ending, outcome: &Outcome, reason: &str, job_ended: u64) -> ! 
     let missing: Vec<(&str, u64)> = count::unimplemented_calls().collect();
     let started = start::first_user_instruction_ns().unwrap_or(job_ended);
     let totals = usage::totals();
-    let mut record = Record::new(ending, reason);
-    record.code = outcome.code;
-    record.signal = outcome.signal;
+    let mut record = *ended;
     record.boot_us = started / 1000;
     record.job_us = job_ended.saturating_sub(started) / 1000;
     let memory = mm::frame::stats();
@@ -142,8 +167,5 @@ fn report(ending: Ending, outcome: &Outcome, reason: &str, job_ended: u64) -> ! 
     record.unimplemented = &missing;
     record.disks = &disks;
     record.stack_high_water = mm::stack::high_water();
-    let mut line = String::new();
-    let _ = record.write(&mut line);
-    debugcon::write(line.as_bytes());
-    arch::exit(DebugExit::from_value(record.exit_value()))
+    leave(&record)
 }

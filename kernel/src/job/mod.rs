@@ -32,6 +32,9 @@ pub(crate) fn run() -> ! {
         Ok(scene) => scene,
         Err(failure) => finish(&Outcome::failed(failure.ending, &failure.reason)),
     };
+    if !scene.spec.report {
+        ending::be_brief();
+    }
     if scene.spec.strace {
         syscall::trace::enable();
     }

@@ -7,13 +7,14 @@
 //! are the scheduler's (`sched::Mutex`, `sched::RwLock`).
 
 mod irq;
+mod once;
 mod raw;
 mod rw;
 
 pub(crate) use irq::IrqLock;
+pub(crate) use once::Once;
 pub(crate) use raw::RawSpinLock;
 pub(crate) use rw::RawTryRwLock;
-pub(crate) use spin::Once;
 
 /// For data that no interrupt handler touches.
 pub(crate) type SpinLock<T> = lock_api::Mutex<RawSpinLock, T>;
