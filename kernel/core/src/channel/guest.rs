@@ -415,6 +415,19 @@ mod tests {
     }
 
     #[test]
+    fn an_end_may_have_a_reason() {
+        let mut guest = Guest::new(true);
+        assert!(guest.ask(1, 9).is_some());
+        // EISDIR.
+        events(&mut guest, &frame(Kind::End, 0, &[21])).unwrap();
+        assert!(guest.input_over());
+        assert_eq!(guest.input_error(), Some(Errno::EISDIR));
+        let mut guest = Guest::new(true);
+        events(&mut guest, &frame(Kind::End, 0, &[])).unwrap();
+        assert_eq!((guest.input_over(), guest.input_error()), (true, None));
+    }
+
+    #[test]
     fn frames_of_the_wrong_side_are_refused() {
         for (kind, stream, payload) in [
             (Kind::Read, 0, &[0u8; 4][..]),
@@ -426,7 +439,8 @@ mod tests {
             (Kind::Credit, 1, &[0; 3]),
             (Kind::Signal, 0, &[]),
             (Kind::Window, 0, &[0; 5]),
-            (Kind::End, 0, b"x"),
+            (Kind::End, 0, b"xy"),
+            (Kind::End, 1, b"x"),
         ] {
             let mut guest = Guest::new(true);
             assert!(guest.ask(1, 9).is_some());

@@ -26,7 +26,10 @@ fn line(name: &str, args: &[Arg], values: [u64; 6], outcome: Outcome, ram: &[u8]
         values,
         outcome,
     };
-    let ram = Ram(0x1000, ram.to_vec());
+    // Memory comes in pages.
+    let mut page = ram.to_vec();
+    page.resize(4096, 0);
+    let ram = Ram(0x1000, page);
     // By way of the message, as in earnest.
     let (mut before, mut after) = (Pieces::default(), Pieces::default());
     collect(args, values, Phase::Before, &ram, &mut before);
