@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
@@ -142,14 +143,17 @@ fn compare(name: &str, tags: &[String], cpus: Option<u32>) -> Result<()> {
     let with_input = |job: Job| if has("in") { job.input(input) } else { job };
     let mut host = Command::new(behave());
     host.arg(name);
-    let wanted = with_input(Job::of(host)).run()?;
+    // Those ask a hundred thousand questions.
+    let patience = Duration::from_secs(if name.starts_with("hostile") { 240 } else { 60 });
+    let wanted = with_input(Job::of(host).deadline(patience)).run()?;
     let mut words = vec!["--root".into(), behave_root().into_os_string()];
     if let Some(cpus) = cpus {
         words.extend(["--cpus".into(), cpus.to_string().into()]);
     }
     words.push("--".into());
     let rest = ["/behave", name].map(Into::into);
-    let found = with_input(Job::new(words.into_iter().chain(rest))).run()?;
+    let job = Job::new(words.into_iter().chain(rest));
+    let found = with_input(job.deadline(patience)).run()?;
     // What only a real processor does exactly (tag `cpu`): an emulated one may end it otherwise,
     // as it does under Linux, but the kernel must survive it.
     if has("cpu") && !crate::qemu::kvm_is_usable() {

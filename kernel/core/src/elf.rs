@@ -273,8 +273,10 @@ fn interp_range(header: &ProgramHeader) -> Result<Range<u64>, ElfError> {
 fn plan_segment(load: &ProgramHeader) -> Result<Segment, ElfError> {
     let memory_end = load.p_vaddr.checked_add(load.p_memsz);
     let in_reach = memory_end.is_some_and(|end| end <= TASK_SIZE);
-    let file_in_reach = load.p_offset.checked_add(load.p_filesz).is_some();
-    if load.p_filesz > load.p_memsz || !in_reach || !file_in_reach {
+    // Whole pages are mapped.
+    let file_end = load.p_offset.checked_add(load.p_filesz);
+    let file_in_reach = file_end.and_then(|end| align_up(end, PAGE));
+    if load.p_filesz > load.p_memsz || !in_reach || file_in_reach.is_none() {
         return Err(ElfError::BadSegment);
     }
     let start = align_down(load.p_vaddr, PAGE);

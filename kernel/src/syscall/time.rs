@@ -524,8 +524,8 @@ pub(super) fn timer_create(
         read_event(call, event)?;
     }
     let may_wake = call.task.creds().has(abi::CAP_WAKE_ALARM);
+    let is_refused = u32::try_from(id).is_ok_and(is_alarm) && !may_wake;
     let clock = match u32::try_from(id) {
-        Ok(id) if is_alarm(id) && !may_wake => return Err(Errno::EPERM),
         Ok(abi::CLOCK_REALTIME | abi::CLOCK_REALTIME_ALARM) => Clock::Realtime,
         Ok(abi::CLOCK_TAI) => Clock::Tai,
         Ok(abi::CLOCK_MONOTONIC | abi::CLOCK_BOOTTIME | abi::CLOCK_BOOTTIME_ALARM) => {
@@ -540,7 +540,14 @@ pub(super) fn timer_create(
     let (notice, thread) = notice(call, event)?;
     let process: &Arc<Process> = call.task.process();
     let number = timers::create_posix(process, clock, notice, thread.as_ref())?;
-    if let Err(errno) = call.task.space()?.write_val(created, &number) {
+    let told = call.task.space()?.write_val(created, &number);
+    // The clock has the last word: after the number is told.
+    let made = told.and(if is_refused {
+        Err(Errno::EPERM)
+    } else {
+        Ok(())
+    });
+    if let Err(errno) = made {
         timers::delete_posix(process, number)?;
         return Err(errno);
     }

@@ -119,10 +119,11 @@ const UNTOLD: &[(i64, &[&str])] = &[
     (libc::SYS_pidfd_open, ALL),
     // The directory's name has another length.
     (libc::SYS_getcwd, &["commands"]),
-    // SCHED_EXT, pidfd_send_signal's scopes and descriptors of the current directory came after Linux 6.1.
+    // Commands of fsconfig, SCHED_EXT, pidfd_send_signal's scopes and descriptors of the current directory came after Linux 6.1.
     (libc::SYS_sched_get_priority_max, SMALL),
     (libc::SYS_sched_get_priority_min, SMALL),
     (libc::SYS_pidfd_send_signal, ALL),
+    (libc::SYS_fsconfig, &["commands"]),
     (libc::SYS_fsetxattr, &["paths"]),
     (libc::SYS_fgetxattr, &["paths"]),
     (libc::SYS_flistxattr, &["paths"]),

@@ -219,6 +219,10 @@ pub(in crate::syscall) fn open_tree(
     if clone {
         with_lookup(call, None, vfs::may_mount)?;
     }
+    // Unlike calls that tell of files, this one wants an empty path spelled out.
+    if path.is_null() {
+        return Err(Errno::EFAULT);
+    }
     let path = resolve_at(call, dirfd, path, flags & walk)?;
     let cloexec = flags & abi::OPEN_TREE_CLOEXEC != 0;
     if !clone {
