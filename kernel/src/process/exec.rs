@@ -319,6 +319,8 @@ impl Prepared {
         end_other_threads(task)?;
         // From here on there is no way back.
         unshare(task)?;
+        // Before anybody can notice: descriptors that close, a vfork's end.
+        table::tree().lock().mark_executed(process.pid());
         let limits = task.process().limits();
         self.loaded
             .space
@@ -344,7 +346,6 @@ impl Prepared {
         process.set_exe(Some(self.exe));
         let chld = Signal::CHLD.number();
         process.exit_signal.store(chld, Ordering::Relaxed);
-        table::tree().lock().mark_executed(process.pid());
         if let Some(thread) = task.thread() {
             thread.set_name(&self.name);
             thread.with_fpu(|state| (state.reset(), true));
