@@ -128,6 +128,8 @@ const UNTOLD: &[(i64, &[&str])] = &[
     (libc::SYS_fgetxattr, &["paths"]),
     (libc::SYS_flistxattr, &["paths"]),
     (libc::SYS_fremovexattr, &["paths"]),
+    // A limit of processor time ends whoever set it, sooner or later.
+    (libc::SYS_setrlimit, SMALL),
     // How much is copied, how large a file may be, who is asked first: each file system's own.
     (libc::SYS_sendfile, ALL),
     (libc::SYS_fallocate, ALL),
