@@ -10,7 +10,6 @@ extern crate alloc;
 
 mod arch;
 mod drivers;
-#[allow(dead_code, unused_imports, reason = "its users are on their way")]
 mod fs;
 mod job;
 mod mm;

@@ -10,14 +10,11 @@
 //! | [`random`] | random bytes |
 //! | [`dma`] | memory shared with devices: the one file with `unsafe` |
 
-#[allow(dead_code, reason = "its users are on their way")]
 pub(crate) mod block;
-#[allow(dead_code, unused_imports, reason = "its users are on their way")]
 pub(crate) mod channel;
 pub(crate) mod debugcon;
 mod dma;
 pub(crate) mod fw_cfg;
-#[allow(dead_code, reason = "its users are on their way")]
 pub(crate) mod random;
 pub(crate) mod serial;
 pub(crate) mod virtio;

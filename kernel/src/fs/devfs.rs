@@ -16,7 +16,7 @@ use crate::sync::Once;
 /// The type `devtmpfs`: every mount shows the same tree.
 pub(crate) const TYPE: FileSystemType = FileSystemType {
     name: "devtmpfs",
-    needs_device: false,
+    driver: None,
     option: None,
     mount: |_: &MountRequest<'_>| tree().map(Arc::clone),
 };

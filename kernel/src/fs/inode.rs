@@ -99,6 +99,21 @@ impl Inode {
         })
     }
 
+    /// The root directory of a file system that tells what the kernel knows: everybody may read it, nobody
+    /// change it.
+    pub(crate) fn told_root(
+        sb: Arc<SuperBlock>,
+        ops: Arc<dyn InodeOps>,
+    ) -> Result<Arc<Self>, Errno> {
+        Self::new(InodeParts {
+            sb,
+            ino: 1,
+            attr: Attr::new(FileType::Directory, 0o555, 0, 0, clock::now()),
+            mapping: None,
+            ops,
+        })
+    }
+
     /// Whether `want` is granted to `who`.
     pub(crate) fn check(self: &Arc<Self>, who: &Identity<'_>, want: Want) -> Result<(), Errno> {
         let (granted, by_list) =

@@ -74,12 +74,12 @@ use kiln_core::fs::attr::FileType;
 use kiln_core::fs::flags::OpenFlags;
 
 pub(crate) use context::{FsContext, Lookup, identity, real_identity};
-pub(crate) use dentry::{Dentry, shrink as shrink_dentries};
+pub(crate) use dentry::Dentry;
 pub(crate) use fdtable::FdTable;
 pub(crate) use file::{Events, File, FileOps, Ioctl, MapSource, Watch};
 pub(crate) use inode::{Inode, InodeOps, InodeParts};
 pub(crate) use mount::{Mount, MountFlags, Namespace, Path};
-pub(crate) use start::{BadRoot, init, root_on_disk};
+pub(crate) use start::{init, root_on_disk};
 pub(crate) use superblock::{FileSystemType, MountRequest, SuperBlock, SuperOps};
 
 /// The operations of an inode's type: the default of [`InodeOps::open`].

@@ -8,7 +8,6 @@ use kiln_core::errno::Errno;
 use kiln_core::num::{u64_of, usize_of};
 
 use super::file::{Events, File, FileOps, MapSource, Watch};
-use super::mount::MountFlags;
 use super::{limits, memfd};
 use crate::sync::Once;
 use crate::vm::{IoDst, IoSrc, Mapping};

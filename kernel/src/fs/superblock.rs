@@ -165,8 +165,6 @@ impl SuperBlock {
 pub(crate) struct MountRequest<'a> {
     /// Where the paths of options are looked up; `None`: nobody asks who could name any.
     pub(crate) lookup: Option<&'a Lookup<'a>>,
-    /// The source as given: a device's path, or any word.
-    pub(crate) source: &'a [u8],
     /// The device file that the source names, for types that need one.
     pub(crate) device: Option<Arc<Inode>>,
     /// Options of the type, separated by commas.
@@ -183,8 +181,8 @@ pub(crate) type CheckOption = fn(&[u8], Option<&[u8]>) -> Result<(), Errno>;
 pub(crate) struct FileSystemType {
     /// Its name.
     pub(crate) name: &'static str,
-    /// Whether it lies on a block device.
-    pub(crate) needs_device: bool,
+    /// Who reads and writes its format, if it lies on a block device.
+    pub(crate) driver: Option<&'static str>,
     /// Refuses (EINVAL) options that it doesn't have, each with its value; `None`: it takes all.
     pub(crate) option: Option<CheckOption>,
     /// Makes one ready; answers its root directory.

@@ -55,7 +55,7 @@ pub(crate) const TYPES: [FileSystemType; 3] = [
 const fn file_system(name: &'static str) -> FileSystemType {
     FileSystemType {
         name,
-        needs_device: true,
+        driver: Some("ext4"),
         option: None,
         mount,
     }

@@ -100,7 +100,6 @@ impl Namespace {
         let name = kind.name.as_bytes();
         let root = (kind.mount)(&MountRequest {
             lookup: None,
-            source: name,
             device: None,
             options: b"",
             read_only: false,

@@ -47,7 +47,7 @@ use node::Node;
 /// The type `overlay`.
 pub(crate) const TYPE: FileSystemType = FileSystemType {
     name: "overlay",
-    needs_device: false,
+    driver: None,
     option: None,
     mount,
 };

@@ -17,13 +17,11 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use kiln_core::abi;
 use kiln_core::errno::Errno;
-use kiln_core::fs::attr::{Attr, FileType};
 use kiln_core::fs::stat::StatFs;
 
-use super::clock;
 use super::context::FsContext;
 use super::fdtable::FdTable;
-use super::inode::{Inode, InodeParts};
+use super::inode::Inode;
 use super::memory::{try_arc, try_box, try_push};
 use super::mount::Path;
 use super::superblock::{FileSystemType, MountRequest, SuperBlock, SuperOps};
@@ -37,7 +35,7 @@ pub(crate) use tree::process_of;
 /// The type `proc`.
 pub(crate) const TYPE: FileSystemType = FileSystemType {
     name: "proc",
-    needs_device: false,
+    driver: None,
     option: None,
     mount: |_: &MountRequest<'_>| root(),
 };
@@ -172,14 +170,7 @@ fn root() -> Result<Arc<Inode>, Errno> {
     static ROOT: Once<Arc<Inode>> = Once::new();
     let root = ROOT.try_call_once(|| {
         let sb = SuperBlock::new("proc", try_box(Super)?)?;
-        let attr = Attr::new(FileType::Directory, 0o555, 0, 0, clock::now());
-        Inode::new(InodeParts {
-            sb,
-            ino: 1,
-            attr,
-            mapping: None,
-            ops: try_arc(tree::Node::Root)?,
-        })
+        Inode::told_root(sb, try_arc(tree::Node::Root)?)
     })?;
     Ok(Arc::clone(root))
 }

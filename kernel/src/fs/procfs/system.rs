@@ -10,7 +10,6 @@ use kiln_core::vma;
 
 use super::{SystemFile, Text, number_file};
 use crate::arch;
-use crate::fs::clock;
 use crate::fs::context::FsContext;
 use crate::fs::fdtable::{FdTable, NR_OPEN};
 use crate::fs::mount::{INVISIBLE, Mount, MountFlags, Path};
@@ -168,7 +167,7 @@ fn devices(out: &mut Text) -> Result<(), Errno> {
 fn filesystems(out: &mut Text) -> Result<(), Errno> {
     let mut result = Ok(());
     superblock::for_each_type(|kind| {
-        let nodev = if kind.needs_device { "" } else { "nodev" };
+        let nodev = if kind.driver.is_some() { "" } else { "nodev" };
         let line = out.put(format_args!("{nodev}\t{}\n", kind.name));
         result = result.and(line);
     });

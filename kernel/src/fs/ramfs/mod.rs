@@ -36,7 +36,7 @@ pub(crate) use unpack::{BadArchive, unpack};
 /// The type `tmpfs`.
 pub(crate) const TMPFS: FileSystemType = FileSystemType {
     name: "tmpfs",
-    needs_device: false,
+    driver: None,
     option: Some(|key, value| Options::default().set(key, value, 1)),
     mount: mount_tmpfs,
 };
@@ -44,7 +44,7 @@ pub(crate) const TMPFS: FileSystemType = FileSystemType {
 /// The type `ramfs`.
 pub(crate) const RAMFS: FileSystemType = FileSystemType {
     name: "ramfs",
-    needs_device: false,
+    driver: None,
     option: None,
     mount: |_: &MountRequest<'_>| root("ramfs", 0o755),
 };

@@ -16,11 +16,9 @@ mod tree;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use kiln_core::errno::Errno;
-use kiln_core::fs::attr::{Attr, FileType};
 use kiln_core::fs::stat::StatFs;
 
-use super::clock;
-use super::inode::{Inode, InodeParts};
+use super::inode::Inode;
 use super::memory::{try_arc, try_box, try_push};
 use super::superblock::{FileSystemType, MountRequest, SuperBlock, SuperOps};
 use crate::sync::{Once, SpinLock};
@@ -30,7 +28,7 @@ pub(crate) use super::text::Text;
 /// The type `sysfs`: every mount shows the same tree.
 pub(crate) const TYPE: FileSystemType = FileSystemType {
     name: "sysfs",
-    needs_device: false,
+    driver: None,
     option: None,
     mount: |_: &MountRequest<'_>| root(),
 };
@@ -68,8 +66,6 @@ pub(crate) enum What {
     File(Write),
     /// A file that the superuser may write too.
     Settable(Write, Set),
-    /// A file that can only be written, by the superuser.
-    WriteOnly(Set),
     /// A link.
     Link(Write),
     /// A link that always leads to the same place.
@@ -165,14 +161,7 @@ fn root() -> Result<Arc<Inode>, Errno> {
         register(cpu::ENTRIES)?;
         register(block::ENTRIES)?;
         let sb = SuperBlock::new("sysfs", try_box(Super)?)?;
-        let attr = Attr::new(FileType::Directory, 0o555, 0, 0, clock::now());
-        Inode::new(InodeParts {
-            sb,
-            ino: 1,
-            attr,
-            mapping: None,
-            ops: try_arc(tree::Node::ROOT)?,
-        })
+        Inode::told_root(sb, try_arc(tree::Node::ROOT)?)
     })?;
     Ok(Arc::clone(root))
 }

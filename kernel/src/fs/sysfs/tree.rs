@@ -62,7 +62,6 @@ impl Node {
         match self.leaf {
             None => 0o755,
             Some(What::Settable(..)) => 0o644,
-            Some(What::WriteOnly(_)) => 0o200,
             Some(What::Link(_) | What::FixedLink(_) | What::Links(..)) => 0o777,
             Some(_) => 0o444,
         }
@@ -196,7 +195,7 @@ impl TextSource for Node {
 
     fn set(&self, value: &[u8]) -> Result<(), Errno> {
         match self.leaf {
-            Some(What::Settable(_, set) | What::WriteOnly(set)) => set(&self.numbers, value),
+            Some(What::Settable(_, set)) => set(&self.numbers, value),
             _ => Err(Errno::EIO),
         }
     }
@@ -266,7 +265,6 @@ impl InodeOps for Node {
         }
         let (reads, writes) = match self.leaf {
             Some(What::Settable(..)) => (true, true),
-            Some(What::WriteOnly(_)) => (false, true),
             _ => (true, false),
         };
         if flags.reads() && !reads || flags.writes() && !writes {

@@ -29,7 +29,7 @@ use crate::sync::SpinLock;
 /// The type.
 pub(crate) const TYPE: FileSystemType = FileSystemType {
     name: "devpts",
-    needs_device: false,
+    driver: None,
     option: None,
     mount,
 };

@@ -32,6 +32,22 @@ pub(crate) struct TerminalFile {
     generation: u32,
 }
 
+/// Writes what `src` holds, step by step: an error counts only when nothing was written before it.
+pub(super) fn write_in_steps(
+    src: &mut IoSrc<'_>,
+    mut step: impl FnMut(&mut IoSrc<'_>) -> Result<usize, Errno>,
+) -> Result<usize, Errno> {
+    let mut done = 0;
+    while src.remaining() > 0 {
+        match step(src) {
+            Ok(count) => done += count,
+            Err(_) if done > 0 => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
 impl TerminalFile {
     /// Opens it.
     pub(crate) fn open(terminal: &Arc<Terminal>) -> Result<Arc<dyn FileOps>, Errno> {
@@ -207,15 +223,7 @@ impl FileOps for TerminalFile {
         if self.terminal.line.lock().termios().local(abi::TOSTOP) {
             self.terminal.check_change()?;
         }
-        let mut done = 0;
-        while src.remaining() > 0 {
-            match self.write_step(src, file.nonblocking()) {
-                Ok(count) => done += count,
-                Err(_) if done > 0 => break,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(done)
+        write_in_steps(src, |src| self.write_step(src, file.nonblocking()))
     }
 
     fn is_stream(&self) -> bool {

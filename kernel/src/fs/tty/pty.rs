@@ -21,6 +21,7 @@ use super::super::file::{Events, File, FileOps, Ioctl, Watch};
 use super::super::memory::{try_arc, try_zeros};
 use super::super::vfs;
 use super::devpts::{self, Index};
+use super::file::write_in_steps;
 use super::ioctl::{self, Side, get, put, put_int};
 use super::{CHUNK, Notice, Terminal, Wire, control};
 use crate::sched::{Mode, Mutex, WaitQueue};
@@ -386,15 +387,7 @@ impl FileOps for Master {
     }
 
     fn write(&self, file: &File, src: &mut IoSrc<'_>, _: &mut u64) -> Result<usize, Errno> {
-        let mut done = 0;
-        while src.remaining() > 0 {
-            match self.write_step(src, file.nonblocking()) {
-                Ok(count) => done += count,
-                Err(_) if done > 0 => break,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(done)
+        write_in_steps(src, |src| self.write_step(src, file.nonblocking()))
     }
 
     fn is_stream(&self) -> bool {

@@ -22,15 +22,15 @@ use super::mount::Path;
 
 pub(crate) use crate::fs::regular::seek_contents;
 pub(crate) use attr::{
-    access, allocate, check_not_append_only, chmod, chown, flags, set_attr_checked, set_flags,
-    set_times, stat, statfs, truncate, truncate_inode,
+    access, allocate, check_not_append_only, chmod, chown, flags, set_flags, set_times, stat,
+    statfs, truncate, truncate_inode,
 };
 pub(crate) use create::{Node, create, link, symlink};
 pub(crate) use mounting::{
     FsConfig, TreeFile, bind, change_propagation, copy_tree, may_mount, mount, move_mount,
     move_path, pivot_root, remount, set_propagation, sync_all, tree_on, unmount, unmount_all,
 };
-pub(crate) use open::{open, open_path, reopen};
+pub(crate) use open::{open, open_path};
 pub(crate) use remove::{rmdir, unlink};
 pub(crate) use rename::rename;
 pub(crate) use xattr::{get_xattr, list_xattr, remove_xattr, set_xattr};

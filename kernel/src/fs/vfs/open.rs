@@ -54,17 +54,6 @@ pub(crate) fn open_path(
     open_found(lookup, path, flags, false)
 }
 
-/// A fresh open file of what `file` is, for reading, without asking for permission: the kernel's
-/// own.
-pub(crate) fn reopen(file: &File) -> Result<Arc<File>, Errno> {
-    let flags = OpenFlags {
-        raw: abi::O_RDONLY,
-        mode: 0,
-    };
-    let ops = file.inode.ops().open(&file.inode, flags)?;
-    File::new(file.path.clone(), ops, flags)
-}
-
 /// Walks to the file, making it when it is missing and `O_CREAT` says so.
 fn find(lookup: &Lookup<'_>, path: &[u8], flags: OpenFlags) -> Result<Found, Errno> {
     let mut walker = walk(lookup, path)?;

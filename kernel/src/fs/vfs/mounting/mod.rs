@@ -64,7 +64,7 @@ fn file_system(
     read_only: bool,
     options: &[u8],
 ) -> Result<Arc<Dentry>, Errno> {
-    let device = if kind.needs_device {
+    let device = if kind.driver.is_some() {
         Some(device(lookup, source)?)
     } else {
         None
@@ -73,7 +73,7 @@ fn file_system(
     if let Some(device) = &device
         && let Some((sb, root)) = superblock::on_device(device.rdev())
     {
-        let same = core::ptr::fn_addr_eq(find_type(sb.kind().as_bytes())?.mount, kind.mount);
+        let same = find_type(sb.kind().as_bytes())?.driver == kind.driver;
         if !same || sb.read_only() != read_only {
             return Err(Errno::EBUSY);
         }
@@ -81,7 +81,6 @@ fn file_system(
     }
     superblock::root_of((kind.mount)(&MountRequest {
         lookup: Some(lookup),
-        source,
         device,
         options,
         read_only,

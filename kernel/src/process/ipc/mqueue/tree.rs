@@ -30,7 +30,7 @@ use crate::sync::{Once, SpinLock};
 /// The type.
 pub(crate) const TYPE: FileSystemType = FileSystemType {
     name: "mqueue",
-    needs_device: false,
+    driver: None,
     option: None,
     mount: |_: &MountRequest<'_>| Ok(Arc::clone(root()?.dentry.inode().ok_or(Errno::ENOENT)?)),
 };
