@@ -5,6 +5,15 @@
 #![no_std]
 #![no_main]
 #![deny(unsafe_code)]
+// The lints run with the kernel's tests of itself, so what nobody uses is found there.
+#![cfg_attr(
+    not(feature = "selftest"),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "some is there for those tests alone"
+    )
+)]
 
 extern crate alloc;
 
