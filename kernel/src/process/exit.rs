@@ -2,7 +2,7 @@
 //!
 //! Whoever ends something only says so ([`start_group_exit`], [`end_thread`]); the task itself
 //! comes to [`end_task`] by way of [`super::work`] and gives up what it holds. The last thread of a
-//! process makes it a zombie, until its parent has waited for it ([`reap`]).
+//! process makes it a zombie, until its parent has waited for it ([`unlist`], [`finish_reap`]).
 
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
@@ -182,12 +182,14 @@ fn tell_of_end(
 ) {
     let unwanted = process.exit_signal() == Some(Signal::CHLD)
         && parent.is_none_or(|parent| parent_reaps_by_itself(parent));
-    let tree = table::tree().lock();
+    let mut tree = table::tree().lock();
     make();
     notify_parent_in(&tree, process, WaitStatus::Ended(status));
+    // Before anybody can look: what nobody is to wait for is never a zombie.
+    let unlisted = unwanted.then(|| unlist(&mut tree, process.pid()));
     drop(tree);
-    if unwanted {
-        reap(process, parent);
+    if let Some(unlisted) = unlisted {
+        finish_reap(process, parent, unlisted);
     }
 }
 
@@ -234,7 +236,7 @@ fn hand_over_children(pid: u32) {
             .as_ref()
             .is_none_or(|parent| parent_reaps_by_itself(parent))
         {
-            reap(child, None);
+            reap(child);
         } else if let Some(status) = child.ended() {
             notify_parent(child, WaitStatus::Ended(status));
         }
@@ -264,21 +266,41 @@ fn continue_orphaned(group: u32) {
     }
 }
 
-/// Takes a zombie out of the table. `parent` gets what it used.
-pub(super) fn reap(process: &Arc<Process>, parent: Option<&Arc<Process>>) {
-    let mut tree = table::tree().lock();
-    let thread = tree.remove_thread(process.pid());
-    let removed = tree.remove_process(process.pid());
-    drop(tree);
-    if let Some(thread) = &thread {
+/// What the table held of a zombie.
+pub(super) struct Unlisted {
+    first_thread: Option<Arc<Task>>,
+    process: Option<Arc<Process>>,
+}
+
+/// Takes a zombie out of the table, so that nobody finds it any more; [`finish_reap`] follows when the table
+/// is unlocked.
+pub(super) fn unlist(tree: &mut table::Tree, pid: u32) -> Unlisted {
+    Unlisted {
+        first_thread: tree.remove_thread(pid),
+        process: tree.remove_process(pid),
+    }
+}
+
+/// Ends what was begun with [`unlist`]: no tracer keeps the zombie, and `parent` gets what it used.
+pub(super) fn finish_reap(
+    process: &Arc<Process>,
+    parent: Option<&Arc<Process>>,
+    unlisted: Unlisted,
+) {
+    if let Some(thread) = &unlisted.first_thread {
         ptrace::forget(thread);
     }
     if let Some(parent) = parent
-        && removed.is_some()
+        && unlisted.process.is_some()
     {
         let mut used = *process.ended_threads.lock();
         used.add(&process.children.lock());
         parent.children.lock().add(&used);
     }
-    drop(thread);
+}
+
+/// Takes a zombie out of the table that was handed to a parent who doesn't wait.
+fn reap(process: &Arc<Process>) {
+    let unlisted = unlist(&mut table::tree().lock(), process.pid());
+    finish_reap(process, None, unlisted);
 }

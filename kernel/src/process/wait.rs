@@ -66,9 +66,9 @@ pub(crate) fn wait(task: &Arc<Task>, which: Which, options: u32) -> Result<Optio
         .map_err(|_| Errno::ERESTARTSYS)?
 }
 
-/// Looks for news once.
+/// Looks for news once. A zombie that is found leaves the table before another thread can find it too.
 fn look(process: &Arc<Process>, which: Which, options: u32) -> Result<Option<Event>, Errno> {
-    let tree = table::tree().lock();
+    let mut tree = table::tree().lock();
     let mut any = false;
     let mut found = None;
     for (pid, child) in tree.children(process.pid()) {
@@ -87,19 +87,21 @@ fn look(process: &Arc<Process>, which: Which, options: u32) -> Result<Option<Eve
             break;
         }
     }
-    if found.is_none() {
-        let tracees = ptrace::wait::look(&tree, process, which, options);
-        any |= tracees.any;
-        if let Some((tracee, status)) = tracees.news {
-            drop(tree);
-            return Ok(Some(take_tracee(&tracee, status, options)));
-        }
+    if let Some((child, status)) = found {
+        let reaps = matches!(status, WaitStatus::Ended(_)) && options & WNOWAIT == 0;
+        let unlisted = reaps.then(|| exit::unlist(&mut tree, child.pid()));
+        drop(tree);
+        return Ok(Some(take(process, &child, status, unlisted)));
     }
+    let tracees = ptrace::wait::look(&tree, process, which, options);
     drop(tree);
-    match found {
-        Some((child, status)) => Ok(Some(take(process, &child, status, options))),
-        None if any => Ok(None),
-        None => Err(Errno::ECHILD),
+    if let Some((tracee, status)) = tracees.news {
+        return Ok(Some(take_tracee(&tracee, status, options)));
+    }
+    if any || tracees.any {
+        Ok(None)
+    } else {
+        Err(Errno::ECHILD)
     }
 }
 
@@ -147,11 +149,16 @@ fn take_tracee(tracee: &Arc<Task>, status: WaitStatus, options: u32) -> Event {
     event
 }
 
-fn take(process: &Arc<Process>, child: &Arc<Process>, status: WaitStatus, options: u32) -> Event {
+fn take(
+    process: &Arc<Process>,
+    child: &Arc<Process>,
+    status: WaitStatus,
+    unlisted: Option<exit::Unlisted>,
+) -> Event {
     let mut used = usage::of_process(child);
     used.add(&child.children.lock());
-    if matches!(status, WaitStatus::Ended(_)) && options & WNOWAIT == 0 {
-        exit::reap(child, Some(process));
+    if let Some(unlisted) = unlisted {
+        exit::finish_reap(child, Some(process), unlisted);
     }
     Event {
         pid: child.pid(),

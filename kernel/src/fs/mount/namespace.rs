@@ -74,14 +74,16 @@ impl Namespace {
         let Some(at) = list.iter().position(|late| late.place == *path) else {
             return self.mounted_on(path).is_some();
         };
-        let Late {
-            place,
-            kind,
-            inside,
-        } = list.remove(at);
-        let done = self.mount_root(kind, place);
+        let Some(Late { kind, inside, .. }) = list.get(at) else {
+            return false;
+        };
+        // What fails for want of memory is still to come: the next look tries again.
+        let (kind, inside) = (*kind, *inside);
+        let Ok(root) = self.mount_root(kind, path.clone()) else {
+            return false;
+        };
+        list.remove(at);
         path.dentry.count_mount(false);
-        let Ok(root) = done else { return false };
         for (name, kind) in inside {
             // What can't be mounted now isn't there; the rest is.
             if let Ok(dentry) = root.dentry.child(name, false) {
@@ -118,10 +120,13 @@ impl Namespace {
         self.mounts.lock().first().map(Path::root_of)
     }
 
-    /// Every mount, in the order of mounting, after those that were to come late.
+    /// Every mount, in the order of mounting, after those that were to come late; ENOMEM when one of these
+    /// can't be made now.
     pub(crate) fn mounts(&self) -> Result<Vec<Arc<Mount>>, Errno> {
         while let Some(place) = self.first_late() {
-            self.fill(&place);
+            if !self.fill(&place) {
+                return Err(Errno::ENOMEM);
+            }
         }
         let mut copy = Vec::new();
         let count = self.mounts.lock().len();
