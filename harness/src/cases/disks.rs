@@ -14,6 +14,7 @@ pub(super) fn cases() -> Vec<Case> {
     vec![
         Case::new("disks::errors_reach_the_program", errors),
         Case::new("disks::a_failed_flush_fails_the_job", failed_flush),
+        Case::new("disks::many_wait_for_one_disk", many_wait),
         Case::new("disks::an_ext4_root_vanishes_unless_rw", ext4_root),
         Case::new("disks::a_damaged_root_is_refused", damaged_root),
     ]
@@ -70,6 +71,25 @@ fn failed_flush() -> Result<()> {
     let (got, report) = with_rule(&scratch, &image, rule, "echo x > /mnt/f")?;
     ensure!(report.contains("failed_flushes"), "{report}");
     got.says(125, "isn't all on its disks")
+}
+
+/// Whoever looks at the queue of a disk takes back what others wait for; all of them must hear of it.
+fn many_wait() -> Result<()> {
+    let scratch = Scratch::new("waiters")?;
+    let image = scratch.path("disk");
+    mke2fs(&image, 64 << 20)?;
+    let script = "files() { i=0; while [ $i -lt 40 ]; do \
+                  dd if=/dev/zero of=/mnt/$1/$i bs=4k count=1 conv=fsync 2>/dev/null; i=$((i+1)); done; }; \
+                  for n in 1 2 3 4 5 6; do mkdir /mnt/$n; files $n & done; wait; ls /mnt/[1-6]/* | wc -l";
+    for cpus in ["1", "2", "4"] {
+        let disk = format!("{}:/mnt", image.display());
+        let words = ["--cpus", cpus, "--disk", &disk].map(str::to_owned);
+        let job = Job::sh_with(words, &format!("rm -rf /mnt/[1-6]; {script}"));
+        job.deadline(Duration::from_secs(60))
+            .run()?
+            .is(0, "240\n")?;
+    }
+    e2fsck(&image)
 }
 
 /// An image with busybox in it.

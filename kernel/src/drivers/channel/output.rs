@@ -138,6 +138,8 @@ impl Channel {
             .and_then(&mut *fill);
         let Some(written) = filled.ok().filter(|written| *written > 0) else {
             self.with(|state| state.transmit.give_back(buffer));
+            // The device doesn't tell of a buffer that it never had.
+            self.sent.wake_all();
             return filled.map(|written| (written, len));
         };
         if let Some(head) = buffer.bytes_mut().first_chunk_mut() {

@@ -233,8 +233,7 @@ impl BlockDevice for VirtioBlk {
 
 impl Interrupt for VirtioBlk {
     fn interrupt(&self) {
-        if self.requests.lock().interrupted() {
-            self.finished.wake_all();
-        }
+        self.requests.lock().interrupted();
+        self.finished.wake_all();
     }
 }

@@ -126,10 +126,16 @@ impl Requests {
         })
     }
 
-    /// Acknowledges an interrupt and takes finished chains back; whether there were any.
-    pub(super) fn interrupted(&mut self) -> bool {
+    /// Acknowledges an interrupt and takes finished chains back. All who wait must look then: whoever
+    /// looked just before it may have taken back what another one waits for.
+    pub(super) fn interrupted(&mut self) {
         self.device.acknowledge();
-        self.reap()
+        self.reap();
+    }
+
+    /// What can change without an interrupt and others wait for: a free slot, or the device's end.
+    fn state(&self) -> (bool, bool) {
+        (self.slots.used == SlotSet::MAX, self.broken)
     }
 
     /// Puts a request into the queue: the slot it got, or `None` when there is no room.
@@ -170,23 +176,21 @@ impl Requests {
         }
     }
 
-    /// Takes finished chains back; whether there were any.
-    fn reap(&mut self) -> bool {
-        let mut any = false;
+    /// Takes finished chains back.
+    fn reap(&mut self) {
         loop {
             match self.queue.pop() {
                 Ok(Some(used)) => {
                     let slot = self.slot_of.get(usize::from(used.token)).copied();
                     let bit = slot.and_then(|slot| SlotSet::checked_shl(1, slot.into()));
                     self.slots.done |= bit.unwrap_or(0);
-                    any = true;
                 }
-                Ok(None) => return any,
+                Ok(None) => return,
                 Err(_) => {
                     self.broken = true;
                     // It must not touch the callers' memory any more.
                     self.device.reset();
-                    return true;
+                    return;
                 }
             }
         }
@@ -250,14 +254,22 @@ impl<'a> Batch<'a> {
     fn wait(&mut self, mut ready: impl FnMut(&mut Requests, &mut SlotSet) -> Option<()>) {
         let (mine, worst) = (&mut self.mine, &mut self.worst);
         wait_until(self.finished, || {
-            let mut state = self.requests.lock();
-            state.reap();
-            *worst = state.collect(mine).max(*worst);
-            if state.broken {
+            let mut requests = self.requests.lock();
+            let before = requests.state();
+            requests.reap();
+            *worst = requests.collect(mine).max(*worst);
+            let result = if requests.broken {
                 *worst = NO_STATUS;
-                return Some(());
+                Some(())
+            } else {
+                ready(&mut requests, mine)
+            };
+            let changed = requests.state() != before;
+            drop(requests);
+            if changed {
+                self.finished.wake_all();
             }
-            ready(&mut state, mine)
+            result
         });
     }
 
