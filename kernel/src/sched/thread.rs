@@ -3,6 +3,10 @@
 //! Threads that run programs have a FPU state and the token of an address space besides; what else
 //! a program's thread is, the `process` room knows. A thread is made by [`prepare`] or [`spawn`]
 //! and ends in [`exit_current`]; its stack goes with its last reference, never while it is on it.
+//! How it shares the CPUs: [`policy`]; what its time is spent on: [`times`].
+
+mod policy;
+mod times;
 
 use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
@@ -11,23 +15,25 @@ use core::sync::atomic::{
     AtomicBool, AtomicI8, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering,
 };
 
-use kiln_core::bandwidth::{Params, Reservation};
+use kiln_core::bandwidth::Reservation;
 use kiln_core::num::low8;
-use kiln_core::runqueue::{self, Rank};
+use kiln_core::runqueue;
 use kiln_core::timers::TimerId;
 
-use super::budget::{self, NOTHING_LENT, Overbooked};
+use super::budget::{self, NOTHING_LENT};
 use super::cpu;
 use super::timer;
 use super::wait::{Link, WakeTarget};
 use crate::arch::fpu::FpuState;
+use crate::arch::switch;
 use crate::arch::user::{Bases, SavedBases};
-use crate::arch::{smp, switch, time};
 use crate::mm::OutOfMemory;
 use crate::mm::kmem;
 use crate::mm::paging::Root;
 use crate::mm::stack::KernelStack;
 use crate::sync::{IrqLock, Once, SpinLock};
+pub(super) use policy::Kind;
+use times::Times;
 
 /// A signal may be there for the thread: interruptible waits end.
 pub(crate) const NOTIFY_SIGNAL: u32 = 1;
@@ -92,109 +98,8 @@ pub(crate) struct Thread {
     pub(super) times: Times,
 }
 
-/// How a thread shares its CPU (`SCHED_*`, sched(7)).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
-    /// `SCHED_OTHER`: by virtual time.
-    Other,
-    /// `SCHED_FIFO`: before all of lower priority, until it waits.
-    Fifo,
-    /// `SCHED_RR`: the same, in turns with those of its own priority.
-    RoundRobin,
-    /// `SCHED_BATCH`: by virtual time, without a claim to run as soon as it wakes.
-    Batch,
-    /// `SCHED_IDLE`: the same with next to no weight.
-    Idle,
-    /// `SCHED_DEADLINE`: before all others, the earliest first, for as long as it has reserved.
-    Deadline,
-}
-
-impl Kind {
-    /// `SCHED_*`.
-    const fn number(self) -> u8 {
-        match self {
-            Self::Other => 0,
-            Self::Fifo => 1,
-            Self::RoundRobin => 2,
-            Self::Batch => 3,
-            Self::Idle => 5,
-            Self::Deadline => 6,
-        }
-    }
-
-    const fn of_number(number: u8) -> Self {
-        match number {
-            1 => Self::Fifo,
-            2 => Self::RoundRobin,
-            3 => Self::Batch,
-            5 => Self::Idle,
-            6 => Self::Deadline,
-            _ => Self::Other,
-        }
-    }
-}
-
 /// Bytes of a thread's name, the last one NUL (`TASK_COMM_LEN`).
 pub(crate) const NAME_SIZE: usize = 16;
-
-/// Time spent, and how often it left the CPU.
-#[derive(Default)]
-pub(super) struct Times {
-    /// In user mode.
-    user: Meter,
-    /// On a CPU.
-    running: Meter,
-    /// How much of that the virtual time knows.
-    known: AtomicU64,
-    /// Times it gave the CPU up by itself.
-    pub(super) voluntary: AtomicU64,
-    /// Times it was made to.
-    pub(super) involuntary: AtomicU64,
-    /// User and system time that its CPUs' counts have in them already.
-    pub(super) booked: (AtomicU64, AtomicU64),
-    /// When it went into a run queue; 0: it isn't in one.
-    pub(super) queued: AtomicU64,
-    /// How long it has waited in run queues.
-    pub(super) waited: AtomicU64,
-    /// Times it went on a CPU.
-    pub(super) turns: AtomicU64,
-}
-
-/// Adds up the cycles of stretches of time, in one word: the sum while none is under way, and the sum
-/// less the TSC at its start, which is negative, during one. So whoever looks sees both or neither of
-/// two things that change together, and the time goes on while nobody counts.
-///
-/// Only the CPU that the thread runs on starts and ends a stretch, so loads and stores are enough.
-#[derive(Default)]
-struct Meter(AtomicU64);
-
-impl Meter {
-    /// A stretch begins at `now`.
-    #[inline]
-    fn start(&self, now: u64) {
-        let word = self.0.load(Ordering::Relaxed);
-        self.0.store(word.wrapping_sub(now), Ordering::Relaxed);
-    }
-
-    /// It ends.
-    #[inline]
-    fn stop(&self, now: u64) {
-        let word = self.0.load(Ordering::Relaxed);
-        self.0.store(word.wrapping_add(now), Ordering::Relaxed);
-    }
-
-    /// The sum at `now`.
-    fn read(&self, now: u64) -> u64 {
-        let word = self.0.load(Ordering::Relaxed);
-        let sum = if word.cast_signed() < 0 {
-            word.wrapping_add(now)
-        } else {
-            word
-        };
-        // Another CPU's TSC may be a few cycles behind.
-        sum.cast_signed().max(0).cast_unsigned()
-    }
-}
 
 /// What a thread that runs a program has besides a stack.
 pub(crate) struct ThreadParts {
@@ -358,215 +263,9 @@ impl Thread {
         Some(result)
     }
 
-    /// Where it stands among the runnable.
-    pub(super) fn rank(&self) -> Rank {
-        let lent = self.lent.load(Ordering::Relaxed);
-        if lent == NOTHING_LENT {
-            self.own_rank()
-        } else {
-            self.own_rank().min(Rank::from_word(lent))
-        }
-    }
-
-    fn own_rank(&self) -> Rank {
-        let [kind, priority] = self.schedule.load(Ordering::Relaxed).to_le_bytes();
-        if priority != 0 {
-            Rank::real_time(priority)
-        } else if kind == Kind::Deadline.number() {
-            Rank::deadline(self.deadline.load(Ordering::Relaxed))
-        } else {
-            Rank::fair(self.virtual_time.load(Ordering::Relaxed))
-        }
-    }
-
-    /// It never takes a running thread's place when it wakes (`SCHED_BATCH`, `SCHED_IDLE`).
-    pub(super) fn is_batch(&self) -> bool {
-        matches!(self.kind(), Kind::Batch | Kind::Idle)
-    }
-
-    /// How long it runs at most before its CPU looks who is waiting.
-    pub(super) fn slice(&self) -> u64 {
-        match self.kind() {
-            Kind::RoundRobin => cpu::ROUND_NS,
-            _ => runqueue::SLICE_NS,
-        }
-    }
-
-    /// Whether it has run for a round of `SCHED_RR`, if that is how it is run.
-    pub(super) fn round_is_over(&self, now: u64) -> bool {
-        let since = self.on_since.load(Ordering::Relaxed);
-        self.kind() == Kind::RoundRobin && now.saturating_sub(since) >= cpu::ROUND_NS
-    }
-
-    pub(super) fn kind(&self) -> Kind {
-        let [kind, _] = self.schedule.load(Ordering::Relaxed).to_le_bytes();
-        Kind::of_number(kind)
-    }
-
-    /// Changes how it is scheduled, at once: `SCHED_*`, the priority of real time, and what it reserves
-    /// with a deadline.
-    pub(crate) fn set_schedule(
-        self: &Arc<Self>,
-        policy: u8,
-        priority: u8,
-        params: Params,
-    ) -> Result<(), Overbooked> {
-        let kind = Kind::of_number(policy);
-        if kind == Kind::Deadline {
-            budget::reserve(self, params)?;
-        } else {
-            budget::release(self);
-        }
-        let priority = if matches!(kind, Kind::Fifo | Kind::RoundRobin) {
-            priority.clamp(1, 99)
-        } else {
-            0
-        };
-        let word = u16::from_le_bytes([kind.number(), priority]);
-        self.schedule.store(word, Ordering::Relaxed);
-        self.set_weight();
-        cpu::requeue(self);
-        Ok(())
-    }
-
-    /// Takes over how `parent` shares the CPUs, and which ones; with `reset` as if it were an ordinary
-    /// thread (`SCHED_RESET_ON_FORK`). Before it first runs.
-    pub(crate) fn inherit(&self, parent: &Self, reset: bool) {
-        let affinity = parent.affinity.load(Ordering::Relaxed);
-        self.affinity.store(affinity, Ordering::Relaxed);
-        let schedule = parent.schedule.load(Ordering::Relaxed);
-        let [_, priority] = schedule.to_le_bytes();
-        // A deadline isn't inherited.
-        let reset = reset || parent.kind() == Kind::Deadline;
-        if !reset {
-            self.schedule.store(schedule, Ordering::Relaxed);
-        }
-        let nice = if reset && (priority != 0 || parent.nice() < 0) {
-            0
-        } else {
-            parent.nice()
-        };
-        self.set_nice(nice);
-    }
-
-    /// The CPUs it may run on, of those there are: a bit for each.
-    pub(crate) fn allowed(&self) -> u64 {
-        self.affinity.load(Ordering::Relaxed) & smp::mask()
-    }
-
-    /// Whether it may run on CPU `id`.
-    pub(super) fn may_run_on(&self, id: u32) -> bool {
-        self.affinity.load(Ordering::Relaxed) >> id & 1 != 0
-    }
-
-    /// Says which CPUs it may run on, one that there is at least; it leaves another at once.
-    pub(crate) fn set_allowed(self: &Arc<Self>, mask: u64) {
-        self.affinity.store(mask, Ordering::Relaxed);
-        cpu::requeue(self);
-    }
-
-    /// The CPU it runs on or ran on last.
-    pub(crate) fn last_cpu(&self) -> u32 {
-        self.cpu.load(Ordering::Relaxed)
-    }
-
-    /// Whether it has never been on a CPU.
-    pub(super) fn is_new(&self) -> bool {
-        self.on_since.load(Ordering::Relaxed) == 0
-    }
-
-    /// Its nice value, -20..=19.
-    pub(crate) fn nice(&self) -> i8 {
-        self.nice.load(Ordering::Relaxed)
-    }
-
-    /// Sets its nice value.
-    pub(crate) fn set_nice(&self, nice: i8) {
-        let nice = nice.clamp(-20, 19);
-        self.nice.store(nice, Ordering::Relaxed);
-        self.set_weight();
-    }
-
-    fn set_weight(&self) {
-        let weight = match self.kind() {
-            Kind::Idle => runqueue::IDLE_WEIGHT,
-            _ => runqueue::weight(self.nice()),
-        };
-        self.weight.store(weight, Ordering::Relaxed);
-    }
-
     /// Whether it runs or could.
     pub(crate) fn is_runnable(&self) -> bool {
         self.state.load(Ordering::Relaxed) != PARKED
-    }
-
-    /// The processor time it has used up to now, in user mode and in the kernel, in nanoseconds.
-    pub(crate) fn cpu_times(&self) -> (u64, u64) {
-        // In this order: user mode is a part of what comes after.
-        let user = time::cycles_to_ns(self.times.user.read(time::cycles()));
-        let running = time::cycles_to_ns(self.times.running.read(time::cycles()));
-        (user, running.saturating_sub(user))
-    }
-
-    /// How often it gave up the CPU by itself, and how often it had to.
-    pub(crate) fn switches(&self) -> (u64, u64) {
-        let times = &self.times;
-        (
-            times.voluntary.load(Ordering::Relaxed),
-            times.involuntary.load(Ordering::Relaxed),
-        )
-    }
-
-    /// How long it has waited for CPUs, in nanoseconds, and how often it went on one.
-    pub(crate) fn turns(&self) -> (u64, u64) {
-        let times = &self.times;
-        (
-            times.waited.load(Ordering::Relaxed),
-            times.turns.load(Ordering::Relaxed),
-        )
-    }
-
-    /// Its virtual time, and the weight by which that grows.
-    pub(crate) fn fair_share(&self) -> (u64, u64) {
-        (
-            self.virtual_time.load(Ordering::Relaxed),
-            self.weight.load(Ordering::Relaxed),
-        )
-    }
-
-    /// The program runs from now on.
-    #[inline]
-    pub(crate) fn enter_user(&self) {
-        self.times.user.start(time::cycles());
-    }
-
-    /// The kernel runs from now on.
-    #[inline]
-    pub(crate) fn leave_user(&self) {
-        self.times.user.stop(time::cycles());
-    }
-
-    /// It goes on a CPU.
-    pub(super) fn start_running(&self) {
-        self.times.running.start(time::cycles());
-    }
-
-    /// It leaves its CPU.
-    pub(super) fn stop_running(&self) {
-        self.times.running.stop(time::cycles());
-        self.advance();
-    }
-
-    /// Lets its virtual time follow the time it has run.
-    pub(super) fn advance(&self) {
-        let known = self.times.known.load(Ordering::Relaxed);
-        let sum = self.times.running.read(time::cycles()).max(known);
-        self.times.known.store(sum, Ordering::Relaxed);
-        let ran = time::cycles_to_ns(sum - known);
-        budget::charge(self, ran);
-        let weight = self.weight.load(Ordering::Relaxed);
-        let time = self.virtual_time.load(Ordering::Relaxed) + runqueue::virtual_time(ran, weight);
-        self.virtual_time.store(time, Ordering::Relaxed);
     }
 }
 
