@@ -35,9 +35,11 @@ mod ptrace;
 mod rare;
 mod sched;
 mod signal;
+mod sleep;
 mod system;
 mod thread;
 mod time;
+mod timer;
 pub(crate) mod trace;
 
 pub(crate) use thread::main_loop;
