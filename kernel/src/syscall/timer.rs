@@ -14,7 +14,8 @@ use kiln_core::time::{NS_PER_SEC, NS_PER_US, Timeval};
 
 use super::time::{cpu_clock_of, is_alarm, is_dynamic, read_timespec, write_timespec};
 use super::{Call, SysResult};
-use crate::process::timers::{self, Clock, Notice, Setting};
+use crate::process::timers::posix::{self, Notice};
+use crate::process::timers::{self, Clock, Setting};
 use crate::process::{Process, Task, table};
 
 /// An interval timer's setting in timevals: period first.
@@ -152,7 +153,7 @@ pub(super) fn timer_create(
     };
     let (notice, thread) = notice(call, event)?;
     let process: &Arc<Process> = call.task.process();
-    let number = timers::create_posix(process, clock, notice, thread.as_ref())?;
+    let number = posix::create(process, clock, notice, thread.as_ref())?;
     let told = call.task.space()?.write_val(created, &number);
     // The clock has the last word: after the number is told.
     let made = told.and(if is_refused {
@@ -161,7 +162,7 @@ pub(super) fn timer_create(
         Ok(())
     });
     if let Err(errno) = made {
-        timers::delete_posix(process, number)?;
+        posix::delete(process, number)?;
         return Err(errno);
     }
     Ok(0)
@@ -186,7 +187,7 @@ pub(super) fn timer_settime(
     let period = read_timespec(call, new)?.to_ns()?;
     let behind = new.checked_add(16).ok_or(Errno::EFAULT)?;
     let left = read_timespec(call, behind)?.to_ns()?;
-    let timer = timers::posix(call.task.process(), id)?;
+    let timer = posix::get(call.task.process(), id)?;
     let absolute = flags & abi::TIMER_ABSTIME != 0;
     let before = timer.set(Setting { left, period }, absolute);
     if !old.is_null() {
@@ -196,17 +197,17 @@ pub(super) fn timer_settime(
 }
 
 pub(super) fn timer_gettime(call: &mut Call<'_>, id: i32, at: UserAddr) -> SysResult {
-    let setting = timers::posix(call.task.process(), id)?.get();
+    let setting = posix::get(call.task.process(), id)?.get();
     write_itimerspec(call, at, setting)?;
     Ok(0)
 }
 
 pub(super) fn timer_getoverrun(call: &mut Call<'_>, id: i32) -> SysResult {
-    let overrun = timers::posix(call.task.process(), id)?.overrun();
+    let overrun = posix::get(call.task.process(), id)?.overrun();
     Ok(u64::from(overrun.unsigned_abs()))
 }
 
 pub(super) fn timer_delete(call: &mut Call<'_>, id: i32) -> SysResult {
-    timers::delete_posix(call.task.process(), id)?;
+    posix::delete(call.task.process(), id)?;
     Ok(0)
 }
