@@ -5,12 +5,13 @@ use core::sync::atomic::Ordering;
 use kiln_core::addr::{PhysAddr, UserAddr};
 use kiln_core::num::u64_of;
 
+use super::entry::{OWNED, PAGE, SHARED, SPAN};
 use super::range::{Part, bounds};
 use super::share::seal;
-use super::{
-    ADDRESS, Bits, Gather, OWNED, OutOfMemory, PAGE, SHARED, SPAN, UserTables, frame, in_groups,
-    populate, set_upper,
-};
+use super::walk::{addr_of, in_groups, populate, set_upper};
+use super::{Gather, UserTables};
+use crate::mm::frame::{self, OutOfMemory};
+use crate::mm::table::{ADDRESS, Bits};
 
 /// Tables with fewer pages are copied at once: a copy at the first write costs a fault besides.
 const SHARED_PAGES: u32 = 96;
@@ -43,7 +44,7 @@ impl UserTables {
                     self.copy_part(child, &part, cow, gather)?;
                 }
                 Some(table) => {
-                    let population = frame::table_record(super::addr_of(table)).population;
+                    let population = frame::table_record(addr_of(table)).population;
                     let shared = part.upper.load(Ordering::Relaxed) & SHARED != 0;
                     let many = population.load(Ordering::Relaxed) >= SHARED_PAGES;
                     if whole && (shared || many) {
@@ -101,7 +102,7 @@ impl UserTables {
             // The child is new: it shares nothing that it gets a part of.
             Err(_) => return Err(OutOfMemory),
         };
-        let groups = frame::table_record(super::addr_of(table)).groups;
+        let groups = frame::table_record(addr_of(table)).groups;
         let groups = groups.load(Ordering::Relaxed);
         let mut added = 0;
         for index in in_groups(groups, part.first..part.end) {

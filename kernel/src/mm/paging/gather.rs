@@ -2,9 +2,12 @@
 
 use kiln_core::addr::PhysAddr;
 
+use super::entry::{PAGE, SPAN};
+use super::root::Root;
 use super::share::release_leaf;
-use super::{ADDRESS, Bits, PAGE, Root, SPAN, frame, shootdown};
-use crate::mm::frame::FrameRef;
+use super::shootdown;
+use crate::mm::frame::{self, FrameRef};
+use crate::mm::table::{ADDRESS, Bits};
 
 /// Marks the number of a frame that is a table. Numbers end far below: see `PHYSMAP_SIZE`.
 const TABLE: u32 = 1 << 31;

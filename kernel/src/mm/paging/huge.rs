@@ -10,13 +10,13 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use kiln_core::addr::{PhysAddr, UserAddr};
 use kiln_core::num::u64_of;
 
-use super::{
-    ADDRESS, Bits, COW, Gather, HUGE, OutOfMemory, PAGE, PageFlags, SPAN, Table, UserTables, frame,
-    set_upper, table, table_bits,
-};
+use super::entry::{COW, HUGE, PAGE, PageFlags, SPAN};
+use super::walk::{set_upper, table_bits};
+use super::{Gather, UserTables};
 use crate::mm::frame::HugeBlock;
+use crate::mm::frame::{self, OutOfMemory};
 use crate::mm::layout::PHYSMAP;
-use crate::mm::table::ENTRIES;
+use crate::mm::table::{self, ADDRESS, Bits, ENTRIES, Table};
 
 /// Pages in a huge page.
 pub(super) const PAGES: u32 = 512;

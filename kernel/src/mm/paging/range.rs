@@ -6,13 +6,12 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use kiln_core::addr::{PhysAddr, TASK_SIZE, UserAddr};
 use kiln_core::num::{u64_of, usize_of};
 
-use super::{
-    ADDRESS, Bits, Gather, HUGE, OWNED, PAGE, PageFlags, SHARED, SPAN, Table, UserTables, addr_of,
-    frame,
-};
-use crate::mm::frame::FrameRef;
+use super::entry::{HUGE, OWNED, PAGE, PageFlags, SHARED, SPAN};
+use super::walk::addr_of;
+use super::{Gather, UserTables};
+use crate::mm::frame::{self, FrameRef};
 use crate::mm::layout::PHYSMAP;
-use crate::mm::table::{self, ENTRIES};
+use crate::mm::table::{self, ADDRESS, Bits, ENTRIES, Table};
 
 /// A page, as [`UserTables::visit_range`] finds it.
 pub(crate) struct Seen {

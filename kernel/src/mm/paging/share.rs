@@ -14,12 +14,12 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 use kiln_core::addr::{PhysAddr, UserAddr};
 
-use super::{
-    ADDRESS, Bits, COW, FrameRef, Gather, HUGE, SHARED, SPAN, Table, UserTables, frame, in_groups,
-    table, table_bits,
-};
+use super::entry::{COW, HUGE, SHARED, SPAN};
+use super::walk::{in_groups, table_bits};
+use super::{Gather, UserTables};
+use crate::mm::frame::{self, FrameRef};
 use crate::mm::layout::PHYSMAP;
-use crate::mm::table::ENTRIES;
+use crate::mm::table::{self, ADDRESS, Bits, ENTRIES, Table};
 
 /// Makes an entry that may be written wait for a copy; what it is then, and whether it was writable.
 pub(super) fn seal(entry: &AtomicU64) -> (u64, bool) {

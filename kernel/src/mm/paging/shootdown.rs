@@ -9,7 +9,8 @@ use core::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
 use kiln_core::num::usize_of32;
 use x86_64::instructions::tlb;
 
-use super::{PAGE, Root, load_kernel_tables, loaded_root};
+use super::entry::PAGE;
+use super::root::{Root, load_kernel_tables, loaded_root};
 use crate::arch::cpu::{MAX_CPUS, this_cpu};
 use crate::arch::ipi::{self, Asking};
 

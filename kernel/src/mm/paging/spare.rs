@@ -5,7 +5,8 @@
 use core::sync::atomic::Ordering;
 use kiln_core::addr::PhysAddr;
 
-use super::{FrameRef, OutOfMemory, frame, kmem};
+use crate::mm::frame::{self, FrameRef, OutOfMemory};
+use crate::mm::kmem;
 
 /// Order of a block, and frames in it.
 const ORDER: u8 = 4;

@@ -3,7 +3,11 @@
 use core::sync::atomic::Ordering;
 use kiln_core::addr::UserAddr;
 
-use super::{FrameRef, OutOfMemory, PageFlags, Table, UserTables, group, populate};
+use super::UserTables;
+use super::entry::PageFlags;
+use super::walk::{group, populate};
+use crate::mm::frame::{FrameRef, OutOfMemory};
+use crate::mm::table::Table;
 
 /// Why a leaf table can't be filled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
