@@ -13,7 +13,9 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use hashbrown::HashTable;
 use kiln_core::errno::Errno;
+use kiln_core::fs::attr::FileType;
 use kiln_core::fs::index::hash_name;
+use kiln_core::num::low8;
 
 use super::inode::Inode;
 use super::memory::{try_arc, try_copy};
@@ -72,7 +74,8 @@ impl Dentry {
         Self::make(Some(inode), None, b"", true)
     }
 
-    /// A file that is in no directory: a pipe, or an `O_TMPFILE`. The name is for show.
+    /// A file that is in no directory: a pipe, or an `O_TMPFILE`. The name is for show; without one a
+    /// pipe or a socket is shown with its number.
     pub(crate) fn unnamed(inode: Arc<Inode>, name: &[u8]) -> Result<Arc<Self>, Errno> {
         Self::make(Some(inode), None, name, true)
     }
@@ -121,6 +124,11 @@ impl Dentry {
         // The memory is there before the lock is taken: names are 255 bytes at most.
         path.try_reserve(256).map_err(|_| Errno::ENOMEM)?;
         let place = self.place.lock();
+        if place.name.is_empty()
+            && let Some(inode) = &self.inode
+        {
+            prepend_number(path, inode);
+        }
         path.extend(place.name.iter().rev().take(255));
         path.push(b'/');
         Ok(place.parent.clone())
@@ -337,6 +345,27 @@ impl Dentry {
     fn is_idle(self: &Arc<Self>) -> bool {
         Arc::strong_count(self) <= 2 && !self.is_mountpoint() && self.children.lock().is_empty()
     }
+}
+
+/// Puts what a pipe or a socket is called in front of `path`, from its end to its start: its kind and its
+/// number (pipe(7), proc(5) of `fd`).
+fn prepend_number(path: &mut Vec<u8>, inode: &Inode) {
+    let kind: &[u8] = match inode.kind() {
+        FileType::Fifo => b"pipe",
+        FileType::Socket => b"socket",
+        _ => return,
+    };
+    let mut number = inode.ino();
+    path.push(b']');
+    loop {
+        path.push(b'0' + low8(number % 10));
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    path.extend([b'[', b':']);
+    path.extend(kind.iter().rev());
 }
 
 impl Drop for Dentry {

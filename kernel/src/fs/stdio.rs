@@ -60,8 +60,7 @@ fn fifo(spec: &Spec, end: End, flags: u32) -> Result<Arc<File>, Errno> {
     let mut attr = Attr::new(FileType::Fifo, 0o600, spec.uid, spec.gid, clock::now());
     attr.nlink = 1;
     let inode = PIPES.inode(attr, None, try_arc(Stream(end))?)?;
-    let name = alloc::format!("pipe:[{}]", inode.ino());
-    let path = PIPES.path(inode, name.as_bytes())?;
+    let path = PIPES.path(inode, b"")?;
     File::new(
         path,
         try_arc(end)?,

@@ -263,8 +263,7 @@ fn make_file(
     attr.nlink = 1;
     let inode = SOCKETS.inode(attr, None, try_arc(Plain)?)?;
     protocol.common().ino.store(inode.ino(), Ordering::Relaxed);
-    let name = alloc::format!("socket:[{}]", inode.ino());
-    let path = SOCKETS.path(inode, name.as_bytes())?;
+    let path = SOCKETS.path(inode, b"")?;
     let raw = abi::O_RDWR | if nonblocking { abi::O_NONBLOCK } else { 0 };
     let ops = try_arc(Socket {
         protocol: Arc::clone(protocol),

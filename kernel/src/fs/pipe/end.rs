@@ -134,8 +134,7 @@ pub(crate) fn create(who: &Identity<'_>, flags: u32) -> Result<(Arc<File>, Arc<F
     attr.nlink = 1;
     let inode = PIPES.inode(attr, None, try_arc(Plain)?)?;
     inode.share_pipe(Arc::clone(&pipe));
-    let name = alloc::format!("pipe:[{}]", inode.ino());
-    let path = PIPES.path(inode, name.as_bytes())?;
+    let path = PIPES.path(inode, b"")?;
     let kept = flags & (abi::O_NONBLOCK | abi::O_DIRECT);
     let end = |reads: bool, raw: u32| {
         let ops = pipe.open_end(reads, !reads)?;
