@@ -5,6 +5,7 @@
 //! process makes it a zombie, until its parent has waited for it ([`unlist`], [`finish_reap`]).
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use kiln_core::addr::UserAddr;
@@ -197,27 +198,49 @@ fn tell_of_end(
 /// stopped groups go on that nobody else could continue.
 fn hand_over_children(pid: u32) {
     let mut tree = table::tree().lock();
+    // Without memory no group is told; its members are stopped, not lost.
+    let orphaned = tree.orphaned_by(pid).unwrap_or_default();
+    if tree.children(pid).next().is_some() {
+        let handed = hand_over_in(&mut tree, pid);
+        drop(tree);
+        tell_handed_over(&handed);
+    } else {
+        drop(tree);
+    }
+    for group in orphaned {
+        continue_orphaned(group);
+    }
+}
+
+/// Children that have another parent now.
+#[derive(Default)]
+struct HandedOver {
+    parent: Option<Arc<Process>>,
+    /// The new parent's SIGCHLD or, for PID 1, reaping at once.
+    zombies: Vec<Arc<Process>>,
+    /// They asked for SIGCONT (`PR_SET_PDEATHSIG`).
+    continued: Vec<Arc<Process>>,
+    /// One more zombie, for which there was no memory.
+    first_zombie: Option<Arc<Process>>,
+}
+
+fn hand_over_in(tree: &mut table::Tree, pid: u32) -> HandedOver {
     let reaper = tree.reaper_of(pid, |process| {
         process.is_subreaper.load(Ordering::Relaxed) && process.thread_count() > 0
     });
-    // Without memory no group is told; its members are stopped, not lost.
-    let orphaned = tree.orphaned_by(pid).unwrap_or_default();
-    let mut first_zombie = None;
-    let mut told = alloc::vec::Vec::new();
-    let mut continued = alloc::vec::Vec::new();
+    let mut handed = HandedOver::default();
     tree.hand_over_children(pid, reaper, |child| {
         if child.ended().is_some() {
-            // The new parent's SIGCHLD or, for PID 1, reaping at once.
-            if told.try_reserve(1).is_ok() {
-                told.push(Arc::clone(child));
+            if handed.zombies.try_reserve(1).is_ok() {
+                handed.zombies.push(Arc::clone(child));
             } else {
-                first_zombie.get_or_insert(Arc::clone(child));
+                handed.first_zombie.get_or_insert(Arc::clone(child));
             }
         } else {
             match death_signal(child) {
                 // It may stand still, and its own parent is to hear that it goes on.
-                Some(Signal::CONT) if continued.try_reserve(1).is_ok() => {
-                    continued.push(Arc::clone(child));
+                Some(Signal::CONT) if handed.continued.try_reserve(1).is_ok() => {
+                    handed.continued.push(Arc::clone(child));
                 }
                 Some(Signal::CONT) | None => {}
                 // The kernel's own signals are never refused.
@@ -225,24 +248,22 @@ fn hand_over_children(pid: u32) {
             }
         }
     });
-    let parent = tree.process(reaper);
-    drop(tree);
-    for child in &continued {
+    handed.parent = tree.process(reaper);
+    handed
+}
+
+fn tell_handed_over(handed: &HandedOver) {
+    for child in &handed.continued {
         // Nor is this one.
         let _ = send(child, SigInfo::kernel(Signal::CONT));
     }
-    for child in told.iter().chain(first_zombie.iter()) {
-        if parent
-            .as_ref()
-            .is_none_or(|parent| parent_reaps_by_itself(parent))
-        {
+    let unwanted = |parent: &Arc<Process>| parent_reaps_by_itself(parent);
+    for child in handed.zombies.iter().chain(&handed.first_zombie) {
+        if handed.parent.as_ref().is_none_or(unwanted) {
             reap(child);
         } else if let Some(status) = child.ended() {
             notify_parent(child, WaitStatus::Ended(status));
         }
-    }
-    for group in orphaned {
-        continue_orphaned(group);
     }
 }
 
