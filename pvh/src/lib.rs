@@ -80,13 +80,16 @@ impl PhysRange {
 }
 
 /// What a region of the memory map is for (the E820 numbers).
+///
+/// A word wide and 0 by default, so that an empty list is nothing but zeros and filling it one loop.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(u64)]
 pub enum RegionKind {
-    /// Usable memory (1).
-    Ram,
     /// Everything else: leave it alone.
     #[default]
     Reserved,
+    /// Usable memory (1).
+    Ram,
 }
 
 /// One entry of the memory map.
@@ -191,13 +194,13 @@ impl BootInfo {
         if header.u32(4) == 0 {
             return Err(Error::BadVersion(0));
         }
-        let regions = read_regions(memory, header.u64(40), header.u32(48))?;
-        let modules = read_modules(memory, header.u64(16), header.u32(12))?;
-        let info = Self {
-            regions,
-            modules,
+        let mut info = Self {
+            regions: List::new(Region::default()),
+            modules: List::new(PhysRange::default()),
             cmdline: read_cmdline(memory, header.u64(24))?,
         };
+        read_regions(memory, header.u64(40), header.u32(48), &mut info.regions)?;
+        read_modules(memory, header.u64(16), header.u32(12), &mut info.modules)?;
         match info
             .modules
             .as_slice()
@@ -226,8 +229,8 @@ fn read_regions(
     memory: &impl PhysMemory,
     addr: u64,
     count: u32,
-) -> Result<List<Region, MAX_REGIONS>, Error> {
-    let mut list = List::new(Region::default());
+    list: &mut List<Region, MAX_REGIONS>,
+) -> Result<(), Error> {
     for entry in reader::entries(memory, "memory map", addr, count, REGION_LEN)? {
         let range = PhysRange::new(entry.u64(0), entry.u64(8))
             .ok_or(Error::Wraps("memory region", entry.u64(0)))?;
@@ -246,7 +249,7 @@ fn read_regions(
         .iter()
         .any(|region| region.kind == RegionKind::Ram)
     {
-        Ok(list)
+        Ok(())
     } else {
         Err(Error::NoMemory)
     }
@@ -256,14 +259,14 @@ fn read_modules(
     memory: &impl PhysMemory,
     addr: u64,
     count: u32,
-) -> Result<List<PhysRange, MAX_MODULES>, Error> {
-    let mut list = List::new(PhysRange::default());
+    list: &mut List<PhysRange, MAX_MODULES>,
+) -> Result<(), Error> {
     for entry in reader::entries(memory, "module list", addr, count, MODULE_LEN)? {
         let range = PhysRange::new(entry.u64(0), entry.u64(8))
             .ok_or(Error::Wraps("module", entry.u64(0)))?;
         list.push(range).ok_or(Error::TooMany("modules", count))?;
     }
-    Ok(list)
+    Ok(())
 }
 
 fn read_cmdline(memory: &impl PhysMemory, addr: u64) -> Result<PhysRange, Error> {

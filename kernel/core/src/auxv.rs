@@ -212,10 +212,17 @@ pub struct Frame<'a> {
 /// [`StackError`].
 pub fn build(strings: &ArgStrings, frame: &Frame<'_>) -> Result<InitialStack, StackError> {
     let layout = Layout::new(strings, frame)?;
+    let len = usize_of(frame.top - layout.pointer);
     let mut out = Vec::new();
-    out.try_reserve_exact(usize_of(frame.top - layout.pointer))
+    out.try_reserve_exact(len)
         .map_err(|_| StackError::NoMemory)?;
-    let mut put = |word: u64| out.extend_from_slice(&word.to_le_bytes());
+    out.resize(len, 0);
+    let mut words = out.chunks_exact_mut(WORD);
+    let mut put = |word: u64| {
+        if let Some(place) = words.next() {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+    };
     put(u64_of(strings.args));
     let env_start = layout.pointers(strings, &mut put);
     let vector_at = layout.pointer + u64_of((strings.args + strings.envs + 3) * WORD);
@@ -223,17 +230,17 @@ pub fn build(strings: &ArgStrings, frame: &Frame<'_>) -> Result<InitialStack, St
         put(key);
         put(value);
     }
-    let pad_to = |out: &mut Vec<u8>, addr: u64| {
-        out.resize(usize_of(addr - layout.pointer), 0);
-    };
-    pad_to(&mut out, layout.random);
-    out.extend_from_slice(&frame.random);
-    pad_to(&mut out, layout.platform);
-    out.extend_from_slice(PLATFORM);
-    pad_to(&mut out, layout.strings);
-    out.extend_from_slice(&strings.bytes);
-    out.extend_from_slice(frame.path);
-    pad_to(&mut out, frame.top);
+    for (addr, bytes) in [
+        (layout.random, &frame.random[..]),
+        (layout.platform, PLATFORM),
+        (layout.strings, &strings.bytes),
+        (layout.path, frame.path),
+    ] {
+        let at = usize_of(addr - layout.pointer);
+        if let Some(place) = out.get_mut(at..at + bytes.len()) {
+            place.copy_from_slice(bytes);
+        }
+    }
     Ok(InitialStack {
         pointer: layout.pointer,
         bytes: out,

@@ -11,11 +11,10 @@ static POOL: SpinLock<Pool> = SpinLock::new(Pool::new());
 
 /// Keys the generator: with the job's seed, the processor's generator and the time.
 pub(crate) fn seed(seed: &[u8; 32]) {
+    let word = RdRand::new().and_then(RdRand::get_u64).unwrap_or(0);
+    let own = u128::from(time::cycles()) << 64 | u128::from(word);
     mix(seed);
-    mix(&time::cycles().to_le_bytes());
-    if let Some(word) = RdRand::new().and_then(RdRand::get_u64) {
-        mix(&word.to_le_bytes());
-    }
+    mix(&own.to_le_bytes());
 }
 
 /// Mixes in bytes that may hold entropy, such as those written to `/dev/random`.

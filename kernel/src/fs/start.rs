@@ -14,6 +14,20 @@ use super::{
     superblock, sysfs, tty,
 };
 
+/// The kinds of file systems that this room has.
+pub(super) static TYPES: [FileSystemType; 10] = [
+    devfs::TYPE,
+    procfs::TYPE,
+    sysfs::TYPE,
+    tty::devpts::TYPE,
+    ramfs::TMPFS,
+    ramfs::RAMFS,
+    overlay::TYPE,
+    ext4::EXT4,
+    ext4::EXT3,
+    ext4::EXT2,
+];
+
 /// Why there is no root.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum BadRoot {
@@ -44,21 +58,6 @@ impl From<Errno> for BadRoot {
 /// Makes the tree. The root comes from the boot module at that address and of that length, an
 /// EROFS image or a cpio archive; without one it is empty.
 pub(crate) fn init(module: Option<(PhysAddr, u64)>) -> Result<Arc<Namespace>, BadRoot> {
-    for kind in [
-        devfs::TYPE,
-        procfs::TYPE,
-        sysfs::TYPE,
-        tty::devpts::TYPE,
-        ramfs::TMPFS,
-        ramfs::RAMFS,
-        overlay::TYPE,
-    ] {
-        superblock::register(kind)?;
-    }
-    for kind in ext4::TYPES {
-        superblock::register(kind)?;
-    }
-    procfs::init()?;
     crate::vm::reclaim::on_shrinking(super::dentry::shrink_hard);
     tty::console::init()?;
     let (root, archive) = match module {

@@ -13,9 +13,9 @@ use super::context::Lookup;
 use super::dentry::Dentry;
 use super::inode::Inode;
 use super::memory::{try_arc, try_push};
-use super::notify;
+use super::{notify, start};
 use crate::sched::Mutex;
-use crate::sync::SpinLock;
+use crate::sync::{Once, SpinLock};
 use crate::vm::writeback;
 
 /// What a file system does as a whole.
@@ -189,23 +189,24 @@ pub(crate) struct FileSystemType {
     pub(crate) mount: fn(&MountRequest<'_>) -> Result<Arc<Inode>, Errno>,
 }
 
-static TYPES: SpinLock<Vec<FileSystemType>> = SpinLock::new(Vec::new());
+/// Kinds that rooms above have, to be found by `mount` like this room's own.
+static MORE_TYPES: Once<&'static [FileSystemType]> = Once::new();
 
-/// Makes a kind of file system known to `mount`.
-pub(crate) fn register(kind: FileSystemType) -> Result<(), Errno> {
-    try_push(&mut TYPES.lock(), kind)
+/// Makes kinds of file systems known to `mount`: once, by the room that has any.
+pub(crate) fn register(kinds: &'static [FileSystemType]) {
+    MORE_TYPES.call_once(|| kinds);
+}
+
+/// Every kind that can be mounted.
+pub(crate) fn types() -> impl Iterator<Item = &'static FileSystemType> {
+    let more = MORE_TYPES.get().copied().unwrap_or_default();
+    start::TYPES.iter().chain(more)
 }
 
 /// The kind of that name; ENODEV.
 pub(crate) fn find_type(name: &[u8]) -> Result<FileSystemType, Errno> {
-    let types = TYPES.lock();
-    let found = types.iter().find(|kind| kind.name.as_bytes() == name);
+    let found = types().find(|kind| kind.name.as_bytes() == name);
     found.copied().ok_or(Errno::ENODEV)
-}
-
-/// Every kind, in the order they were made known.
-pub(crate) fn for_each_type(mut each: impl FnMut(&FileSystemType)) {
-    TYPES.lock().iter().for_each(&mut each);
 }
 
 /// A file system that is, or was, mounted, and its root, which all its mounts show.

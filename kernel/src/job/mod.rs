@@ -57,7 +57,7 @@ fn start_program(scene: &prepare::Scene) -> Result<Arc<Process>, Errno> {
     process::spawn_job(&start::JobPlan {
         args: &spec.args,
         env: &spec.env,
-        cwd: if spec.cwd.is_empty() { b"/" } else { &spec.cwd },
+        cwd: &spec.cwd,
         uid: spec.uid,
         gid: spec.gid,
         stdio: &scene.stdio,

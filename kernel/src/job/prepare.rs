@@ -66,13 +66,10 @@ pub(super) fn scene() -> Result<Scene, Failure> {
         Some(number) => tree_on_disk(&spec, number, &fs)?,
         None => fs,
     };
-    let hostname: &[u8] = if spec.hostname.is_empty() {
-        b"kiln"
-    } else {
-        &spec.hostname
-    };
-    host::set_host_name(hostname)
-        .map_err(|errno| Failure::bad_job(format!("the host name: {}", errno.description())))?;
+    if !spec.hostname.is_empty() {
+        host::set_host_name(&spec.hostname)
+            .map_err(|errno| Failure::bad_job(format!("the host name: {}", errno.description())))?;
+    }
     mount_disks(&spec, &fs)?;
     check_directory(&spec, &fs)?;
     let stdio = fs::stdio::open(&fs, &spec).map_err(|errno| {
@@ -84,7 +81,7 @@ pub(super) fn scene() -> Result<Scene, Failure> {
 /// The mounted tree: the root from the boot module, `/dev` and `/proc`.
 fn tree() -> Result<Arc<FsContext>, Failure> {
     let failed = |errno: Errno| Failure::bad_job(format!("/proc: {}", errno.description()));
-    proc::register().map_err(failed)?;
+    proc::register();
     let namespace = fs::init(crate::initrd()).map_err(|bad| Failure::bad_job(format!("{bad}")))?;
     FsContext::new(namespace).map_err(failed)
 }
@@ -143,8 +140,11 @@ fn specification() -> Result<Spec, Failure> {
 
 /// A working directory that isn't there is the caller's mistake, not the program's.
 fn check_directory(spec: &Spec, fs: &Arc<FsContext>) -> Result<(), Failure> {
+    if spec.cwd.is_empty() {
+        return Ok(());
+    }
     let lookup = Lookup::new(fs, Identity::KERNEL);
-    let path: &[u8] = if spec.cwd.is_empty() { b"/" } else { &spec.cwd };
+    let path = &*spec.cwd;
     vfs::directory(&lookup, path).map(drop).map_err(|errno| {
         let path = String::from_utf8_lossy(path);
         Failure::bad_job(format!(

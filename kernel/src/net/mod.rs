@@ -36,7 +36,7 @@ use crate::sync::Once;
 
 pub(crate) use inet::control::read as read_control;
 pub(crate) use packet::Ucred;
-pub(crate) use proc::register;
+pub(crate) use proc::FILES;
 pub(crate) use rights::in_flight;
 pub(crate) use socket::{Caller, Outgoing, Protocol, Received, Socket};
 

@@ -17,13 +17,13 @@ use super::inet::address::{Address, TCP_PORTS, UDP_PORTS};
 use super::{packet, unix};
 use crate::arch::time::now_ns;
 use crate::fs::memory::try_push;
-use crate::fs::procfs::{self, SystemFile, Text};
+use crate::fs::procfs::{SystemFile, Text};
 
 /// Bytes of a line of IPv4's tables, padded with blanks, and of their headings.
 const TCP_LINE: usize = 149;
 const UDP_LINE: usize = 127;
 
-const FILES: &[SystemFile] = &[
+pub(crate) const FILES: &[SystemFile] = &[
     SystemFile::readable("net/dev", dev),
     SystemFile::readable("net/if_inet6", |out| {
         out.bytes(b"00000000000000000000000000000001 01 80 10 80       lo\n")
@@ -92,11 +92,6 @@ const FILES: &[SystemFile] = &[
     SystemFile::readable("sys/net/ipv6/conf/lo/disable_ipv6", |out| out.bytes(b"0\n")),
     SystemFile::readable("sys/net/unix/max_dgram_qlen", |out| out.bytes(b"10\n")),
 ];
-
-/// Adds the files to `/proc`.
-pub(crate) fn register() -> Result<(), Errno> {
-    procfs::register(FILES)
-}
 
 fn heading(out: &mut Text, text: &[u8], width: usize) -> Result<(), Errno> {
     let text = core::str::from_utf8(text).unwrap_or_default();

@@ -104,7 +104,7 @@ pub(crate) struct JobPlan<'a> {
     pub(crate) args: &'a [Vec<u8>],
     /// The environment.
     pub(crate) env: &'a [Vec<u8>],
-    /// The working directory.
+    /// The working directory; empty: the root.
     pub(crate) cwd: &'a [u8],
     /// The user.
     pub(crate) uid: u32,
@@ -125,9 +125,10 @@ pub(crate) struct JobPlan<'a> {
 pub(crate) fn spawn_job(plan: &JobPlan<'_>) -> Result<Arc<Process>, Errno> {
     let creds = Credentials::new(plan.uid, plan.gid);
     let fs = plan.fs.fork()?;
-    let lookup = Lookup::new(&fs, fs::identity(&creds));
-    fs.set_cwd(fs::vfs::directory(&lookup, plan.cwd)?);
-    drop(lookup);
+    if !plan.cwd.is_empty() {
+        let lookup = Lookup::new(&fs, fs::identity(&creds));
+        fs.set_cwd(fs::vfs::directory(&lookup, plan.cwd)?);
+    }
     let prepared = prepare(plan, &fs, &creds)?;
     let files = FdTable::new()?;
     for (fd, file) in plan.stdio.iter().enumerate() {

@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering;
 use kiln_core::abi;
 use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
-use kiln_core::num::{low32, u64_of};
+use kiln_core::num::{low32, u64_of, usize_of32};
 use kiln_core::timex::{Discipline, TIMEX_SIZE};
 
 use super::fs::named;
@@ -54,28 +54,15 @@ pub(super) fn setns(call: &mut Call<'_>, fd: i32, _kind: u32) -> SysResult {
 /// sysfs(2): the kinds of file systems by number.
 pub(super) fn sysfs(call: &mut Call<'_>, option: i32, first: u64, second: UserAddr) -> SysResult {
     let space = call.task.space()?;
-    let mut count = 0u64;
-    let mut found = None;
     match option {
         1 => {
             let name = space.copy_path(UserAddr::new(first))?;
-            superblock::for_each_type(|kind| {
-                if kind.name.as_bytes() == name.as_slice() {
-                    found.get_or_insert(count);
-                }
-                count += 1;
-            });
-            found.ok_or(Errno::EINVAL)
+            let found = superblock::types().position(|kind| kind.name.as_bytes() == name);
+            found.map(u64_of).ok_or(Errno::EINVAL)
         }
         2 => {
-            let mut name = None;
-            superblock::for_each_type(|kind| {
-                if count == u64::from(low32(first)) {
-                    name = Some(kind.name);
-                }
-                count += 1;
-            });
-            let name = name.ok_or(Errno::EINVAL)?;
+            let kind = superblock::types().nth(usize_of32(low32(first)));
+            let name = kind.ok_or(Errno::EINVAL)?.name;
             space.copy_out(second, name.as_bytes())?;
             let end = second
                 .checked_add(u64_of(name.len()))
@@ -83,10 +70,7 @@ pub(super) fn sysfs(call: &mut Call<'_>, option: i32, first: u64, second: UserAd
             space.copy_out(end, &[0])?;
             Ok(0)
         }
-        3 => {
-            superblock::for_each_type(|_| count += 1);
-            Ok(count)
-        }
+        3 => Ok(u64_of(superblock::types().count())),
         _ => Err(Errno::EINVAL),
     }
 }

@@ -89,7 +89,6 @@ impl<T> Line<T> {
         let mut held = Vec::new();
         let reserved = held.try_reserve_exact(QUEUE_SIZE.into());
         reserved.map_err(|_| ProbeError::NoMemory(device.slot))?;
-        held.resize_with(QUEUE_SIZE.into(), || None);
         Ok(Self { index, queue, held })
     }
 
@@ -98,7 +97,12 @@ impl<T> Line<T> {
         let Ok(token) = self.queue.push([buffer]) else {
             return Err(owner);
         };
-        if let Some(place) = self.held.get_mut(usize::from(token)) {
+        let at = usize::from(token);
+        // There is room for every token.
+        while self.held.len() <= at {
+            self.held.push(None);
+        }
+        if let Some(place) = self.held.get_mut(at) {
             *place = Some(owner);
         }
         Ok(())

@@ -45,12 +45,12 @@ const ENTRY_BYTES: usize = 96;
 /// Changed inodes held before they are written.
 const MAX_CHANGED: usize = 64;
 
-/// The types that are mounted so.
-pub(crate) const TYPES: [FileSystemType; 3] = [
-    file_system("ext4"),
-    file_system("ext3"),
-    file_system("ext2"),
-];
+/// The type as `mount` knows it.
+pub(crate) const EXT4: FileSystemType = file_system("ext4");
+/// Its ancestors are mounted the same way.
+pub(crate) const EXT3: FileSystemType = file_system("ext3");
+/// Without a journal.
+pub(crate) const EXT2: FileSystemType = file_system("ext2");
 
 const fn file_system(name: &'static str) -> FileSystemType {
     FileSystemType {

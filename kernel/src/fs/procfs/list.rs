@@ -6,7 +6,7 @@ use kiln_core::fs::dirent::Entry;
 
 use super::names::{PID_FILES, PID_LINKS, TOP_LINKS};
 use super::tree::{Node, Who, system_child};
-use super::{SystemFile, TABLES, processes};
+use super::{SystemFile, files, processes};
 use crate::fs::inode::Emit;
 
 /// Cursors of `/proc` itself: first what is always there, then processes.
@@ -65,9 +65,9 @@ fn fixed_names(node: &Node, mut each: impl FnMut(&str, Node) -> bool) {
 /// The system files, sorted by path.
 fn copy_files() -> Result<Vec<SystemFile>, Errno> {
     let mut copy = Vec::new();
-    let count = TABLES.lock().iter().map(|table| table.len()).sum();
-    copy.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
-    copy.extend(TABLES.lock().iter().copied().flatten().take(count));
+    copy.try_reserve_exact(files().count())
+        .map_err(|_| Errno::ENOMEM)?;
+    copy.extend(files());
     copy.sort_unstable_by_key(|file: &SystemFile| file.path);
     Ok(copy)
 }

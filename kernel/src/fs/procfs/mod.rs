@@ -14,7 +14,6 @@ mod system;
 mod tree;
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use kiln_core::abi;
 use kiln_core::errno::Errno;
 use kiln_core::fs::stat::StatFs;
@@ -22,10 +21,10 @@ use kiln_core::fs::stat::StatFs;
 use super::context::FsContext;
 use super::fdtable::FdTable;
 use super::inode::Inode;
-use super::memory::{try_arc, try_box, try_push};
+use super::memory::{try_arc, try_box};
 use super::mount::Path;
 use super::superblock::{FileSystemType, MountRequest, SuperBlock, SuperOps};
-use crate::sync::{Once, SpinLock};
+use crate::sync::Once;
 use crate::vm::AddressSpace;
 
 pub(crate) use super::text::Text;
@@ -139,18 +138,20 @@ pub(crate) fn number(text: &[u8]) -> Result<u64, Errno> {
     text.trim().parse().map_err(|_| Errno::EINVAL)
 }
 
-/// The rooms' tables of files, each as it lies in the image: that is all the work at boot.
-static TABLES: SpinLock<Vec<&'static [SystemFile]>> = SpinLock::new(Vec::new());
+/// The tables of the rooms above, each as it lies in the image: that is all the work at boot.
+static MORE_TABLES: Once<&'static [&'static [SystemFile]]> = Once::new();
 
-/// Adds files about the system. What is registered later is shown where two have one path.
-pub(crate) fn register(files: &'static [SystemFile]) -> Result<(), Errno> {
-    try_push(&mut TABLES.lock(), files)
+/// Adds the files of the rooms above: once, by the uppermost.
+pub(crate) fn register(tables: &'static [&'static [SystemFile]]) {
+    MORE_TABLES.call_once(|| tables);
 }
 
-/// Adds the files that this room can write by itself.
-pub(crate) fn init() -> Result<(), Errno> {
-    register(system::FILES)?;
-    register(super::tty::devpts::FILES)
+/// Every file about the system; where two have one path the last counts.
+fn files() -> impl DoubleEndedIterator<Item = &'static SystemFile> {
+    /// What this room can tell by itself.
+    static TABLES: [&[SystemFile]; 2] = [system::FILES, super::tty::devpts::FILES];
+    let more = MORE_TABLES.get().copied().unwrap_or_default();
+    more.iter().chain(&TABLES).copied().flatten()
 }
 
 struct Super;

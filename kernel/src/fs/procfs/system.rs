@@ -165,13 +165,10 @@ fn devices(out: &mut Text) -> Result<(), Errno> {
 }
 
 fn filesystems(out: &mut Text) -> Result<(), Errno> {
-    let mut result = Ok(());
-    superblock::for_each_type(|kind| {
+    superblock::types().try_for_each(|kind| {
         let nodev = if kind.driver.is_some() { "" } else { "nodev" };
-        let line = out.put(format_args!("{nodev}\t{}\n", kind.name));
-        result = result.and(line);
-    });
-    result
+        out.put(format_args!("{nodev}\t{}\n", kind.name))
+    })
 }
 
 /// A path or word with the bytes escaped that would break a line into other fields.

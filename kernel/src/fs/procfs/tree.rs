@@ -10,7 +10,7 @@ use kiln_core::path::Link;
 use super::mem::MemFile;
 use super::names::{PID_FILES, PID_LINKS, PidFile, PidLink, TOP_LINKS};
 use super::pagemap::PagemapFile;
-use super::{Processes, SystemFile, TABLES, Text, list, processes, system};
+use super::{Processes, SystemFile, Text, files, list, processes, system};
 use crate::fs::clock;
 use crate::fs::file::FileOps;
 use crate::fs::inode::{Emit, Inode, InodeOps, InodeParts};
@@ -65,9 +65,7 @@ impl Eq for SystemFile {}
 
 /// A system file or directory of them below `prefix`, by name.
 pub(super) fn system_child(prefix: &str, name: &str) -> Option<Node> {
-    let tables = TABLES.lock();
-    let mut files = tables.iter().rev().flat_map(|table| table.iter().rev());
-    files.find_map(|file| {
+    files().rev().find_map(|file| {
         let rest = file.path.strip_prefix(prefix)?.strip_prefix(name)?;
         match rest.strip_prefix('/') {
             None if rest.is_empty() => Some(Node::System(*file)),

@@ -17,21 +17,28 @@ use kiln_core::abi::{CAP_SYS_ADMIN, CAP_SYS_PTRACE};
 use kiln_core::cred::Ids;
 use kiln_core::errno::Errno;
 
+use super::ipc::{self, mqueue};
 use super::{Process, Task, current, file_limit, table};
-use crate::fs::procfs::{self, PidFile, PidLink, Processes, Text};
+use crate::fs::procfs::{self, PidFile, PidLink, Processes, SystemFile, Text};
 use crate::fs::{FdTable, FsContext, Path, limits, superblock};
+use crate::net;
 use crate::vm::AddressSpace;
 
+/// What this room and that of sockets tell `/proc` of the system.
+static FILES: [&[SystemFile]; 5] = [
+    system::FILES,
+    sched::FILES,
+    ipc::FILES,
+    mqueue::FILES,
+    net::FILES,
+];
+
 /// Makes processes appear in `/proc`, and their limits known where files are written.
-pub(crate) fn register() -> Result<(), Errno> {
+pub(crate) fn register() {
     procfs::set_processes(&Table);
     limits::set_room(file_limit::room);
-    procfs::register(system::FILES)?;
-    procfs::register(sched::FILES)?;
-    procfs::register(super::ipc::FILES)?;
-    procfs::register(super::ipc::mqueue::FILES)?;
-    superblock::register(super::ipc::mqueue::tree::TYPE)?;
-    crate::net::register()
+    procfs::register(&FILES);
+    superblock::register(&[mqueue::tree::TYPE]);
 }
 
 /// Nanoseconds of a clock tick as `/proc` counts (`USER_HZ` is 100).

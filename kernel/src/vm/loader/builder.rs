@@ -262,21 +262,13 @@ impl Builder<'_> {
             ids: program.ids,
             secure: program.secure,
         };
-        let mut random = [0; 16];
-        let words = program
-            .random
-            .iter()
-            .skip(4)
-            .flat_map(|word| word.to_le_bytes());
-        random
-            .iter_mut()
-            .zip(words)
-            .for_each(|(to, from)| *to = from);
+        let [.., low, high] = program.random;
+        let random = u128::from(low) | u128::from(high) << 64;
         let frame = auxv::Frame {
             top,
             jitter: self.random(0, u64::MAX) >> 40,
             path: program.path,
-            random,
+            random: random.to_le_bytes(),
             aux,
         };
         auxv::build(program.strings, &frame).map_err(|error| Errno::from(error).into())
