@@ -341,12 +341,13 @@ fn threads() {
     }
 }
 
-/// As many threads as there can be, for their kernel stacks.
+/// As many threads as there can be, for their kernel stacks. They sleep for longer than it takes to make
+/// them on any machine: those that left would make room for the next.
 fn stacks() {
     let mut all = Vec::new();
     while let Ok(thread) = std::thread::Builder::new()
         .stack_size(16 << 10)
-        .spawn(|| time::sleep_ms(2000))
+        .spawn(|| time::sleep_ms(600_000))
     {
         all.push(thread);
         if all.len() == 30_000 {
