@@ -13,6 +13,7 @@ use super::group::{Process, SharedActions, Stop};
 use super::task::{Completion, Shared, Task, TaskParts, TaskSignals, boxed};
 use super::{pidfd, ptrace, table};
 use crate::arch::user::{Bases, UserContext};
+use crate::fs::FdTable;
 use crate::mm::kmem;
 use crate::sched::{self, Mode, NOTIFY_SIGNAL, ThreadParts};
 use crate::sync::SpinLock;
@@ -406,6 +407,27 @@ fn join_group(parent: &Task, child: &Arc<Task>) -> Result<(), Errno> {
         thread.notify(NOTIFY_SIGNAL);
     }
     Ok(())
+}
+
+/// The task's descriptors, of which it has a copy of its own from now on if others shared them.
+///
+/// # Errors
+/// `ENOMEM`; `ESRCH` once the task has ended.
+pub(crate) fn own_files(task: &Task) -> Result<Arc<FdTable>, Errno> {
+    let files = task.files()?;
+    // One count is the task's, one is ours.
+    if Arc::strong_count(&files) <= 2 {
+        return Ok(files);
+    }
+    let own = files.fork()?;
+    drop(files);
+    let old = task.replace_shared(|shared| {
+        let old = shared.clone();
+        shared.files = Some(Arc::clone(&own));
+        old
+    });
+    drop(old);
+    Ok(own)
 }
 
 /// unshare(2): gives the task files or directories of its own.

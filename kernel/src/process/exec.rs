@@ -407,17 +407,7 @@ fn end_other_threads(task: &Arc<Task>) -> Result<(), Errno> {
 
 /// Gives the process files and signal actions of its own; handlers go, ignored signals stay.
 fn unshare(task: &Arc<Task>) -> Result<(), Errno> {
-    let files = task.files()?;
-    // One count is the task's, one is ours.
-    if Arc::strong_count(&files) > 2 {
-        let own = files.fork()?;
-        let old = task.replace_shared(|shared| {
-            let old = shared.clone();
-            shared.files = Some(own);
-            old
-        });
-        drop(old);
-    }
+    clone::own_files(task)?;
     let process: &Arc<Process> = task.process();
     let mut actions = process.actions().lock().try_clone()?;
     actions.reset_for_exec();

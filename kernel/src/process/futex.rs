@@ -233,7 +233,7 @@ pub(crate) fn wait(
     let woken = || waiter.woken.load(Ordering::Acquire).then_some(());
     let slept = waiter.queue.wait(Mode::Interruptible, deadline, woken);
     let Err(wake) = slept else { return Ok(()) };
-    if !leave(waiter) {
+    if leave(waiter).is_none() {
         return Ok(());
     }
     Err(match wake {
@@ -242,19 +242,17 @@ pub(crate) fn wait(
     })
 }
 
-/// Takes a sleeper out of its bucket, which a requeue may have changed. Answers whether nobody had
-/// woken it.
-fn leave(waiter: &Arc<Waiter>) -> bool {
+/// Takes a sleeper out of its bucket, which a requeue may have changed. Answers the word it slept on;
+/// `None` when somebody had woken it.
+fn leave(waiter: &Arc<Waiter>) -> Option<Key> {
     loop {
-        let Some(Place { key, .. }) = *waiter.place.lock() else {
-            return false;
-        };
+        let Place { key, .. } = (*waiter.place.lock())?;
         let mut sleepers = bucket(key.bucket_number()).lock();
         let still_there = waiter.place.lock().is_some_and(|now| now.key == key);
         if still_there {
             *waiter.place.lock() = None;
             sleepers.retain(|other| !Arc::ptr_eq(other, waiter));
-            return true;
+            return Some(key);
         }
     }
 }

@@ -183,11 +183,17 @@ impl Request<'_> {
         let shared = flags != 0;
         let found = request::queued(self.tracer(), &self.tracee, shared, usize_of(skip), count)?;
         let mut at = self.at();
+        let mut told = 0;
         for info in &found {
-            space.copy_out(at, &info.encode())?;
+            match space.copy_out(at, &info.encode()) {
+                Ok(()) => told += 1,
+                // What there was room for is an answer.
+                Err(_) if told > 0 => break,
+                Err(errno) => return Err(errno),
+            }
             at = at.checked_add(u64_of(SIGINFO_SIZE)).ok_or(Errno::EFAULT)?;
         }
-        Ok(u64_of(found.len()))
+        Ok(told)
     }
 
     /// `ARCH_GET_FS` and its kin, on the tracee's registers.

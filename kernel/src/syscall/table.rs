@@ -352,7 +352,7 @@ syscalls! {
     433 fspick(DirFd, Path, Hex) [fs::mount_fd::fspick] Full "";
     434 pidfd_open(Pid, Hex) [pidfd::pidfd_open] Full "";
     435 clone3(CloneArgs, Size) [process::clone3] Partial "no namespaces, no control groups";
-    436 close_range(Uint, Uint, CloseRangeFlags) [fs::fd::close_range] Partial "no CLOSE_RANGE_UNSHARE of a shared table";
+    436 close_range(Uint, Uint, CloseRangeFlags) [fs::fd::close_range] Full "";
     437 openat2(DirFd, Path, OpenHow, Size) [fs::open::openat2] Full "";
     438 pidfd_getfd(Fd, Fd, Hex) [pidfd::pidfd_getfd] Full "";
     439 faccessat2(DirFd, Path, AccessMode, AccessFlags) [fs::attr::faccessat2] Full "";

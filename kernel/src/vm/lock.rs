@@ -118,7 +118,8 @@ impl AddressSpace {
     /// Touches every page of the range that may be touched.
     fn populate_readable(self: &Arc<Self>, range: &Range<u64>) -> Result<(), FaultError> {
         let mut next = range.start;
-        loop {
+        // An area may go on behind the range: nothing of it is left to look for then.
+        while next < range.end {
             let part = {
                 let areas = self.read_areas();
                 let rest = next..range.end;
@@ -129,15 +130,15 @@ impl AddressSpace {
                 found.map(|area| (area.part(&rest), area.prot.contains(Prot::WRITE)))
             };
             let Some((part, writable)) = part else {
-                return Ok(());
+                break;
             };
             self.populate(part.start, part.end, writable)?;
             next = part.end;
         }
+        Ok(())
     }
 }
 
-/// The pages that the bytes touch.
 /// The pages round a range: where they start and how long they are, which wraps as Linux's does.
 fn whole_pages(addr: u64, len: u64) -> (u64, u64) {
     let start = addr & !(PAGE - 1);

@@ -10,6 +10,7 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
         unsafe { sys::call(number, [addr, len, 0, 0, 0, 0]) }
     };
     show("mlock", call(libc::SYS_mlock, map.addr, 4 * PAGE));
+    show("a part of it again", call(libc::SYS_mlock, map.addr + PAGE, PAGE));
     show("munlock", call(libc::SYS_munlock, map.addr, 4 * PAGE));
     show("odd address", call(libc::SYS_mlock, map.addr + 1, 10));
     let _ = map.unmap(PAGE, PAGE);

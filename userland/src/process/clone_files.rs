@@ -3,6 +3,9 @@ use crate::out::{say, show};
 use crate::sys::{child, file, process};
 use std::ffi::CStr;
 
+/// `CLOSE_RANGE_UNSHARE`.
+const UNSHARE: u32 = 2;
+
 pub(crate) fn run(_: &[&CStr]) -> i32 {
     let fd = file::fd(file::dup(1)).unwrap_or(-1);
     let pid = child::start_on_stack(libc::CLONE_FILES | libc::SIGCHLD, || {
@@ -21,5 +24,18 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
     });
     say!("{}", child::end_of(pid));
     show("still open after the child's exec", file::fcntl(fd, libc::F_GETFD, 0));
+    let (low, high) = (fd as u32, fd as u32 + 1);
+    let pid = child::start_on_stack(libc::CLONE_FILES | libc::SIGCHLD, || {
+        show("child opens", file::dup(1).map(|n| n - fd as usize));
+        show("child closes what it takes for itself", file::close_range(low, low, UNSHARE));
+        show("closed", file::fcntl(fd, libc::F_GETFD, 0));
+        show("the next isn't", file::fcntl(fd + 1, libc::F_GETFD, 0));
+        show("alone by now, it closes that too", file::close_range(low, high, UNSHARE));
+        show("closed", file::fcntl(fd + 1, libc::F_GETFD, 0));
+        0
+    });
+    say!("{}", child::end_of(pid));
+    show("open for the parent", file::fcntl(fd, libc::F_GETFD, 0));
+    show("and the next", file::fcntl(fd + 1, libc::F_GETFD, 0));
     0
 }

@@ -23,6 +23,7 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
     left_behind(&words[2]);
     interrupted(&words[3]);
     moved(words);
+    moved_and_interrupted(&words[6], &words[7]);
     several(words);
     0
 }
@@ -165,6 +166,24 @@ fn moved(words: &'static [AtomicU32; 16]) {
     show("unlock", futex(to, UNLOCK, 0, 0, 0, 0));
     say!("{}", child::end_of(second_child));
     tell("after", to);
+}
+
+/// A signal before the move lets the call go on, one after it ends it.
+fn moved_and_interrupted(from: &'static AtomicU32, to: &'static AtomicU32) {
+    let second = std::ptr::from_ref(to) as usize;
+    let _ = futex(to, LOCK, 0, 0, 0, 0);
+    let pid = child::start(|| {
+        let _ = signal::handle(libc::SIGUSR1, handler, 0, 0);
+        show("signalled after the move", futex(from, WAIT_REQUEUE, 0, 0, second, 0));
+        0
+    });
+    pause_ms(400);
+    let _ = signal::kill(pid, libc::SIGUSR1);
+    pause_ms(400);
+    show("moves", futex(from, CMP_REQUEUE, 1, 1, second, 0));
+    let _ = signal::kill(pid, libc::SIGUSR1);
+    say!("{}", child::end_of(pid));
+    show("unlock", futex(to, UNLOCK, 0, 0, 0, 0));
 }
 
 fn several(words: &'static [AtomicU32; 16]) {

@@ -1,5 +1,6 @@
 //! ptrace(2): stops at signals, system calls, steps and events; registers, memory, errors.
 use crate::out::{say, show};
+use crate::sys::memory::{Map, PAGE};
 use crate::sys::{self, Arg, Res, child, file, process, signal};
 use std::ffi::CStr;
 
@@ -280,9 +281,24 @@ fn attached() {
     let at = arguments.as_ptr() as usize;
     let queued = ptrace(PEEKSIGINFO, pid, at, info.as_mut_ptr() as usize);
     say!("queued {queued:?} signo {}", info[0].si_signo);
+    let _ = signal::kill(pid, libc::SIGWINCH);
+    short_of_room(pid);
     show("detach with a signal", ptrace(17, pid, 0, libc::SIGTERM.arg()));
     let status = stopped("ended", pid);
     say!("by one of the two: {}", status == libc::SIGTERM || status == libc::SIGUSR2);
+}
+
+/// Two signals wait, and there is room for one; then for none.
+fn short_of_room(pid: i32) {
+    let Ok(map) = Map::anon(2 * PAGE) else { return };
+    let _ = map.protect(PAGE, PAGE, libc::PROT_READ);
+    let arguments = [0u64, (4 << 32) | 1];
+    let at = arguments.as_ptr() as usize;
+    let end = map.addr + PAGE;
+    let size = size_of::<libc::siginfo_t>();
+    say!("room for one {:?}", ptrace(PEEKSIGINFO, pid, at, end - size));
+    say!("signo {}", map.get(PAGE - size));
+    say!("room for none {:?}", ptrace(PEEKSIGINFO, pid, at, end));
 }
 
 fn group_stop() {

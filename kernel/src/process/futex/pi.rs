@@ -132,7 +132,7 @@ pub(crate) fn lock(
     };
     match attempt {
         Attempt::Taken => Ok(()),
-        Attempt::Queued => sleep(task, word, deadline).map_err(|wake| match wake {
+        Attempt::Queued => sleep(task, word, deadline).map_err(|(wake, _)| match wake {
             Wake::Timeout => Errno::ETIMEDOUT,
             Wake::Signal => Errno::ERESTARTNOINTR,
         }),
@@ -215,8 +215,8 @@ fn enqueue(task: &Arc<Task>, sleepers: &mut Sleepers, key: Key, owner: u32) -> R
     Ok(())
 }
 
-/// Sleeps until the lock is the caller's.
-fn sleep(task: &Arc<Task>, word: Word<'_>, deadline: Deadline) -> Result<(), Wake> {
+/// Sleeps until the lock is the caller's. When it doesn't become that: why, and which word it slept on.
+fn sleep(task: &Arc<Task>, word: Word<'_>, deadline: Deadline) -> Result<(), (Wake, Key)> {
     let waiter = &task.futex;
     let inherits = || waiter.claim().is_some_and(|claim| claim.inherits);
     if let Some(owner) = waiter.claimed_from() {
@@ -231,15 +231,14 @@ fn sleep(task: &Arc<Task>, word: Word<'_>, deadline: Deadline) -> Result<(), Wak
         return Ok(());
     }
     let owner = waiter.claimed_from();
-    match slept {
-        Err(wake) if leave(waiter) => {
-            if let Some(owner) = owner {
-                lend::refresh(owner);
-            }
-            Err(wake)
-        }
-        _ => Ok(()),
+    let Err(wake) = slept else { return Ok(()) };
+    let Some(word) = leave(waiter) else {
+        return Ok(());
+    };
+    if let Some(owner) = owner {
+        lend::refresh(owner);
     }
+    Err((wake, word))
 }
 
 /// The owner has ended: the word becomes the caller's.
@@ -406,8 +405,10 @@ pub(crate) fn wait_for_lock(
         CLAIMS.fetch_add(1, Ordering::SeqCst);
         break;
     }
-    sleep(task, target, deadline).map_err(|wake| match wake {
+    sleep(task, target, deadline).map_err(|(wake, at)| match wake {
         Wake::Timeout => Errno::ETIMEDOUT,
+        // Made anew, the call would sleep on the first word again, where nobody looks for it any more.
+        Wake::Signal if at == lock => Errno::EAGAIN,
         Wake::Signal => Errno::ERESTARTNOINTR,
     })
 }

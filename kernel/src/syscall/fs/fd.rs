@@ -15,6 +15,7 @@ use linux_raw_sys::ioctl;
 use super::{Call, SysResult, descriptor_limit, fd_result, file, owner};
 use crate::fs::tty::pty;
 use crate::fs::{File, Ioctl, dnotify, fasync, identity, lease, vfs};
+use crate::process::clone;
 
 pub(in crate::syscall) fn dup(call: &mut Call<'_>, fd: i32) -> SysResult {
     let files = call.task.files()?;
@@ -57,10 +58,11 @@ pub(in crate::syscall) fn close_range(
     if first > last {
         return Err(Errno::EINVAL);
     }
-    let files = call.task.files()?;
-    if flags & UNSHARE != 0 && Arc::strong_count(&files) > 2 {
-        return Err(Errno::EINVAL);
-    }
+    let files = if flags & UNSHARE != 0 {
+        clone::own_files(call.task)?
+    } else {
+        call.task.files()?
+    };
     let range = (usize_of32(first), usize_of32(last));
     files.close_range(range.0, range.1, flags & CLOEXEC != 0);
     Ok(0)
