@@ -10,7 +10,7 @@ mod switch;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use kiln_core::bandwidth::Throttle;
 use kiln_core::num::usize_of32;
@@ -52,6 +52,8 @@ pub(super) struct Cpu {
     previous: SpinLock<Option<Arc<Thread>>>,
     /// Its stack pointer.
     previous_stack: AtomicU64,
+    /// The CPU that the previous thread goes to, plus one; zero when it goes nowhere.
+    sends_to: AtomicU32,
     /// What runs where no other thread can.
     idle_thread: SpinLock<Option<Arc<Thread>>>,
     idling: AtomicBool,
@@ -97,6 +99,7 @@ impl Cpu {
             running: AtomicU64::new(0),
             previous: SpinLock::new(None),
             previous_stack: AtomicU64::new(0),
+            sends_to: AtomicU32::new(0),
             idle_thread: SpinLock::new(None),
             idling: AtomicBool::new(false),
             counts: account::Counts::new(),

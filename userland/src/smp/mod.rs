@@ -2,5 +2,5 @@
 //! crosses from one CPU to another.
 crate::behaviour::behaviours! { "smp":
     replaced_pages ["threads"], protected_pages ["threads"], snapshots ["threads"],
-    hammering ["threads"], affinity ["threads"], policies ["root"],
+    hammering ["threads"], affinity ["threads"], crossing ["threads"], policies ["root"],
 }

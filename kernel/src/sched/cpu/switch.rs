@@ -1,8 +1,8 @@
 //! The switch from one thread to another ([`schedule`]), and what a CPU does without a thread to run.
 //!
 //! The thread that leaves stays `on_cpu` until the next one, on its own stack, has put its stack
-//! pointer away ([`finish_switch`]); only then may another CPU take it. No reference count lives on
-//! the stack of a thread that ends.
+//! pointer away ([`finish_switch`]); only then may another CPU take it, and only then one that must
+//! move goes into its new CPU's queue. No reference count lives on the stack of a thread that ends.
 //!
 //! A CPU with nothing to do idles on the stack of the thread that ran last; a thread that may not run
 //! there any more is got rid of through the CPU's idle thread.
@@ -41,7 +41,8 @@ pub(super) fn schedule(leave: Leave) {
     drop(cpu_previous());
 }
 
-/// Puts the running thread where it belongs; whether that is another CPU. Interrupts are off.
+/// Puts the running thread where it belongs, or notes that this is another CPU, and whether it is.
+/// Interrupts are off.
 fn put_back(cpu: &Cpu, leave: Leave) -> bool {
     let current = cpu.current.lock();
     let Some(thread) = current.as_ref() else {
@@ -54,20 +55,17 @@ fn put_back(cpu: &Cpu, leave: Leave) -> bool {
     }
     let id = this_id();
     if leave == Leave::Preempted
-        && let Some((to, other)) = balance::less_urgent(thread)
+        && let Some((to, _)) = balance::less_urgent(thread)
     {
-        hand_over(to, other, Arc::clone(thread));
+        cpu.sends_to.store(to + 1, Ordering::Relaxed);
         return true;
     }
     if thread.may_run_on(id) {
         cpu.push(id, Arc::clone(thread), false, leave == Leave::Preempted);
         return false;
     }
-    // Its new CPU waits until it has left this one.
-    let to = balance::another(thread);
-    if let Some(other) = super::cpu(to) {
-        hand_over(to, other, Arc::clone(thread));
-    }
+    cpu.sends_to
+        .store(balance::another(thread) + 1, Ordering::Relaxed);
     true
 }
 
@@ -200,6 +198,13 @@ pub(in crate::sched) fn finish_switch() {
             .stack_pointer
             .store(stack_pointer, Ordering::Relaxed);
         previous.on_cpu.store(false, Ordering::Release);
+        // Not before: two CPUs that send each other their threads would wait for each other.
+        let sends_to = cpu.sends_to.swap(0, Ordering::Relaxed);
+        if let Some(to) = sends_to.checked_sub(1)
+            && let Some(other) = super::cpu(to)
+        {
+            hand_over(to, other, Arc::clone(previous));
+        }
     }
 }
 
