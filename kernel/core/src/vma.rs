@@ -248,12 +248,12 @@ impl<B: Backing> AreaMap<B> {
         self.below(self.position(addr))
     }
 
-    /// The areas that overlap the range.
+    /// The areas that overlap the range: an empty one none, wherever it lies.
     pub fn overlapping(&self, range: &Range<u64>) -> impl Iterator<Item = &Area<B>> {
-        let end = range.end;
+        let Range { start, end } = *range;
         self.areas
-            .iter_from(self.position(range.start))
-            .take_while(move |area| area.start < end)
+            .iter_from(self.position(start))
+            .take_while(move |area| area.start < end && start < end)
     }
 
     /// Whether every address of the range lies in an area.

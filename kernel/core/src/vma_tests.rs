@@ -330,3 +330,14 @@ fn many_areas_are_found_their_places() {
     map.remove(&(0..top), |_| ()).unwrap();
     assert!(map.is_empty());
 }
+
+#[test]
+fn an_empty_range_overlaps_nothing() {
+    let mut map = AreaMap::new();
+    assert_eq!(map.insert(area(2, 6, 1, 0)), Ok(()));
+    for at in [2, 4, 6].map(|page| page * PAGE) {
+        assert_eq!(map.overlapping(&(at..at)).count(), 0);
+        assert!(map.is_free(&(at..at)) && map.covers(&(at..at)));
+    }
+    assert_eq!(map.overlapping(&(4 * PAGE..5 * PAGE)).count(), 1);
+}

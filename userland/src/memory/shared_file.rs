@@ -2,7 +2,7 @@
 //! too (mmap(2)).
 use crate::out::{say, show};
 use crate::scratch::Scratch;
-use crate::sys::{child, file, memory::{Map, PAGE, msync}};
+use crate::sys::{child, file, memory::{Map, PAGE, madvise, msync}};
 use libc::{PROT_READ as R, PROT_WRITE as W};
 use std::ffi::CStr;
 
@@ -25,6 +25,8 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
     show("pread", file::pread(fd, &mut buf, PAGE as i64));
     say!("{}", String::from_utf8_lossy(&buf));
     show("msync", msync(map.addr, 2 * PAGE, libc::MS_SYNC));
+    show("msync of a part", msync(map.addr, PAGE, libc::MS_SYNC));
+    show("WILLNEED of a part", madvise(&map, 0, PAGE, libc::MADV_WILLNEED));
     show("truncate", file::ftruncate(fd, 4));
     say!("page beyond: {}", child::run(|| i32::from(map.get(PAGE))));
     say!("first page, behind the end: {}", map.get(5));
