@@ -31,17 +31,15 @@ pub(crate) struct KernelStack {
 impl KernelStack {
     /// Maps a new stack, filled with zeroes. May wait for memory.
     pub(crate) fn new() -> Result<Self, OutOfMemory> {
-        kmem::patiently(Self::try_new)
-    }
-
-    fn try_new() -> Result<Self, OutOfMemory> {
-        let slot = take_slot().ok_or(OutOfMemory)?;
-        let stack = Self { slot };
+        let stack = Self {
+            slot: take_slot().ok_or(OutOfMemory)?,
+        };
+        kmem::patiently(|| kernel::make_table(VirtAddr::new(stack.bottom())))?;
         for page in 0..STACK_SIZE / PAGE {
-            kernel::map_frame(
-                VirtAddr::new(stack.bottom() + page * PAGE),
-                FrameRef::alloc_ordinary_zeroed()?,
-            )?;
+            // One by one: who gave the first back when there is no other would find it free, and try
+            // for ever.
+            let frame = kmem::patiently(FrameRef::alloc_ordinary_zeroed)?;
+            kernel::map_frame(VirtAddr::new(stack.bottom() + page * PAGE), frame)?;
         }
         Ok(stack)
     }
