@@ -1,7 +1,7 @@
 //! The map of an address space: which ranges of addresses are what.
 //!
 //! [`AreaMap`] keeps [`Area`]s sorted and disjoint, splits them at the borders of an operation,
-//! merges equal neighbours again, and finds gaps. What lies behind an area is the caller's
+//! merges equal neighbours again, and finds gaps (`gap`). What lies behind an area is the caller's
 //! business, as long as it can say what lies further on ([`Backing`]). The kernel's `vm` puts
 //! locks and page tables around it.
 //!
@@ -13,11 +13,14 @@ use core::ops::Range;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::addr::PAGE_SIZE;
-use crate::mempolicy::Policy;
 
+mod area;
 mod chunks;
+mod gap;
 
+pub use area::{Area, AreaFlags, Backing, Prot};
 use chunks::{Chunks, NoMemory, Pos};
+pub use gap::Gap;
 
 const PAGE: u64 = PAGE_SIZE as u64;
 
@@ -36,141 +39,6 @@ pub fn set_most_areas(count: usize) {
     MOST_AREAS.store(count, Ordering::Relaxed);
 }
 
-bitflags::bitflags! {
-    /// What a program may do with memory; the bits are mmap's `PROT_*`.
-    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-    pub struct Prot: u32 {
-        /// `PROT_READ`.
-        const READ = 1;
-        /// `PROT_WRITE`.
-        const WRITE = 2;
-        /// `PROT_EXEC`.
-        const EXEC = 4;
-    }
-}
-
-bitflags::bitflags! {
-    /// An area's other properties.
-    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-    pub struct AreaFlags: u32 {
-        /// Changes are seen by everybody who maps the same (`MAP_SHARED`).
-        const SHARED = 1 << 0;
-        /// Grows towards lower addresses on a fault below it (`MAP_GROWSDOWN`).
-        const GROWS_DOWN = 1 << 1;
-        /// Pages stay in memory (`mlock`).
-        const LOCKED = 1 << 2;
-        /// Not counted against the commit limit (`MAP_NORESERVE`).
-        const NO_RESERVE = 1 << 3;
-        /// A child doesn't get it (`MADV_DONTFORK`).
-        const DONT_FORK = 1 << 4;
-        /// A child gets it empty (`MADV_WIPEONFORK`).
-        const WIPE_ON_FORK = 1 << 5;
-        /// Left out of core dumps (`MADV_DONTDUMP`).
-        const DONT_DUMP = 1 << 6;
-        /// Read in order (`MADV_SEQUENTIAL`).
-        const SEQUENTIAL = 1 << 7;
-        /// Read in no order (`MADV_RANDOM`).
-        const RANDOM = 1 << 8;
-        /// `mprotect` may add `PROT_WRITE`: not so for a shared mapping of a file opened for reading.
-        const MAY_WRITE = 1 << 9;
-        /// `mprotect` may add `PROT_EXEC`: not so on a `noexec` mount.
-        const MAY_EXEC = 1 << 10;
-        /// Pages are locked as they are touched (`MLOCK_ONFAULT`).
-        const LOCK_ON_FAULT = 1 << 11;
-        /// Huge pages wanted (`MADV_HUGEPAGE`).
-        const HUGE_PAGE = 1 << 12;
-        /// Huge pages not wanted (`MADV_NOHUGEPAGE`).
-        const NO_HUGE_PAGE = 1 << 13;
-        /// Same pages may be merged (`MADV_MERGEABLE`); remembered only.
-        const MERGEABLE = 1 << 14;
-        /// Where memory shall come from (`mbind`): a [`Policy`], packed.
-        const POLICY = 0x7F << 16;
-    }
-}
-
-impl AreaFlags {
-    /// The area's memory policy.
-    #[must_use]
-    pub fn policy(self) -> Policy {
-        Policy::unpack(crate::num::low8(u64::from(self.bits() >> 16 & 0x7F)))
-    }
-
-    /// The same flags with another policy.
-    #[must_use]
-    pub fn with_policy(self, policy: Policy) -> Self {
-        (self - Self::POLICY) | Self::from_bits_retain(u32::from(policy.pack()) << 16)
-    }
-}
-
-/// What lies behind an area.
-pub trait Backing: Clone {
-    /// What lies `bytes` (whole pages) further on.
-    #[must_use]
-    fn advanced(&self, bytes: u64) -> Self;
-    /// Whether `next` is what lies `bytes` further on, so that two areas are one.
-    fn continues(&self, bytes: u64, next: &Self) -> bool;
-}
-
-/// A range of whole pages with the same rights and the same thing behind it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Area<B> {
-    /// First address.
-    pub start: u64,
-    /// First address past it; more than `start`.
-    pub end: u64,
-    /// Rights.
-    pub prot: Prot,
-    /// Other properties.
-    pub flags: AreaFlags,
-    /// What lies behind.
-    pub backing: B,
-}
-
-impl From<NoMemory> for MapError {
-    fn from(_: NoMemory) -> Self {
-        Self::NoMemory
-    }
-}
-
-impl<B> Area<B> {
-    /// Length in bytes.
-    pub fn size(&self) -> u64 {
-        self.end - self.start
-    }
-
-    /// Whether the address lies in it.
-    pub fn contains(&self, addr: u64) -> bool {
-        self.start <= addr && addr < self.end
-    }
-
-    /// Whether it is the same memory for everybody who maps it.
-    pub fn is_shared(&self) -> bool {
-        self.flags.contains(AreaFlags::SHARED)
-    }
-}
-
-impl<B: Backing> Area<B> {
-    /// The part within `range`, which overlaps it.
-    #[must_use]
-    pub fn part(&self, range: &Range<u64>) -> Self {
-        let start = self.start.max(range.start);
-        Self {
-            start,
-            end: self.end.min(range.end),
-            prot: self.prot,
-            flags: self.flags,
-            backing: self.backing.advanced(start - self.start),
-        }
-    }
-
-    fn joins(&self, next: &Self) -> bool {
-        self.end == next.start
-            && self.prot == next.prot
-            && self.flags == next.flags
-            && self.backing.continues(self.size(), &next.backing)
-    }
-}
-
 /// Why the map wasn't changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MapError {
@@ -182,17 +50,10 @@ pub enum MapError {
     Occupied,
 }
 
-/// Which gap is looked for.
-#[derive(Clone, Debug)]
-pub struct Gap {
-    /// Bytes, whole pages.
-    pub len: u64,
-    /// Where it must lie.
-    pub within: Range<u64>,
-    /// Bytes left free below an area that grows down.
-    pub guard: u64,
-    /// Alignment of its start, a power of two of at least a page.
-    pub align: u64,
+impl From<NoMemory> for MapError {
+    fn from(_: NoMemory) -> Self {
+        Self::NoMemory
+    }
 }
 
 /// The areas of one address space, sorted and disjoint.
@@ -375,74 +236,6 @@ impl<B: Backing> AreaMap<B> {
         }
     }
 
-    /// The start of the highest gap that fits.
-    pub fn gap_top_down(&self, gap: &Gap) -> Option<u64> {
-        let mut ceiling = gap.within.end;
-        let mut at = self.position(ceiling);
-        // The area that holds the ceiling or lies above it limits the first gap.
-        if let Some(area) = self.areas.get(at) {
-            ceiling = ceiling.min(Self::floor_of(area, gap.guard));
-        }
-        loop {
-            let below = self.areas.before(at);
-            let area = below.and_then(|below| self.areas.get(below));
-            let floor = area.map_or(0, |area| area.end).max(gap.within.start);
-            let start = ceiling
-                .checked_sub(gap.len)
-                .map(|start| start & !(gap.align - 1));
-            if let Some(start) = start.filter(|start| *start >= floor) {
-                return Some(start);
-            }
-            let area = area.filter(|area| area.start > gap.within.start)?;
-            ceiling = ceiling.min(Self::floor_of(area, gap.guard));
-            at = below?;
-            if let Some(first) = self.skip_piece(at, gap.len) {
-                at = first;
-                let area = self.areas.get(at)?;
-                ceiling = ceiling.min(Self::floor_of(area, gap.guard));
-            }
-        }
-    }
-
-    /// When the place is its piece's last and no gap below an area of the piece is large enough: the
-    /// piece's first place. What lies below that one's area isn't looked at.
-    fn skip_piece(&self, at: Pos, len: u64) -> Option<Pos> {
-        let (piece, first) = self.areas.piece(at);
-        if self.areas.is_within(at) {
-            return None;
-        }
-        let largest = self.areas.note(at).unwrap_or_else(|| {
-            let gap = |pair: &[Area<B>]| match pair {
-                [low, high] => high.start - low.end,
-                _ => 0,
-            };
-            let largest = piece.windows(2).map(gap).max().unwrap_or(0);
-            self.areas.remember(at, largest);
-            largest
-        });
-        (largest < len).then_some(first)
-    }
-
-    /// The start of the lowest gap that fits.
-    pub fn gap_bottom_up(&self, gap: &Gap) -> Option<u64> {
-        let mut floor = gap.within.start;
-        let mut above = self.areas.iter_from(self.position(floor));
-        loop {
-            let next = above.next();
-            let ceiling = next.map_or(gap.within.end, |area| {
-                Self::floor_of(area, gap.guard).min(gap.within.end)
-            });
-            let start = crate::num::align_up(floor, gap.align)?;
-            if start.checked_add(gap.len).is_some_and(|end| end <= ceiling) {
-                return Some(start);
-            }
-            floor = floor.max(next?.end);
-            if floor >= gap.within.end {
-                return None;
-            }
-        }
-    }
-
     /// Makes room for `count` more areas, wherever they come.
     ///
     /// # Errors
@@ -469,15 +262,6 @@ impl<B: Backing> AreaMap<B> {
     /// The area before a place.
     fn below(&self, at: Pos) -> Option<&Area<B>> {
         self.areas.get(self.areas.before(at)?)
-    }
-
-    /// Where a gap below this area must end.
-    fn floor_of(area: &Area<B>, guard: u64) -> u64 {
-        if area.flags.contains(AreaFlags::GROWS_DOWN) {
-            area.start.saturating_sub(guard)
-        } else {
-            area.start
-        }
     }
 
     /// Splits the areas that cross the range's borders.

@@ -1,0 +1,98 @@
+//! Where there is room: the highest or the lowest [`Gap`] between areas that fits.
+
+use core::ops::Range;
+
+use super::chunks::Pos;
+use super::{Area, AreaFlags, AreaMap, Backing};
+
+/// Which gap is looked for.
+#[derive(Clone, Debug)]
+pub struct Gap {
+    /// Bytes, whole pages.
+    pub len: u64,
+    /// Where it must lie.
+    pub within: Range<u64>,
+    /// Bytes left free below an area that grows down.
+    pub guard: u64,
+    /// Alignment of its start, a power of two of at least a page.
+    pub align: u64,
+}
+
+impl<B: Backing> AreaMap<B> {
+    /// The start of the highest gap that fits.
+    pub fn gap_top_down(&self, gap: &Gap) -> Option<u64> {
+        let mut ceiling = gap.within.end;
+        let mut at = self.position(ceiling);
+        // The area that holds the ceiling or lies above it limits the first gap.
+        if let Some(area) = self.areas.get(at) {
+            ceiling = ceiling.min(Self::floor_of(area, gap.guard));
+        }
+        loop {
+            let below = self.areas.before(at);
+            let area = below.and_then(|below| self.areas.get(below));
+            let floor = area.map_or(0, |area| area.end).max(gap.within.start);
+            let start = ceiling
+                .checked_sub(gap.len)
+                .map(|start| start & !(gap.align - 1));
+            if let Some(start) = start.filter(|start| *start >= floor) {
+                return Some(start);
+            }
+            let area = area.filter(|area| area.start > gap.within.start)?;
+            ceiling = ceiling.min(Self::floor_of(area, gap.guard));
+            at = below?;
+            if let Some(first) = self.skip_piece(at, gap.len) {
+                at = first;
+                let area = self.areas.get(at)?;
+                ceiling = ceiling.min(Self::floor_of(area, gap.guard));
+            }
+        }
+    }
+
+    /// When the place is its piece's last and no gap below an area of the piece is large enough: the
+    /// piece's first place. What lies below that one's area isn't looked at.
+    fn skip_piece(&self, at: Pos, len: u64) -> Option<Pos> {
+        let (piece, first) = self.areas.piece(at);
+        if self.areas.is_within(at) {
+            return None;
+        }
+        let largest = self.areas.note(at).unwrap_or_else(|| {
+            let gap = |pair: &[Area<B>]| match pair {
+                [low, high] => high.start - low.end,
+                _ => 0,
+            };
+            let largest = piece.windows(2).map(gap).max().unwrap_or(0);
+            self.areas.remember(at, largest);
+            largest
+        });
+        (largest < len).then_some(first)
+    }
+
+    /// The start of the lowest gap that fits.
+    pub fn gap_bottom_up(&self, gap: &Gap) -> Option<u64> {
+        let mut floor = gap.within.start;
+        let mut above = self.areas.iter_from(self.position(floor));
+        loop {
+            let next = above.next();
+            let ceiling = next.map_or(gap.within.end, |area| {
+                Self::floor_of(area, gap.guard).min(gap.within.end)
+            });
+            let start = crate::num::align_up(floor, gap.align)?;
+            if start.checked_add(gap.len).is_some_and(|end| end <= ceiling) {
+                return Some(start);
+            }
+            floor = floor.max(next?.end);
+            if floor >= gap.within.end {
+                return None;
+            }
+        }
+    }
+
+    /// Where a gap below this area must end.
+    fn floor_of(area: &Area<B>, guard: u64) -> u64 {
+        if area.flags.contains(AreaFlags::GROWS_DOWN) {
+            area.start.saturating_sub(guard)
+        } else {
+            area.start
+        }
+    }
+}
