@@ -6,7 +6,7 @@ use core::fmt::Write;
 
 use super::names::{self, flags, one_of};
 use super::structs::{halves, words};
-use super::{Arg, Outcome, RawCall, View, options as o, pointer, structs, text};
+use super::{Arg, Outcome, RawCall, View, lists, options as o, pointer, structs, text};
 use crate::errno::Errno;
 use crate::num::{int_arg, low32};
 
@@ -292,8 +292,8 @@ pub(super) fn outcome(line: &mut String, view: &View<'_>) {
                 one_of(line, value, names::DUMPABLE);
                 write!(line, ")")
             }
-            "poll" | "ppoll" => structs::poll_result(line, value, view),
-            "select" | "pselect6" => structs::select_result(line, value, view),
+            "poll" | "ppoll" => lists::poll_result(line, value, view),
+            "select" | "pselect6" => lists::select_result(line, value, view),
             "sched_getscheduler" => {
                 let _ = write!(line, "{value} (");
                 one_of(line, value, o::POLICIES);

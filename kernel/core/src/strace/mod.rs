@@ -4,16 +4,18 @@
 //! Where the call is made, [`collect`] keeps what the line will show of the caller's memory (`need`), and it is
 //! sent on as a [`Traced`] (`wire`). Where it is read, [`format_call`] makes the line from the raw
 //! registers and that memory, which it reads through [`Memory`]. `text` quotes strings, `names` and
-//! `options` hold the constants' names, `constants` says which argument has which, `structs`, `files` and `net`
-//! decode what pointers point to, `control` the arguments that depend on another one.
+//! `options` hold the constants' names, `constants` says which argument has which; `structs`, `signals`,
+//! `lists`, `files` and `net` decode what pointers point to, `control` the arguments that depend on another one.
 
 mod constants;
 mod control;
 mod files;
+mod lists;
 mod names;
 mod need;
 mod net;
 mod options;
+mod signals;
 mod structs;
 mod text;
 mod wire;

@@ -4,8 +4,9 @@ use alloc::string::String;
 use core::fmt::Write;
 use core::net::{Ipv4Addr, Ipv6Addr};
 
+use super::lists::io_vectors;
 use super::names::{self, flags, one_of};
-use super::structs::{halves, io_vectors, words};
+use super::structs::{halves, words};
 use super::{Arg, Memory, View, options as o, pointer, text};
 use crate::num::{int_arg, low32, usize_of};
 
