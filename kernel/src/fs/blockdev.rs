@@ -1,32 +1,36 @@
 //! Disks as files: `/dev/vda` and its like, through a page cache of the disk's own.
 //!
 //! A mounted file system has private buffers and doesn't see this cache, as on Linux.
+//!
+//! Here are the minor numbers, what each stands for, and the caches. [`part`] makes a partition a disk of its
+//! own, [`pages`] fills a cache, [`file`] is what a program opens.
+
+mod file;
+mod pages;
+mod part;
 
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use kiln_core::abi;
-use kiln_core::addr::{PAGE_SIZE, UserAddr};
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::{DeviceNumber, FileType};
 use kiln_core::fs::flags::OpenFlags;
 use kiln_core::fs::partition::{self, Partition};
-use kiln_core::num::{low16, u64_of, usize_of, usize_of32};
+use kiln_core::num::{u64_of, usize_of32};
 
 use super::devfs;
 use super::devices::{self, Driver};
-use super::file::{File, FileOps, Ioctl, MapSource};
+use super::file::FileOps;
 use super::inode::Inode;
 use super::memory::{try_arc, try_push};
-use super::superblock;
 use super::text::Text;
 use super::vfs::Node;
-use crate::drivers::block::{
-    self, BlockDevice, DiskStats, IoError, Memory, SECTOR_SIZE, SECTORS_PER_PAGE, Segment,
-};
-use crate::mm::FrameRef;
+use crate::drivers::block::{self, BlockDevice, SECTOR_SIZE};
 use crate::sync::SpinLock;
-use crate::vm::{IoDst, IoSrc, Mapping, PageSource};
+use crate::vm::Mapping;
+use file::DiskFile;
+use pages::Pages;
+use part::Part;
 
 /// The major number of virtio disks, and minor numbers for each (its partitions).
 pub(crate) const MAJOR: u32 = 254;
@@ -204,288 +208,4 @@ fn open(inode: &Arc<Inode>, flags: OpenFlags) -> Result<Arc<dyn FileOps>, Errno>
         disk,
         mapping,
     })?)
-}
-
-/// A part of a disk.
-struct Part {
-    disk: Arc<dyn BlockDevice>,
-    name: String,
-    start: u64,
-    sectors: u64,
-}
-
-impl Part {
-    /// A sector of the part as one of the disk, with `count` behind it that are the part's too.
-    fn at(&self, sector: u64, count: u64) -> Result<u64, IoError> {
-        let end = sector.checked_add(count);
-        if end.is_none_or(|end| end > self.sectors) {
-            return Err(IoError::OutOfRange);
-        }
-        Ok(self.start + sector)
-    }
-
-    fn span(&self, sector: u64, memory: &Memory<'_>) -> Result<u64, IoError> {
-        let bytes: usize = memory.from(0).map(|segment| segment.len()).sum();
-        self.at(sector, u64_of(bytes / SECTOR_SIZE))
-    }
-}
-
-impl BlockDevice for Part {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn sectors(&self) -> u64 {
-        self.sectors
-    }
-
-    fn read_only(&self) -> bool {
-        self.disk.read_only()
-    }
-
-    fn read(&self, sector: u64, into: Memory<'_>) -> Result<(), IoError> {
-        self.disk.read(self.span(sector, &into)?, into)
-    }
-
-    fn write(&self, sector: u64, from: Memory<'_>) -> Result<(), IoError> {
-        self.disk.write(self.span(sector, &from)?, from)
-    }
-
-    fn flush(&self) -> Result<(), IoError> {
-        self.disk.flush()
-    }
-
-    fn discard(&self, sector: u64, count: u64) -> Result<(), IoError> {
-        self.disk.discard(self.at(sector, count)?, count)
-    }
-
-    fn serial(&self, buffer: &mut [u8; 20]) -> Result<usize, IoError> {
-        self.disk.serial(buffer)
-    }
-
-    fn stats(&self) -> DiskStats {
-        self.disk.stats()
-    }
-}
-
-/// An open disk.
-struct DiskFile {
-    minor: u32,
-    disk: Arc<dyn BlockDevice>,
-    mapping: Arc<Mapping>,
-}
-
-impl DiskFile {
-    fn flush(&self) -> Result<(), Errno> {
-        self.mapping.sync_all()?;
-        Ok(self.disk.flush()?)
-    }
-
-    /// `BLKDISCARD`: a range in bytes.
-    fn discard(&self, start: u64, len: u64) -> Result<(), Errno> {
-        let sector = u64_of(SECTOR_SIZE);
-        let end = start.checked_add(len).ok_or(Errno::EINVAL)?;
-        if !start.is_multiple_of(sector) || !len.is_multiple_of(sector) || end > self.mapping.size()
-        {
-            return Err(Errno::EINVAL);
-        }
-        self.mapping.sync_all()?;
-        self.disk.discard(start / sector, len / sector)?;
-        let page = u64_of(PAGE_SIZE);
-        self.mapping
-            .invalidate(start / page, end.div_ceil(page) - start / page);
-        Ok(())
-    }
-}
-
-impl FileOps for DiskFile {
-    fn read(&self, _: &File, dst: &mut IoDst<'_>, pos: &mut u64) -> Result<usize, Errno> {
-        let done = self.mapping.read(*pos, dst)?;
-        *pos += u64_of(done);
-        Ok(done)
-    }
-
-    fn write(&self, file: &File, src: &mut IoSrc<'_>, pos: &mut u64) -> Result<usize, Errno> {
-        if src.remaining() == 0 {
-            return Ok(0);
-        }
-        let room = self.mapping.size().saturating_sub(*pos);
-        if room == 0 {
-            return Err(Errno::ENOSPC);
-        }
-        src.limit(usize_of(room));
-        let done = self.mapping.write(*pos, src)?;
-        *pos += u64_of(done);
-        if file.has(abi::O_DSYNC) {
-            self.flush()?;
-        }
-        Ok(done)
-    }
-
-    fn seek_end(&self, _: &File) -> Option<u64> {
-        Some(self.mapping.size())
-    }
-
-    /// With the last opener what was written goes to the disk, and what was read is forgotten: a file
-    /// system mounted next sees it all.
-    fn release(&self, _: &File) {
-        // It was for fsync to tell; what fails is in the job's report.
-        let _ = self.mapping.sync_all();
-        /// The table's handle and the closing file's.
-        const LAST: usize = 2;
-        let mut caches = CACHES.lock();
-        let at = caches.iter().position(|cache| cache.minor == self.minor);
-        let gone = at
-            .filter(|_| Arc::strong_count(&self.mapping) <= LAST && self.mapping.dirty_pages() == 0)
-            .map(|at| caches.swap_remove(at));
-        drop(caches);
-        drop(gone);
-    }
-
-    fn can_poll(&self) -> bool {
-        false
-    }
-
-    fn sync(&self, _: &File, _: bool) -> Result<(), Errno> {
-        self.flush()
-    }
-
-    fn mapping(&self, _: &File) -> Result<MapSource, Errno> {
-        Ok(MapSource::File(Arc::clone(&self.mapping)))
-    }
-
-    fn ioctl(&self, file: &File, request: &Ioctl<'_>) -> Result<u64, Errno> {
-        let size = self.mapping.size();
-        match request.command {
-            abi::ioctl::BLKGETSIZE64 => answer(request, &size.to_le_bytes()),
-            abi::ioctl::BLKGETSIZE => answer(request, &(size / u64_of(SECTOR_SIZE)).to_le_bytes()),
-            abi::ioctl::BLKSSZGET | abi::ioctl::BLKPBSZGET => {
-                answer(request, &512u32.to_le_bytes())
-            }
-            abi::ioctl::BLKIOMIN => answer(request, &512u32.to_le_bytes()),
-            BLKIOOPT => answer(request, &0u32.to_le_bytes()),
-            abi::ioctl::BLKALIGNOFF => answer(request, &0i32.to_le_bytes()),
-            abi::ioctl::BLKRAGET | abi::ioctl::BLKFRAGET => {
-                answer(request, &READ_AHEAD.to_le_bytes())
-            }
-            abi::ioctl::BLKSECTGET => answer(request, &MAX_SECTORS.to_le_bytes()),
-            abi::ioctl::BLKROTATIONAL => answer(request, &1u16.to_le_bytes()),
-            abi::ioctl::BLKDISCARDZEROES => answer(request, &0u32.to_le_bytes()),
-            HDIO_GETGEO => self.geometry(request),
-            abi::ioctl::BLKRRPART => self.scan_again(request),
-            abi::ioctl::BLKBSZGET => answer(request, &4096u32.to_le_bytes()),
-            abi::ioctl::BLKROGET => {
-                answer(request, &u32::from(self.disk.read_only()).to_le_bytes())
-            }
-            abi::ioctl::BLKFLSBUF => {
-                self.flush()?;
-                let pages = size.div_ceil(u64_of(PAGE_SIZE));
-                self.mapping.invalidate(0, pages);
-                Ok(0)
-            }
-            abi::ioctl::BLKDISCARD => {
-                if !file.writable() {
-                    return Err(Errno::EBADF);
-                }
-                let [start, len] = request.space.read_val(UserAddr::new(request.arg))?;
-                self.discard(start, len)?;
-                Ok(0)
-            }
-            _ => Err(Errno::ENOTTY),
-        }
-    }
-}
-
-fn answer(request: &Ioctl<'_>, bytes: &[u8]) -> Result<u64, Errno> {
-    request.space.copy_out(UserAddr::new(request.arg), bytes)?;
-    Ok(0)
-}
-
-impl DiskFile {
-    /// `HDIO_GETGEO`: heads, sectors, cylinders as virtio disks make them up, and where it begins.
-    fn geometry(&self, request: &Ioctl<'_>) -> Result<u64, Errno> {
-        let (start, sectors) = extent(self.minor).ok_or(Errno::ENXIO)?;
-        let cylinders = low16(sectors >> 11);
-        let mut bytes = [0; 16];
-        let (head, tail) = bytes.split_at_mut(8);
-        let [low, high] = cylinders.to_le_bytes();
-        for (byte, value) in head.iter_mut().zip([64, 32, low, high]) {
-            *byte = value;
-        }
-        tail.copy_from_slice(&start.to_le_bytes());
-        answer(request, &bytes)
-    }
-
-    /// `BLKRRPART`
-    fn scan_again(&self, request: &Ioctl<'_>) -> Result<u64, Errno> {
-        if !request.privileged {
-            return Err(Errno::EACCES);
-        }
-        if !self.minor.is_multiple_of(MINORS) {
-            return Err(Errno::EINVAL);
-        }
-        let mounted = (self.minor..self.minor + MINORS)
-            .any(|minor| superblock::on_device(DeviceNumber::new(MAJOR, minor)).is_some());
-        if mounted {
-            return Err(Errno::EBUSY);
-        }
-        self.flush()?;
-        scan(self.minor / MINORS).map(|()| 0)
-    }
-}
-
-/// Requests that the crate lacks (linux/fs.h, linux/hdreg.h).
-const BLKIOOPT: u32 = 0x1279;
-const HDIO_GETGEO: u32 = 0x0301;
-
-/// Sectors read ahead, and most in one request (`BLKRAGET`, `BLKSECTGET`).
-const READ_AHEAD: u64 = 256;
-const MAX_SECTORS: u16 = 2560;
-
-/// A disk as the page cache reads and writes it.
-struct Pages(Arc<dyn BlockDevice>);
-
-impl Pages {
-    /// Goes through the frames: whole ones together, one that the disk's end cuts by itself.
-    fn transfer(
-        &self,
-        first: u64,
-        frames: &[FrameRef],
-        go: impl Fn(u64, Memory<'_>) -> Result<(), IoError>,
-    ) -> Result<(), Errno> {
-        let start = first.checked_mul(SECTORS_PER_PAGE).ok_or(Errno::EIO)?;
-        let left = self.0.sectors().checked_sub(start).ok_or(Errno::EIO)?;
-        let whole = usize_of(left / SECTORS_PER_PAGE).min(frames.len());
-        let (head, tail) = frames.split_at_checked(whole).ok_or(Errno::EIO)?;
-        if !head.is_empty() {
-            go(start, Memory::Frames(head))?;
-        }
-        let rest = usize_of(left % SECTORS_PER_PAGE) * SECTOR_SIZE;
-        if let Some(last) = tail.first()
-            && rest > 0
-        {
-            let at = start + u64_of(whole) * SECTORS_PER_PAGE;
-            go(at, Memory::Segments(&[Segment::new(last, 0, rest)]))?;
-        }
-        Ok(())
-    }
-}
-
-impl PageSource for Pages {
-    fn read_pages(&self, first: u64, frames: &[FrameRef]) -> Result<(), Errno> {
-        let left = self
-            .0
-            .sectors()
-            .saturating_sub(first.saturating_mul(SECTORS_PER_PAGE));
-        for (frame, page) in frames.iter().zip(0..) {
-            if left.saturating_sub(page * SECTORS_PER_PAGE) < SECTORS_PER_PAGE {
-                frame.zero(0, PAGE_SIZE);
-            }
-        }
-        self.transfer(first, frames, |at, memory| self.0.read(at, memory))
-    }
-
-    fn write_pages(&self, first: u64, frames: &[FrameRef]) -> Result<(), Errno> {
-        self.transfer(first, frames, |at, memory| self.0.write(at, memory))
-    }
 }

@@ -1,0 +1,186 @@
+//! [`DiskFile`]: an open disk or partition, and its ioctls (linux/fs.h, linux/hdreg.h).
+
+use alloc::sync::Arc;
+use kiln_core::abi;
+use kiln_core::addr::{PAGE_SIZE, UserAddr};
+use kiln_core::errno::Errno;
+use kiln_core::fs::attr::DeviceNumber;
+use kiln_core::num::{low16, u64_of, usize_of};
+
+use super::{CACHES, MAJOR, MINORS, extent, scan};
+use crate::drivers::block::{BlockDevice, SECTOR_SIZE};
+use crate::fs::file::{File, FileOps, Ioctl, MapSource};
+use crate::fs::superblock;
+use crate::vm::{IoDst, IoSrc, Mapping};
+
+/// Requests that `linux-raw-sys` lacks.
+const BLKIOOPT: u32 = 0x1279;
+const HDIO_GETGEO: u32 = 0x0301;
+
+/// Sectors read ahead, and most in one request (`BLKRAGET`, `BLKSECTGET`).
+const READ_AHEAD: u64 = 256;
+const MAX_SECTORS: u16 = 2560;
+
+/// An open disk.
+pub(super) struct DiskFile {
+    pub(super) minor: u32,
+    pub(super) disk: Arc<dyn BlockDevice>,
+    pub(super) mapping: Arc<Mapping>,
+}
+
+impl DiskFile {
+    fn flush(&self) -> Result<(), Errno> {
+        self.mapping.sync_all()?;
+        Ok(self.disk.flush()?)
+    }
+
+    /// `BLKDISCARD`: a range in bytes.
+    fn discard(&self, start: u64, len: u64) -> Result<(), Errno> {
+        let sector = u64_of(SECTOR_SIZE);
+        let end = start.checked_add(len).ok_or(Errno::EINVAL)?;
+        if !start.is_multiple_of(sector) || !len.is_multiple_of(sector) || end > self.mapping.size()
+        {
+            return Err(Errno::EINVAL);
+        }
+        self.mapping.sync_all()?;
+        self.disk.discard(start / sector, len / sector)?;
+        let page = u64_of(PAGE_SIZE);
+        self.mapping
+            .invalidate(start / page, end.div_ceil(page) - start / page);
+        Ok(())
+    }
+
+    /// `HDIO_GETGEO`: heads, sectors, cylinders as virtio disks make them up, and where it begins.
+    fn geometry(&self, request: &Ioctl<'_>) -> Result<u64, Errno> {
+        let (start, sectors) = extent(self.minor).ok_or(Errno::ENXIO)?;
+        let cylinders = low16(sectors >> 11);
+        let mut bytes = [0; 16];
+        let (head, tail) = bytes.split_at_mut(8);
+        let [low, high] = cylinders.to_le_bytes();
+        for (byte, value) in head.iter_mut().zip([64, 32, low, high]) {
+            *byte = value;
+        }
+        tail.copy_from_slice(&start.to_le_bytes());
+        answer(request, &bytes)
+    }
+
+    /// `BLKRRPART`: reads the partition table again.
+    fn scan_again(&self, request: &Ioctl<'_>) -> Result<u64, Errno> {
+        if !request.privileged {
+            return Err(Errno::EACCES);
+        }
+        if !self.minor.is_multiple_of(MINORS) {
+            return Err(Errno::EINVAL);
+        }
+        let mounted = (self.minor..self.minor + MINORS)
+            .any(|minor| superblock::on_device(DeviceNumber::new(MAJOR, minor)).is_some());
+        if mounted {
+            return Err(Errno::EBUSY);
+        }
+        self.flush()?;
+        scan(self.minor / MINORS).map(|()| 0)
+    }
+}
+
+impl FileOps for DiskFile {
+    fn read(&self, _: &File, dst: &mut IoDst<'_>, pos: &mut u64) -> Result<usize, Errno> {
+        let done = self.mapping.read(*pos, dst)?;
+        *pos += u64_of(done);
+        Ok(done)
+    }
+
+    fn write(&self, file: &File, src: &mut IoSrc<'_>, pos: &mut u64) -> Result<usize, Errno> {
+        if src.remaining() == 0 {
+            return Ok(0);
+        }
+        let room = self.mapping.size().saturating_sub(*pos);
+        if room == 0 {
+            return Err(Errno::ENOSPC);
+        }
+        src.limit(usize_of(room));
+        let done = self.mapping.write(*pos, src)?;
+        *pos += u64_of(done);
+        if file.has(abi::O_DSYNC) {
+            self.flush()?;
+        }
+        Ok(done)
+    }
+
+    fn seek_end(&self, _: &File) -> Option<u64> {
+        Some(self.mapping.size())
+    }
+
+    /// With the last opener what was written goes to the disk, and what was read is forgotten: a file
+    /// system mounted next sees it all.
+    fn release(&self, _: &File) {
+        // It was for fsync to tell; what fails is in the job's report.
+        let _ = self.mapping.sync_all();
+        /// The table's handle and the closing file's.
+        const LAST: usize = 2;
+        let mut caches = CACHES.lock();
+        let at = caches.iter().position(|cache| cache.minor == self.minor);
+        let gone = at
+            .filter(|_| Arc::strong_count(&self.mapping) <= LAST && self.mapping.dirty_pages() == 0)
+            .map(|at| caches.swap_remove(at));
+        drop(caches);
+        drop(gone);
+    }
+
+    fn can_poll(&self) -> bool {
+        false
+    }
+
+    fn sync(&self, _: &File, _: bool) -> Result<(), Errno> {
+        self.flush()
+    }
+
+    fn mapping(&self, _: &File) -> Result<MapSource, Errno> {
+        Ok(MapSource::File(Arc::clone(&self.mapping)))
+    }
+
+    fn ioctl(&self, file: &File, request: &Ioctl<'_>) -> Result<u64, Errno> {
+        let size = self.mapping.size();
+        match request.command {
+            abi::ioctl::BLKGETSIZE64 => answer(request, &size.to_le_bytes()),
+            abi::ioctl::BLKGETSIZE => answer(request, &(size / u64_of(SECTOR_SIZE)).to_le_bytes()),
+            abi::ioctl::BLKSSZGET | abi::ioctl::BLKPBSZGET => {
+                answer(request, &512u32.to_le_bytes())
+            }
+            abi::ioctl::BLKIOMIN => answer(request, &512u32.to_le_bytes()),
+            BLKIOOPT => answer(request, &0u32.to_le_bytes()),
+            abi::ioctl::BLKALIGNOFF => answer(request, &0i32.to_le_bytes()),
+            abi::ioctl::BLKRAGET | abi::ioctl::BLKFRAGET => {
+                answer(request, &READ_AHEAD.to_le_bytes())
+            }
+            abi::ioctl::BLKSECTGET => answer(request, &MAX_SECTORS.to_le_bytes()),
+            abi::ioctl::BLKROTATIONAL => answer(request, &1u16.to_le_bytes()),
+            abi::ioctl::BLKDISCARDZEROES => answer(request, &0u32.to_le_bytes()),
+            HDIO_GETGEO => self.geometry(request),
+            abi::ioctl::BLKRRPART => self.scan_again(request),
+            abi::ioctl::BLKBSZGET => answer(request, &4096u32.to_le_bytes()),
+            abi::ioctl::BLKROGET => {
+                answer(request, &u32::from(self.disk.read_only()).to_le_bytes())
+            }
+            abi::ioctl::BLKFLSBUF => {
+                self.flush()?;
+                let pages = size.div_ceil(u64_of(PAGE_SIZE));
+                self.mapping.invalidate(0, pages);
+                Ok(0)
+            }
+            abi::ioctl::BLKDISCARD => {
+                if !file.writable() {
+                    return Err(Errno::EBADF);
+                }
+                let [start, len] = request.space.read_val(UserAddr::new(request.arg))?;
+                self.discard(start, len)?;
+                Ok(0)
+            }
+            _ => Err(Errno::ENOTTY),
+        }
+    }
+}
+
+fn answer(request: &Ioctl<'_>, bytes: &[u8]) -> Result<u64, Errno> {
+    request.space.copy_out(UserAddr::new(request.arg), bytes)?;
+    Ok(0)
+}
