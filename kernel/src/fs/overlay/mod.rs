@@ -21,6 +21,7 @@ mod file;
 mod layers;
 mod listing;
 mod node;
+mod ops;
 
 use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};

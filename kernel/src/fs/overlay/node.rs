@@ -3,24 +3,18 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::any::Any;
 use kiln_core::errno::Errno;
-use kiln_core::fs::attr::{Attr, FileType, SetAttr};
-use kiln_core::fs::flags::OpenFlags;
-use kiln_core::fs::overlay::{ESCAPED, OPAQUE, ORIGIN, PREFIX, origin_ino};
-use kiln_core::fs::xattr::SetMode;
+use kiln_core::fs::attr::Attr;
+use kiln_core::fs::overlay::{OPAQUE, ORIGIN, origin_ino};
 
-use super::file::OverlayFile;
-use super::layers::{Real, is_dir, is_whiteout, says_yes, set_attr};
+use super::Overlay;
+use super::layers::{Real, is_dir, is_whiteout, says_yes};
 use super::listing::Listing;
-use super::{Overlay, change, listing};
 use crate::fs::Dentry;
-use crate::fs::file::FileOps;
-use crate::fs::inode::{Allocate, Emit, Inode, InodeOps, InodeParts, NewInode, Rename};
-use crate::fs::memory::{append, try_arc, try_push};
+use crate::fs::inode::{Inode, InodeParts};
+use crate::fs::memory::{try_arc, try_push};
 use crate::sched::Mutex;
 use crate::sync::SpinLock;
-use kiln_core::abi;
 
 /// Where an inode is: its directory and its name there.
 pub(super) type Place = (Arc<Inode>, Box<[u8]>);
@@ -170,7 +164,7 @@ impl Node {
     }
 
     /// The files that `name` in this directory stands for.
-    fn find(&self, name: &[u8]) -> Result<(Option<Arc<Dentry>>, Vec<Real>), Errno> {
+    pub(super) fn find(&self, name: &[u8]) -> Result<(Option<Arc<Dentry>>, Vec<Real>), Errno> {
         let mut lowers = Vec::new();
         let mut upper = None;
         if let Some(dir) = self.upper() {
@@ -225,19 +219,6 @@ fn number(overlay: &Overlay, top: &Real, lowers: &[Real]) -> Result<u64, Errno> 
     Ok(origin.unwrap_or_else(|| overlay.ino(top.layer, real.ino())))
 }
 
-/// An attribute's name in the layers: programs' own that look like overlay's are told apart there.
-fn below(name: &[u8]) -> Result<Vec<u8>, Errno> {
-    let mut real = Vec::new();
-    match name.strip_prefix(PREFIX) {
-        Some(rest) => {
-            append(&mut real, ESCAPED)?;
-            append(&mut real, rest)?;
-        }
-        None => append(&mut real, name)?,
-    }
-    Ok(real)
-}
-
 impl Overlay {
     /// The inode in use of a file in the upper layer.
     pub(super) fn known(&self, ino: u64) -> Option<Arc<Inode>> {
@@ -265,152 +246,5 @@ impl Drop for Node {
                 known.remove(&ino);
             }
         }
-    }
-}
-
-impl InodeOps for Node {
-    fn lookup(&self, dir: &Arc<Inode>, name: &[u8]) -> Result<Option<Arc<Inode>>, Errno> {
-        let (upper, lowers) = self.find(name)?;
-        if upper.is_none() && lowers.is_empty() {
-            return Ok(None);
-        }
-        let place = (Arc::clone(dir), Box::from(name));
-        Node::inode(&self.overlay, upper, lowers, Some(place)).map(Some)
-    }
-
-    fn create(
-        &self,
-        dir: &Arc<Inode>,
-        name: &[u8],
-        new: &NewInode<'_>,
-    ) -> Result<Arc<Inode>, Errno> {
-        change::create(self, dir, name, new)
-    }
-
-    fn create_unnamed(&self, dir: &Arc<Inode>, new: &NewInode<'_>) -> Result<Arc<Inode>, Errno> {
-        change::create_unnamed(self, dir, new)
-    }
-
-    fn link(&self, dir: &Arc<Inode>, name: &[u8], inode: &Arc<Inode>) -> Result<(), Errno> {
-        change::link(self, dir, name, inode)
-    }
-
-    fn unlink(&self, dir: &Arc<Inode>, name: &[u8], victim: &Arc<Inode>) -> Result<(), Errno> {
-        change::remove(self, dir, name, victim)
-    }
-
-    fn rmdir(&self, dir: &Arc<Inode>, name: &[u8], victim: &Arc<Inode>) -> Result<(), Errno> {
-        change::remove(self, dir, name, victim)
-    }
-
-    fn rename(&self, rename: &Rename<'_>) -> Result<(), Errno> {
-        change::rename(self, rename)
-    }
-
-    fn leaves_whiteouts(&self) -> bool {
-        false
-    }
-
-    fn readdir(&self, _: &Arc<Inode>, cursor: u64, emit: &mut Emit<'_>) -> Result<(), Errno> {
-        listing::list(self, cursor, emit)
-    }
-
-    fn readlink(&self, inode: &Arc<Inode>) -> Result<Vec<u8>, Errno> {
-        if inode.kind() != FileType::Symlink {
-            return Err(Errno::EINVAL);
-        }
-        let real = self.real()?;
-        let real = real.inode()?;
-        real.ops().readlink(real)
-    }
-
-    fn open(&self, inode: &Arc<Inode>, flags: OpenFlags) -> Result<Arc<dyn FileOps>, Errno> {
-        if inode.kind() != FileType::Regular || flags.has(abi::O_PATH) {
-            return crate::fs::open_by_type(inode, flags);
-        }
-        if flags.writes() || flags.has(abi::O_TRUNC) {
-            // What is to be cut needs no copy of its contents.
-            self.overlay.copy_up(inode, !flags.has(abi::O_TRUNC))?;
-        }
-        Ok(try_arc(OverlayFile::open(self, flags)?)?)
-    }
-
-    fn refresh(&self, inode: &Inode) -> Result<(), Errno> {
-        self.take_attributes(inode)
-    }
-
-    fn set_attr(&self, inode: &Arc<Inode>, change: &SetAttr) -> Result<(), Errno> {
-        set_attr(&self.copied(inode)?, *change)
-    }
-
-    fn truncate(&self, inode: &Arc<Inode>, size: u64) -> Result<(), Errno> {
-        let dentry = self.overlay.copy_up(inode, size != 0)?;
-        let change = SetAttr {
-            size: Some(size),
-            ..SetAttr::default()
-        };
-        set_attr(dentry.inode().ok_or(Errno::ENOENT)?, change)?;
-        self.take_attributes(inode)
-    }
-
-    fn allocate(&self, inode: &Arc<Inode>, request: &Allocate) -> Result<(), Errno> {
-        let real = self.copied(inode)?;
-        let guard = real.lock.lock();
-        real.ops().allocate(&real, request)?;
-        real.modified();
-        drop(guard);
-        self.take_attributes(inode)
-    }
-
-    fn sync(&self, _: &Arc<Inode>, data_only: bool) -> Result<(), Errno> {
-        let Some(upper) = self.upper() else {
-            return Ok(());
-        };
-        let real = upper.inode().ok_or(Errno::ENOENT)?;
-        real.ops().sync(real, data_only)
-    }
-
-    fn get_xattr(&self, _: &Arc<Inode>, name: &[u8]) -> Result<Vec<u8>, Errno> {
-        let real = self.real()?;
-        let real = real.inode()?;
-        real.ops().get_xattr(real, &below(name)?)
-    }
-
-    fn set_xattr(
-        &self,
-        inode: &Arc<Inode>,
-        name: &[u8],
-        value: Option<&[u8]>,
-        mode: SetMode,
-    ) -> Result<(), Errno> {
-        if value.is_none() {
-            // What isn't there is no reason to copy.
-            self.get_xattr(inode, name)?;
-        }
-        let real = self.copied(inode)?;
-        let _guard = real.lock.lock();
-        real.ops().set_xattr(&real, &below(name)?, value, mode)?;
-        real.changed();
-        Ok(())
-    }
-
-    fn list_xattr(&self, _: &Arc<Inode>) -> Result<Vec<u8>, Errno> {
-        let real = self.real()?;
-        let real = real.inode()?;
-        let names = real.ops().list_xattr(real)?;
-        let mut shown = Vec::new();
-        for name in names.split_inclusive(|byte| *byte == 0) {
-            if let Some(escaped) = name.strip_prefix(ESCAPED) {
-                append(&mut shown, PREFIX)?;
-                append(&mut shown, escaped)?;
-            } else if !name.starts_with(PREFIX) {
-                append(&mut shown, name)?;
-            }
-        }
-        Ok(shown)
-    }
-
-    fn as_any(&self) -> Option<&dyn Any> {
-        Some(self)
     }
 }
