@@ -3,11 +3,12 @@
 //! | module | |
 //! | --- | --- |
 //! | [`thread`] | [`Thread`], its life from [`spawn`] to [`exit_current`] |
-//! | [`cpu`] | each CPU's run queue, the switch from one thread to another, idling |
+//! | [`cpu`] | each CPU's run queue, preemption, the switch from one thread to another, idling |
 //! | [`account`] | what is counted for `/proc` |
 //! | [`balance`] | which CPU a thread goes to |
 //! | [`budget`] | what threads may have that come before all others |
 //! | [`smp`] | the other CPUs on their way up |
+//! | [`stacks`] | kernel stacks for the next threads |
 //! | [`wait`] | [`WaitQueue`]: sleeping until a condition holds |
 //! | [`poll`] | [`Poller`]: waiting on many queues at once |
 //! | [`lock`] | [`Mutex`] and [`RwLock`], which sleep |
@@ -26,6 +27,7 @@ mod poll;
 #[cfg(feature = "selftest")]
 pub(crate) mod selftest;
 pub(crate) mod smp;
+mod stacks;
 mod thread;
 mod timer;
 mod wait;

@@ -21,9 +21,8 @@ use kiln_core::runqueue;
 use kiln_core::timers::TimerId;
 
 use super::budget::{self, NOTHING_LENT};
-use super::cpu;
-use super::timer;
 use super::wait::{Link, WakeTarget};
+use super::{cpu, stacks, timer};
 use crate::arch::fpu::FpuState;
 use crate::arch::switch;
 use crate::arch::user::{Bases, SavedBases};
@@ -282,7 +281,7 @@ impl Drop for Thread {
         }
         cpu::release_place();
         if let Some(stack) = self.stack.take() {
-            cpu::keep_stack(stack);
+            stacks::keep(stack);
         }
     }
 }
@@ -301,7 +300,7 @@ pub(crate) fn prepare(
     user: Option<ThreadParts>,
     body: Body,
 ) -> Result<Arc<Thread>, OutOfMemory> {
-    let thread = Thread::new(name, Some(cpu::stack()?), user, Some(body))?;
+    let thread = Thread::new(name, Some(stacks::take()?), user, Some(body))?;
     thread.state.store(PARKED, Ordering::Release);
     Ok(thread)
 }
