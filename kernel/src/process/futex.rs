@@ -210,6 +210,32 @@ pub(crate) fn wait(
     }
     let key = word.key()?;
     let waiter = &task.futex;
+    drop(enter(task, word, key, value, bits, Kind::Plain)?);
+    let woken = || waiter.woken.load(Ordering::Acquire).then_some(());
+    let slept = waiter.queue.wait(Mode::Interruptible, deadline, woken);
+    let Err(wake) = slept else { return Ok(()) };
+    if leave(waiter).is_none() {
+        return Ok(());
+    }
+    Err(match wake {
+        Wake::Timeout => Errno::ETIMEDOUT,
+        Wake::Signal => Errno::ERESTARTSYS,
+    })
+}
+
+/// Enters the caller among a word's sleepers, as long as the word holds `value`; their bucket is still locked.
+///
+/// # Errors
+/// `EAGAIN` when it doesn't, `EFAULT`, `ENOMEM`.
+fn enter(
+    task: &Task,
+    word: Word<'_>,
+    key: Key,
+    value: u32,
+    bits: u32,
+    kind: Kind,
+) -> Result<Sleepers, Errno> {
+    let waiter = &task.futex;
     loop {
         let mut sleepers = bucket(key.bucket_number()).lock();
         let Ok(now) = user::load_u32(word.addr) else {
@@ -222,24 +248,10 @@ pub(crate) fn wait(
         }
         sleepers.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         waiter.prepare(task);
-        *waiter.place.lock() = Some(Place {
-            key,
-            bits,
-            kind: Kind::Plain,
-        });
+        *waiter.place.lock() = Some(Place { key, bits, kind });
         Arc::clone(waiter).line_up(&mut sleepers);
-        break;
+        return Ok(sleepers);
     }
-    let woken = || waiter.woken.load(Ordering::Acquire).then_some(());
-    let slept = waiter.queue.wait(Mode::Interruptible, deadline, woken);
-    let Err(wake) = slept else { return Ok(()) };
-    if leave(waiter).is_none() {
-        return Ok(());
-    }
-    Err(match wake {
-        Wake::Timeout => Errno::ETIMEDOUT,
-        Wake::Signal => Errno::ERESTARTSYS,
-    })
 }
 
 /// Takes a sleeper out of its bucket, which a requeue may have changed. Answers the word it slept on;

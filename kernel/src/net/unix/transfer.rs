@@ -1,6 +1,7 @@
 //! Sending and receiving on unix sockets, and what poll says of them.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use kiln_core::errno::Errno;
 use kiln_core::net::options::so;
 use kiln_core::net::queue::Piece;
@@ -8,7 +9,7 @@ use kiln_core::net::{kind, msg};
 use kiln_core::num::usize_of32;
 
 use super::{UnixSock, names};
-use crate::fs::{Events, Watch};
+use crate::fs::{Events, File, Watch};
 use crate::net::common::{Common, Patience, SHUT_BOTH, SHUT_READ, SHUT_WRITE};
 use crate::net::current_creds;
 use crate::net::inbox::{Flow, StreamRead};
@@ -29,6 +30,18 @@ impl UnixSock {
             return Some(out.creds.unwrap_or_else(current_creds));
         }
         None
+    }
+
+    /// What goes with a message besides its bytes.
+    fn extra(&self, files: Vec<Arc<File>>, creds: Option<Ucred>) -> Result<Extra, Errno> {
+        Ok(Extra {
+            rights: (!files.is_empty())
+                .then(|| Rights::new(files))
+                .transpose()?,
+            creds,
+            name: self.name_raw(),
+            route: None,
+        })
     }
 
     /// Whether somebody has accepted it.
@@ -101,14 +114,7 @@ impl UnixSock {
             len -= 1;
         }
         let last = urgent && left == len;
-        let extra = Extra {
-            rights: (!files.is_empty())
-                .then(|| Rights::new(files))
-                .transpose()?,
-            creds,
-            name: self.name_raw(),
-            route: None,
-        };
+        let extra = self.extra(files, creds)?;
         let packet = Packet::take(src, len, Some(&self.account), extra)?;
         let (common, theirs) = (&self.common, &peer.common);
         peer.inbox.push(packet, last, || {
@@ -161,14 +167,7 @@ impl UnixSock {
         };
         let creds = self.sender(&out, &peer);
         let files = core::mem::take(&mut out.files);
-        let extra = Extra {
-            rights: (!files.is_empty())
-                .then(|| Rights::new(files))
-                .transpose()?,
-            creds,
-            name: self.name_raw(),
-            route: None,
-        };
+        let extra = self.extra(files, creds)?;
         let packet = Packet::take(src, len, Some(&self.account), extra)?;
         self.deliver(&peer, packet, patience, named)?;
         Ok(len)

@@ -15,7 +15,9 @@ use kiln_core::errno::Errno;
 
 use super::super::table;
 use super::super::task::Task;
-use super::{BUCKETS, Key, Kind, Place, Sleepers, Waiter, Word, bucket, leave, lend, lock_both};
+use super::{
+    BUCKETS, Key, Kind, Place, Sleepers, Waiter, Word, bucket, enter, leave, lend, lock_both,
+};
 use crate::mm::user;
 use crate::sched::{Deadline, Mode, Wake};
 
@@ -378,33 +380,14 @@ pub(crate) fn wait_for_lock(
     if key == lock {
         return Err(Errno::EINVAL);
     }
-    let waiter = &task.futex;
-    loop {
-        let mut sleepers = bucket(key.bucket_number()).lock();
-        let Ok(now) = user::load_u32(word.addr) else {
-            drop(sleepers);
-            word.bring(false)?;
-            continue;
-        };
-        if now != value {
-            return Err(Errno::EAGAIN);
-        }
-        sleepers.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        waiter.prepare(task);
-        let claim = Claim {
-            tid: task.tid(),
-            owner: 0,
-            inherits: false,
-        };
-        *waiter.place.lock() = Some(Place {
-            key,
-            bits: u32::MAX,
-            kind: Kind::Moves(claim, lock),
-        });
-        Arc::clone(waiter).line_up(&mut sleepers);
-        CLAIMS.fetch_add(1, Ordering::SeqCst);
-        break;
-    }
+    let claim = Claim {
+        tid: task.tid(),
+        owner: 0,
+        inherits: false,
+    };
+    let sleepers = enter(task, word, key, value, u32::MAX, Kind::Moves(claim, lock))?;
+    CLAIMS.fetch_add(1, Ordering::SeqCst);
+    drop(sleepers);
     sleep(task, target, deadline).map_err(|(wake, at)| match wake {
         Wake::Timeout => Errno::ETIMEDOUT,
         // Made anew, the call would sleep on the first word again, where nobody looks for it any more.

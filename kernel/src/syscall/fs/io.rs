@@ -149,11 +149,6 @@ pub(in crate::syscall) fn vectors(
     Ok(list)
 }
 
-/// Nothing to move is no reason to look at the file, once its mode is right.
-fn is_nothing(vectors: &[IoVec]) -> bool {
-    vectors.iter().all(|vector| vector.len == 0)
-}
-
 /// The vectors' file: with a position it must have one, which is asked before its mode.
 fn vector_file(call: &Call<'_>, fd: i32, at: Option<u64>) -> Result<Arc<File>, Errno> {
     let file = file(call, fd)?;
@@ -171,6 +166,27 @@ fn known_rwf(flags: u32) -> Result<(), Errno> {
     Ok(())
 }
 
+/// What readv(2) and its kin check of an open file before they look at flags: the vectors, or `None` when there is
+/// nothing to move.
+fn vectors_for(
+    space: &Arc<AddressSpace>,
+    file: &File,
+    iov: UserAddr,
+    count: u64,
+    flags: u32,
+) -> Result<Option<Vec<IoVec>>, Errno> {
+    if epoll::of(file).is_ok() {
+        return Err(Errno::EINVAL);
+    }
+    let vectors = vectors(space, iov, count)?;
+    // Nothing to move is no reason to look at the file or the flags, once its mode is right.
+    if vectors.iter().all(|vector| vector.len == 0) {
+        return Ok(None);
+    }
+    known_rwf(flags)?;
+    Ok(Some(vectors))
+}
+
 fn read_vectors(
     call: &Call<'_>,
     fd: i32,
@@ -182,14 +198,9 @@ fn read_vectors(
     let file = vector_file(call, fd, at)?;
     file.check_readable()?;
     let space = call.task.space()?;
-    if epoll::of(&file).is_ok() {
-        return Err(Errno::EINVAL);
-    }
-    let vectors = vectors(&space, iov, count)?;
-    if is_nothing(&vectors) {
+    let Some(vectors) = vectors_for(&space, &file, iov, count, flags)? else {
         return Ok(0);
-    }
-    known_rwf(flags)?;
+    };
     let mut dst = IoDst::user(&space, &vectors);
     let done = match at {
         Some(pos) => file.read_at(&mut dst, pos),
@@ -209,14 +220,9 @@ fn write_vectors(
     let file = vector_file(call, fd, at)?;
     file.check_writable()?;
     let space = call.task.space()?;
-    if epoll::of(&file).is_ok() {
-        return Err(Errno::EINVAL);
-    }
-    let vectors = vectors(&space, iov, count)?;
-    if is_nothing(&vectors) {
+    let Some(vectors) = vectors_for(&space, &file, iov, count, flags)? else {
         return Ok(0);
-    }
-    known_rwf(flags)?;
+    };
     let mut src = IoSrc::user(&space, &vectors);
     let done = match at {
         Some(pos) => file.write_at(&mut src, pos),
