@@ -4,17 +4,19 @@
 //! shared mappings the file and place. The word is read and the sleeper entered under the bucket's
 //! lock, so no wake-up comes between; when the word's page isn't there, the lock is given up,
 //! the page brought, and all of it done again. [`pi`] has the operations on locks with an owner,
-//! [`lend`] makes those owners as urgent as who waits for them, [`vector`] is the wait for several words.
+//! [`lend`] makes those owners as urgent as who waits for them, [`vector`] is the wait for several words,
+//! [`requeue`](mod@requeue) moves sleepers from one word to another, [`robust`] lets go what a task holds at its end.
 
 mod lend;
 mod pi;
+mod requeue;
+mod robust;
 mod vector;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use kiln_core::abi;
 use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
 use kiln_core::futex::WakeOp;
@@ -24,6 +26,9 @@ use super::task::Task;
 
 pub(crate) use lend::rescheduled;
 pub(crate) use pi::{end as end_ownership, lock, requeue_to_lock, unlock, wait_for_lock};
+pub(crate) use requeue::requeue;
+pub(super) use robust::release_robust_list;
+pub(crate) use robust::{robust_list, set_robust_list};
 pub(crate) use vector::{One, wait_for_any};
 
 use crate::mm::user;
@@ -323,80 +328,6 @@ fn lock_both(first: Key, second: Key) -> (Sleepers, Option<Sleepers>) {
     }
 }
 
-/// Wakes up to `wakes` sleepers of `from` and moves up to `moves` others to `to`; only when `from`
-/// holds `expected`, if that is given. Answers how many were woken and how many moved.
-///
-/// # Errors
-/// `EAGAIN` when it doesn't hold it, `EINVAL`, `EFAULT`, `ENOMEM`.
-pub(crate) fn requeue(
-    from: Word<'_>,
-    to: Word<'_>,
-    wakes: usize,
-    moves: usize,
-    expected: Option<u32>,
-) -> Result<(usize, usize), Errno> {
-    let (source, target) = (from.key()?, to.key()?);
-    loop {
-        let (mut sleepers, mut others) = lock_both(source, target);
-        if let Some(expected) = expected {
-            match user::load_u32(from.addr) {
-                Ok(now) if now != expected => return Err(Errno::EAGAIN),
-                Ok(_) => {}
-                Err(_) => {
-                    drop((sleepers, others));
-                    from.bring(false)?;
-                    continue;
-                }
-            }
-        }
-        check_plain(&sleepers, source)?;
-        let woken = wake_in(&mut sleepers, source, u32::MAX, wakes);
-        let moved = move_in(&mut sleepers, others.as_deref_mut(), source, target, moves)?;
-        return Ok((woken, moved));
-    }
-}
-
-/// Moves up to `count` sleepers from one key to another.
-fn move_in(
-    sleepers: &mut Vec<Arc<Waiter>>,
-    mut others: Option<&mut Vec<Arc<Waiter>>>,
-    source: Key,
-    target: Key,
-    count: usize,
-) -> Result<usize, Errno> {
-    if source == target {
-        let same = sleepers
-            .iter()
-            .filter(|waiter| waiter.matches(source, u32::MAX));
-        return Ok(same.take(count).count());
-    }
-    if let Some(others) = others.as_deref_mut() {
-        let matching = sleepers
-            .iter()
-            .filter(|waiter| waiter.matches(source, u32::MAX));
-        let room = matching.count().min(count);
-        others.try_reserve(room).map_err(|_| Errno::ENOMEM)?;
-    }
-    let mut moved = 0;
-    sleepers.retain(|waiter| {
-        if moved == count || !waiter.matches(source, u32::MAX) {
-            return true;
-        }
-        moved += 1;
-        if let Some(place) = waiter.place.lock().as_mut() {
-            place.key = target;
-        }
-        match others.as_deref_mut() {
-            Some(others) => {
-                Arc::clone(waiter).line_up(others);
-                false
-            }
-            None => true,
-        }
-    });
-    Ok(moved)
-}
-
 /// `FUTEX_WAKE_OP`: changes the second word, wakes sleepers of the first, and of the second when
 /// its old value compares. Answers how many woke.
 ///
@@ -435,103 +366,5 @@ fn change_word(addr: UserAddr, op: WakeOp) -> Option<u32> {
             return Some(old);
         }
         old = seen;
-    }
-}
-
-/// set_robust_list(2).
-pub(crate) fn set_robust_list(task: &Task, head: u64) {
-    task.robust_list.store(head, Ordering::Relaxed);
-}
-
-/// get_robust_list(2).
-pub(crate) fn robust_list(task: &Task) -> u64 {
-    task.robust_list.load(Ordering::Relaxed)
-}
-
-/// Most entries of a robust list that are looked at (`ROBUST_LIST_LIMIT`).
-const ROBUST_LIMIT: usize = 2048;
-
-/// At a task's end: marks the robust futexes it holds as left behind by a dead owner, and wakes
-/// a sleeper of each (get_robust_list(2)).
-pub(super) fn release_robust_list(task: &Arc<Task>) {
-    let head = task.robust_list.swap(0, Ordering::Relaxed);
-    if head != 0
-        && let Ok(space) = task.space()
-    {
-        // A list that can't be read ends there.
-        let _ = walk_robust_list(task, &space, head);
-    }
-}
-
-fn walk_robust_list(task: &Task, space: &Arc<AddressSpace>, head: u64) -> Result<(), Errno> {
-    let word = |at: u64| space.read_val::<u64>(UserAddr::new(at));
-    let offset = word(head.wrapping_add(8))?;
-    let raw_pending = word(head.wrapping_add(16))?;
-    let pending = raw_pending & !1;
-    let mut entry = word(head)?;
-    for _ in 0..ROBUST_LIMIT {
-        // The low bit marks a priority-inheriting futex.
-        let at = entry & !1;
-        if at == head {
-            break;
-        }
-        let next = word(at);
-        if at != pending {
-            let how = Robust {
-                pending: false,
-                owned: entry & 1 != 0,
-            };
-            release_robust(task, space, at.wrapping_add(offset), how)?;
-        }
-        entry = next?;
-    }
-    if pending != 0 {
-        let how = Robust {
-            pending: true,
-            owned: raw_pending & 1 != 0,
-        };
-        release_robust(task, space, pending.wrapping_add(offset), how)?;
-    }
-    Ok(())
-}
-
-/// Which kind of entry of the list it is.
-#[derive(Clone, Copy)]
-struct Robust {
-    /// It was being locked or unlocked.
-    pending: bool,
-    /// It is a lock with an owner ([`pi`]), whose heir is found otherwise.
-    owned: bool,
-}
-
-fn release_robust(
-    task: &Task,
-    space: &Arc<AddressSpace>,
-    at: u64,
-    how: Robust,
-) -> Result<(), Errno> {
-    let addr = UserAddr::new(at);
-    if !addr.is_aligned(4) {
-        return Err(Errno::EINVAL);
-    }
-    let mut value = space.load_u32(addr)?;
-    loop {
-        if how.pending && !how.owned && value == 0 {
-            // It died between unlocking and waking.
-            wake_word(space, addr, 1);
-            return Ok(());
-        }
-        if value & abi::FUTEX_TID_MASK != task.tid() {
-            return Ok(());
-        }
-        let left = value & abi::FUTEX_WAITERS | abi::FUTEX_OWNER_DIED;
-        let seen = space.compare_exchange_u32(addr, value, left)?;
-        if seen == value {
-            if value & abi::FUTEX_WAITERS != 0 && !how.owned {
-                wake_word(space, addr, 1);
-            }
-            return Ok(());
-        }
-        value = seen;
     }
 }
