@@ -2,7 +2,9 @@
 //!
 //! Private memory gets a frame of its own: zeros, or a copy of the file's page at the first write.
 //! A read of a file's page maps the page itself, and those around it that are in memory already.
-//! A write to a shared file page tells the mapping first, so that it is written back.
+//! A write to a shared file page tells the mapping first, so that it is written back. Files' pages are in [`file`].
+
+mod file;
 
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
@@ -12,7 +14,6 @@ use kiln_core::errno::Errno;
 use kiln_core::vma::{AreaFlags, Prot};
 
 use super::area::{Object, VmArea};
-use super::mapping::{Mapping, Unmappable};
 use super::reclaim::{alloc_frame, alloc_zeroed_frame, wait_for_memory};
 use super::space::{AddressSpace, Areas, PAGE, STACK_GAP};
 use super::vdso::Special;
@@ -58,9 +59,6 @@ impl From<OutOfMemory> for FaultError {
         Self::Oom
     }
 }
-
-/// Pages mapped around a fault in a file, aligned (`fault_around_bytes`).
-const AROUND: u64 = 16 * PAGE;
 
 /// How one attempt at a fault ended.
 enum Attempt {
@@ -260,129 +258,6 @@ impl AddressSpace {
             }
             _ => Ok(Attempt::Again),
         }
-    }
-
-    fn resolve_private_write(
-        &self,
-        area: &VmArea,
-        page: u64,
-        mapping: &Mapping,
-        index: u64,
-    ) -> Result<Attempt, FaultError> {
-        let va = UserAddr::new(page);
-        if self.tables.lock().is_mapped(va) {
-            return self.own_page(area, page);
-        }
-        let source = self.file_page(mapping, index)?;
-        let copy = alloc_frame()?;
-        copy.copy_from(&source);
-        self.fill(va, page_flags(area.prot, true), copy)
-    }
-
-    fn resolve_file_read(
-        &self,
-        area: &VmArea,
-        page: u64,
-        mapping: &Mapping,
-        index: u64,
-    ) -> Result<Attempt, FaultError> {
-        let flags = page_flags(area.prot, false);
-        match self.map_around(area, page, mapping, index, flags) {
-            Ok(()) => Ok(Attempt::Done),
-            Err(Unmappable::Unready(unready)) => self.make_ready(unready, UserAddr::new(page)),
-            Err(Unmappable::Absent) => {
-                self.file_page(mapping, index)?;
-                Ok(Attempt::Again)
-            }
-        }
-    }
-
-    /// Maps the page and those of its window that are in memory and not mapped yet.
-    fn map_around(
-        &self,
-        area: &VmArea,
-        page: u64,
-        mapping: &Mapping,
-        index: u64,
-        flags: PageFlags,
-    ) -> Result<(), Unmappable> {
-        let window = page & !(AROUND - 1);
-        let start = window.max(area.start);
-        let end = (window + AROUND).min(area.end);
-        let base = index - (page - start) / PAGE;
-        let last = base + (end - start) / PAGE;
-        let mut tables = self.tables.lock();
-        let mut leaf = tables.window(UserAddr::new(page), flags);
-        mapping.for_mappable(base..last, index, |at, frame| {
-            let va = UserAddr::new(start + (at - base) * PAGE);
-            leaf.fill(va, || Some(frame.clone())).map(|_| ())
-        })
-    }
-
-    fn resolve_shared(
-        &self,
-        area: &VmArea,
-        page: u64,
-        mapping: &Mapping,
-        index: u64,
-        write: bool,
-    ) -> Result<Attempt, FaultError> {
-        // Nothing behind the mapping: nothing to write back, so no need to see the first write.
-        let track = mapping.has_source();
-        if !write {
-            let writable = !track && area.prot.contains(Prot::WRITE);
-            let flags = page_flags(area.prot, writable);
-            match self.map_around(area, page, mapping, index, flags) {
-                Ok(()) => return Ok(Attempt::Done),
-                Err(Unmappable::Unready(unready)) => {
-                    return self.make_ready(unready, UserAddr::new(page));
-                }
-                Err(Unmappable::Absent) => {}
-            }
-            self.file_page(mapping, index)?;
-            return Ok(Attempt::Again);
-        }
-        let frame = self.file_page(mapping, index)?;
-        if track {
-            mapping.reserve(index)?;
-        }
-        self.map_shared_writable(area, page, mapping, index, frame)
-    }
-
-    fn map_shared_writable(
-        &self,
-        area: &VmArea,
-        page: u64,
-        mapping: &Mapping,
-        index: u64,
-        frame: FrameRef,
-    ) -> Result<Attempt, FaultError> {
-        let va = UserAddr::new(page);
-        let mut gather = Gather::new();
-        let mut tables = self.tables.lock();
-        // Under the tables' lock: write-back, which cleans and then write-protects, comes
-        // either before both or after both.
-        if !mapping.mark_dirty(index, &frame) {
-            return Ok(Attempt::Again);
-        }
-        let flags = page_flags(area.prot, true);
-        let mapped = match tables.replace(va, frame, flags, &mut gather) {
-            Ok(()) => Ok(()),
-            Err(frame) => tables.map(va, frame, flags, &mut gather),
-        };
-        drop(tables);
-        or_make_room(mapped)
-    }
-
-    /// The file's page, read if it has to be.
-    fn file_page(&self, mapping: &Mapping, index: u64) -> Result<FrameRef, FaultError> {
-        if let Some(frame) = mapping.cached(index) {
-            return Ok(frame);
-        }
-        if mapping.has_source() {
-            self.major_faults.fetch_add(1, Ordering::Relaxed);
-        }
-        Ok(mapping.page(index)?)
     }
 
     /// Extends the area above `addr`, which grows down, to it.
