@@ -16,8 +16,10 @@ use kiln_core::strace::Arg;
 use crate::arch::user::UserContext;
 use crate::process::Task;
 
+mod clone;
 pub(crate) mod count;
 mod event;
+mod exec;
 pub(crate) mod fs;
 mod futex;
 mod identity;

@@ -26,7 +26,7 @@ syscalls! {
     20 writev(Fd, IoVec, Int) [fs::io::writev] Full "";
     21 access(Path, AccessMode) [fs::attr::access] Full "";
     22 pipe(FdPair) [fs::open::pipe] Full "";
-    23 select(Int, FdSet, FdSet, FdSet, Timeval) [fs::poll::select] Full "";
+    23 select(Int, FdSet, FdSet, FdSet, Timeval) [fs::select::select] Full "";
     24 sched_yield() [sched::give_way] Full "";
     25 mremap(Ptr, Size, Size, MremapFlags, Ptr) [mem::mremap] Full "";
     26 msync(Ptr, Size, MsyncFlags) [mem::msync] Full "";
@@ -47,10 +47,10 @@ syscalls! {
     41 socket(Domain, SocketType, Protocol) [net::socket] Partial "unix, IPv4, IPv6 and route sockets; the network is the loopback interface";
     42 connect(Fd, SockAddr, Int) [net::connect] Full "";
     43 accept(Fd, SockAddrOut, LenPtr) [net::accept] Full "";
-    44 sendto(Fd, In, Size, MsgFlags, SockAddr, Uint) [net::message::sendto] Full "";
-    45 recvfrom(Fd, Out, Size, MsgFlags, SockAddrOut, LenPtr) [net::message::recvfrom] Full "";
-    46 sendmsg(Fd, MsgHdr, MsgFlags) [net::message::sendmsg] Full "";
-    47 recvmsg(Fd, MsgHdrOut, MsgFlags) [net::message::recvmsg] Full "";
+    44 sendto(Fd, In, Size, MsgFlags, SockAddr, Uint) [net::send::sendto] Full "";
+    45 recvfrom(Fd, Out, Size, MsgFlags, SockAddrOut, LenPtr) [net::receive::recvfrom] Full "";
+    46 sendmsg(Fd, MsgHdr, MsgFlags) [net::send::sendmsg] Full "";
+    47 recvmsg(Fd, MsgHdrOut, MsgFlags) [net::receive::recvmsg] Full "";
     48 shutdown(Fd, Shutdown) [net::shutdown] Full "";
     49 bind(Fd, SockAddr, Int) [net::bind] Full "";
     50 listen(Fd, Int) [net::listen] Full "";
@@ -59,10 +59,10 @@ syscalls! {
     53 socketpair(Domain, SocketType, Protocol, FdPair) [net::socketpair] Full "";
     54 setsockopt(Fd, SockLevel, SockName, SockOpt, Uint) [net::setsockopt] Partial "no filters, no MSG_ZEROCOPY";
     55 getsockopt(Fd, SockLevel, SockName, SockOptOut, LenPtr) [net::getsockopt] Partial "no filters, no MSG_ZEROCOPY";
-    56 clone(CloneFlags, Ptr, IntOut, Ptr, Hex) [process::clone] Partial "no namespaces";
-    57 fork() [process::fork] Full "";
-    58 vfork() [process::vfork] Full "";
-    59 execve(Path, Argv, Envp) [process::execve] Full "";
+    56 clone(CloneFlags, Ptr, IntOut, Ptr, Hex) [clone::clone] Partial "no namespaces";
+    57 fork() [clone::fork] Full "";
+    58 vfork() [clone::vfork] Full "";
+    59 execve(Path, Argv, Envp) [exec::execve] Full "";
     60 exit(Int) [process::exit] Full "";
     61 wait4(Pid, WaitStatus, WaitOptions, Rusage) [process::wait4] Full "";
     62 kill(Pid, Signal) [signal::kill] Full "";
@@ -273,7 +273,7 @@ syscalls! {
     267 readlinkat(DirFd, Path, Out, Size) [fs::names::readlinkat] Full "";
     268 fchmodat(DirFd, Path, Mode) [fs::attr::fchmodat] Full "";
     269 faccessat(DirFd, Path, AccessMode) [fs::attr::faccessat] Full "";
-    270 pselect6(Int, FdSet, FdSet, FdSet, Timespec, Ptr) [fs::poll::pselect6] Full "";
+    270 pselect6(Int, FdSet, FdSet, FdSet, Timespec, Ptr) [fs::select::pselect6] Full "";
     271 ppoll(PollFds, Uint, Timespec, SigSet, Size) [fs::poll::ppoll] Full "";
     272 unshare(UnshareFlags) [process::unshare] Partial "no namespaces";
     273 set_robust_list(Ptr, Size) [process::set_robust_list] Full "";
@@ -302,7 +302,7 @@ syscalls! {
     296 pwritev(Fd, IoVec, Int, Off, Hidden) [fs::io::pwritev] Full "";
     297 rt_tgsigqueueinfo(Pid, Pid, Signal, Ptr) [signal::rt_tgsigqueueinfo] Full "";
     298 perf_event_open(Ptr, Pid, Int, Fd, Hex) [] Absent "";
-    299 recvmmsg(Fd, Ptr, Uint, MsgFlags, Timespec) [net::message::recvmmsg] Full "";
+    299 recvmmsg(Fd, Ptr, Uint, MsgFlags, Timespec) [net::receive::recvmmsg] Full "";
     300 fanotify_init(Hex, Hex) [] Absent "";
     301 fanotify_mark(Fd, Hex, Hex, DirFd, Path) [] Absent "";
     302 prlimit64(Pid, Resource, RlimitIn, RlimitOut) [limits::prlimit64] Full "";
@@ -310,7 +310,7 @@ syscalls! {
     304 open_by_handle_at(Fd, Ptr, OpenFlags) [] Absent "";
     305 clock_adjtime(Clock, Ptr) [rare::clock_adjtime] Partial "as adjtimex";
     306 syncfs(Fd) [fs::mounts::syncfs] Full "";
-    307 sendmmsg(Fd, Ptr, Uint, MsgFlags) [net::message::sendmmsg] Full "";
+    307 sendmmsg(Fd, Ptr, Uint, MsgFlags) [net::send::sendmmsg] Full "";
     308 setns(Fd, Hex) [rare::setns] Stub "no file stands for a namespace: EINVAL";
     309 getcpu(IntOut, IntOut, Ptr) [sched::getcpu] Full "";
     310 process_vm_readv(Pid, Ptr, Size, Ptr, Size, Hex) [process_vm::process_vm_readv] Full "";
@@ -325,7 +325,7 @@ syscalls! {
     319 memfd_create(Path, MemfdFlags) [fs::open::memfd_create] Full "";
     320 kexec_file_load(Fd, Fd, Size, Path, Hex) [] Absent "";
     321 bpf(Int, Ptr, Uint) [] Absent "";
-    322 execveat(DirFd, Path, Argv, Envp, AtFlags) [process::execveat] Full "";
+    322 execveat(DirFd, Path, Argv, Envp, AtFlags) [exec::execveat] Full "";
     323 userfaultfd(Hex) [] Absent "";
     324 membarrier(Membarrier, Hex, Hidden) [process::membarrier] Partial "restartable sequences on other CPUs go on";
     325 mlock2(Ptr, Size, MlockFlags) [mem::mlock2] Full "";
@@ -351,7 +351,7 @@ syscalls! {
     432 fsmount(Fd, Hex, Hex) [fs::mount_fd::fsmount] Full "";
     433 fspick(DirFd, Path, Hex) [fs::mount_fd::fspick] Full "";
     434 pidfd_open(Pid, Hex) [pidfd::pidfd_open] Full "";
-    435 clone3(CloneArgs, Size) [process::clone3] Partial "no namespaces, no control groups";
+    435 clone3(CloneArgs, Size) [clone::clone3] Partial "no namespaces, no control groups";
     436 close_range(Uint, Uint, CloseRangeFlags) [fs::fd::close_range] Full "";
     437 openat2(DirFd, Path, OpenHow, Size) [fs::open::openat2] Full "";
     438 pidfd_getfd(Fd, Fd, Hex) [pidfd::pidfd_getfd] Full "";

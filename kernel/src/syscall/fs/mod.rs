@@ -26,6 +26,7 @@ pub(crate) mod names;
 pub(crate) mod open;
 mod owner;
 pub(crate) mod poll;
+pub(crate) mod select;
 pub(crate) mod splice;
 pub(crate) mod xattr;
 

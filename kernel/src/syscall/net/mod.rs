@@ -1,9 +1,11 @@
 //! Sockets: making them, naming them, connecting them, their options. Messages are in
-//! [`message`].
+//! [`send`] and [`receive`].
 //!
 //! The work is `net`'s; here addresses and structures are copied, in Linux's order of checks.
 
-pub(crate) mod message;
+mod message;
+pub(crate) mod receive;
+pub(crate) mod send;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
