@@ -1,4 +1,4 @@
-//! What the process room tells `/proc` ([`Processes`]): who there is, each file's text ([`task`]),
+//! What the process room tells `/proc` ([`Processes`]): who there is, each file's text ([`task`], [`status`]),
 //! and the system's files that are about processors and processes ([`system`], [`sched`]).
 
 /// Appends formatted text to a [`Text`].
@@ -7,6 +7,7 @@ macro_rules! put {
 }
 
 mod sched;
+mod status;
 mod system;
 mod task;
 
@@ -98,7 +99,7 @@ impl Processes for Table {
     fn text(&self, pid: u32, tid: u32, file: PidFile, out: &mut Text) -> Result<(), Errno> {
         match task_of(pid, tid) {
             Ok(task) => task::text(&task, file, out),
-            Err(_) => task::zombie(&*process(pid)?, file, out),
+            Err(_) => status::zombie(&*process(pid)?, file, out),
         }
     }
 

@@ -1,0 +1,209 @@
+//! What the calls on a UDP socket do: [`Protocol`] for [`UdpSock`].
+
+use alloc::sync::Weak;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+use core::sync::atomic::Ordering;
+use kiln_core::errno::Errno;
+use kiln_core::net::addr::family_of;
+use kiln_core::net::queue::Piece;
+use kiln_core::net::{cmsg, family, msg};
+
+use super::{MAX_V4, MAX_V6, UdpSock};
+use crate::fs::memory::try_arc;
+use crate::fs::{Events, Watch};
+use crate::net::common::{Common, SHUT_BOTH, SHUT_READ, SHUT_WRITE};
+use crate::net::inet::address::{give_port, take_port};
+use crate::net::inet::{control, options};
+use crate::net::packet::{Extra, Packet};
+use crate::net::socket::{Caller, Outgoing, Protocol, Received};
+use crate::vm::{IoDst, IoSrc};
+
+impl Protocol for UdpSock {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn bind(&self, caller: &Caller<'_>, addr: &[u8]) -> Result<(), Errno> {
+        let address = self.ends();
+        let to = address.check_bind(caller, addr, true)?;
+        if address.local.port != 0 {
+            return Err(Errno::EINVAL);
+        }
+        let mut wanted = address;
+        wanted.local = to;
+        let claim = wanted.claim(&self.common.options());
+        let port = take_port(self.ports, self.id, claim, Weak::clone(&self.me))?;
+        let mut address = self.address.lock();
+        address.local = to.with_port(port);
+        address.address_bound = !to.is_any();
+        address.port_bound = to.port != 0;
+        Ok(())
+    }
+
+    fn connect(&self, _: &Caller<'_>, addr: &[u8]) -> Result<(), Errno> {
+        if family_of(addr).ok_or(Errno::EINVAL)? == family::UNSPEC {
+            return self.disconnect();
+        }
+        let to = self.ends().check_peer(addr, true)?;
+        self.check_reach(to)?;
+        self.need_port()?;
+        {
+            let mut address = self.address.lock();
+            let source = address.source(to);
+            if address.local.is_any() {
+                address.local = source;
+            }
+            address.peer = Some(to);
+        }
+        self.enter();
+        Ok(())
+    }
+
+    fn send(&self, src: &mut IoSrc<'_>, out: Outgoing<'_>) -> Result<usize, Errno> {
+        let len = src.remaining();
+        if len > 0xFFFF {
+            return Err(Errno::EMSGSIZE);
+        }
+        // IPv6 minds nothing that it doesn't know.
+        if out.flags & msg::OOB != 0 && !self.address.lock().v6 {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        let to = self.destination(&out)?;
+        if to.port == 0 {
+            return Err(Errno::EINVAL);
+        }
+        let reach = self.check_reach(to)?;
+        let most = match to.ip {
+            IpAddr::V4(_) => MAX_V4,
+            IpAddr::V6(_) => MAX_V6,
+        };
+        if len > most {
+            return Err(Errno::EMSGSIZE);
+        }
+        self.common.check_error()?;
+        if self.common.is_shut(SHUT_WRITE) {
+            return Err(Errno::EPIPE);
+        }
+        self.need_port()?;
+        let route = self.route(to, &out);
+        let extra = Extra {
+            route: Some(route),
+            ..Extra::default()
+        };
+        let packet = Packet::take(src, len, None, extra)?;
+        self.deliver(&packet, &route, reach)?;
+        Ok(len)
+    }
+
+    fn recv(
+        &self,
+        dst: &mut IoDst<'_>,
+        flags: u32,
+        nonblocking: bool,
+        received: &mut Received,
+    ) -> Result<usize, Errno> {
+        if flags & msg::ERRQUEUE != 0 {
+            return self.recv_error(dst, received);
+        }
+        let patience = self.common.read_patience(nonblocking);
+        let over = || match self.common.take_error() {
+            Some(error) => Some(Err(error)),
+            None => self.common.is_shut(SHUT_READ).then_some(Ok(())),
+        };
+        let Some(packet) = self.inbox.message(flags, patience, &over)? else {
+            return Ok(0);
+        };
+        let (len, room) = (packet.len(), dst.remaining());
+        if len > room {
+            received.flags |= msg::TRUNC;
+        }
+        packet.put(dst, 0, len)?;
+        received.stamp = packet.stamp;
+        if let Some(route) = packet.route {
+            let v6 = self.ends().v6;
+            received.name = Some(try_arc(route.from.encode(v6))?);
+        }
+        received.packet = Some(packet);
+        Ok(match flags & msg::TRUNC != 0 {
+            true => len,
+            false => len.min(room),
+        })
+    }
+
+    fn shutdown(&self, how: u32) -> Result<(), Errno> {
+        self.common.shut_down(how);
+        self.common.changed();
+        match self.address.lock().peer {
+            Some(_) => Ok(()),
+            None => Err(Errno::ENOTCONN),
+        }
+    }
+
+    fn name(&self) -> Result<Vec<u8>, Errno> {
+        let address = self.ends();
+        Ok(address.local.encode(address.v6))
+    }
+
+    fn peer(&self) -> Result<Vec<u8>, Errno> {
+        let address = self.ends();
+        let peer = address.peer.ok_or(Errno::ENOTCONN)?;
+        Ok(peer.encode(address.v6))
+    }
+
+    fn set_option(
+        &self,
+        caller: &Caller<'_>,
+        level: i32,
+        name: u32,
+        value: &[u8],
+    ) -> Result<(), Errno> {
+        options::set_udp(self, caller, level, name, value)
+    }
+
+    fn get_option(&self, level: i32, name: u32, room: usize) -> Result<Vec<u8>, Errno> {
+        options::get_udp(self, level, name, room)
+    }
+
+    fn option_changed(&self) {
+        let options = self.common.options();
+        let claim = self.ends().claim(&options);
+        self.ports.lock().change(self.id, claim.local.port, |own| {
+            (own.reuse_addr, own.reuse_port) = (claim.reuse_addr, claim.reuse_port);
+        });
+    }
+
+    fn describe(&self, received: &Received, control: &mut cmsg::Builder) {
+        control::describe(&self.ends(), received, control);
+    }
+
+    fn queued(&self) -> Result<(usize, usize), Errno> {
+        Ok((self.inbox.first_len(), 0))
+    }
+
+    fn poll(&self, watch: Option<&mut dyn Watch>) -> Events {
+        if let Some(watch) = watch {
+            self.common.watch(watch);
+        }
+        let shut = self.common.shut();
+        let mut events = Events::WRITABLE | Events::WRBAND;
+        events.set(
+            Events::ERR,
+            self.common.has_error() || !self.errors.is_empty(),
+        );
+        events.set(Events::HUP, shut == SHUT_BOTH);
+        events.set(Events::RDHUP, shut & SHUT_READ != 0);
+        let readable = !self.inbox.is_empty() || shut & SHUT_READ != 0;
+        events.set(Events::READABLE, readable);
+        events
+    }
+
+    fn release(&self) {
+        self.gone.store(true, Ordering::Release);
+        let port = self.address.lock().local.port;
+        give_port(self.ports, self.id, port, false);
+        self.inbox.clear();
+        self.errors.clear();
+        self.common.changed();
+    }
+}
