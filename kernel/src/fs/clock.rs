@@ -1,4 +1,7 @@
-//! The time that inodes are stamped with.
+//! The time of day: where the boot lies on it, which setting the clock moves, the time zone, how far atomic time is ahead;
+//! sleeping until it shows a time; and what inodes are stamped with.
+//!
+//! `arch::time` counts from the boot; [`vdso`] tells programs what is kept here.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use kiln_core::fs::attr::Timestamp;
