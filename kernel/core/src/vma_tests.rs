@@ -333,7 +333,7 @@ fn many_areas_are_found_their_places() {
 
 #[test]
 fn an_empty_range_overlaps_nothing() {
-    let mut map = AreaMap::new();
+    let mut map = AreaMap::default();
     assert_eq!(map.insert(area(2, 6, 1, 0)), Ok(()));
     for at in [2, 4, 6].map(|page| page * PAGE) {
         assert_eq!(map.overlapping(&(at..at)).count(), 0);
