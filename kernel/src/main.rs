@@ -89,6 +89,7 @@ extern "sysv64" fn main() -> ! {
     vm::init();
     if let Some(fault) = options::get("fault") {
         arch::provoke::provoke(fault, mm::layout::PHYSMAP.wrapping_sub(mm::layout::IMAGE));
+        panic::refuse(format_args!("fault=NAME: no fault has that name"));
     }
     apic::settle_clock();
     if let Err(error) = other_cpus() {

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use crate::testing::{Case, Job};
 
 /// `fault=NAME` and what the report must say of it.
-const KERNEL: [(&str, &str); 27] = [
+const KERNEL: [(&str, &str); 30] = [
     ("stack", "stack overflow"),
     ("stack-df", "stack overflow"),
     ("stack-pf", "stack overflow"),
@@ -19,6 +19,7 @@ const KERNEL: [(&str, &str); 27] = [
     ("text-alias", "page fault"),
     ("nx", "page fault"),
     ("de", "#DE"),
+    ("db", "#DB"),
     ("nmi", "NMI"),
     ("bp", "#BP"),
     ("of", "#OF"),
@@ -31,19 +32,33 @@ const KERNEL: [(&str, &str); 27] = [
     ("mc", "#MC"),
     ("xm", "#XM"),
     ("df", "#DF"),
+    ("ts", "#TS"),
+    ("np", "#NP"),
     ("ss", "#SS"),
     ("ac", "#AC"),
 ];
 
 pub(super) fn cases() -> Vec<Case> {
-    KERNEL
-        .iter()
-        .map(|(name, says)| {
-            Case::new(&format!("faults::kernel_{name}"), || {
-                kernel_fault(name, says)
-            })
+    let kernel = KERNEL.iter().map(|(name, says)| {
+        Case::new(&format!("faults::kernel_{name}"), || {
+            kernel_fault(name, says)
         })
+    });
+    kernel
+        .chain([Case::new("faults::no_such_fault", no_such_fault)])
         .collect()
+}
+
+fn no_such_fault() -> Result<()> {
+    let got = Job::new(["--append", "fault=nonsense", "true"])
+        .run()?
+        .has_status(125)?;
+    ensure!(
+        got.err().contains("no fault has that name"),
+        "{}",
+        got.shown()
+    );
+    Ok(())
 }
 
 fn kernel_fault(name: &str, says: &str) -> Result<()> {
