@@ -145,13 +145,10 @@ pub(in crate::sched) fn hand_over(id: u32, cpu: &Cpu, thread: Arc<Thread>) {
     } else if !quiet && rank.preempts(cpu.running_rank()) {
         cpu.preempt.store(true, Ordering::Relaxed);
         balance::kick(id);
-    } else if !here {
-        // Whoever runs alone has no timer running.
-        if cpu.armed() > time::now_ns().saturating_add(SLICE_NS) {
-            balance::kick(id);
-        }
-    } else {
-        cpu.arm(time::now_ns().saturating_add(SLICE_NS));
+    } else if cpu.armed() > time::now_ns().saturating_add(SLICE_NS) {
+        // Whoever runs alone has no timer running. Here, too, it is set only when the running thread goes on:
+        // most that wake another sleep next.
+        balance::kick(id);
     }
 }
 

@@ -26,6 +26,9 @@ use crate::mm::vmalloc;
 pub(super) fn schedule(leave: Leave) {
     let now = time::now_ns();
     account::before_change(now);
+    // Whatever asked for a look at the queue has it now. First, for a timer that comes later asks anew.
+    arch::cpu::this_cpu().take_need_resched();
+    this().preempt.store(false, Ordering::Relaxed);
     this().run_timers(now);
     let were_on = interrupts::are_enabled();
     interrupts::disable();
