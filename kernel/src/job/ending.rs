@@ -30,11 +30,10 @@ pub(super) struct Outcome {
 
 impl Outcome {
     /// The main process ended so.
-    pub(super) fn ended(status: Option<ExitStatus>) -> Self {
+    pub(super) fn ended(status: ExitStatus) -> Self {
         let (ending, code, signal) = match status {
-            Some(ExitStatus::Exited(code)) => (Ending::Exited, code, 0),
-            Some(ExitStatus::Signaled { signal, .. }) => (Ending::Signaled, 0, signal.number()),
-            None => (Ending::Panic, 0, 0),
+            ExitStatus::Exited(code) => (Ending::Exited, code, 0),
+            ExitStatus::Signaled { signal, .. } => (Ending::Signaled, 0, signal.number()),
         };
         Self {
             ending,

@@ -7,9 +7,6 @@
 mod ending;
 mod prepare;
 
-use core::sync::atomic::{AtomicBool, Ordering};
-
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use kiln_core::errno::Errno;
@@ -19,12 +16,8 @@ use kiln_core::report::Ending;
 use crate::arch::time::now_ns;
 use crate::drivers::channel::{self, Handlers};
 use crate::process::{self, Process, oom, start};
-use crate::sched;
 use crate::syscall;
 use ending::{Outcome, finish};
-
-/// The time limit has passed.
-static TIMED_OUT: AtomicBool = AtomicBool::new(false);
 
 /// Runs the job to its end and leaves the machine.
 pub(crate) fn run() -> ! {
@@ -43,10 +36,7 @@ pub(crate) fn run() -> ! {
     // The streams are the job's alone: they end when it closes them.
     drop(stdio);
     match started {
-        Ok(job) => {
-            watch(&spec, &job);
-            finish(&wait(&job))
-        }
+        Ok(job) => finish(&wait(&spec, &job)),
         Err(errno) => finish(&Outcome::not_started(&spec, errno)),
     }
 }
@@ -63,37 +53,25 @@ fn start_program(scene: &prepare::Scene) -> Result<Arc<Process>, Errno> {
         stdio: &scene.stdio,
         fs: &scene.fs,
         tty: spec.tty,
+        end: channel::events(),
     })
 }
 
-/// Sees to what may come while the job runs: the launcher's signals, and the time limit.
-fn watch(spec: &Spec, job: &Arc<Process>) {
+/// Waits for the job's end, and sees to what may come until then: the launcher's signals, the window's size,
+/// the time limit.
+fn wait(spec: &Spec, job: &Arc<Process>) -> Outcome {
     let handlers = Handlers {
         signal: start::signal_job,
         window: crate::fs::tty::resize,
     };
-    // A job without these watchers still runs and ends; the launcher has its own time limit.
-    let _ = sched::spawn(b"channel", Box::new(move || channel::serve(handlers)));
-    if spec.timeout_ms > 0 {
-        let deadline = spec.timeout_ms.saturating_mul(1_000_000);
-        let job = Arc::clone(job);
-        let _ = sched::spawn(
-            b"timeout",
-            Box::new(move || {
-                if job.wait_ended(Some(deadline.max(now_ns()))).is_none() {
-                    TIMED_OUT.store(true, Ordering::Release);
-                    start::kill_job();
-                }
-            }),
-        );
-    }
-}
-
-fn wait(job: &Arc<Process>) -> Outcome {
-    let status = job.wait_ended(None);
-    if TIMED_OUT.load(Ordering::Acquire) {
+    let limit = spec.timeout_ms.saturating_mul(1_000_000);
+    let deadline = (limit > 0).then(|| limit.max(now_ns()));
+    let ended = || job.ended();
+    let Some(status) = channel::serve(handlers, deadline, ended) else {
+        start::kill_job();
+        let _ = channel::serve(handlers, None, ended);
         return Outcome::failed(Ending::Timeout, "the time limit has passed");
-    }
+    };
     let outcome = Outcome::ended(status);
     if oom::was_victim(job) {
         outcome.because("out of memory")

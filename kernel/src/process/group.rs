@@ -227,6 +227,11 @@ impl Process {
         }
     }
 
+    /// Its end wakes this queue, too. Said before it starts, when nobody can have asked for the end yet.
+    pub(super) fn tell_end(&self, queue: &Arc<WaitQueue>) {
+        self.watched_end.call_once(|| Arc::clone(queue));
+    }
+
     /// The queue that is woken when it ends, for poll.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ use crate::arch::user::{Bases, UserContext};
 use crate::fs::stdio::Stdio;
 use crate::fs::{self, FdTable, FsContext, Lookup};
 use crate::mm::{frame, kmem};
-use crate::sched::{self, ThreadParts};
+use crate::sched::{self, ThreadParts, WaitQueue};
 use crate::sync::Once;
 use crate::vm;
 
@@ -116,6 +116,8 @@ pub(crate) struct JobPlan<'a> {
     pub(crate) fs: &'a Arc<FsContext>,
     /// Standard input is a terminal, which becomes the job's own.
     pub(crate) tty: bool,
+    /// Where to wake who waits for its end.
+    pub(crate) end: &'a Arc<WaitQueue>,
 }
 
 /// Starts the job: PID 2, leader of a session and a group of its own.
@@ -140,6 +142,7 @@ pub(crate) fn spawn_job(plan: &JobPlan<'_>) -> Result<Arc<Process>, Errno> {
     share_with_first(plan)?;
     let process = Arc::clone(task.process());
     JOB.call_once(|| Arc::clone(&process));
+    process.tell_end(plan.end);
     if plan.tty {
         terminal::give_console_to(&process);
     }

@@ -4,7 +4,7 @@
 //! The protocol is [`kiln_core::channel`]; its state machine is [`Guest`]. Here are the buffers
 //! ([`transmit`]), reading and writing ([`input`], [`output`]), the waits and the wake-ups. The
 //! interrupt handler takes in what arrived, sends what waits and wakes; it neither allocates nor
-//! calls upwards. Signals and the window's size are picked up by a thread in [`serve`]. Without a
+//! calls upwards. Signals and the window's size are picked up by the thread in [`serve`]. Without a
 //! channel output goes to the serial line and input is at its end.
 //!
 //! Callers pass closures that move the bytes, since how a program's memory is copied is the
@@ -28,7 +28,7 @@ use self::transmit::Transmit;
 use super::virtio::console::Port;
 use super::virtio::{self, Interrupt, ProbeError};
 use super::{serial, wait_until};
-use crate::sched::{Mutex, WaitQueue};
+use crate::sched::{Mode, Mutex, WaitQueue};
 use crate::sync::{IrqLock, Once};
 
 /// The channel and those who wait for it.
@@ -38,7 +38,6 @@ struct Channel {
     outputs: [Arc<WaitQueue>; 2],
     /// For buffers to fill, and for everything to be sent.
     sent: WaitQueue,
-    events: WaitQueue,
     reader: Mutex<Chunk>,
 }
 
@@ -84,7 +83,6 @@ pub(crate) fn init(slot: u8, stdin: bool) -> Result<(), ProbeError> {
         input: queue(),
         outputs: [queue(), queue()],
         sent: WaitQueue::new(),
-        events: WaitQueue::new(),
         reader: Mutex::new(Chunk::default()),
     });
     CHANNEL.call_once(|| Arc::clone(&channel));
@@ -176,7 +174,7 @@ impl Channel {
             self.sent.wake_all();
         }
         if news.notice {
-            self.events.wake_all();
+            events().wake_all();
         }
     }
 
@@ -328,19 +326,33 @@ pub(crate) struct Handlers {
     pub(crate) window: fn(u16, u16),
 }
 
-/// The life of a thread that calls `handlers` for the launcher's notices. Never returns.
-pub(crate) fn serve(handlers: Handlers) {
-    let Some(channel) = CHANNEL.get() else {
-        return;
+/// Where [`serve`] sleeps: whoever makes its `done` answer wakes this.
+pub(crate) fn events() -> &'static Arc<WaitQueue> {
+    static EVENTS: Once<Arc<WaitQueue>> = Once::new();
+    EVENTS.call_once(|| Arc::new(WaitQueue::new()))
+}
+
+/// Calls `handlers` for the launcher's notices until `done` answers; `None` when the deadline was first.
+pub(crate) fn serve<T>(
+    handlers: Handlers,
+    deadline: Option<u64>,
+    done: impl Fn() -> Option<T>,
+) -> Option<T> {
+    let take = |state: &mut State| {
+        let notices = core::mem::take(&mut state.notices);
+        let any = notices.signals != 0 || notices.window.is_some();
+        any.then_some(notices)
     };
     loop {
-        let notices = wait_until(&channel.events, || {
-            channel.with(|state| {
-                let notices = core::mem::take(&mut state.notices);
-                let any = notices.signals != 0 || notices.window.is_some();
-                any.then_some(notices)
-            })
-        });
+        let look = || match done() {
+            Some(value) => Some(Err(value)),
+            None => CHANNEL.get()?.with(take).map(Ok),
+        };
+        let notices = match events().wait(Mode::Uninterruptible, deadline, look) {
+            Ok(Ok(notices)) => notices,
+            Ok(Err(value)) => return Some(value),
+            Err(_) => return None,
+        };
         if let Some((rows, columns)) = notices.window {
             (handlers.window)(rows, columns);
         }
