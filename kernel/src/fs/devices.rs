@@ -70,6 +70,7 @@ enum Memory {
     Zero,
     Full,
     Random,
+    Urandom,
 }
 
 impl Memory {
@@ -78,7 +79,8 @@ impl Memory {
             3 => Some(Self::Null),
             5 => Some(Self::Zero),
             7 => Some(Self::Full),
-            8 | 9 => Some(Self::Random),
+            8 => Some(Self::Random),
+            9 => Some(Self::Urandom),
             _ => None,
         }
     }
@@ -89,7 +91,7 @@ impl FileOps for Memory {
         match self {
             Self::Null => Ok(0),
             Self::Zero | Self::Full => dst.put_zeros(dst.remaining()),
-            Self::Random => read_random(dst),
+            Self::Random | Self::Urandom => read_random(dst),
         }
     }
 
@@ -98,7 +100,7 @@ impl FileOps for Memory {
             // The bytes aren't even looked at: a bad address is no error.
             Self::Null | Self::Zero => Ok(src.remaining()),
             Self::Full => Err(Errno::ENOSPC),
-            Self::Random => {
+            Self::Random | Self::Urandom => {
                 let (mut buffer, mut done) = ([0; 64], 0);
                 while src.remaining() > 0 {
                     done += src.take(&mut buffer)?;
@@ -111,9 +113,13 @@ impl FileOps for Memory {
 
     fn ioctl(&self, _: &File, _: &Ioctl<'_>) -> Result<u64, Errno> {
         match self {
-            Self::Random => Err(Errno::EINVAL),
+            Self::Random | Self::Urandom => Err(Errno::EINVAL),
             _ => Err(Errno::ENOTTY),
         }
+    }
+
+    fn can_poll(&self) -> bool {
+        *self == Self::Random
     }
 
     fn has_position(&self) -> bool {

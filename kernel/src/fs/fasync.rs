@@ -154,10 +154,15 @@ impl AsyncList {
     }
 }
 
-/// Sets or clears `O_ASYNC` of an open file, whose descriptor is `fd`.
+/// Sets or clears `O_ASYNC` of an open file, whose descriptor is `fd`; ENOTTY where nothing is ever told
+/// so.
 pub(crate) fn set_async(file: &Arc<File>, fd: i32, on: bool) -> Result<(), Errno> {
     if file.has(abi::FASYNC) != on {
-        for list in file.ops.async_lists().into_iter().flatten() {
+        let lists = file.ops.async_lists();
+        if lists.iter().all(Option::is_none) {
+            return Err(Errno::ENOTTY);
+        }
+        for list in lists.into_iter().flatten() {
             list.set(file, fd, on)?;
         }
         if on {

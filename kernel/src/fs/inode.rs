@@ -11,7 +11,7 @@ mod ops;
 
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, Ordering};
 use kiln_core::errno::Errno;
 use kiln_core::fs::acl::{self, Acl};
 use kiln_core::fs::attr::{Attr, DeviceNumber, FileType, NO_ATIME, SetAttr};
@@ -65,6 +65,8 @@ pub(crate) struct Inode {
     watched: AtomicU32,
     /// `extra` says whether there is an access control list.
     acl_known: AtomicBool,
+    /// How long what is written will live (`F_SET_RW_HINT`).
+    write_hint: AtomicU8,
 }
 
 /// What few inodes have.
@@ -95,6 +97,7 @@ impl Inode {
             readers: AtomicI32::new(0),
             extra: SpinLock::new(Extra::default()),
             acl_known: AtomicBool::new(false),
+            write_hint: AtomicU8::new(0),
             watched: AtomicU32::new(0),
         })
     }
@@ -269,6 +272,14 @@ impl Inode {
             mode,
             ..SetAttr::default()
         })
+    }
+
+    /// How long what is written will live, and a new word on it (`RWH_*`): kept and told.
+    pub(crate) fn write_hint(&self, new: Option<u8>) -> u8 {
+        match new {
+            Some(hint) => self.write_hint.swap(hint, Ordering::Relaxed),
+            None => self.write_hint.load(Ordering::Relaxed),
+        }
     }
 
     /// Whether its last name is gone.

@@ -23,6 +23,8 @@ const F_SEAL_SHRINK: u32 = 2;
 const F_SEAL_GROW: u32 = 4;
 const F_SEAL_WRITE: u32 = 8;
 const F_SEAL_ALL: u32 = 0x3F;
+/// What keeps everybody, or everybody from now on, from writing (`F_SEAL_WRITE`, `F_SEAL_FUTURE_WRITE`).
+pub(crate) const WRITE_SEALS: u32 = F_SEAL_WRITE | 0x10;
 
 /// What a memory file keeps.
 struct MemFile {
@@ -71,19 +73,32 @@ fn of(file: &File) -> Result<&MemFile, Errno> {
 
 /// The seals of a memory file; EINVAL for any other.
 #[inline]
-pub(crate) fn seals(file: &File) -> Result<u32, Errno> {
+fn own_seals(file: &File) -> Result<u32, Errno> {
     Ok(of(file)?.seals.load(Ordering::Relaxed))
+}
+
+/// What `F_GET_SEALS` tells.
+pub(crate) fn seals(file: &File) -> Result<u32, Errno> {
+    if let Ok(seals) = own_seals(file) {
+        return Ok(seals);
+    }
+    // Files of tmpfs can't be sealed, which is told as a seal on them.
+    let named = file.inode.kind() == FileType::Regular && file.inode.sb().kind() == "tmpfs";
+    named.then_some(F_SEAL_SEAL).ok_or(Errno::EINVAL)
 }
 
 /// Adds seals.
 pub(crate) fn add_seals(file: &File, more: u32) -> Result<(), Errno> {
-    let memory = of(file)?;
     if !file.writable() {
         return Err(Errno::EPERM);
     }
     if more & !F_SEAL_ALL != 0 {
         return Err(Errno::EINVAL);
     }
+    if seals(file)? & F_SEAL_SEAL != 0 {
+        return Err(Errno::EPERM);
+    }
+    let memory = of(file)?;
     let _guard = file.inode.lock.lock();
     if memory.seals.load(Ordering::Relaxed) & F_SEAL_SEAL != 0 {
         return Err(Errno::EPERM);
@@ -91,7 +106,7 @@ pub(crate) fn add_seals(file: &File, more: u32) -> Result<(), Errno> {
     let mapped = file
         .inode
         .mapping()
-        .is_some_and(|mapping| mapping.is_mapped());
+        .is_some_and(|mapping| mapping.is_written_through());
     if more & F_SEAL_WRITE != 0 && mapped {
         return Err(Errno::EBUSY);
     }
@@ -101,7 +116,7 @@ pub(crate) fn add_seals(file: &File, more: u32) -> Result<(), Errno> {
 
 /// EPERM when seals forbid the file that size.
 pub(crate) fn check_resize(file: &File, size: u64) -> Result<(), Errno> {
-    let seals = seals(file).unwrap_or(0);
+    let seals = own_seals(file).unwrap_or(0);
     let now = file.inode.size();
     let forbidden =
         size < now && seals & F_SEAL_SHRINK != 0 || size > now && seals & F_SEAL_GROW != 0;
@@ -113,11 +128,11 @@ pub(crate) fn check_resize(file: &File, size: u64) -> Result<(), Errno> {
 
 /// EPERM when seals forbid writing up to `end`.
 pub(crate) fn check_write(file: &File, end: u64) -> Result<(), Errno> {
-    let Ok(seals) = seals(file) else {
+    let Ok(seals) = own_seals(file) else {
         return Ok(());
     };
     let grows = end > file.inode.size();
-    if seals & F_SEAL_WRITE != 0 || grows && seals & F_SEAL_GROW != 0 {
+    if seals & WRITE_SEALS != 0 || grows && seals & F_SEAL_GROW != 0 {
         return Err(Errno::EPERM);
     }
     Ok(())

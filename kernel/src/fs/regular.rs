@@ -122,8 +122,13 @@ pub(crate) fn seek_contents(mapping: &Mapping, pos: u64, data: bool) -> Result<u
     if pos >= size {
         return Err(Errno::ENXIO);
     }
-    if mapping.has_source() {
-        return Ok(if data { pos } else { size });
+    if let Some(source) = mapping.source() {
+        mapping.sync_all()?;
+        return match source.seek(pos, size, data)? {
+            found if found < size => Ok(found),
+            _ if data => Err(Errno::ENXIO),
+            _ => Ok(size),
+        };
     }
     if !data {
         return Ok(mapping.seek_hole(pos).min(size));

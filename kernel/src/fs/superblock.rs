@@ -45,6 +45,11 @@ pub(crate) trait SuperOps: Send + Sync {
         self.sync()
     }
 
+    /// The seconds of the first and the last time that it can keep.
+    fn time_limits(&self) -> (i64, i64) {
+        (i64::MIN, i64::MAX)
+    }
+
     /// Options as `/proc/mounts` shows them after `rw,relatime`, each with a comma in front.
     fn options(&self) -> Vec<u8> {
         Vec::new()
@@ -71,8 +76,17 @@ static NEXT_ANONYMOUS: AtomicU32 = AtomicU32::new(1);
 impl SuperBlock {
     /// A file system without a device: its device number is one of its own with major 0.
     pub(crate) fn new(kind: &'static str, ops: Box<dyn SuperOps>) -> Result<Arc<Self>, Errno> {
+        Self::with_block_size(kind, 4096, ops)
+    }
+
+    /// The same with a unit of I/O of its own.
+    pub(crate) fn with_block_size(
+        kind: &'static str,
+        block_size: u32,
+        ops: Box<dyn SuperOps>,
+    ) -> Result<Arc<Self>, Errno> {
         let dev = DeviceNumber::new(0, NEXT_ANONYMOUS.fetch_add(1, Ordering::Relaxed));
-        Self::on_device(kind, dev, 4096, false, ops)
+        Self::on_device(kind, dev, block_size, false, ops)
     }
 
     /// A file system on a device.

@@ -87,6 +87,10 @@ impl TextFile {
 }
 
 impl FileOps for TextFile {
+    fn can_poll(&self) -> bool {
+        false
+    }
+
     fn read(&self, _: &File, dst: &mut IoDst<'_>, pos: &mut u64) -> Result<usize, Errno> {
         let mut text = self.text.lock();
         if *pos == 0 || text.is_none() {

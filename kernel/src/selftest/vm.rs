@@ -145,7 +145,7 @@ fn private_memory() {
     let flags = abi::MREMAP_MAYMOVE;
     let blocker = must(space.mmap(anonymous(PAGE, abi::MAP_PRIVATE))).raw();
     assert_eq!(blocker, at - PAGE, "placed downwards");
-    let moved = must(space.mremap(at, 64 * PAGE, 1000 * PAGE, flags, 0)).raw();
+    let moved = must(space.mremap(at, 64 * PAGE, 1000 * PAGE, flags, 0, false)).raw();
     assert!(moved != at);
     assert_eq!(read_byte(&space, moved + 63 * PAGE), 63);
     assert_eq!(read_byte(&space, moved + 999 * PAGE), 0);
@@ -292,13 +292,13 @@ fn errors() {
         space.madvise(at, 5 * PAGE, abi::MADV_DONTNEED),
         Err(Errno::ENOMEM)
     );
-    assert_eq!(space.mremap(at, PAGE, 0, 0, 0), Err(Errno::EINVAL));
+    assert_eq!(space.mremap(at, PAGE, 0, 0, 0, false), Err(Errno::EINVAL));
     assert_eq!(
-        space.mremap(at, 4 * PAGE, u64::MAX, abi::MREMAP_MAYMOVE, 0),
+        space.mremap(at, 4 * PAGE, u64::MAX, abi::MREMAP_MAYMOVE, 0, false),
         Err(Errno::EINVAL)
     );
     assert_eq!(
-        space.mremap(at + 9 * PAGE, PAGE, PAGE, 0, 0),
+        space.mremap(at + 9 * PAGE, PAGE, PAGE, 0, 0, false),
         Err(Errno::EFAULT)
     );
     assert_eq!(space.brk(0), 0);

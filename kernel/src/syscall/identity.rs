@@ -163,6 +163,9 @@ pub(super) fn capget(call: &mut Call<'_>, header: UserAddr, data: UserAddr) -> S
             Err(Errno::EINVAL)
         };
     };
+    if data.is_null() {
+        return Ok(0);
+    }
     if pid < 0 {
         return Err(Errno::EINVAL);
     }

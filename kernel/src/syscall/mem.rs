@@ -12,6 +12,7 @@ use kiln_core::vma::Prot;
 
 use super::{Call, SysResult};
 use crate::fs::file::{File, MapSource};
+use crate::fs::memfd;
 use crate::process::exec::memory_limits;
 use crate::vm::{FileMapping, MapRequest};
 
@@ -45,7 +46,16 @@ pub(super) fn mmap(
         if huge {
             return Err(Errno::EINVAL);
         }
-        Some(file_mapping(file))
+        let sealed = memfd::seals(&file).is_ok_and(|seals| seals & memfd::WRITE_SEALS != 0);
+        let shared = matches!(
+            flags & abi::MAP_TYPE,
+            abi::MAP_SHARED | abi::MAP_SHARED_VALIDATE
+        );
+        let writes = low32(prot) & abi::PROT_WRITE != 0 && file.writable();
+        if sealed && shared && writes {
+            return Err(Errno::EPERM);
+        }
+        Some(file_mapping(file, sealed))
     };
     let request = MapRequest {
         addr,
@@ -59,7 +69,8 @@ pub(super) fn mmap(
     Ok(call.task.space()?.mmap(request)?.raw())
 }
 
-fn file_mapping(file: Arc<File>) -> FileMapping {
+/// `sealed`: it can't be written to through the mapping, whatever the open file may.
+fn file_mapping(file: Arc<File>, sealed: bool) -> FileMapping {
     let mapping = file.ops.mapping(&file).map(|source| match source {
         MapSource::File(mapping) => Some(mapping),
         MapSource::Zeros => None,
@@ -67,7 +78,7 @@ fn file_mapping(file: Arc<File>) -> FileMapping {
     FileMapping {
         mapping,
         readable: file.readable(),
-        writable: file.writable(),
+        writable: file.writable() && !sealed,
         no_exec: file.path.is_no_exec(),
         name: Some(file),
     }
@@ -123,7 +134,8 @@ pub(super) fn mremap(
 ) -> SysResult {
     let flags = u32::try_from(flags).map_err(|_| Errno::EINVAL)?;
     let space = call.task.space()?;
-    let moved = space.mremap(addr, old_len, new_len, flags, new_addr)?;
+    let low = call.task.creds().has(abi::CAP_SYS_RAWIO);
+    let moved = space.mremap(addr, old_len, new_len, flags, new_addr, low)?;
     Ok(moved.raw())
 }
 

@@ -6,6 +6,7 @@ use core::sync::atomic::Ordering;
 use kiln_core::abi;
 use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
+use kiln_core::fs::attr::FileType;
 use kiln_core::num::{low32, u64_of, usize_of32};
 use kiln_core::timex::{Discipline, TIMEX_SIZE};
 
@@ -87,6 +88,88 @@ pub(super) fn ustat(call: &mut Call<'_>, device: u32, to: UserAddr) -> SysResult
     let words: [u64; USTAT_WORDS] = [told.free, told.files_free, 0, 0];
     call.task.space()?.write_val(to, &words)?;
     Ok(0)
+}
+
+/// Commands of quotactl(2) (linux/quota.h, linux/dqblk_xfs.h).
+const Q_SYNC: u32 = 0x80_0001;
+const Q_GETFMT: u32 = 0x80_0004;
+const Q_GETINFO: u32 = 0x80_0005;
+const Q_GETQUOTA: u32 = 0x80_0007;
+const Q_ALL: core::ops::RangeInclusive<u32> = 0x80_0001..=0x80_0009;
+const Q_XGETQUOTA: u32 = 0x5803;
+const Q_XFREE: [u32; 3] = [0x5805, 0x5807, 0x5808];
+const Q_XALL: core::ops::RangeInclusive<u32> = 0x5801..=0x5809;
+
+/// The command, once the kind of quota that it is for (a user's, a group's, a project's) has been looked at.
+fn quota_command(raw: u32) -> Result<(u32, u32), Errno> {
+    let kind = raw & 0xFF;
+    (kind < 3).then_some((raw >> 8, kind)).ok_or(Errno::EINVAL)
+}
+
+/// No quotas are ever on: what a command comes to on a file system that could have some.
+fn quota(call: &Call<'_>, command: u32, kind: u32, id: u32) -> SysResult {
+    let creds = call.task.creds();
+    let free = match command {
+        Q_SYNC | Q_GETFMT | Q_GETINFO => true,
+        Q_GETQUOTA | Q_XGETQUOTA => match kind {
+            0 => creds.uids.effective == id,
+            1 => creds.gids.effective == id || creds.groups.contains(&id),
+            _ => false,
+        },
+        _ => Q_XFREE.contains(&command),
+    };
+    if !free && !creds.has(abi::CAP_SYS_ADMIN) {
+        return Err(Errno::EPERM);
+    }
+    match command {
+        Q_SYNC => Ok(0),
+        _ if Q_ALL.contains(&command) || Q_XALL.contains(&command) => Err(Errno::ESRCH),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+pub(super) fn quotactl(
+    call: &mut Call<'_>,
+    command: u32,
+    device: UserAddr,
+    id: u32,
+    _at: UserAddr,
+) -> SysResult {
+    let (command, kind) = quota_command(command)?;
+    if device.is_null() {
+        return if command == Q_SYNC {
+            Ok(0)
+        } else {
+            Err(Errno::ENODEV)
+        };
+    }
+    let path = named(call, device)?;
+    let inode = path.inode()?;
+    if inode.kind() != FileType::BlockDevice {
+        return Err(Errno::ENOTBLK);
+    }
+    let mounts = call.task.fs()?.namespace().mounts()?;
+    let device = inode.rdev();
+    if !mounts.iter().any(|mount| mount.sb().dev() == device) {
+        return Err(Errno::ENODEV);
+    }
+    quota(call, command, kind, id)
+}
+
+pub(super) fn quotactl_fd(
+    call: &mut Call<'_>,
+    fd: i32,
+    command: u32,
+    id: u32,
+    _at: UserAddr,
+) -> SysResult {
+    let file = call.task.files()?.get(fd)?;
+    let (command, kind) = quota_command(command)?;
+    // Others have no notion of quotas.
+    if file.inode.sb().kind() != "ext4" {
+        return Err(Errno::ENOSYS);
+    }
+    quota(call, command, kind, id)
 }
 
 static DISCIPLINE: SpinLock<Discipline> = SpinLock::new(Discipline::new());

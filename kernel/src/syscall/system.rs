@@ -3,7 +3,7 @@
 use kiln_core::abi;
 use kiln_core::addr::{TASK_SIZE, UserAddr};
 use kiln_core::errno::Errno;
-use kiln_core::num::u64_of;
+use kiln_core::num::{u64_of, usize_of};
 use kiln_core::time::NS_PER_SEC;
 
 use super::{Call, SysResult};
@@ -135,45 +135,97 @@ pub(super) fn arch_prctl(call: &mut Call<'_>, code: u32, addr: u64) -> SysResult
     } else if code == get_gs {
         call.task.space()?.write_val(at, &Bases::get().gs)?;
     } else {
-        return Err(Errno::EINVAL);
+        return match code {
+            // CPUID is for everybody, and can't be made to fault.
+            ARCH_GET_CPUID => Ok(1),
+            ARCH_SET_CPUID => Err(Errno::ENODEV),
+            _ => Err(Errno::EINVAL),
+        };
     }
     Ok(0)
 }
 
-/// syslog(2): there is no log that a program could read; its size is 0.
-pub(super) fn syslog(call: &mut Call<'_>, action: u32, _: UserAddr, _: i32) -> SysResult {
+/// The same (asm/prctl.h).
+const ARCH_GET_CPUID: u32 = 0x1011;
+const ARCH_SET_CPUID: u32 = 0x1012;
+
+/// syslog(2): there is no log that a program could read. Its arguments are checked as if there were.
+pub(super) fn syslog(call: &mut Call<'_>, action: u32, buffer: UserAddr, len: i32) -> SysResult {
+    /// Room for the log: what Linux has by default (`CONFIG_LOG_BUF_SHIFT`).
+    const SIZE: u64 = 1 << 17;
     // As where `dmesg_restrict` is set, which is usual.
     if !call.task.creds().has(abi::CAP_SYSLOG) {
         return Err(Errno::EPERM);
     }
-    if action > 10 {
-        Err(Errno::EINVAL)
-    } else {
-        Ok(0)
+    let bad = match action {
+        2..=4 => buffer.is_null() || len < 0,
+        8 => !(1..=8).contains(&len),
+        _ => action > 10,
+    };
+    match action {
+        _ if bad => Err(Errno::EINVAL),
+        2..=4 if len > 0 && !buffer.range_is_user(usize_of(u64::from(len.unsigned_abs()))) => {
+            Err(Errno::EFAULT)
+        }
+        10 => Ok(SIZE),
+        _ => Ok(0),
     }
 }
 
 /// Only the kernel reaches the machine's ports: that is how the job's status can't be forged.
 pub(super) fn iopl(_: &mut Call<'_>, level: u32) -> SysResult {
-    if level > 3 {
-        Err(Errno::EINVAL)
-    } else {
-        Err(Errno::EPERM)
+    match level {
+        // The level that every program has.
+        0 => Ok(0),
+        1..=3 => Err(Errno::EPERM),
+        _ => Err(Errno::EINVAL),
     }
 }
 
 /// As [`iopl`].
-pub(super) fn ioperm(_: &mut Call<'_>, _from: u64, _count: u64, _on: i32) -> SysResult {
-    Err(Errno::EPERM)
+pub(super) fn ioperm(_: &mut Call<'_>, from: u64, count: u64, on: i32) -> SysResult {
+    /// `IO_BITMAP_BITS` (asm/processor.h).
+    const PORTS: u64 = 65536;
+    match from.checked_add(count) {
+        None => Err(Errno::EINVAL),
+        Some(end) if end <= from || end > PORTS => Err(Errno::EINVAL),
+        Some(_) if on == 0 => Ok(0),
+        Some(_) => Err(Errno::EPERM),
+    }
 }
 
-/// The machine ends with the job, not before.
+/// `LINUX_REBOOT_*` (linux/reboot.h).
+const REBOOT_MAGIC: u32 = 0xFEE1_DEAD;
+const REBOOT_MAGICS: [u32; 4] = [0x2812_1969, 0x0512_1996, 0x1604_1998, 0x2011_2000];
+const REBOOT_CAD_OFF: u32 = 0;
+const REBOOT_CAD_ON: u32 = 0x89AB_CDEF;
+/// Restart, halt, power off, restart with a message, kexec, suspend.
+const REBOOT_ENDS: [u32; 6] = [
+    0x0123_4567,
+    0xCDEF_0123,
+    0x4321_FEDC,
+    0xA1B2_C3D4,
+    0x4558_4543,
+    0xD000_FCE2,
+];
+
+/// The machine ends with the job, not before. There are no keys to be pressed at once.
 pub(super) fn reboot(
-    _: &mut Call<'_>,
-    _magic: u32,
-    _magic2: u32,
-    _command: u32,
+    call: &mut Call<'_>,
+    magic: u32,
+    magic2: u32,
+    command: u32,
     _arg: UserAddr,
 ) -> SysResult {
-    Err(Errno::EPERM)
+    if !call.task.creds().has(abi::CAP_SYS_BOOT) {
+        return Err(Errno::EPERM);
+    }
+    if magic != REBOOT_MAGIC || !REBOOT_MAGICS.contains(&magic2) {
+        return Err(Errno::EINVAL);
+    }
+    match command {
+        REBOOT_CAD_OFF | REBOOT_CAD_ON => Ok(0),
+        _ if REBOOT_ENDS.contains(&command) => Err(Errno::EPERM),
+        _ => Err(Errno::EINVAL),
+    }
 }

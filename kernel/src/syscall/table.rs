@@ -19,7 +19,7 @@ syscalls! {
     13 rt_sigaction(Signal, SigAction, SigActionOut, Size) [signal::rt_sigaction] Full "";
     14 rt_sigprocmask(SigHow, SigSet, SigSetOut, Size) [signal::rt_sigprocmask] Full "";
     15 rt_sigreturn() [signal::rt_sigreturn] Full "";
-    16 ioctl(Fd, Ioctl, IoctlArg) [fs::fd::ioctl] Full "";
+    16 ioctl(Fd, Ioctl, IoctlArg) [fs::ioctl::ioctl] Full "";
     17 pread64(Fd, Out, Size, Off) [fs::io::pread64] Full "";
     18 pwrite64(Fd, In, Size, Off) [fs::io::pwrite64] Full "";
     19 readv(Fd, IoVecOut, Int) [fs::io::readv] Full "";
@@ -182,7 +182,7 @@ syscalls! {
     176 delete_module(Path, Hex) [] Absent "";
     177 get_kernel_syms(Ptr) [] Absent "";
     178 query_module(Ptr, Int, Ptr, Size, Ptr) [] Absent "";
-    179 quotactl(Hex, Path, Int, Ptr) [] Absent "";
+    179 quotactl(Hex, Path, Int, Ptr) [rare::quotactl] Full "";
     180 nfsservctl(Int, Ptr, Ptr) [] Absent "";
     181 getpmsg(Hex, Hex, Hex, Hex, Hex) [] Absent "";
     182 putpmsg(Hex, Hex, Hex, Hex, Hex) [] Absent "";
@@ -288,7 +288,7 @@ syscalls! {
     282 signalfd(Fd, SigSet, Size) [event::signalfd] Full "";
     283 timerfd_create(Clock, TimerfdFlags) [event::timerfd_create] Full "";
     284 eventfd(Uint) [fs::epoll::eventfd] Full "";
-    285 fallocate(Fd, FallocMode, Off, Off) [fs::io::fallocate] Partial "no collapsing, inserting or unsharing";
+    285 fallocate(Fd, FallocMode, Off, Off) [fs::io::fallocate] Full "";
     286 timerfd_settime(Fd, TimerFlags, Itimerspec, ItimerspecOut) [event::timerfd_settime] Full "";
     287 timerfd_gettime(Fd, ItimerspecOut) [event::timerfd_gettime] Full "";
     288 accept4(Fd, SockAddrOut, LenPtr, SocketTypeFlags) [net::accept4] Full "";
@@ -359,7 +359,7 @@ syscalls! {
     440 process_madvise(Fd, Ptr, Size, Advice, Hex) [pidfd::process_madvise] Full "";
     441 epoll_pwait2(Fd, EpollEvents, Int, Timespec, SigSet, Size) [fs::epoll::epoll_pwait2] Full "";
     442 mount_setattr(DirFd, Path, Hex, Ptr, Size) [fs::mount_fd::mount_setattr] Partial "no MOUNT_ATTR_IDMAP";
-    443 quotactl_fd(Fd, Hex, Int, Ptr) [] Absent "";
+    443 quotactl_fd(Fd, Hex, Int, Ptr) [rare::quotactl_fd] Full "";
     444 landlock_create_ruleset(Ptr, Size, Hex) [] Absent "";
     445 landlock_add_rule(Fd, Int, Ptr, Hex) [] Absent "";
     446 landlock_restrict_self(Fd, Hex) [] Absent "";

@@ -198,7 +198,12 @@ impl AddressSpace {
         if flags & !known != 0 || flags & both == both {
             return Err(Errno::EINVAL);
         }
+        // A length that wraps when it is made whole pages is nothing, as on Linux.
+        let len = if len > u64::MAX - PAGE { 0 } else { len };
         let range = page_range(addr, len, Errno::ENOMEM)?;
+        if range.is_empty() {
+            return Ok(());
+        }
         if flags & abi::MS_INVALIDATE != 0 {
             let areas = self.read_areas();
             let locked = |area: &VmArea| area.flags.contains(AreaFlags::LOCKED);

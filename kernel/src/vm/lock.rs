@@ -51,10 +51,18 @@ impl AddressSpace {
         if on_fault {
             return Ok(());
         }
-        self.populate_readable(&range).map_err(|error| match error {
-            FaultError::Oom => Errno::EAGAIN,
-            _ => Errno::ENOMEM,
-        })
+        self.populate_readable(&range)
+            .map_err(|error| match error {
+                FaultError::Oom => Errno::EAGAIN,
+                _ => Errno::ENOMEM,
+            })?;
+        // Locked they are, but pages that nobody may touch can't be brought.
+        let areas = self.read_areas();
+        let untouchable = |area: &VmArea| area.prot.is_empty();
+        if areas.map.overlapping(&range).any(untouchable) {
+            return Err(Errno::ENOMEM);
+        }
+        Ok(())
     }
 
     /// Undoes [`AddressSpace::mlock`].

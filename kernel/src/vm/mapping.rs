@@ -248,7 +248,7 @@ impl Mapping {
         matches!(inner.pages.get(index), Some((_, State::Ready)))
     }
 
-    pub(super) fn source(&self) -> Option<&Arc<dyn PageSource>> {
+    pub(crate) fn source(&self) -> Option<&Arc<dyn PageSource>> {
         self.source.as_ref()
     }
 }

@@ -24,6 +24,8 @@ struct Move {
     flags: u32,
     /// With `MREMAP_FIXED`, the place; with `MREMAP_DONTUNMAP`, a hint.
     new_addr: u64,
+    /// The place may be below what is for everybody.
+    low: bool,
 }
 
 impl Move {
@@ -48,6 +50,7 @@ impl AddressSpace {
         new_len: u64,
         flags: u32,
         new_addr: u64,
+        low: bool,
     ) -> Result<UserAddr, Errno> {
         let both = abi::MREMAP_FIXED | abi::MREMAP_DONTUNMAP;
         let dont_unmap = flags & abi::MREMAP_DONTUNMAP != 0;
@@ -66,6 +69,7 @@ impl AddressSpace {
             new_len,
             flags,
             new_addr,
+            low,
         };
         let mut removed = Removed::default();
         let mut areas = self.write_areas();
@@ -133,7 +137,7 @@ impl AddressSpace {
             }
         }
         if fixed {
-            if target.start < MIN_ADDR {
+            if target.start < MIN_ADDR && !request.low {
                 return Err(Errno::EPERM);
             }
             self.unmap_locked(areas, &target, removed)?;

@@ -19,6 +19,8 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
     times();
     priorities();
     show("modify_ldt read", call(libc::SYS_modify_ldt, [0, 0, 0, 0]));
+    machine();
+    quotas();
     let who = process::setuid(65534);
     show("user", who);
     show("vhangup", call(libc::SYS_vhangup, [0; 4]));
@@ -35,6 +37,30 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
 fn call(number: i64, args: [usize; 4]) -> Res {
     // SAFETY: pointers are null, bad, or to values that outlive the call.
     unsafe { sys::call(number, [args[0], args[1], args[2], args[3], 0, 0]) }
+}
+
+/// What would end the machine, were its arguments right, and other questions about it.
+fn machine() {
+    show("reboot", call(libc::SYS_reboot, [0, 0, 0, 0]));
+    show("reboot, half", call(libc::SYS_reboot, [0xFEE1_DEAD, 1, 0, 0]));
+    show("reboot, how", call(libc::SYS_reboot, [0xFEE1_DEAD, 672_274_793, 0x1212_1212, 0]));
+    show("syslog nowhere", call(libc::SYS_syslog, [3, 0, 10, 0]));
+    show("syslog level", call(libc::SYS_syslog, [8, 0, 9, 0]));
+    let mut header = [0x2008_0522u32, 0];
+    show("capget nowhere", call(libc::SYS_capget, [header.as_mut_ptr() as usize, 0, 0, 0]));
+    show("CPUID for all", call(libc::SYS_arch_prctl, [0x1011, 0, 0, 0]));
+}
+
+/// quotactl(2) where no quotas are on: `QCMD(command, type)`.
+fn quotas() {
+    let quotactl = |command: usize, kind: usize, on: &CStr| call(libc::SYS_quotactl, [command << 8 | kind, on.arg(), 0, 8]);
+    show("quota of a file", quotactl(0x80_0007, 0, c"/proc/self/stat"));
+    show("quota of a character device", quotactl(0x80_0007, 0, c"/dev/null"));
+    show("quota of nothing", quotactl(0x80_0007, 0, c"/nonexistent"));
+    show("quota of whom", quotactl(0x80_0007, 3, c"/dev/null"));
+    show("quota nowhere", call(libc::SYS_quotactl, [0x80_0007 << 8, 0, 0, 8]));
+    show("sync of all quotas", call(libc::SYS_quotactl, [0x80_0001 << 8, 0, 0, 0]));
+    show("quota by a descriptor", call(443, [usize::MAX, 0x80_0007 << 8, 0, 8]));
 }
 
 fn times() {

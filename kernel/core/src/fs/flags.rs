@@ -40,8 +40,7 @@ const TMPFILE_BIT: u32 = abi::O_TMPFILE & !abi::O_DIRECTORY;
 const KEPT: u32 = !(abi::O_CREAT | abi::O_EXCL | abi::O_NOCTTY | abi::O_TRUNC | abi::O_CLOEXEC);
 
 /// Flags that `F_SETFL` changes.
-pub const SETTABLE: u32 =
-    abi::O_APPEND | abi::O_NONBLOCK | abi::FASYNC | abi::O_DIRECT | abi::O_NOATIME;
+pub const SETTABLE: u32 = abi::O_APPEND | abi::O_NONBLOCK | abi::O_DIRECT | abi::O_NOATIME;
 
 impl OpenFlags {
     /// As `open` takes them: unknown flags are dropped, the mode counts only where it is used.

@@ -14,6 +14,10 @@ pub const STATFS_SIZE: usize = 120;
 /// `f_flags` is filled in (`ST_VALID`, linux/statfs.h).
 const ST_VALID: u32 = 0x20;
 
+/// `STATX_ATTR_AUTOMOUNT` and `STATX_ATTR_DAX` (linux/stat.h).
+const ATTR_AUTOMOUNT: u64 = 0x1000;
+const ATTR_DAX: u64 = 0x20_0000;
+
 /// What `stat` tells: the attributes, and where the inode lives.
 #[derive(Clone, Copy, Debug)]
 pub struct Stat {
@@ -134,6 +138,8 @@ impl Stat {
         let attr = &self.attr;
         let mask = abi::STATX_BASIC_STATS | abi::STATX_MNT_ID | wanted & abi::STATX_BTIME;
         let attributes = u64::from(abi::STATX_ATTR_MOUNT_ROOT);
+        // What would be told of every file, were it so.
+        let known = attributes | ATTR_AUTOMOUNT | ATTR_DAX;
         // The flags that chattr changes have the same bits here.
         let own = u64::from(IMMUTABLE | APPEND_ONLY | NO_DUMP);
         let shown = u64::from(attr.flags) & own;
@@ -149,11 +155,7 @@ impl Stat {
             .u64(self.ino)
             .u64(attr.size)
             .u64(attr.blocks)
-            .u64(if self.has_flags {
-                attributes | own
-            } else {
-                attributes
-            })
+            .u64(known | if self.has_flags { own } else { 0 })
             .short_time(attr.atime)
             .short_time(attr.btime)
             .short_time(attr.ctime)

@@ -101,14 +101,21 @@ impl Perm {
     }
 
     /// What `IPC_SET` changes, from the structure's bytes.
-    pub fn set(&mut self, bytes: &[u8; PERM_SIZE]) {
+    ///
+    /// # Errors
+    /// EINVAL when nobody can have the user's or the group's number.
+    pub fn set(&mut self, bytes: &[u8; PERM_SIZE]) -> Result<(), Errno> {
         let word = |index: usize| {
             let part = bytes.chunks_exact(4).nth(index);
             let part = part.and_then(|part| part.try_into().ok());
             u32::from_le_bytes(part.unwrap_or([0; 4]))
         };
+        if word(1) == u32::MAX || word(2) == u32::MAX {
+            return Err(Errno::EINVAL);
+        }
         (self.uid, self.gid) = (word(1), word(2));
         self.mode = self.mode & !0o777 | word(5) & 0o777;
+        Ok(())
     }
 }
 
@@ -145,7 +152,7 @@ mod tests {
         let mut changed = bytes;
         (changed[4], changed[8], changed[20], changed[16]) = (9, 8, 7, 99);
         perm.mode |= 0o10000;
-        perm.set(&changed);
+        perm.set(&changed).unwrap();
         assert_eq!((perm.uid, perm.gid, perm.cuid, perm.cgid), (9, 8, 1, 2));
         assert_eq!(perm.mode, 0o10000 | 0o407);
     }

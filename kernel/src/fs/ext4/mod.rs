@@ -398,6 +398,10 @@ impl SuperOps for Super {
         self.0.sync()
     }
 
+    fn time_limits(&self) -> (i64, i64) {
+        self.0.core.lock().time_limits()
+    }
+
     fn remount(&self, read_only: bool) -> Result<(), Errno> {
         if read_only {
             writeback::sync_everything()?;

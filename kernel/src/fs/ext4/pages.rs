@@ -83,6 +83,12 @@ impl Pages {
         self.dead.load(Ordering::Acquire)
     }
 
+    /// Blocks have moved; none lies at or behind byte `end`.
+    pub(super) fn shifted(&self, end: u64) {
+        let page = end.div_ceil(u64_of(PAGE_SIZE));
+        self.bare.fetch_max(page, Ordering::AcqRel);
+    }
+
     fn blocks_per_page(&self) -> u64 {
         u64_of(PAGE_SIZE >> self.volume.block_bits)
     }
@@ -225,6 +231,18 @@ fn zero(frames: &[FrameRef], from: usize, length: usize) -> Result<(), Errno> {
 }
 
 impl PageSource for Pages {
+    fn seek(&self, from: u64, end: u64, data: bool) -> Result<u64, Errno> {
+        let bits = self.volume.block_bits;
+        let block = |at: u64| u32::try_from(at).map_err(|_| Errno::EFBIG);
+        let (first, last) = (block(from >> bits)?, end.div_ceil(1 << bits));
+        let last = block(last)?;
+        let mut core = self.volume.core.lock();
+        let found = core
+            .seek(self.ino, first, last, data)
+            .map_err(Error::errno)?;
+        Ok((u64::from(found) << bits).max(from))
+    }
+
     fn read_pages(&self, first: u64, frames: &[FrameRef]) -> Result<(), Errno> {
         let _io = self.io.read();
         let bits = self.volume.block_bits;

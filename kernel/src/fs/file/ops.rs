@@ -157,6 +157,11 @@ pub(crate) trait FileOps: Send + Sync {
         Err(Errno::ENODEV)
     }
 
+    /// The pages that its contents are, without a word on why.
+    fn contents(&self, file: &File) -> Option<Arc<Mapping>> {
+        file.inode.mapping().cloned()
+    }
+
     /// The pipe it is an end of.
     fn pipe(&self) -> Option<&Arc<Pipe>> {
         None

@@ -232,6 +232,10 @@ pub(crate) enum AllocateKind {
     Punch,
     /// Zeros are put there.
     Zero,
+    /// It is taken out: what follows moves down.
+    Collapse,
+    /// A hole is put in: what follows moves up.
+    Insert,
 }
 
 impl Allocate {
@@ -239,7 +243,11 @@ impl Allocate {
     pub(crate) fn generic(&self, inode: &Inode) -> Result<(), Errno> {
         let mapping = inode.mapping().ok_or(Errno::EOPNOTSUPP)?;
         let end = self.offset.checked_add(self.len).ok_or(Errno::EFBIG)?;
-        if self.kind != AllocateKind::Reserve {
+        // As Linux's tmpfs: the others are for disks.
+        if !matches!(self.kind, AllocateKind::Reserve | AllocateKind::Punch) {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        if self.kind == AllocateKind::Punch {
             regular::zero_range(mapping, self.offset, end.min(mapping.size()))?;
         }
         if !self.keep_size && end > mapping.size() {

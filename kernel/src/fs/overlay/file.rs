@@ -10,7 +10,7 @@ use super::node::{Node, node_of};
 use crate::fs::file::{Events, File, FileOps, Ioctl, MapSource, Watch};
 use crate::fs::mount::Path;
 use crate::sync::SpinLock;
-use crate::vm::{IoDst, IoSrc};
+use crate::vm::{IoDst, IoSrc, Mapping};
 
 /// An open file.
 pub(super) struct OverlayFile {
@@ -103,6 +103,11 @@ impl FileOps for OverlayFile {
     fn sync(&self, file: &File, data_only: bool) -> Result<(), Errno> {
         let real = self.real(file)?;
         real.ops.sync(&real, data_only)
+    }
+
+    fn contents(&self, file: &File) -> Option<Arc<Mapping>> {
+        let real = self.real(file).ok()?;
+        real.ops.contents(&real)
     }
 
     fn mapping(&self, file: &File) -> Result<MapSource, Errno> {

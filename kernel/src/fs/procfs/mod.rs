@@ -156,6 +156,9 @@ fn files() -> impl DoubleEndedIterator<Item = &'static SystemFile> {
 
 struct Super;
 
+/// What `st_blksize` says, as it does on Linux; `statfs` says otherwise there, too.
+const BLOCK_SIZE: u32 = 1024;
+
 impl SuperOps for Super {
     fn statfs(&self) -> Result<StatFs, Errno> {
         Ok(StatFs {
@@ -170,7 +173,7 @@ impl SuperOps for Super {
 fn root() -> Result<Arc<Inode>, Errno> {
     static ROOT: Once<Arc<Inode>> = Once::new();
     let root = ROOT.try_call_once(|| {
-        let sb = SuperBlock::new("proc", try_box(Super)?)?;
+        let sb = SuperBlock::with_block_size("proc", BLOCK_SIZE, try_box(Super)?)?;
         Inode::told_root(sb, try_arc(tree::Node::Root)?)
     })?;
     Ok(Arc::clone(root))

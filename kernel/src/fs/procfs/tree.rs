@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use kiln_core::errno::Errno;
-use kiln_core::fs::attr::{Attr, FileType};
+use kiln_core::fs::attr::{Attr, FileType, SetAttr};
 use kiln_core::fs::flags::OpenFlags;
 use kiln_core::path::Link;
 
@@ -313,6 +313,13 @@ impl InodeOps for Node {
 
     fn cacheable(&self) -> bool {
         false
+    }
+
+    fn set_attr(&self, _: &Arc<Inode>, change: &SetAttr) -> Result<(), Errno> {
+        match change.mode {
+            Some(_) => Err(Errno::EPERM),
+            None => Ok(()),
+        }
     }
 
     fn readdir(&self, _: &Arc<Inode>, cursor: u64, emit: &mut Emit<'_>) -> Result<(), Errno> {

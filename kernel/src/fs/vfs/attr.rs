@@ -158,10 +158,20 @@ pub(crate) fn set_times(
             Err(Errno::EACCES) => inode.check(who, Want::WRITE)?,
             other => other?,
         }
-        let now = clock::now();
+        let (first, last) = inode.sb().ops().time_limits();
+        // A time out of range becomes the nearest one, without its fraction.
+        let kept = |time: Option<Timestamp>| match time {
+            Some(time) if time.sec <= first => Timestamp {
+                sec: first,
+                nsec: 0,
+            },
+            Some(time) if time.sec >= last => Timestamp { sec: last, nsec: 0 },
+            Some(time) => time,
+            None => clock::now(),
+        };
         Ok(SetAttr {
-            atime: atime.map(|time| time.unwrap_or(now)),
-            mtime: mtime.map(|time| time.unwrap_or(now)),
+            atime: atime.map(kept),
+            mtime: mtime.map(kept),
             ..SetAttr::default()
         })
     })
@@ -214,7 +224,10 @@ pub(crate) fn allocate(file: &File, mode: u32, offset: i64, len: i64) -> Result<
     /// `FALLOC_FL_*` (linux/falloc.h).
     const KEEP_SIZE: u32 = 1;
     const PUNCH_HOLE: u32 = 2;
+    const COLLAPSE_RANGE: u32 = 8;
     const ZERO_RANGE: u32 = 0x10;
+    const INSERT_RANGE: u32 = 0x20;
+    const KNOWN: u32 = 0x7F;
     let (Ok(offset), Ok(len @ 1..)) = (u64::try_from(offset), u64::try_from(len)) else {
         return Err(Errno::EINVAL);
     };
@@ -222,6 +235,12 @@ pub(crate) fn allocate(file: &File, mode: u32, offset: i64, len: i64) -> Result<
         0 => AllocateKind::Reserve,
         PUNCH_HOLE if mode & KEEP_SIZE != 0 => AllocateKind::Punch,
         ZERO_RANGE => AllocateKind::Zero,
+        COLLAPSE_RANGE if mode == COLLAPSE_RANGE => AllocateKind::Collapse,
+        INSERT_RANGE if mode == INSERT_RANGE => AllocateKind::Insert,
+        // Each of these goes alone.
+        other if other & !KNOWN == 0 && other & (COLLAPSE_RANGE | INSERT_RANGE) != 0 => {
+            return Err(Errno::EINVAL);
+        }
         _ => return Err(Errno::EOPNOTSUPP),
     };
     file.check_writable()?;
@@ -254,6 +273,12 @@ pub(crate) fn allocate(file: &File, mode: u32, offset: i64, len: i64) -> Result<
         memfd::check_resize(file, end.max(inode.size()))?;
     } else {
         memfd::check_write(file, end)?;
+    }
+    if !file.keeps_privilege() {
+        inode.drop_privilege(|attr| {
+            let mode = attr.mode_without_privilege();
+            (mode != attr.mode).then_some(mode)
+        })?;
     }
     inode.ops().allocate(inode, &request)?;
     inode.modified();

@@ -20,7 +20,7 @@ use super::context::Lookup;
 use super::dentry::Dentry;
 use super::mount::Path;
 
-pub(crate) use crate::fs::regular::seek_contents;
+pub(crate) use crate::fs::regular::{MAX_SIZE, seek_contents};
 pub(crate) use attr::{
     access, allocate, check_not_append_only, chmod, chown, flags, set_flags, set_times, stat,
     statfs, truncate, truncate_inode,

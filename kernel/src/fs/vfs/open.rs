@@ -240,5 +240,9 @@ fn open_unnamed(lookup: &Lookup<'_>, path: &[u8], flags: OpenFlags) -> Result<Ar
     super::acl::inherit(default.as_ref(), &inode, flags.mode)?;
     let name = alloc::format!("/#{}", inode.ino());
     let dentry = Dentry::unnamed(inode, name.as_bytes())?;
+    if flags.has(abi::O_EXCL) {
+        // It can't be given a name later.
+        dentry.unhash();
+    }
     open_found(lookup, dir.with(dentry), flags, true)
 }

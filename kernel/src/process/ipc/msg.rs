@@ -260,7 +260,7 @@ pub(crate) fn set(
     if max_bytes > most && !creds.has(abi::CAP_SYS_RESOURCE) {
         return Err(Errno::EPERM);
     }
-    queue.perm.lock().set(new);
+    queue.perm.lock().set(new)?;
     let now = super::now();
     let mut state = queue.state.lock();
     (state.stat.max_bytes, state.stat.changed) = (max_bytes, now);

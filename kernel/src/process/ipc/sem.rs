@@ -226,7 +226,7 @@ pub(crate) fn stat(
 /// `IPC_SET`.
 pub(crate) fn set_perm(id: i32, new: &[u8; PERM_SIZE], creds: &Credentials) -> Result<(), Errno> {
     let set = super::find_own(&SETS, id, creds)?;
-    set.perm.lock().set(new);
+    set.perm.lock().set(new)?;
     let now = super::now();
     set.alive()?.changed = now;
     Ok(())

@@ -352,7 +352,7 @@ pub(crate) fn stat(
 /// `IPC_SET`.
 pub(crate) fn set(id: i32, new: &[u8; PERM_SIZE], creds: &Credentials) -> Result<Answer, Errno> {
     let segment = super::find_own(&SEGMENTS, id, creds)?;
-    segment.perm.lock().set(new);
+    segment.perm.lock().set(new)?;
     segment.use_.lock().changed = super::now();
     Ok(Answer::Number(0))
 }

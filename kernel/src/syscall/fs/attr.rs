@@ -220,11 +220,15 @@ pub(in crate::syscall) fn utimensat(
     times: UserAddr,
     flags: u32,
 ) -> SysResult {
+    // What isn't a time is told after what isn't a file.
     let changes = if times.is_null() {
-        NOW
+        Ok(NOW)
     } else {
-        nanosecond_times(call.task.space()?.read_val::<[u64; 4]>(times)?)?
+        nanosecond_times(call.task.space()?.read_val::<[u64; 4]>(times)?)
     };
+    if changes == Ok([None, None]) {
+        return Ok(0);
+    }
     if path.is_null() && flags & abi::AT_EMPTY_PATH == 0 {
         if flags != 0 || dirfd == AT_FDCWD {
             return Err(if dirfd == AT_FDCWD {
@@ -234,14 +238,11 @@ pub(in crate::syscall) fn utimensat(
             });
         }
         let file = file(call, dirfd)?;
-        return set_times(call, &file.path, changes);
+        return set_times(call, &file.path, changes?);
     }
     known_flags(flags, abi::AT_SYMLINK_NOFOLLOW | abi::AT_EMPTY_PATH)?;
-    if changes == [None, None] {
-        return Ok(0);
-    }
     let path = resolve_at(call, dirfd, path, flags)?;
-    set_times(call, &path, changes)
+    set_times(call, &path, changes?)
 }
 
 fn nanosecond_times(raw: [u64; 4]) -> Result<[Change; 2], Errno> {

@@ -1,20 +1,17 @@
-//! Descriptors: `dup`, `fcntl`, `flock`, `ioctl`, `close_range`.
+//! Descriptors: `dup`, `fcntl`, `flock`, `close_range`.
 
 use alloc::sync::Arc;
 use kiln_core::abi;
 use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
-use kiln_core::fs::attr::FileType;
-use kiln_core::fs::flags::OpenFlags;
+use kiln_core::fs::attr::{Attr, FileType};
 use kiln_core::fs::locks::{Kind, Range, Record};
 use kiln_core::fs::perm::Capability;
 use kiln_core::fs::pipe::MAX_SLOTS;
-use kiln_core::num::{int_arg, low32, usize_of, usize_of32};
-use linux_raw_sys::ioctl;
+use kiln_core::num::{int_arg, low8, low32, usize_of32};
 
 use super::{Call, SysResult, descriptor_limit, fd_result, file, owner};
-use crate::fs::tty::pty;
-use crate::fs::{File, Ioctl, dnotify, fasync, identity, lease, vfs};
+use crate::fs::{File, dnotify, fasync, identity, lease, vfs};
 use crate::process::clone;
 
 pub(in crate::syscall) fn dup(call: &mut Call<'_>, fd: i32) -> SysResult {
@@ -75,7 +72,15 @@ mod command {
     pub(super) const GETPIPE_SZ: u32 = 1032;
     pub(super) const ADD_SEALS: u32 = 1033;
     pub(super) const GET_SEALS: u32 = 1034;
+    pub(super) const GET_RW_HINT: u32 = 1035;
+    pub(super) const SET_RW_HINT: u32 = 1036;
 }
+
+/// `RWH_WRITE_LIFE_EXTREME` (linux/fcntl.h), the last of the hints how long written data will live.
+const WRITE_LIFE_EXTREME: u64 = 5;
+
+/// The most that the privileged can ask for: Linux keeps 40 bytes for each page, in one piece of 4 MiB at most.
+const LARGEST_PIPE: usize = 1 << 28;
 
 pub(in crate::syscall) fn fcntl(call: &mut Call<'_>, fd: i32, what: u32, arg: u64) -> SysResult {
     let files = call.task.files()?;
@@ -102,14 +107,7 @@ pub(in crate::syscall) fn fcntl(call: &mut Call<'_>, fd: i32, what: u32, arg: u6
             files.set_close_on_exec(fd, on).map(|()| 0)
         }
         abi::F_GETFL => Ok(u64::from(file.flags())),
-        abi::F_SETFL => {
-            if file.has(abi::O_APPEND) && low32(arg) & abi::O_APPEND == 0 {
-                vfs::check_not_append_only(&file.inode)?;
-            }
-            fasync::set_async(&file, fd, low32(arg) & abi::FASYNC != 0)?;
-            file.set_flags(low32(arg));
-            Ok(0)
-        }
+        abi::F_SETFL => set_status_flags(call, &file, fd, low32(arg)),
         abi::F_GETLK | abi::F_SETLK | abi::F_SETLKW => {
             let owner = files.lock_owner();
             record_lock(call, &file, what, arg, owner, false)
@@ -120,6 +118,33 @@ pub(in crate::syscall) fn fcntl(call: &mut Call<'_>, fd: i32, what: u32, arg: u6
         }
         _ => other(call, &file, fd, what, arg),
     }
+}
+
+/// `F_SETFL`.
+fn set_status_flags(call: &Call<'_>, file: &Arc<File>, fd: i32, flags: u32) -> SysResult {
+    let fresh = flags & !file.flags();
+    if file.has(abi::O_APPEND) && flags & abi::O_APPEND == 0 {
+        vfs::check_not_append_only(&file.inode)?;
+    }
+    let creds = call.task.creds();
+    let owns = |attr: &Attr| identity(&creds).owns(attr);
+    if fresh & abi::O_NOATIME != 0 && !file.inode.with_attr(owns) {
+        return Err(Errno::EPERM);
+    }
+    let direct = || match file.inode.kind() {
+        FileType::Regular => file.ops.contents(file).is_some(),
+        kind => matches!(kind, FileType::BlockDevice | FileType::Fifo),
+    };
+    if fresh & abi::O_DIRECT != 0 && !direct() {
+        return Err(Errno::EINVAL);
+    }
+    match fasync::set_async(file, fd, flags & abi::FASYNC != 0) {
+        // What never tells anything takes the flag for nothing.
+        Ok(()) | Err(Errno::ENOTTY) => {}
+        Err(error) => return Err(error),
+    }
+    file.set_flags(flags);
+    Ok(0)
 }
 
 fn other(call: &Call<'_>, file: &Arc<File>, fd: i32, what: u32, arg: u64) -> SysResult {
@@ -150,10 +175,26 @@ fn other(call: &Call<'_>, file: &Arc<File>, fd: i32, what: u32, arg: u64) -> Sys
             if bytes > 1 << 31 {
                 return Err(Errno::EINVAL);
             }
+            if bytes > LARGEST_PIPE {
+                return Err(Errno::ENOMEM);
+            }
             pipe.resize(bytes)
         }
         command::ADD_SEALS => crate::fs::memfd::add_seals(file, low32(arg)).map(|()| 0),
         command::GET_SEALS => crate::fs::memfd::seals(file).map(u64::from),
+        command::GET_RW_HINT | command::SET_RW_HINT => {
+            let (space, at) = (call.task.space()?, UserAddr::new(arg));
+            if what == command::GET_RW_HINT {
+                space.write_val(at, &u64::from(file.inode.write_hint(None)))?;
+                return Ok(0);
+            }
+            let hint: u64 = space.read_val(at)?;
+            if hint > WRITE_LIFE_EXTREME {
+                return Err(Errno::EINVAL);
+            }
+            file.inode.write_hint(Some(low8(hint)));
+            Ok(0)
+        }
         _ => Err(Errno::EINVAL),
     }
 }
@@ -219,9 +260,6 @@ fn record_lock(
     let mut raw = [0; FLOCK_SIZE];
     space.copy_in(&mut raw, UserAddr::new(arg))?;
     let mut flock = Flock::decode(&raw);
-    if open_file && flock.pid != 0 {
-        return Err(Errno::EINVAL);
-    }
     let base = match u32::from(flock.whence) {
         abi::SEEK_SET => 0,
         abi::SEEK_CUR => *file.position(),
@@ -235,6 +273,14 @@ fn record_lock(
         F_UNLCK => None,
         _ => return Err(Errno::EINVAL),
     };
+    match kind {
+        Some(Kind::Read) if what != abi::F_GETLK => file.check_readable()?,
+        Some(Kind::Write) if what != abi::F_GETLK => file.check_writable()?,
+        _ => {}
+    }
+    if open_file && flock.pid != 0 {
+        return Err(Errno::EINVAL);
+    }
     let pid = if open_file {
         -1
     } else {
@@ -287,10 +333,6 @@ fn set_record(
             None => Ok(()),
         };
     };
-    match wanted.kind {
-        Kind::Read => file.check_readable()?,
-        Kind::Write => file.check_writable()?,
-    }
     file.inode.locks()?.set(wanted, wait)
 }
 
@@ -321,84 +363,4 @@ pub(in crate::syscall) fn flock(call: &mut Call<'_>, fd: i32, operation: u32) ->
     };
     let locks = file.inode.locks()?;
     locks.lock_file(file.id(), kind, wait).map(|()| 0)
-}
-
-/// `FS_IOC_GETFLAGS` and `FS_IOC_SETFLAGS` (linux/fs.h): said to be of a long, they are of an int.
-const FS_IOC_GETFLAGS: u32 = 0x8008_6601;
-const FS_IOC_SETFLAGS: u32 = 0x4008_6602;
-
-pub(in crate::syscall) fn ioctl(call: &mut Call<'_>, fd: i32, command: u32, arg: u64) -> SysResult {
-    let file = file(call, fd)?;
-    let space = call.task.space()?;
-    let number = || -> Result<bool, Errno> {
-        let value: u32 = space.read_val(UserAddr::new(arg))?;
-        Ok(value != 0)
-    };
-    match command {
-        ioctl::FIBMAP if file.inode.kind() == FileType::Regular && !file.is_event() => {
-            // Where blocks lie is for the privileged, and not told here.
-            let creds = call.task.creds();
-            if !creds.has(abi::CAP_SYS_RAWIO) {
-                return Err(Errno::EPERM);
-            }
-            Err(Errno::EINVAL)
-        }
-        ioctl::FIGETBSZ if file.inode.mapping().is_some() => {
-            let size = low32(kiln_core::num::u64_of(kiln_core::addr::PAGE_SIZE));
-            space.write_val(UserAddr::new(arg), &size)?;
-            Ok(0)
-        }
-        FS_IOC_GETFLAGS if !file.is_event() => {
-            let flags = vfs::flags(&file.path)?;
-            space.write_val(UserAddr::new(arg), &flags)?;
-            Ok(0)
-        }
-        FS_IOC_SETFLAGS if !file.is_event() => {
-            // What can't have any says so before the program's memory is looked at.
-            vfs::flags(&file.path)?;
-            let flags: u32 = space.read_val(UserAddr::new(arg))?;
-            let creds = call.task.creds();
-            vfs::set_flags(&identity(&creds), &file.path, flags).map(|()| 0)
-        }
-        ioctl::FIOCLEX => {
-            call.task.files()?.set_close_on_exec(fd, true)?;
-            Ok(0)
-        }
-        ioctl::FIONCLEX => {
-            call.task.files()?.set_close_on_exec(fd, false)?;
-            Ok(0)
-        }
-        ioctl::FIONBIO => {
-            file.set_flag(abi::O_NONBLOCK, number()?);
-            Ok(0)
-        }
-        ioctl::FIOASYNC => {
-            fasync::set_async(&file, fd, number()?)?;
-            Ok(0)
-        }
-        owner::FIOSETOWN..=owner::SIOCGPGRP if file.inode.kind() == FileType::Socket => {
-            owner::of_socket(call, &file, command, UserAddr::new(arg))
-        }
-        ioctl::FIONREAD if file.inode.mapping().is_some() => {
-            let left = file.inode.size().saturating_sub(*file.position());
-            let left = u32::try_from(usize_of(left)).unwrap_or(u32::MAX >> 1);
-            space.write_val(UserAddr::new(arg), &left)?;
-            Ok(0)
-        }
-        ioctl::TIOCGPTPEER if pty::is_master(&file) => {
-            let flags = OpenFlags::new(low32(arg), 0)?;
-            let peer =
-                super::with_lookup(call, None, |lookup| pty::open_peer(lookup, &file, flags))?;
-            super::install(call, peer, flags.has(abi::O_CLOEXEC))
-        }
-        _ => file.ops.ioctl(
-            &file,
-            &Ioctl {
-                command,
-                arg,
-                space: &space,
-                privileged: call.task.creds().has(abi::CAP_SYS_ADMIN),
-            },
-        ),
-    }
 }

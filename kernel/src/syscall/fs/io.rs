@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use kiln_core::abi;
 use kiln_core::addr::{PAGE_SIZE, UserAddr};
 use kiln_core::errno::Errno;
+use kiln_core::fs::attr::FileType;
 use kiln_core::num::{low32, u64_of, usize_of32};
 use kiln_core::signal::{SigInfo, Signal};
 
@@ -342,8 +343,8 @@ fn seek(file: &File, offset: i64, whence: u32) -> SysResult {
         _ => {
             let at = u64::try_from(offset).map_err(|_| Errno::ENXIO)?;
             let data = whence == abi::SEEK_DATA;
-            *pos = match file.inode.mapping() {
-                Some(mapping) => seek_contents(mapping, at, data)?,
+            *pos = match file.ops.contents(file) {
+                Some(mapping) => seek_contents(&mapping, at, data)?,
                 None if at >= end => return Err(Errno::ENXIO),
                 None if data => at,
                 None => end,
@@ -380,9 +381,15 @@ pub(in crate::syscall) fn sync_file_range(
     if flags & !7 != 0 || offset < 0 || len < 0 || offset.checked_add(len).is_none() {
         return Err(Errno::EINVAL);
     }
+    let on_disk = matches!(
+        file.inode.kind(),
+        FileType::Regular | FileType::Directory | FileType::Symlink | FileType::BlockDevice
+    );
+    if !on_disk || file.is_event() {
+        return Err(Errno::ESPIPE);
+    }
     match file.inode.mapping() {
         Some(mapping) => mapping.sync_all().map(|()| 0),
-        None if file.ops.is_stream() => Err(Errno::ESPIPE),
         None => Ok(0),
     }
 }

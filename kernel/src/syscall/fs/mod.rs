@@ -3,8 +3,9 @@
 //! | module | calls |
 //! | --- | --- |
 //! | [`io`] | `read`, `write` and their variants, `lseek`, `fsync` |
+//! | [`ioctl`] | `ioctl` |
 //! | [`open`] | `open`, `close`, `pipe`, `memfd_create` |
-//! | [`fd`] | `dup`, `fcntl`, `flock`, `ioctl`, `close_range` |
+//! | [`fd`] | `dup`, `fcntl`, `flock`, `close_range` |
 //! | [`names`] | `mkdir`, `unlink`, `rename`, `link`, `readlink`, `getdents`, `getcwd`, … |
 //! | [`attr`] | `stat`, `chmod`, `chown`, `utimensat`, `truncate`, `access`, `statfs` |
 //! | [`aio`] | `io_submit` and its kin |
@@ -20,6 +21,7 @@ pub(crate) mod attr;
 pub(crate) mod epoll;
 pub(crate) mod fd;
 pub(crate) mod io;
+pub(crate) mod ioctl;
 pub(crate) mod mount_fd;
 pub(crate) mod mounts;
 pub(crate) mod names;

@@ -128,6 +128,9 @@ pub(super) fn set_lease(call: &Call<'_>, file: &Arc<File>, fd: i32, kind: u32) -
         abi::F_UNLCK => None,
         _ => return Err(Errno::EINVAL),
     };
+    if file.is_event() {
+        return Err(Errno::EINVAL);
+    }
     let creds = call.task.creds();
     let owner = file.inode.with_attr(|attr| attr.uid);
     if creds.uids.fs != owner && !creds.has(abi::CAP_LEASE) {

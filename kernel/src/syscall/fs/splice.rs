@@ -1,30 +1,52 @@
 //! Moving bytes between descriptors: `sendfile`, `splice`, `tee`, `vmsplice`, `copy_file_range`.
 
+use alloc::sync::Arc;
+
 use kiln_core::abi;
 use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::FileType;
-use kiln_core::num::u64_of;
+use kiln_core::num::{u64_of, usize_of};
 
 use super::io::{MAX_COUNT, vectors, written};
 use super::{Call, SysResult, file, known_flags};
+use crate::fs::File;
 use crate::fs::splice::{self, End};
+use crate::fs::vfs::MAX_SIZE;
 use crate::vm::{IoDst, IoSrc};
 
 /// Flags of `splice` and its kin (`SPLICE_F_*`).
 const SPLICE_KNOWN: u32 = 0xF;
 const SPLICE_F_NONBLOCK: u32 = 2;
 
-/// A position kept in the program's memory.
-fn read_offset(call: &Call<'_>, addr: UserAddr) -> Result<Option<u64>, Errno> {
+/// A position kept in the program's memory, as it is.
+fn raw_offset(call: &Call<'_>, addr: UserAddr) -> Result<Option<u64>, Errno> {
     if addr.is_null() {
         return Ok(None);
     }
-    let offset: u64 = call.task.space()?.read_val(addr)?;
-    if i64::try_from(offset).is_err() {
+    call.task.space()?.read_val(addr).map(Some)
+}
+
+/// The same; EINVAL for a negative one.
+fn read_offset(call: &Call<'_>, addr: UserAddr) -> Result<Option<u64>, Errno> {
+    let offset = raw_offset(call, addr)?;
+    if offset.is_some_and(|offset| i64::try_from(offset).is_err()) {
         return Err(Errno::EINVAL);
     }
-    Ok(Some(offset))
+    Ok(offset)
+}
+
+/// Whether bytes can be copied from one file to another, as `copy_file_range` and `FICLONE` ask.
+pub(super) fn check_regular(from: &File, to: &File) -> Result<(), Errno> {
+    for file in [from, to] {
+        match file.inode.kind() {
+            FileType::Regular if !file.is_event() => {}
+            FileType::Directory => return Err(Errno::EISDIR),
+            _ => return Err(Errno::EINVAL),
+        }
+    }
+    from.check_readable()?;
+    to.check_writable()
 }
 
 fn write_offset(call: &Call<'_>, addr: UserAddr, offset: Option<u64>) -> Result<(), Errno> {
@@ -65,7 +87,10 @@ fn send(call: &Call<'_>, (to, from): (i32, i32), at: Option<&mut u64>, count: us
             Errno::EINVAL
         });
     }
-    if to.has(abi::O_APPEND) || from.inode.kind() == FileType::Directory {
+    if to.has(abi::O_APPEND)
+        || from.inode.kind() == FileType::Directory
+        || isize::try_from(count).is_err()
+    {
         return Err(Errno::EINVAL);
     }
     let done = splice::copy(
@@ -86,34 +111,39 @@ pub(in crate::syscall) fn copy_file_range(
     flags: u32,
 ) -> SysResult {
     let (from, to) = (file(call, from)?, file(call, to)?);
-    let mut from_at = read_offset(call, from_offset)?;
-    let mut to_at = read_offset(call, to_offset)?;
+    let mut from_at = raw_offset(call, from_offset)?;
+    let mut to_at = raw_offset(call, to_offset)?;
     known_flags(flags, 0)?;
-    for file in [&from, &to] {
-        match file.inode.kind() {
-            FileType::Regular if !file.is_event() => {}
-            FileType::Directory => return Err(Errno::EISDIR),
-            _ => return Err(Errno::EINVAL),
-        }
+    check_regular(&from, &to)?;
+    if !Arc::ptr_eq(from.inode.sb(), to.inode.sb()) {
+        return Err(Errno::EXDEV);
     }
-    from.check_readable()?;
-    to.check_writable()?;
     if to.has(abi::O_APPEND) {
         return Err(Errno::EBADF);
     }
-    let len = len.min(MAX_COUNT);
-    if alloc::sync::Arc::ptr_eq(&from.inode, &to.inode) {
-        let start = from_at.unwrap_or_else(|| *from.position());
-        let left = from.inode.size().saturating_sub(start);
-        let len = len.min(kiln_core::num::usize_of(left));
-        let target = to_at.unwrap_or_else(|| *to.position());
-        if len > 0
-            && start < target.saturating_add(u64_of(len))
-            && target < start.saturating_add(u64_of(len))
-        {
-            return Err(Errno::EINVAL);
-        }
+    let start = from_at.unwrap_or_else(|| *from.position());
+    let target = to_at.unwrap_or_else(|| *to.position());
+    let wraps = |at: u64| at.checked_add(u64_of(len)).is_none();
+    if wraps(start) || wraps(target) {
+        return Err(Errno::EOVERFLOW);
     }
+    let left = from.inode.size().saturating_sub(start);
+    let len = len.min(usize_of(left));
+    if len > 0 && target >= MAX_SIZE {
+        return Err(Errno::EFBIG);
+    }
+    let len = len.min(usize_of(MAX_SIZE.saturating_sub(target)));
+    if i64::try_from(start).is_err() {
+        return Err(Errno::EINVAL);
+    }
+    if len > 0
+        && Arc::ptr_eq(&from.inode, &to.inode)
+        && start < target + u64_of(len)
+        && target < start.saturating_add(u64_of(len))
+    {
+        return Err(Errno::EINVAL);
+    }
+    let len = len.min(MAX_COUNT);
     let done = splice::copy(
         End::new(&from, from_at.as_mut()),
         End::new(&to, to_at.as_mut()),
@@ -147,7 +177,14 @@ pub(in crate::syscall) fn splice(
     let mut from_at = read_offset(call, from_offset)?;
     from.check_readable()?;
     to.check_writable()?;
-    if pipes == (false, false) || to.has(abi::O_APPEND) {
+    // Of what isn't a pipe, streams have no positions, and directories nothing to give.
+    let odd = |file: &File, has_offset: bool| has_offset && file.ops.is_stream();
+    if pipes == (false, false)
+        || to.has(abi::O_APPEND)
+        || odd(&from, has_offset.0)
+        || odd(&to, has_offset.1)
+        || from.inode.kind() == FileType::Directory
+    {
         return Err(Errno::EINVAL);
     }
     let nonblocking = flags & SPLICE_F_NONBLOCK != 0;

@@ -64,6 +64,11 @@ impl Mappers {
 }
 
 impl Mapping {
+    /// Whether some program's mapping can change it, now or after mprotect(2).
+    pub(crate) fn is_written_through(&self) -> bool {
+        self.shared_mappers.load(Ordering::Acquire) != 0
+    }
+
     pub(in crate::vm) fn register(
         &self,
         space: Weak<AddressSpace>,

@@ -23,6 +23,15 @@ pub(crate) trait PageSource: Send + Sync {
     /// `EIO`, `ENOSPC`: told by the next `fsync`.
     fn write_pages(&self, first: u64, frames: &[FrameRef]) -> Result<(), Errno>;
 
+    /// Where data begins (`data`) or a hole does, from byte `from` on; `end` or more: before the end nowhere.
+    /// What is dirty has been written.
+    ///
+    /// # Errors
+    /// Usually `EIO`.
+    fn seek(&self, from: u64, end: u64, data: bool) -> Result<u64, Errno> {
+        Ok(if data { from } else { end })
+    }
+
     /// Makes sure that pages about to become dirty will have a place.
     ///
     /// # Errors

@@ -50,6 +50,7 @@ mod namei;
 mod orphan;
 mod rename;
 mod seal;
+mod shift;
 mod superblock;
 #[cfg(test)]
 mod tests;

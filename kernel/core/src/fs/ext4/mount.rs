@@ -173,6 +173,17 @@ impl<D: Device> Ext4<D> {
         self.writable
     }
 
+    /// The seconds of the first and the last time that inodes can hold: 32 bits, and two more in large inodes.
+    #[must_use]
+    pub fn time_limits(&self) -> (i64, i64) {
+        let more = if self.sup.inode_size > 128 {
+            3 << 32
+        } else {
+            0
+        };
+        (i64::from(i32::MIN), i64::from(i32::MAX) + more)
+    }
+
     /// The size of a block in bytes.
     #[must_use]
     pub fn block_size(&self) -> usize {

@@ -210,8 +210,9 @@ impl Model {
             62..66 => self.rmdir(),
             66..78 => self.rename(),
             78..84 => self.link(),
-            84..88 => self.punch(),
-            88..90 => self.fallocate(),
+            84..87 => self.punch(),
+            87..89 => self.fallocate(),
+            89 => self.shift(),
             90..95 => self.xattr(),
             _ => self.set_attr(),
         }
@@ -321,6 +322,39 @@ impl Model {
                 bytes[offset as usize..end].fill(0);
             }
         }
+    }
+
+    /// Takes a range of blocks out of a file, or puts one in.
+    fn shift(&mut self) {
+        let files = self.files();
+        let Some(ino) = self.pick(&files) else { return };
+        let block = self.fs.block_size() as u64;
+        let size = self.fs.attr(ino).unwrap().size;
+        let at = self.random.below(size.div_ceil(block).max(1));
+        let count = 1 + self.random.below(9);
+        let (from, to) = ((at * block) as usize, ((at + count) * block) as usize);
+        let collapse = self.random.below(2) == 0;
+        if from as u64 >= size || collapse && to as u64 >= size {
+            return;
+        }
+        let moved = if collapse {
+            self.fs.collapse(ino, at as u32, (at + count) as u32)
+        } else {
+            self.fs.insert(ino, at as u32, count as u32)
+        };
+        if moved == Err(Error::NotPermitted) || self.allowed(moved).is_none() {
+            return;
+        }
+        let Content::File(bytes) = &mut self.nodes.get_mut(&ino).unwrap().content else {
+            return;
+        };
+        if collapse {
+            bytes.drain(from..to);
+        } else {
+            bytes.splice(from..from, std::iter::repeat_n(0, to - from));
+        }
+        let size = bytes.len() as u64;
+        self.fs.set_size(ino, size, NOW).unwrap();
     }
 
     fn fallocate(&mut self) {

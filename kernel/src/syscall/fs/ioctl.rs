@@ -1,0 +1,205 @@
+//! `ioctl`: what every open file understands, and what files of file systems do; the rest is for the file's
+//! own kind ([`crate::fs::FileOps::ioctl`]).
+
+use alloc::sync::Arc;
+
+use kiln_core::abi;
+use kiln_core::addr::UserAddr;
+use kiln_core::errno::Errno;
+use kiln_core::fs::attr::{APPEND_ONLY, FileType, IMMUTABLE, NO_ATIME, NO_DUMP};
+use kiln_core::fs::flags::OpenFlags;
+use kiln_core::num::{low32, usize_of};
+use linux_raw_sys::ioctl;
+
+use super::{Call, SysResult, file, owner};
+use crate::fs::tty::pty;
+use crate::fs::{File, Ioctl, fasync, identity, vfs};
+use crate::vm::AddressSpace;
+
+/// Requests that the bindings lack (linux/fs.h). Those about flags are said to be of a long; they are of an int.
+const FS_IOC_GETFLAGS: u32 = 0x8008_6601;
+const FS_IOC_SETFLAGS: u32 = 0x4008_6602;
+const FS_IOC_FSGETXATTR: u32 = 0x801C_581F;
+const FS_IOC_FSSETXATTR: u32 = 0x401C_5820;
+const FICLONE: u32 = 0x4004_9409;
+const FICLONERANGE: u32 = 0x4020_940D;
+const FIDEDUPERANGE: u32 = 0xC018_9436;
+const FS_IOC_FIEMAP: u32 = 0xC020_660B;
+const FIFREEZE: u32 = 0xC004_5877;
+const FITHAW: u32 = 0xC004_5878;
+
+pub(in crate::syscall) fn ioctl(call: &mut Call<'_>, fd: i32, command: u32, arg: u64) -> SysResult {
+    let file = file(call, fd)?;
+    let space = call.task.space()?;
+    let number = || -> Result<bool, Errno> {
+        let value: u32 = space.read_val(UserAddr::new(arg))?;
+        Ok(value != 0)
+    };
+    match command {
+        ioctl::FIOCLEX | ioctl::FIONCLEX => {
+            let on = command == ioctl::FIOCLEX;
+            call.task.files()?.set_close_on_exec(fd, on)?;
+            Ok(0)
+        }
+        ioctl::FIONBIO => {
+            file.set_flag(abi::O_NONBLOCK, number()?);
+            Ok(0)
+        }
+        ioctl::FIOASYNC => {
+            fasync::set_async(&file, fd, number()?)?;
+            Ok(0)
+        }
+        ioctl::FIGETBSZ => {
+            space.write_val(UserAddr::new(arg), &file.inode.sb().block_size())?;
+            Ok(0)
+        }
+        FICLONE | FICLONERANGE | FIDEDUPERANGE => no_shared_blocks(call, &file, command, arg),
+        FIFREEZE | FITHAW => {
+            if !call.task.creds().has(abi::CAP_SYS_ADMIN) {
+                return Err(Errno::EPERM);
+            }
+            // No file system here can be frozen, so none is.
+            Err(if command == FITHAW {
+                Errno::EINVAL
+            } else {
+                Errno::EOPNOTSUPP
+            })
+        }
+        ioctl::TIOCGPTPEER if pty::is_master(&file) => {
+            let flags = OpenFlags::new(low32(arg), 0)?;
+            let peer =
+                super::with_lookup(call, None, |lookup| pty::open_peer(lookup, &file, flags))?;
+            super::install(call, peer, flags.has(abi::O_CLOEXEC))
+        }
+        owner::FIOSETOWN..=owner::SIOCGPGRP if file.inode.kind() == FileType::Socket => {
+            owner::of_socket(call, &file, command, UserAddr::new(arg))
+        }
+        _ if !file.is_event() => of_inode(call, &file, &space, command, arg),
+        _ => of_kind(call, &file, &space, command, arg),
+    }
+}
+
+/// What the file's own kind does.
+fn of_kind(
+    call: &Call<'_>,
+    file: &Arc<File>,
+    space: &Arc<AddressSpace>,
+    command: u32,
+    arg: u64,
+) -> SysResult {
+    let done = file.ops.ioctl(
+        file,
+        &Ioctl {
+            command,
+            arg,
+            space,
+            privileged: call.task.creds().has(abi::CAP_SYS_ADMIN),
+        },
+    );
+    match done {
+        Err(Errno::ENOTTY) if command == FS_IOC_FIEMAP => Err(Errno::EOPNOTSUPP),
+        done => done,
+    }
+}
+
+/// What goes by the inode rather than the open file.
+fn of_inode(
+    call: &Call<'_>,
+    file: &Arc<File>,
+    space: &Arc<AddressSpace>,
+    command: u32,
+    arg: u64,
+) -> SysResult {
+    let at = UserAddr::new(arg);
+    let kind = file.inode.kind();
+    match command {
+        ioctl::FIBMAP if kind == FileType::Regular => {
+            // Where blocks lie is for the privileged, and not told here.
+            if !call.task.creds().has(abi::CAP_SYS_RAWIO) {
+                return Err(Errno::EPERM);
+            }
+            let _: u32 = space.read_val(at)?;
+            Err(Errno::EINVAL)
+        }
+        ioctl::FIOQSIZE if matches!(kind, FileType::Regular | FileType::Directory) => {
+            let blocks = vfs::stat(&file.path)?.attr.blocks;
+            space.write_val(at, &(blocks << 9))?;
+            Ok(0)
+        }
+        ioctl::FIONREAD if file.inode.mapping().is_some() => {
+            let left = file.inode.size().saturating_sub(*file.position());
+            let left = u32::try_from(usize_of(left)).unwrap_or(u32::MAX >> 1);
+            space.write_val(at, &left)?;
+            Ok(0)
+        }
+        FS_IOC_GETFLAGS => {
+            space.write_val(at, &vfs::flags(&file.path)?)?;
+            Ok(0)
+        }
+        FS_IOC_SETFLAGS => {
+            // What can't have any says so before the program's memory is looked at.
+            vfs::flags(&file.path)?;
+            let flags: u32 = space.read_val(at)?;
+            set_flags(call, file, flags)
+        }
+        FS_IOC_FSGETXATTR => {
+            let mut told = [0u32; FSXATTR_WORDS];
+            told[0] = translate(vfs::flags(&file.path)?, false);
+            space.write_val(at, &told)?;
+            Ok(0)
+        }
+        FS_IOC_FSSETXATTR => {
+            let old = vfs::flags(&file.path)?;
+            let [flags, ..]: [u32; FSXATTR_WORDS] = space.read_val(at)?;
+            let known = XFLAGS.iter().fold(0, |all, (own, _)| all | own);
+            set_flags(call, file, old & !known | translate(flags, true))
+        }
+        _ => of_kind(call, file, space, command, arg),
+    }
+}
+
+fn set_flags(call: &Call<'_>, file: &File, flags: u32) -> SysResult {
+    let creds = call.task.creds();
+    vfs::set_flags(&identity(&creds), &file.path, flags).map(|()| 0)
+}
+
+/// Words of `struct fsxattr` (linux/fs.h).
+const FSXATTR_WORDS: usize = 7;
+
+/// The flags that chattr(1) changes beside `FS_XFLAG_*`, which say the same in `struct fsxattr`.
+const XFLAGS: [(u32, u32); 4] = [
+    (IMMUTABLE, 0x08),
+    (APPEND_ONLY, 0x10),
+    (NO_ATIME, 0x40),
+    (NO_DUMP, 0x80),
+];
+
+/// Flags of one kind as the other.
+fn translate(flags: u32, back: bool) -> u32 {
+    XFLAGS.iter().fold(0, |all, &(own, other)| {
+        let (from, to) = if back { (other, own) } else { (own, other) };
+        if flags & from == 0 { all } else { all | to }
+    })
+}
+
+/// `FICLONE` and its kin: no file system here lets files have blocks in common.
+fn no_shared_blocks(call: &Call<'_>, file: &Arc<File>, command: u32, arg: u64) -> SysResult {
+    let mut source = arg;
+    if command != FICLONE {
+        let [first, ..]: [u64; 3] = call.task.space()?.read_val(UserAddr::new(arg))?;
+        source = first;
+    }
+    if command != FIDEDUPERANGE {
+        let source = super::file(call, kiln_core::num::int_arg(source))?;
+        if !Arc::ptr_eq(source.inode.sb(), file.inode.sb()) {
+            return Err(Errno::EXDEV);
+        }
+        super::splice::check_regular(&source, file)?;
+    }
+    Err(match file.inode.kind() {
+        FileType::Directory => Errno::EISDIR,
+        FileType::Regular if file.is_event() => Errno::EINVAL,
+        FileType::Regular => Errno::EOPNOTSUPP,
+        _ => Errno::EINVAL,
+    })
+}
