@@ -156,22 +156,6 @@ pub(super) fn quotactl(
     quota(call, command, kind, id)
 }
 
-pub(super) fn quotactl_fd(
-    call: &mut Call<'_>,
-    fd: i32,
-    command: u32,
-    id: u32,
-    _at: UserAddr,
-) -> SysResult {
-    let file = call.task.files()?.get(fd)?;
-    let (command, kind) = quota_command(command)?;
-    // Others have no notion of quotas.
-    if file.inode.sb().kind() != "ext4" {
-        return Err(Errno::ENOSYS);
-    }
-    quota(call, command, kind, id)
-}
-
 static DISCIPLINE: SpinLock<Discipline> = SpinLock::new(Discipline::new());
 
 pub(super) fn adjtimex(call: &mut Call<'_>, at: UserAddr) -> SysResult {

@@ -359,7 +359,7 @@ syscalls! {
     440 process_madvise(Fd, Ptr, Size, Advice, Hex) [pidfd::process_madvise] Full "";
     441 epoll_pwait2(Fd, EpollEvents, Int, Timespec, SigSet, Size) [fs::epoll::epoll_pwait2] Full "";
     442 mount_setattr(DirFd, Path, Hex, Ptr, Size) [fs::mount_fd::mount_setattr] Partial "no MOUNT_ATTR_IDMAP";
-    443 quotactl_fd(Fd, Hex, Int, Ptr) [rare::quotactl_fd] Full "";
+    443 quotactl_fd(Fd, Hex, Int, Ptr) [] Absent "";
     444 landlock_create_ruleset(Ptr, Size, Hex) [] Absent "";
     445 landlock_add_rule(Fd, Int, Ptr, Hex) [] Absent "";
     446 landlock_restrict_self(Fd, Hex) [] Absent "";
