@@ -199,7 +199,7 @@ impl AddressSpace {
             return Err(Errno::EINVAL);
         }
         // A length that wraps when it is made whole pages is nothing, as on Linux.
-        let len = if len > u64::MAX - PAGE { 0 } else { len };
+        let len = if len > u64::MAX - (PAGE - 1) { 0 } else { len };
         let range = page_range(addr, len, Errno::ENOMEM)?;
         if range.is_empty() {
             return Ok(());
