@@ -22,7 +22,7 @@ use x86_64::instructions::interrupts;
 use super::thread::{NOTIFIED, PARKED, RUNNING, Thread};
 use super::{account, balance, stacks, timer};
 use crate::arch::cpu::MAX_CPUS;
-use crate::arch::{self, apic, smp};
+use crate::arch::{self, apic, smp, time};
 use crate::mm::OutOfMemory;
 use crate::sync::{IrqLock, SpinLock};
 pub(crate) use preempt::{resched, yield_now};
@@ -54,6 +54,8 @@ pub(super) struct Cpu {
     previous: SpinLock<Option<Arc<Thread>>>,
     /// Its stack pointer.
     previous_stack: AtomicU64,
+    /// The TSC when the last thread to run left, or when idling ended.
+    left_at: AtomicU64,
     /// The CPU that the previous thread goes to, plus one; zero when it goes nowhere.
     sends_to: AtomicU32,
     /// What runs where no other thread can.
@@ -98,6 +100,7 @@ impl Cpu {
             running: AtomicU64::new(0),
             previous: SpinLock::new(None),
             previous_stack: AtomicU64::new(0),
+            left_at: AtomicU64::new(0),
             sends_to: AtomicU32::new(0),
             idle_thread: SpinLock::new(None),
             idling: AtomicBool::new(false),
@@ -189,7 +192,7 @@ pub(super) fn all() -> impl Iterator<Item = (u32, &'static Cpu)> {
 /// Makes the boot the first thread. From here on waits work, and threads can be spawned.
 pub(crate) fn init() -> Result<(), OutOfMemory> {
     let thread = Thread::boot()?;
-    thread.start_running();
+    thread.start_running(time::cycles());
     *this().current.lock() = Some(thread);
     stacks::init()?;
     apic::on_timer(timer_interrupt);
@@ -209,7 +212,7 @@ pub(super) fn enter() -> ! {
     let idle = cpu.idle_thread.lock().clone();
     if let Some(idle) = &idle {
         idle.on_cpu.store(true, Ordering::Relaxed);
-        idle.start_running();
+        idle.start_running(time::cycles());
     }
     *cpu.current.lock() = idle;
     interrupts::enable();

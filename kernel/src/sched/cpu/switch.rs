@@ -51,7 +51,7 @@ fn put_back(cpu: &Cpu, leave: Leave) -> bool {
     let Some(thread) = current.as_ref() else {
         return false;
     };
-    thread.stop_running();
+    cpu.left_at.store(thread.stop_running(), Ordering::Relaxed);
     cpu.counts.leave(thread);
     if !matches!(leave, Leave::Yield | Leave::Preempted) {
         return false;
@@ -112,6 +112,7 @@ fn idle(cpu: &Cpu) -> (Arc<Thread>, bool) {
             if is_current(cpu, &next.0) {
                 cpu.counts.switch(&next.0, now);
             }
+            cpu.left_at.store(time::cycles(), Ordering::Relaxed);
             cpu.idling.store(false, Ordering::Relaxed);
             balance::leave_idle();
             shootdown::leave_idle();
@@ -144,7 +145,9 @@ fn is_current(cpu: &Cpu, thread: &Arc<Thread>) -> bool {
 /// Switches to `next`; interrupts are off.
 fn switch_to(cpu: &'static Cpu, next: Arc<Thread>, others: bool) {
     let now = time::now_ns();
-    next.start_running();
+    // A switch is the next thread's time: threads of real time that do nothing else would otherwise
+    // never have had what they may.
+    next.start_running(cpu.left_at.load(Ordering::Relaxed));
     next.on_since.store(now, Ordering::Relaxed);
     cpu.running.store(next.rank().to_word(), Ordering::Relaxed);
     if let Some(at) = budget::tick(&next, now, others) {

@@ -110,15 +110,17 @@ impl Thread {
         self.times.user.stop(time::cycles());
     }
 
-    /// It goes on a CPU.
-    pub(in crate::sched) fn start_running(&self) {
-        self.times.running.start(time::cycles());
+    /// It goes on a CPU, which is its from the TSC `since` on.
+    pub(in crate::sched) fn start_running(&self, since: u64) {
+        self.times.running.start(since);
     }
 
-    /// It leaves its CPU.
-    pub(in crate::sched) fn stop_running(&self) {
-        self.times.running.stop(time::cycles());
+    /// It leaves its CPU: the TSC then.
+    pub(in crate::sched) fn stop_running(&self) -> u64 {
+        let now = time::cycles();
+        self.times.running.stop(now);
         self.advance();
+        now
     }
 
     /// Lets its virtual time follow the time it has run.
