@@ -16,6 +16,7 @@ pub mod abi;
 pub mod addr;
 pub mod auxv;
 pub mod bandwidth;
+pub mod bpf;
 pub mod channel;
 pub mod cpio;
 pub mod cpucache;

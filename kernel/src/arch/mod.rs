@@ -13,6 +13,7 @@
 //! | [`entry`] | every way into the kernel, in assembly; `run_user`, the way out |
 //! | [`trap`] | exceptions and interrupts taken in the kernel |
 //! | [`user`] | `UserContext`, `run` and `Stop` |
+//! | [`debug`] | breakpoints of the processor's, for tracers |
 //! | [`exception_table`] | instructions that may fault, and where to go on |
 //! | [`fpu`] | the FPU state of programs |
 //! | [`vdso`] | the code that programs call instead of the kernel |
@@ -29,6 +30,7 @@
 pub(crate) mod apic;
 pub(crate) mod caches;
 pub(crate) mod cpu;
+pub(crate) mod debug;
 pub(crate) mod entry;
 pub(crate) mod exception_table;
 pub(crate) mod exit;

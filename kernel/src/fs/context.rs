@@ -261,6 +261,14 @@ impl Tree for Lookup<'_> {
                 return Err(Errno::EXDEV);
             }
         }
+        let elsewhere = |to: &Path| !Arc::ptr_eq(&to.mount, &node.mount);
+        let leaves = || match &link {
+            Link::Jump(to) => elsewhere(to),
+            Link::Text(text) => text.first() == Some(&b'/') && elsewhere(&self.top()),
+        };
+        if self.restrictions.no_mounts && leaves() {
+            return Err(Errno::EXDEV);
+        }
         Ok(link)
     }
 }

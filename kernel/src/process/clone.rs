@@ -11,7 +11,7 @@ use kiln_core::signal::{SigActions, Signal};
 
 use super::group::{Process, SharedActions, Stop};
 use super::task::{Completion, Shared, Task, TaskParts, TaskSignals, boxed};
-use super::{pidfd, ptrace, table};
+use super::{pidfd, ptrace, seccomp, table};
 use crate::arch::user::{Bases, UserContext};
 use crate::fs::FdTable;
 use crate::mm::kmem;
@@ -400,6 +400,8 @@ fn join_group(parent: &Task, child: &Arc<Task>) -> Result<(), Errno> {
         // The process is ending: the caller never sees this answer.
         return Err(Errno::ERESTARTNOINTR);
     }
+    // With the group locked: whoever binds all threads meanwhile finds the child, or its parent bound.
+    seccomp::inherit(parent, child);
     group.tasks.push(Arc::clone(child));
     if group.stop != Stop::Running
         && let Some(thread) = child.thread()

@@ -26,7 +26,7 @@ use super::group::Process;
 use super::signal::force_fatal;
 use super::table;
 use super::task::Task;
-use super::{clone, exit, ptrace, rseq, signal};
+use super::{clone, exit, ptrace, rseq, signal, user_dispatch};
 use crate::arch::fpu;
 use crate::arch::user::{Bases, UserContext};
 use crate::drivers::random;
@@ -328,6 +328,8 @@ impl Prepared {
         signal::reset_for_exec(task);
         process.timers.delete_posix();
         rseq::forget(task);
+        user_dispatch::switch_off(task);
+        task.forget_breakpoints();
         task.robust_list.store(0, Ordering::Relaxed);
         let old = self.switch_memory(task);
         exit::release_memory_of(task, old);

@@ -22,6 +22,8 @@ const FETCH: u64 = 1 << 4;
 const SINGLE_STEP: u64 = 1 << 14;
 /// The vector of page faults.
 const PAGE_FAULT: u8 = 14;
+/// The vector of debug exceptions.
+const DEBUG: u8 = 1;
 
 /// Serves an exception that the program raised: fills a page, or sends the task a signal.
 pub(crate) fn on_fault(task: &Arc<Task>, regs: &UserContext, fault: Fault) {
@@ -31,6 +33,9 @@ pub(crate) fn on_fault(task: &Arc<Task>, regs: &UserContext, fault: Fault) {
             None => return,
         }
     } else {
+        if fault.vector == DEBUG {
+            task.note_debug(fault.addr);
+        }
         other(task, regs, fault)
     };
     let mut code = fault.error_code;
@@ -77,8 +82,8 @@ fn other(task: &Arc<Task>, regs: &UserContext, fault: Fault) -> SigInfo {
     let at = UserAddr::new(regs.rip);
     match fault.vector {
         0 => SigInfo::fault(Signal::FPE, abi::FPE_INTDIV, at),
-        1 if fault.addr & SINGLE_STEP != 0 => SigInfo::fault(Signal::TRAP, abi::TRAP_TRACE, at),
-        1 => SigInfo::fault(Signal::TRAP, abi::TRAP_HWBKPT, at),
+        DEBUG if fault.addr & SINGLE_STEP != 0 => SigInfo::fault(Signal::TRAP, abi::TRAP_TRACE, at),
+        DEBUG => SigInfo::fault(Signal::TRAP, abi::TRAP_HWBKPT, at),
         3 => SigInfo::kernel(Signal::TRAP),
         6 => SigInfo::fault(Signal::ILL, abi::ILL_ILLOPN, at),
         11 | 12 => SigInfo::kernel(Signal::BUS),

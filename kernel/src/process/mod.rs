@@ -23,6 +23,7 @@
 //! | [`ipc`] | System V IPC |
 //! | [`oom`] | the end of memory |
 //! | [`rseq`] | restartable sequences |
+//! | [`seccomp`], [`user_dispatch`] | calls that a program lets itself not make, or serves itself |
 //!
 //! A task never ends in the middle of a call: whoever wants it to end says so, and it ends in
 //! [`work`], with nothing but its main loop on its stack.
@@ -45,6 +46,7 @@ pub(crate) mod pidfd;
 pub(crate) mod proc;
 pub(crate) mod ptrace;
 pub(crate) mod rseq;
+pub(crate) mod seccomp;
 pub(crate) mod signal;
 pub(crate) mod start;
 pub(crate) mod table;
@@ -52,6 +54,7 @@ pub(crate) mod task;
 pub(crate) mod terminal;
 pub(crate) mod timers;
 pub(crate) mod usage;
+pub(crate) mod user_dispatch;
 pub(crate) mod wait;
 
 pub(crate) use fault::on_fault;

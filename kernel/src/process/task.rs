@@ -15,7 +15,7 @@ use kiln_core::signal::{Pending, SigSet};
 
 use super::group::Process;
 use super::rseq::Rseq;
-use super::{futex, ptrace};
+use super::{futex, ptrace, seccomp, user_dispatch};
 use crate::fs::{FdTable, File, FsContext};
 use crate::mm::kmem;
 use crate::sched::{self, NOTIFY_KILL, NOTIFY_SIGNAL, Thread, WaitQueue};
@@ -42,8 +42,12 @@ pub(crate) struct Task {
     restart: SpinLock<Restart>,
     pub(super) futex: Arc<futex::Waiter>,
     pub(super) rseq: SpinLock<Rseq>,
-    /// [`ptrace::IS_TRACED`], or 0: what `trace` says, without its lock.
-    pub(super) trace_mode: AtomicU32,
+    /// What makes its system calls, or its time in user mode, other than usual, as bits: [`ptrace::IS_TRACED`] and those of
+    /// [`seccomp`], [`user_dispatch`] and `ptrace::debug`.
+    pub(super) attention: AtomicU32,
+    /// The last filter of its system calls.
+    pub(super) filters: SpinLock<Option<Arc<seccomp::Filter>>>,
+    pub(super) dispatch: SpinLock<user_dispatch::Dispatch>,
     pub(super) trace: ptrace::SlotLock,
     /// Wakes it from a stop.
     pub(super) trace_events: WaitQueue,
@@ -220,7 +224,9 @@ impl Task {
             restart: SpinLock::new(Restart::None),
             futex: Arc::new(futex::Waiter::default()),
             rseq: SpinLock::new(Rseq::default()),
-            trace_mode: AtomicU32::new(0),
+            attention: AtomicU32::new(0),
+            filters: SpinLock::new(None),
+            dispatch: SpinLock::default(),
             trace: SpinLock::default(),
             trace_events: WaitQueue::new(),
             tracees: SpinLock::default(),
@@ -260,6 +266,12 @@ impl Task {
     /// The process it belongs to.
     pub(crate) fn process(&self) -> &Arc<Process> {
         &self.process
+    }
+
+    /// Whether its system calls take the long way, through tracers and filters.
+    #[inline]
+    pub(crate) fn is_attended(&self) -> bool {
+        self.attention.load(Ordering::Relaxed) != 0
     }
 
     /// Its process's number (getpid(2)).

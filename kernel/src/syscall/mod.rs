@@ -36,6 +36,7 @@ mod process_vm;
 mod ptrace;
 mod rare;
 mod sched;
+mod seccomp;
 mod signal;
 mod sleep;
 mod system;

@@ -9,8 +9,9 @@ use kiln_core::errno::Errno;
 use kiln_core::num::{low8, low32, usize_of};
 use kiln_core::signal::Signal;
 
-use super::{Call, SysResult};
+use super::{Call, SysResult, seccomp};
 use crate::fs::memory::{try_arc, try_zeros};
+use crate::process::user_dispatch;
 use crate::vm::ProgramInfo;
 
 pub(super) fn prctl(
@@ -45,17 +46,25 @@ pub(super) fn prctl(
         ctl::PR_SET_THP_DISABLE | ctl::PR_GET_THP_DISABLE => huge_pages(call, option, args),
         ctl::PR_GET_SPECULATION_CTRL | ctl::PR_SET_SPECULATION_CTRL => speculation(option, args),
         ctl::PR_SET_MM => set_memory(call, args),
-        ctl::PR_GET_SECCOMP => Ok(0),
+        ctl::PR_GET_SECCOMP => Ok(call.task.seccomp_mode().into()),
+        ctl::PR_SET_SECCOMP => seccomp::set_mode(call, second, UserAddr::new(third)),
         // No counter of performance is open, so all of them stand still, or run, at once.
         ctl::PR_TASK_PERF_EVENTS_DISABLE | ctl::PR_TASK_PERF_EVENTS_ENABLE => Ok(0),
         ctl::PR_SET_PTRACER => Ok(0),
-        ctl::PR_SET_SYSCALL_USER_DISPATCH
-            if second == u64::from(ctl::PR_SYS_DISPATCH_OFF) && third | fourth | fifth == 0 =>
-        {
-            Ok(0)
-        }
+        ctl::PR_SET_SYSCALL_USER_DISPATCH => dispatch(call, args),
         _ => capability_control(call, option, second, args),
     }
+}
+
+fn dispatch(call: &Call<'_>, [what, start, len, selector]: [u64; 4]) -> SysResult {
+    if what == u64::from(ctl::PR_SYS_DISPATCH_OFF) && start | len | selector == 0 {
+        user_dispatch::switch_off(call.task);
+    } else if what == u64::from(ctl::PR_SYS_DISPATCH_ON) {
+        user_dispatch::switch_on(call.task, start, len, UserAddr::new(selector))?;
+    } else {
+        return Err(Errno::EINVAL);
+    }
+    Ok(0)
 }
 
 fn of_process(call: &Call<'_>, option: u32, [second, rest @ ..]: [u64; 4]) -> SysResult {

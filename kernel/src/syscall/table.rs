@@ -104,7 +104,7 @@ syscalls! {
     98 getrusage(RusageWho, Rusage) [limits::getrusage] Full "";
     99 sysinfo(Sysinfo) [system::sysinfo] Full "";
     100 times(Tms) [time::times] Full "";
-    101 ptrace(Int, Pid, Ptr, Ptr) [ptrace::ptrace] Partial "no hardware breakpoints, no seccomp events";
+    101 ptrace(Int, Pid, Ptr, Ptr) [ptrace::ptrace] Partial "filters can't be read or suspended";
     102 getuid() [identity::getuid] Full "";
     103 syslog(Int, Ptr, Int) [system::syslog] Stub "the log is empty";
     104 getgid() [identity::getgid] Full "";
@@ -160,7 +160,7 @@ syscalls! {
     154 modify_ldt(Int, Ptr, Size) [rare::modify_ldt] Partial "the table stays empty";
     155 pivot_root(Path, Path) [fs::mounts::pivot_root] Full "";
     156 _sysctl(Ptr) [] Absent "";
-    157 prctl(Prctl, PrctlArg, Hex, Hex, Hex) [prctl::prctl] Partial "no PR_TSC_SIGSEGV, no seccomp, no user dispatch, no names for mappings; PR_SET_MM without the heap and the program's file";
+    157 prctl(Prctl, PrctlArg, Hex, Hex, Hex) [prctl::prctl] Partial "no PR_TSC_SIGSEGV, no names for mappings; PR_SET_MM without the heap and the program's file";
     158 arch_prctl(ArchPrctl, Ptr) [system::arch_prctl] Full "";
     159 adjtimex(Ptr) [rare::adjtimex] Partial "kept and told; the rate of the clock stays";
     160 setrlimit(Resource, RlimitIn) [limits::setrlimit] Full "";
@@ -320,7 +320,7 @@ syscalls! {
     314 sched_setattr(Pid, Ptr, Hex) [sched::setattr] Partial "no utilization clamps, as Linux without CONFIG_UCLAMP_TASK";
     315 sched_getattr(Pid, Ptr, Uint, Hex) [sched::getattr] Full "";
     316 renameat2(DirFd, Path, DirFd, Path, RenameFlags) [fs::names::renameat2] Partial "no RENAME_WHITEOUT";
-    317 seccomp(Hex, Hex, Ptr) [] Absent "";
+    317 seccomp(Hex, Hex, Ptr) [seccomp::seccomp] Partial "nobody else is asked (SECCOMP_RET_USER_NOTIF), and nothing is logged";
     318 getrandom(OutHex, Size, RandomFlags) [system::getrandom] Full "";
     319 memfd_create(Path, MemfdFlags) [fs::open::memfd_create] Full "";
     320 kexec_file_load(Fd, Fd, Size, Path, Hex) [] Absent "";

@@ -4,11 +4,12 @@ use alloc::sync::Arc;
 use core::ops::ControlFlow;
 
 use super::dispatch;
+use crate::arch::debug;
 use crate::arch::user::{self, Stop, UserContext};
 use crate::process::{self, Task, rseq};
 use crate::sched::{self, NOTIFY_KILL, NOTIFY_SIGNAL};
 
-fn traced(task: &Arc<Task>, regs: &mut UserContext) {
+fn attended(task: &Arc<Task>, regs: &mut UserContext) {
     dispatch(task, regs);
 }
 
@@ -22,17 +23,23 @@ pub(crate) fn main_loop(task: Arc<Task>, mut regs: UserContext) {
         return;
     }
     let mut cpu = 0;
+    // Only where a tracer has had its say can it have changed.
+    let mut watched = task.breakpoints();
     loop {
         if thread.last_cpu() != cpu {
             cpu = rseq::tell_cpu(&task, cpu);
         }
         thread.enter_user();
-        let stop = user::run(&mut regs);
+        let stop = match &watched {
+            None => user::run(&mut regs),
+            Some(breakpoints) => debug::run(&mut regs, breakpoints),
+        };
         thread.leave_user();
         if stop == Stop::Syscall {
             // Should another thread run first, `run` comes back at once.
-            if task.is_traced() {
-                process::ptrace::around_syscall(&task, &mut regs, traced);
+            if task.is_attended() {
+                process::ptrace::around_syscall(&task, &mut regs, attended);
+                watched = task.breakpoints();
             } else {
                 dispatch(&task, &mut regs);
             }
@@ -46,10 +53,11 @@ pub(crate) fn main_loop(task: Arc<Task>, mut regs: UserContext) {
         if sched::hold(&thread) {
             process::tell_overrun(&task);
         }
-        if thread.is_notified(NOTIFY_KILL | NOTIFY_SIGNAL)
-            && process::work(&task, &mut regs) == ControlFlow::Break(())
-        {
-            return;
+        if thread.is_notified(NOTIFY_KILL | NOTIFY_SIGNAL) {
+            if process::work(&task, &mut regs) == ControlFlow::Break(()) {
+                return;
+            }
+            watched = task.breakpoints();
         }
     }
 }

@@ -94,6 +94,17 @@ impl SigInfo {
         info
     }
 
+    /// A system call at `at` that isn't let through (`SYS_SECCOMP`, `SYS_USER_DISPATCH`).
+    #[must_use]
+    pub fn refused_call(code: i32, errno: i32, at: u64, number: i32, arch: u32) -> Self {
+        let mut info = Self::bare(Signal::SYS, code);
+        info.errno = errno;
+        info.put(0, &at.to_le_bytes());
+        info.put(8, &number.to_le_bytes());
+        info.put(12, &arch.to_le_bytes());
+        info
+    }
+
     /// A child changed state; `reason` is `CLD_EXITED` and so on, times are in clock ticks.
     #[must_use]
     pub fn child(signal: Signal, child: ChildChange) -> Self {

@@ -195,8 +195,10 @@ pub(super) fn status(task: &Task, out: &mut Text) -> Result<(), Errno> {
     capabilities(&task.creds(), out)?;
     put!(
         out,
-        "NoNewPrivs:\t{}\nSeccomp:\t0\nSeccomp_filters:\t0\n",
-        u32::from(task.has_no_new_privileges())
+        "NoNewPrivs:\t{}\nSeccomp:\t{}\nSeccomp_filters:\t{}\n",
+        u32::from(task.has_no_new_privileges()),
+        task.seccomp_mode(),
+        task.filter_count()
     )?;
     let allowed = task.thread().map_or(1, |thread| thread.allowed());
     put!(out, "Cpus_allowed:\t")?;

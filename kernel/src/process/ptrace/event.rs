@@ -25,6 +25,7 @@ pub(in crate::process) enum Event {
     Exec = 4,
     VforkDone = 5,
     Exit = 6,
+    Seccomp = 7,
 }
 
 impl Event {
@@ -36,6 +37,7 @@ impl Event {
             Self::Exec => options::EXEC,
             Self::VforkDone => options::VFORK_DONE,
             Self::Exit => options::EXIT,
+            Self::Seccomp => options::SECCOMP,
         }
     }
 }

@@ -15,6 +15,7 @@
 //! using. Lock order: the table, a process's group, a task's signals, then its `trace`; a tracer's
 //! list of tracees comes before the `trace` of those in it.
 
+mod debug;
 pub(super) mod event;
 mod registers;
 pub(crate) mod request;
@@ -34,6 +35,7 @@ use kiln_core::wait_status::ExitStatus;
 use super::signal::send_to_task;
 use super::task::{Task, boxed};
 use super::{proc, table};
+use crate::arch::debug::Breakpoints;
 use crate::arch::user::{Bases, UserContext};
 use crate::sched::NOTIFY_SIGNAL;
 use crate::sync::SpinLock;
@@ -50,8 +52,9 @@ pub(super) mod options {
     pub(in crate::process) const EXEC: u32 = 1 << 4;
     pub(in crate::process) const VFORK_DONE: u32 = 1 << 5;
     pub(in crate::process) const EXIT: u32 = 1 << 6;
+    pub(in crate::process) const SECCOMP: u32 = 1 << 7;
     pub(in crate::process) const EXIT_KILL: u32 = 1 << 20;
-    /// All that may be set; filters of system calls there are none.
+    /// All that may be set.
     pub(in crate::process) const KNOWN: u32 = 0xff | EXIT_KILL;
 }
 
@@ -63,7 +66,7 @@ pub(super) const TRAP_FLAG: u64 = 1 << 8;
 /// How many tasks are traced: waits need not look for tracees when nobody is.
 static TRACED: AtomicUsize = AtomicUsize::new(0);
 
-/// A task is traced.
+/// Bit of a task's `attention`: it is traced.
 pub(super) const IS_TRACED: u32 = 1;
 
 /// What a task knows of being traced, under its lock.
@@ -72,6 +75,9 @@ pub(in crate::process) struct TraceSlot {
     pub(in crate::process) trace: Option<Box<Trace>>,
     /// Its registers, while it is stopped.
     frame: Option<Box<Frame>>,
+    breakpoints: Breakpoints,
+    /// Why the last debug exception came, as `debug` keeps it.
+    debug_status: u64,
 }
 
 /// Who traces a task, and how.
@@ -169,7 +175,7 @@ impl Trace {
 impl Task {
     /// Whether somebody traces it.
     pub(crate) fn is_traced(&self) -> bool {
-        self.trace_mode.load(Ordering::Relaxed) != 0
+        self.attention.load(Ordering::Relaxed) & IS_TRACED != 0
     }
 
     /// The number of the task that traces it; 0: none.
@@ -199,7 +205,7 @@ fn attach_to(tracee: &Arc<Task>, trace: Trace) -> Result<(), Errno> {
         return Err(Errno::EPERM);
     }
     slot.trace = trace.take();
-    tracee.trace_mode.store(IS_TRACED, Ordering::Relaxed);
+    tracee.attention.fetch_or(IS_TRACED, Ordering::Relaxed);
     TRACED.fetch_add(1, Ordering::Relaxed);
     tracees.list.push(Arc::clone(tracee));
     Ok(())
@@ -222,7 +228,7 @@ fn unlink(tracee: &Arc<Task>, signal: u32) -> Option<Box<Trace>> {
     };
     let mut slot = tracee.trace.lock();
     let trace = slot.trace.take();
-    tracee.trace_mode.store(0, Ordering::Relaxed);
+    tracee.attention.fetch_and(!IS_TRACED, Ordering::Relaxed);
     if let Some(frame) = slot.frame.as_mut() {
         frame.resumed = true;
         frame.signal = signal;

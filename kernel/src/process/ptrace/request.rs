@@ -11,8 +11,9 @@ use kiln_core::signal::{SigInfo, SigSet, Signal};
 
 use super::super::signal::send;
 use super::super::task::Task;
+use super::event::Event;
 use super::registers::{self, COUNT, USER_SIZE};
-use super::{EVENT_STOP, Frame, Place, StopKind, Trace, options, prod, unlink};
+use super::{EVENT_STOP, Frame, Place, StopKind, Trace, debug, options, prod, unlink};
 use crate::arch::fpu::{self, FpuState};
 
 /// Bytes of the FPU's legacy area, `struct user_fpregs_struct`.
@@ -21,8 +22,10 @@ pub(crate) const FXSAVE: usize = 512;
 const COMPONENTS_AT: usize = 464;
 /// `offsetof(struct user, u_debugreg)` and its size.
 const DEBUG_REGISTERS: core::ops::Range<u64> = 848..912;
-/// Size of a system call's story at its entry, its exit and elsewhere (`ptrace_syscall_info`).
-const INFO_SIZES: [usize; 3] = [80, 33, 24];
+/// Size of a system call's story elsewhere than there, at its entry, at its exit and where a filter asks for the tracer
+/// (`ptrace_syscall_info`, whose words are more than the last).
+const INFO_SIZES: [usize; 4] = [24, 80, 33, 84];
+const INFO_WORDS: usize = 11;
 /// `AUDIT_ARCH_X86_64` (linux/audit.h).
 const ARCH: u32 = 0xC000_003E;
 
@@ -251,11 +254,20 @@ pub(crate) fn peek_user(tracer: &Arc<Task>, tracee: &Task, at: u64) -> Result<u6
     if !at.is_multiple_of(8) || at >= USER_SIZE {
         return Err(Errno::EIO);
     }
+    if let Some(number) = debug_register(at) {
+        return debug::read(tracer, tracee, number);
+    }
     let registers = registers(tracer, tracee)?;
     Ok(registers.get(usize_of(at / 8)).copied().unwrap_or(0))
 }
 
-/// `PTRACE_POKEUSER`: a register; the debug registers are nobody's.
+/// Which debug register is at this place of `struct user`.
+fn debug_register(at: u64) -> Option<usize> {
+    let inside = at.checked_sub(DEBUG_REGISTERS.start)?;
+    DEBUG_REGISTERS.contains(&at).then(|| usize_of(inside / 8))
+}
+
+/// `PTRACE_POKEUSER`: a register.
 pub(crate) fn poke_user(
     tracer: &Arc<Task>,
     tracee: &Task,
@@ -265,13 +277,8 @@ pub(crate) fn poke_user(
     if !at.is_multiple_of(8) || at >= USER_SIZE {
         return Err(Errno::EIO);
     }
-    if DEBUG_REGISTERS.contains(&at) {
-        check(tracer, tracee)?;
-        return if value == 0 {
-            Ok(())
-        } else {
-            Err(Errno::EINVAL)
-        };
+    if let Some(number) = debug_register(at) {
+        return debug::write(tracer, tracee, number, value);
     }
     stopped(tracer, tracee, |_, _, frame| {
         registers::write(frame, usize_of(at / 8), value)
@@ -322,19 +329,20 @@ pub(crate) fn set_fpu_registers(
 pub(crate) fn syscall_info(
     tracer: &Arc<Task>,
     tracee: &Task,
-) -> Result<([u8; INFO_SIZES[0]], usize), Errno> {
-    stopped(tracer, tracee, |_, kind, frame| {
+) -> Result<([u8; INFO_WORDS * 8], usize), Errno> {
+    stopped(tracer, tracee, |trace, kind, frame| {
         let regs = &frame.regs;
-        let [entry, exit, none] = INFO_SIZES;
-        let (operation, size) = match kind.place {
-            Place::SyscallEntry => (1u32, entry),
-            Place::SyscallExit => (2, exit),
-            _ => (0, none),
+        let operation = match kind.place {
+            Place::SyscallEntry => 1u8,
+            Place::SyscallExit => 2,
+            Place::Event if kind.code >> 8 == Event::Seccomp as u32 => 3,
+            _ => 0,
         };
-        let mut words = [0u64; 10];
+        let size = INFO_SIZES.get(usize::from(operation)).copied();
+        let mut words = [0u64; INFO_WORDS];
         let failed = regs.rax.cast_signed() >= -4095 && regs.rax.cast_signed() < 0;
         let story = match operation {
-            1 => [
+            1 | 3 => [
                 regs.orig_rax,
                 regs.rdi,
                 regs.rsi,
@@ -342,9 +350,10 @@ pub(crate) fn syscall_info(
                 regs.r10,
                 regs.r8,
                 regs.r9,
+                trace.message,
             ],
-            2 => [regs.rax, u64::from(failed), 0, 0, 0, 0, 0],
-            _ => [0; 7],
+            2 => [regs.rax, u64::from(failed), 0, 0, 0, 0, 0, 0],
+            _ => [0; 8],
         };
         let head = [
             u64::from(operation) | u64::from(ARCH) << 32,
@@ -354,11 +363,11 @@ pub(crate) fn syscall_info(
         for (word, value) in words.iter_mut().zip(head.into_iter().chain(story)) {
             *word = value;
         }
-        let mut bytes = [0; INFO_SIZES[0]];
+        let mut bytes = [0; INFO_WORDS * 8];
         for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
             place.copy_from_slice(&word.to_le_bytes());
         }
-        Ok((bytes, size))
+        Ok((bytes, size.unwrap_or(0)))
     })
 }
 

@@ -13,6 +13,7 @@ use kiln_core::wait_status::WaitStatus;
 use super::super::group::{Group, Stop};
 use super::super::signal::{notify_parent, notify_tracer, send_to_task, settle_stop};
 use super::super::task::{Task, boxed};
+use super::super::{seccomp, user_dispatch};
 use super::{EVENT_STOP, Frame, Place, StopKind, TRAP_FLAG, options};
 use crate::arch::fpu;
 use crate::arch::user::{Bases, UserContext};
@@ -114,12 +115,16 @@ fn go_on(task: &Task, regs: &mut UserContext) -> Option<u32> {
     Some(frame.signal)
 }
 
-/// A system call of a traced task: `run` between its two stops.
+/// A system call that is attended to: `run` where the task doesn't serve it itself, between a tracer's two stops, and as far
+/// as filters let it be made.
 pub(crate) fn around_syscall(
     task: &Arc<Task>,
     regs: &mut UserContext,
     run: fn(&Arc<Task>, &mut UserContext),
 ) {
+    if !user_dispatch::passes(task, regs) {
+        return;
+    }
     let mode = |task: &Task| {
         let slot = task.trace.lock();
         slot.trace.as_ref().map_or((false, false, false), |trace| {
@@ -138,7 +143,7 @@ pub(crate) fn around_syscall(
             regs.rax = rax;
         }
     }
-    if runs {
+    if runs && seccomp::passes(task, regs) {
         run(task, regs);
     }
     let (syscalls, emulates, steps) = mode(task);

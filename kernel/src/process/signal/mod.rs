@@ -32,7 +32,7 @@ pub(super) use send::{notify_parent_in, parent_reaps_by_itself};
 pub(super) use stop::settle as settle_stop;
 
 pub(crate) use send::{
-    force, force_fatal, kill, kill_everyone, may_signal, notify_parent, notify_tracer,
+    end_process, force, force_fatal, kill, kill_everyone, may_signal, notify_parent, notify_tracer,
     notify_tracer_of_end, queue_info, send, send_to_group, send_to_task,
 };
 

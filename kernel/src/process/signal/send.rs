@@ -151,6 +151,13 @@ pub(crate) fn force_fatal(task: &Arc<Task>, info: SigInfo) {
     force_unless(task, info, |_| false);
 }
 
+/// Ends the process with a signal that no tracer sees.
+pub(crate) fn end_process(task: &Task, signal: Signal) {
+    let process = task.process();
+    let status = fatal_status(process, signal);
+    exit::start_group_exit(&mut process.group.lock(), status);
+}
+
 /// `keeps`: whether the disposition stays, given that the signal is ignored or blocked.
 fn force_unless(task: &Arc<Task>, info: SigInfo, keeps: fn(bool) -> bool) {
     let signal = info.signal;

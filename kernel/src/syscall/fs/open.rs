@@ -18,7 +18,9 @@ fn open_at(
     restrictions: Restrictions,
 ) -> SysResult {
     let path = not_empty(path_arg(call, addr)?)?;
-    let base = base(call, dirfd, &path)?;
+    // Where the directory is the root, absolute paths begin there too.
+    let from: &[u8] = if restrictions.in_root { b"" } else { &path };
+    let base = base(call, dirfd, from)?;
     let (context, creds) = (call.task.fs()?, call.task.creds());
     let mut lookup = Lookup::new(&context, identity(&creds)).at(base);
     lookup.restrictions = restrictions;
