@@ -17,7 +17,11 @@ mod operation {
     pub(super) const STRICT: u32 = 0;
     pub(super) const FILTER: u32 = 1;
     pub(super) const ACTION_AVAILABLE: u32 = 2;
+    pub(super) const NOTIFICATION_SIZES: u32 = 3;
 }
+
+/// `struct seccomp_notif_sizes`: bytes of `seccomp_notif`, `seccomp_notif_resp`, `seccomp_data`.
+const NOTIFICATION_SIZES: [u16; 3] = [80, 24, 64];
 
 /// Flags of a filter: for all threads; and then ESRCH where one can't follow (linux/seccomp.h).
 const TSYNC: u32 = 1;
@@ -43,6 +47,11 @@ pub(super) fn seccomp(call: &mut Call<'_>, what: u32, flags: u32, args: UserAddr
                 | action::ALLOW => Ok(0),
                 _ => Err(Errno::EOPNOTSUPP),
             }
+        }
+        operation::NOTIFICATION_SIZES if flags == 0 => {
+            let [[a, b], [c, d], [e, f]] = NOTIFICATION_SIZES.map(u16::to_le_bytes);
+            call.task.space()?.copy_out(args, &[a, b, c, d, e, f])?;
+            Ok(0)
         }
         _ => Err(Errno::EINVAL),
     }

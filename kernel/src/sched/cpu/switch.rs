@@ -95,14 +95,15 @@ fn idle(cpu: &Cpu) -> (Arc<Thread>, bool) {
     cpu.idling.store(true, Ordering::SeqCst);
     shootdown::enter_idle();
     loop {
-        // Before the look at the queues: whoever adds a thread later sets it and wakes this CPU.
-        arch::cpu::this_cpu().take_need_resched();
         // The timer's interrupt may have come just before interrupts went off: it comes once.
         while cpu.fired.load(Ordering::Relaxed) {
             interrupts::enable();
             cpu.run_timers(time::now_ns());
             interrupts::disable();
         }
+        // Before the look at the queues: whoever adds a thread later sets it and wakes this CPU. And after the
+        // timers, whose interrupts set it, too: a CPU that halted with it set would never be woken.
+        arch::cpu::this_cpu().take_need_resched();
         let found = cpu
             .pop()
             .or_else(|| balance::steal().map(|thread| (thread, false)));
