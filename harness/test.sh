@@ -9,4 +9,5 @@ export KILN_HOME
 # shellcheck source=harness/setup.sh
 . "$KILN_HOME/harness/setup.sh"
 kiln_ready test || exit 125
-exec "$KILN_HOME/target/release/kiln-test" "$@"
+# Signals that the caller ignores (nohup, a job in the background) would be ignored by the programs, too.
+exec env --default-signal=HUP,INT,QUIT,PIPE,TERM "$KILN_HOME/target/release/kiln-test" "$@"

@@ -12,7 +12,7 @@ use kiln_core::fs::perm::Identity;
 use super::anon::MEMORY;
 use super::clock;
 use super::file::File;
-use super::inode::InodeOps;
+use super::inode::{Inode, InodeOps};
 use super::memory::{append, try_arc};
 use super::regular;
 use crate::vm::Mapping;
@@ -66,20 +66,20 @@ pub(crate) fn create(who: &Identity<'_>, name: &[u8], flags: u32) -> Result<Arc<
 }
 
 #[inline]
-fn of(file: &File) -> Result<&MemFile, Errno> {
-    let any = file.inode.ops().as_any().ok_or(Errno::EINVAL)?;
+fn of(inode: &Inode) -> Result<&MemFile, Errno> {
+    let any = inode.ops().as_any().ok_or(Errno::EINVAL)?;
     any.downcast_ref().ok_or(Errno::EINVAL)
 }
 
 /// The seals of a memory file; EINVAL for any other.
 #[inline]
-fn own_seals(file: &File) -> Result<u32, Errno> {
-    Ok(of(file)?.seals.load(Ordering::Relaxed))
+fn own_seals(inode: &Inode) -> Result<u32, Errno> {
+    Ok(of(inode)?.seals.load(Ordering::Relaxed))
 }
 
 /// What `F_GET_SEALS` tells.
 pub(crate) fn seals(file: &File) -> Result<u32, Errno> {
-    if let Ok(seals) = own_seals(file) {
+    if let Ok(seals) = own_seals(&file.inode) {
         return Ok(seals);
     }
     // Files of tmpfs can't be sealed, which is told as a seal on them.
@@ -98,7 +98,7 @@ pub(crate) fn add_seals(file: &File, more: u32) -> Result<(), Errno> {
     if seals(file)? & F_SEAL_SEAL != 0 {
         return Err(Errno::EPERM);
     }
-    let memory = of(file)?;
+    let memory = of(&file.inode)?;
     let _guard = file.inode.lock.lock();
     if memory.seals.load(Ordering::Relaxed) & F_SEAL_SEAL != 0 {
         return Err(Errno::EPERM);
@@ -115,9 +115,9 @@ pub(crate) fn add_seals(file: &File, more: u32) -> Result<(), Errno> {
 }
 
 /// EPERM when seals forbid the file that size.
-pub(crate) fn check_resize(file: &File, size: u64) -> Result<(), Errno> {
-    let seals = own_seals(file).unwrap_or(0);
-    let now = file.inode.size();
+pub(crate) fn check_resize(inode: &Inode, size: u64) -> Result<(), Errno> {
+    let seals = own_seals(inode).unwrap_or(0);
+    let now = inode.size();
     let forbidden =
         size < now && seals & F_SEAL_SHRINK != 0 || size > now && seals & F_SEAL_GROW != 0;
     if forbidden {
@@ -128,7 +128,7 @@ pub(crate) fn check_resize(file: &File, size: u64) -> Result<(), Errno> {
 
 /// EPERM when seals forbid writing up to `end`.
 pub(crate) fn check_write(file: &File, end: u64) -> Result<(), Errno> {
-    let Ok(seals) = own_seals(file) else {
+    let Ok(seals) = own_seals(&file.inode) else {
         return Ok(());
     };
     let grows = end > file.inode.size();

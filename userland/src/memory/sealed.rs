@@ -3,7 +3,7 @@
 use crate::out::{show, show_ok};
 use crate::sys::memory::{self, Map, PAGE};
 use crate::sys::{self, Arg, file};
-use libc::{F_ADD_SEALS, F_GET_SEALS, F_SEAL_FUTURE_WRITE, F_SEAL_WRITE, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE};
+use libc::{F_ADD_SEALS, F_GET_SEALS, F_SEAL_FUTURE_WRITE, F_SEAL_SHRINK, F_SEAL_WRITE, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE};
 use std::ffi::CStr;
 
 const BOTH: i32 = PROT_READ | PROT_WRITE;
@@ -23,9 +23,18 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
     maps(fd);
     show("seals", file::fcntl(fd, F_GET_SEALS, 0));
     show("no such seal", file::fcntl(fd, F_ADD_SEALS, 0x100));
+    let fd = make();
+    show("against shrinking", file::fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK as usize));
+    show("cut", file::ftruncate(fd, 0));
+    show("opened to cut", file::open(&by_descriptor(fd), libc::O_RDWR | libc::O_TRUNC, 0).map(|_| 0));
+    show_ok("opened", file::open(&by_descriptor(fd), libc::O_RDWR, 0));
     let (rx, _) = file::pipe();
     show("of what can't be written", file::fcntl(rx, F_ADD_SEALS, 0));
     0
+}
+
+fn by_descriptor(fd: i32) -> std::ffi::CString {
+    std::ffi::CString::new(format!("/proc/self/fd/{fd}")).unwrap_or_default()
 }
 
 fn make() -> i32 {

@@ -205,6 +205,7 @@ pub(crate) fn truncate_inode(lookup: &Lookup<'_>, path: &Path, size: u64) -> Res
     if size > inode.size() {
         limits::room(size - 1)?;
     }
+    memfd::check_resize(inode, size)?;
     let mode = inode.with_attr(|attr| lookup.who.mode_after_write(attr));
     inode.set_attr(SetAttr {
         size: Some(size),
@@ -270,7 +271,7 @@ pub(crate) fn allocate(file: &File, mode: u32, offset: i64, len: i64) -> Result<
     let inode = &file.inode;
     let _guard = inode.lock.lock();
     if kind == AllocateKind::Reserve {
-        memfd::check_resize(file, end.max(inode.size()))?;
+        memfd::check_resize(inode, end.max(inode.size()))?;
     } else {
         memfd::check_write(file, end)?;
     }

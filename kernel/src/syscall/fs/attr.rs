@@ -318,7 +318,6 @@ pub(in crate::syscall) fn ftruncate(call: &mut Call<'_>, fd: i32, size: i64) -> 
         return Err(Errno::EINVAL);
     }
     vfs::check_not_append_only(&file.inode)?;
-    crate::fs::memfd::check_resize(&file, size)?;
     with_lookup(call, None, |lookup| {
         vfs::truncate_inode(lookup, &file.path, size)
     })
