@@ -173,8 +173,11 @@ impl Channel {
         if news.sent {
             self.sent.wake_all();
         }
-        if news.notice {
-            events().wake_all();
+        // Before there is a queue nobody sleeps in it; interrupts come here, which mustn't make it.
+        if news.notice
+            && let Some(events) = EVENTS.get()
+        {
+            events.wake_all();
         }
     }
 
@@ -326,9 +329,10 @@ pub(crate) struct Handlers {
     pub(crate) window: fn(u16, u16),
 }
 
+static EVENTS: Once<Arc<WaitQueue>> = Once::new();
+
 /// Where [`serve`] sleeps: whoever makes its `done` answer wakes this.
 pub(crate) fn events() -> &'static Arc<WaitQueue> {
-    static EVENTS: Once<Arc<WaitQueue>> = Once::new();
     EVENTS.call_once(|| Arc::new(WaitQueue::new()))
 }
 
