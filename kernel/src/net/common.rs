@@ -104,6 +104,14 @@ impl Common {
         self.take_error().map_or(Ok(()), Err)
     }
 
+    /// Why no message will come: an error, which is gone then, or the way is shut.
+    pub(super) fn reading_is_over(&self) -> Option<Result<(), Errno>> {
+        match self.take_error() {
+            Some(error) => Some(Err(error)),
+            None => self.is_shut(SHUT_READ).then_some(Ok(())),
+        }
+    }
+
     /// Whether an error is pending.
     pub(super) fn has_error(&self) -> bool {
         self.error.load(Ordering::Acquire) != 0

@@ -8,7 +8,6 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use kiln_core::errno::Errno;
 use kiln_core::net::addr::family_of;
 use kiln_core::net::options::{BUFFER, int};
-use kiln_core::net::queue::Piece;
 use kiln_core::net::{family, kind, level, msg, netlink};
 
 use super::common::Common;
@@ -173,16 +172,9 @@ impl Protocol for Netlink {
         let Some(packet) = self.inbox.message(flags, patience, &over)? else {
             return Ok(0);
         };
-        let (len, room) = (packet.len(), dst.remaining());
-        if len > room {
-            received.flags |= msg::TRUNC;
-        }
-        packet.put(dst, 0, len)?;
+        let answer = packet.give(dst, flags, &mut received.flags)?;
         received.name = Some(try_arc(encode(0, 0))?);
-        Ok(match flags & msg::TRUNC != 0 {
-            true => len,
-            false => len.min(room),
-        })
+        Ok(answer)
     }
 
     fn name(&self) -> Result<Vec<u8>, Errno> {

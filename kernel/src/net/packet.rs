@@ -13,6 +13,7 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use kiln_core::addr::PAGE_SIZE;
 use kiln_core::errno::Errno;
 use kiln_core::net::addr::Endpoint;
+use kiln_core::net::msg;
 use kiln_core::net::queue::Piece;
 use kiln_core::num::usize_of32;
 
@@ -271,6 +272,24 @@ impl Packet {
     /// Bytes it counts for.
     pub(super) fn size(&self) -> usize {
         self.size
+    }
+
+    /// Puts all of it, or what there is room for, which the receiver is `told`; answers what recv(2) does.
+    pub(super) fn give(
+        &self,
+        dst: &mut IoDst<'_>,
+        flags: u32,
+        told: &mut u32,
+    ) -> Result<usize, Errno> {
+        let (len, room) = (self.len, dst.remaining());
+        if len > room {
+            *told |= msg::TRUNC;
+        }
+        self.put(dst, 0, len)?;
+        Ok(match flags & msg::TRUNC != 0 {
+            true => len,
+            false => len.min(room),
+        })
     }
 
     /// Puts up to `len` of its bytes, from `at` on; how many went.

@@ -13,7 +13,6 @@ use super::group::{Process, SharedActions, Stop};
 use super::task::{Completion, Shared, Task, TaskParts, TaskSignals, boxed};
 use super::{pidfd, ptrace, seccomp, table};
 use crate::arch::user::{Bases, UserContext};
-use crate::fs::FdTable;
 use crate::mm::kmem;
 use crate::sched::{self, Mode, NOTIFY_SIGNAL, ThreadParts};
 use crate::sync::SpinLock;
@@ -408,59 +407,5 @@ fn join_group(parent: &Task, child: &Arc<Task>) -> Result<(), Errno> {
     {
         thread.notify(NOTIFY_SIGNAL);
     }
-    Ok(())
-}
-
-/// The task's descriptors, of which it has a copy of its own from now on if others shared them.
-///
-/// # Errors
-/// `ENOMEM`; `ESRCH` once the task has ended.
-pub(crate) fn own_files(task: &Task) -> Result<Arc<FdTable>, Errno> {
-    let files = task.files()?;
-    // One count is the task's, one is ours.
-    if Arc::strong_count(&files) <= 2 {
-        return Ok(files);
-    }
-    let own = files.fork()?;
-    drop(files);
-    let old = task.replace_shared(|shared| {
-        let old = shared.clone();
-        shared.files = Some(Arc::clone(&own));
-        old
-    });
-    drop(old);
-    Ok(own)
-}
-
-/// unshare(2): gives the task files or directories of its own.
-///
-/// # Errors
-/// `EINVAL` for namespaces, and for memory or signals shared with other threads.
-pub(crate) fn unshare(task: &Arc<Task>, flags: u64) -> Result<(), Errno> {
-    let threads = u64::from(abi::CLONE_THREAD | abi::CLONE_SIGHAND | abi::CLONE_VM);
-    let own = u64::from(abi::CLONE_FS | abi::CLONE_FILES | abi::CLONE_SYSVSEM);
-    if flags & !(threads | own) != 0 {
-        return Err(Errno::EINVAL);
-    }
-    if flags & threads != 0 && task.process().thread_count() > 1 {
-        return Err(Errno::EINVAL);
-    }
-    let files = if flags & u64::from(abi::CLONE_FILES) != 0 {
-        Some(task.files()?.fork()?)
-    } else {
-        None
-    };
-    let fs = if flags & u64::from(abi::CLONE_FS) != 0 {
-        Some(task.fs()?.fork()?)
-    } else {
-        None
-    };
-    let old = task.replace_shared(|shared| {
-        let old = shared.clone();
-        shared.files = files.or_else(|| shared.files.take());
-        shared.fs = fs.or_else(|| shared.fs.take());
-        old
-    });
-    drop(old);
     Ok(())
 }

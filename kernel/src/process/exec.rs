@@ -26,7 +26,7 @@ use super::group::Process;
 use super::signal::force_fatal;
 use super::table;
 use super::task::Task;
-use super::{clone, exit, ptrace, rseq, signal, user_dispatch};
+use super::{clone, exit, ptrace, rseq, signal, unshare, user_dispatch};
 use crate::arch::fpu;
 use crate::arch::user::{Bases, UserContext};
 use crate::drivers::random;
@@ -409,7 +409,7 @@ fn end_other_threads(task: &Arc<Task>) -> Result<(), Errno> {
 
 /// Gives the process files and signal actions of its own; handlers go, ignored signals stay.
 fn unshare(task: &Arc<Task>) -> Result<(), Errno> {
-    clone::own_files(task)?;
+    unshare::own_files(task)?;
     let process: &Arc<Process> = task.process();
     let mut actions = process.actions().lock().try_clone()?;
     actions.reset_for_exec();

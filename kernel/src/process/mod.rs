@@ -22,6 +22,7 @@
 //! | [`start`] | PID 1, and the job |
 //! | [`ipc`] | System V IPC |
 //! | [`oom`] | the end of memory |
+//! | [`unshare`] | what a task no longer shares |
 //! | [`rseq`] | restartable sequences |
 //! | [`seccomp`], [`user_dispatch`] | calls that a program lets itself not make, or serves itself |
 //!
@@ -53,6 +54,7 @@ pub(crate) mod table;
 pub(crate) mod task;
 pub(crate) mod terminal;
 pub(crate) mod timers;
+pub(crate) mod unshare;
 pub(crate) mod usage;
 pub(crate) mod user_dispatch;
 pub(crate) mod wait;

@@ -87,13 +87,17 @@ impl Task {
     fn set_filter(&self, filter: Arc<Filter>) {
         // What goes is in the new one's chain, or was none.
         let old = self.filters.lock().replace(filter);
-        self.attention.fetch_or(FILTERED, Ordering::Relaxed);
+        self.attention.fetch_or(FILTERED, Ordering::Release);
         drop(old);
     }
 }
 
 /// A child, or a thread that is just becoming one of its process's, is bound as `parent` is.
 pub(super) fn inherit(parent: &Task, child: &Task) {
+    // Whoever binds all threads sets these after the filters.
+    if parent.attention.load(Ordering::Acquire) & (STRICT | FILTERED) == 0 {
+        return;
+    }
     let filter = parent.filters.lock().clone();
     if let Some(filter) = filter {
         child.set_filter(filter);
@@ -154,10 +158,11 @@ pub(crate) fn add_filter(task: &Arc<Task>, program: Program, sync: bool) -> Resu
         return Ok(odd.tid());
     }
     for other in others() {
-        other.set_filter(Arc::clone(&filter));
+        // First this: one that forks meanwhile never has a child with the filter and without it.
         if task.has_no_new_privileges() {
             other.set_no_new_privileges();
         }
+        other.set_filter(Arc::clone(&filter));
     }
     task.set_filter(filter);
     Ok(0)

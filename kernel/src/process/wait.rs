@@ -96,7 +96,11 @@ fn look(process: &Arc<Process>, which: Which, options: u32) -> Result<Option<Eve
     let tracees = ptrace::wait::look(&tree, process, which, options);
     drop(tree);
     if let Some((tracee, status)) = tracees.news {
-        return Ok(Some(take_tracee(&tracee, status, options)));
+        return match take_tracee(&tracee, status, options) {
+            Some(event) => Ok(Some(event)),
+            // Another thread has just had it.
+            None => look(process, which, options),
+        };
     }
     if any || tracees.any {
         Ok(None)
@@ -135,18 +139,16 @@ fn news(child: &Process, options: u32, tracer: ChildTrace) -> Option<WaitStatus>
     asked.then_some(status)
 }
 
-/// A tracee's news.
-fn take_tracee(tracee: &Arc<Task>, status: WaitStatus, options: u32) -> Event {
+/// A tracee's news; `None` when it had ended and another thread was told.
+fn take_tracee(tracee: &Arc<Task>, status: WaitStatus, options: u32) -> Option<Event> {
     let event = Event {
         pid: tracee.tid(),
         uid: tracee.creds().uids.real,
         status,
         usage: usage::of_process(tracee.process()),
     };
-    if matches!(status, WaitStatus::Ended(_)) && options & WNOWAIT == 0 {
-        ptrace::wait::reap(tracee, status);
-    }
-    event
+    let reaps = matches!(status, WaitStatus::Ended(_)) && options & WNOWAIT == 0;
+    (!reaps || ptrace::wait::reap(tracee, status)).then_some(event)
 }
 
 fn take(

@@ -46,13 +46,13 @@ pub(super) fn mmap(
         if huge {
             return Err(Errno::EINVAL);
         }
-        let sealed = memfd::seals(&file).is_ok_and(|seals| seals & memfd::WRITE_SEALS != 0);
         let shared = matches!(
             flags & abi::MAP_TYPE,
             abi::MAP_SHARED | abi::MAP_SHARED_VALIDATE
         );
-        let writes = low32(prot) & abi::PROT_WRITE != 0 && file.writable();
-        if sealed && shared && writes {
+        let forbids = |seals| seals & memfd::WRITE_SEALS != 0;
+        let sealed = shared && memfd::seals(&file).is_ok_and(forbids);
+        if sealed && low32(prot) & abi::PROT_WRITE != 0 && file.writable() {
             return Err(Errno::EPERM);
         }
         Some(file_mapping(file, sealed))

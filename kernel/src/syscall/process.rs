@@ -11,7 +11,7 @@ use kiln_core::wait_status::WaitStatus;
 
 use super::{Call, SysResult};
 use crate::mm::paging::shootdown;
-use crate::process::clone;
+use crate::process::unshare;
 use crate::process::wait::{self, Event, WAIT4_OPTIONS, WAITID_OPTIONS, Which};
 use crate::process::{exit, futex, pidfd, rseq as rseqs, table};
 
@@ -223,7 +223,7 @@ pub(super) fn rseq(
 }
 
 pub(super) fn unshare(call: &mut Call<'_>, flags: u64) -> SysResult {
-    clone::unshare(call.task, flags)?;
+    unshare::unshare(call.task, flags)?;
     Ok(0)
 }
 

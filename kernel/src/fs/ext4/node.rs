@@ -1,4 +1,6 @@
-//! [`Node`]: the VFS's requests for an inode, carried out by the core.
+//! [`Node`]: the VFS's requests for an inode, carried out by the core. Ranges that move are in [`shift`].
+
+mod shift;
 
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
@@ -190,50 +192,6 @@ impl Node {
         // What was read while the blocks were still there.
         mapping.discard(first, whole_end - first)?;
         freed
-    }
-}
-
-impl Node {
-    /// Takes a range of whole blocks out of a file, or puts one in.
-    fn shift(&self, inode: &Arc<Inode>, request: &Allocate) -> Result<(), Errno> {
-        let (pages, mapping) = self.file(inode)?;
-        let Allocate { offset, len, .. } = *request;
-        let bits = self.volume.block_bits;
-        let (size, unit) = (mapping.size(), 1 << bits);
-        let collapse = request.kind == AllocateKind::Collapse;
-        let last = if collapse { offset + len } else { offset };
-        if !offset.is_multiple_of(unit) || !len.is_multiple_of(unit) || last >= size {
-            return Err(Errno::EINVAL);
-        }
-        if !collapse {
-            if size + len > pages.limit {
-                return Err(Errno::EFBIG);
-            }
-            self.truncate(inode, size + len)?;
-        }
-        // Nothing of what moves may be in memory: it would be at the wrong place there.
-        mapping.sync_all()?;
-        let first = offset / u64_of(PAGE_SIZE);
-        mapping.discard(first, u64::MAX - first)?;
-        let (from, count) = (low32(offset >> bits), low32(len >> bits));
-        let moved = {
-            let _io = pages.io.write();
-            self.with(|core| {
-                if collapse {
-                    core.collapse(self.ino, from, from + count)
-                } else {
-                    core.insert(self.ino, from, count)
-                }
-            })
-        };
-        // What was read meanwhile.
-        mapping.discard(first, u64::MAX - first)?;
-        pages.shifted(size + len);
-        moved?;
-        if collapse {
-            self.truncate(inode, size - len)?;
-        }
-        Ok(())
     }
 }
 

@@ -12,7 +12,6 @@ use kiln_core::errno::Errno;
 use kiln_core::net::addr::{Endpoint, Reach, family_of, reach};
 use kiln_core::net::inet::{ip, ipv6};
 use kiln_core::net::options::so;
-use kiln_core::net::queue::Piece;
 use kiln_core::net::{family, kind, level, msg};
 use kiln_core::num::usize_of32;
 
@@ -241,8 +240,7 @@ impl UdpSock {
         let patience = self.common.read_patience(true);
         let packet = self.errors.message(0, patience, &none)?;
         let packet = packet.ok_or(Errno::EAGAIN)?;
-        let (len, room) = (packet.len(), dst.remaining());
-        packet.put(dst, 0, len)?;
+        let answer = packet.give(dst, 0, &mut received.flags)?;
         let v6 = self.ends().v6;
         if let Some(route) = packet.route {
             let to = Endpoint {
@@ -252,11 +250,8 @@ impl UdpSock {
             received.name = Some(try_arc(to.encode(v6))?);
         }
         received.flags |= msg::ERRQUEUE;
-        if len > room {
-            received.flags |= msg::TRUNC;
-        }
         received.packet = Some(packet);
-        Ok(len.min(room))
+        Ok(answer)
     }
 
     fn disconnect(&self) -> Result<(), Errno> {

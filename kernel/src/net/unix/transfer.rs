@@ -4,7 +4,6 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use kiln_core::errno::Errno;
 use kiln_core::net::options::so;
-use kiln_core::net::queue::Piece;
 use kiln_core::net::{kind, msg};
 use kiln_core::num::usize_of32;
 
@@ -290,29 +289,17 @@ impl UnixSock {
             return Err(Errno::ENOTCONN);
         }
         let patience = self.common.read_patience(nonblocking);
-        let over = || {
-            if let Some(error) = self.common.take_error() {
-                return Some(Err(error));
-            }
-            self.common.is_shut(SHUT_READ).then_some(Ok(()))
-        };
+        let over = || self.common.reading_is_over();
         let Some(packet) = self.inbox.message(flags, patience, &over)? else {
             return Ok(0);
         };
-        let (len, room) = (packet.len(), dst.remaining());
-        if len > room {
-            received.flags |= msg::TRUNC;
-        }
-        packet.put(dst, 0, len)?;
+        let answer = packet.give(dst, flags, &mut received.flags)?;
         received.creds = packet.creds;
         received.stamp = packet.stamp;
         received.name.clone_from(&packet.name);
         received.take_rights(&packet, flags & msg::PEEK != 0)?;
         self.fill_in(received);
-        Ok(match flags & msg::TRUNC != 0 {
-            true => len,
-            false => len.min(room),
-        })
+        Ok(answer)
     }
 
     /// Who sent it is told where somebody wants to know, and only there.

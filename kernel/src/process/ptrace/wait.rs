@@ -112,10 +112,11 @@ fn news(tracee: &Task, options: u32) -> Option<WaitStatus> {
     Some(WaitStatus::Traced(stop.code))
 }
 
-/// The tracer has waited for an ended tracee.
-pub(in crate::process) fn reap(task: &Arc<Task>, status: WaitStatus) {
-    drop(unlink(task, 0));
-    if let WaitStatus::Ended(status) = status {
+/// The tracer waits for an ended tracee; whether it is the first to.
+pub(in crate::process) fn reap(task: &Arc<Task>, status: WaitStatus) -> bool {
+    let first = unlink(task, 0).is_some();
+    if first && let WaitStatus::Ended(status) = status {
         event::ended_and_released(task, status);
     }
+    first
 }

@@ -9,7 +9,7 @@ use kiln_core::num::{high32, low16, low32, u64_of, usize_of};
 use kiln_core::vma::Prot;
 
 use super::io::{MAX_COUNT, vectors};
-use super::poll::{Until, finish, read_timespec, swap_mask};
+use super::poll::{Until, mask_argument, read_timespec, with_mask};
 use super::{Call, SysResult, file};
 use crate::fs::aio::{self, Context};
 use crate::fs::{File, eventfd};
@@ -273,20 +273,18 @@ pub(in crate::syscall) fn io_pgetevents(
 ) -> SysResult {
     let space = call.task.space()?;
     let until = read_timespec(&space, timeout)?;
-    let (mut set, mut size) = (UserAddr::new(0), 0);
-    if !mask.is_null() {
-        let words: [u64; 2] = space.read_val(mask)?;
-        (set, size) = (UserAddr::new(words[0]), usize_of(words[1]));
-    }
-    swap_mask(call.task, &space, set, size)?;
-    let result = events(call, context, (least, most), to, until);
-    // The mask holds until the handler of the signal that ended the wait has run.
-    let ended = match result {
-        Err(Errno::EINTR) => Err(Errno::ERESTARTNOHAND),
+    let mask = mask_argument(&space, mask)?;
+    let result = with_mask(call.task, &space, mask, || {
+        match events(call, context, (least, most), to, until) {
+            // The mask holds until the handler of the signal that ended the wait has run.
+            Err(Errno::EINTR) => Err(Errno::ERESTARTNOHAND),
+            result => result,
+        }
+    });
+    match result {
+        Err(Errno::ERESTARTNOHAND) => Err(Errno::EINTR),
         result => result,
-    };
-    finish(call.task, ended, set);
-    result
+    }
 }
 
 /// Nothing is ever under way that could be cancelled.

@@ -7,7 +7,7 @@ use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
 use kiln_core::num::{u64_of, usize_of};
 
-use super::poll::{Until, finish, read_timespec, swap_mask};
+use super::poll::{Until, read_timespec, with_mask};
 use crate::fs::epoll::{self, Interest};
 use crate::fs::{File, eventfd};
 use crate::process::Task;
@@ -165,10 +165,10 @@ pub(crate) fn epoll_pwait(
     mask: UserAddr,
     mask_size: usize,
 ) -> SysResult {
-    swap_mask(call.task, &call.task.space()?, mask, mask_size)?;
-    let result = wait(call.task, epfd, events, max, milliseconds(timeout));
-    finish(call.task, result, mask);
-    interrupted(result)
+    let space = call.task.space()?;
+    interrupted(with_mask(call.task, &space, (mask, mask_size), || {
+        wait(call.task, epfd, events, max, milliseconds(timeout))
+    }))
 }
 
 /// epoll_pwait2(2).
@@ -183,10 +183,9 @@ pub(crate) fn epoll_pwait2(
 ) -> SysResult {
     let space = call.task.space()?;
     let until = read_timespec(&space, timeout)?;
-    swap_mask(call.task, &space, mask, mask_size)?;
-    let result = wait(call.task, epfd, events, max, until);
-    finish(call.task, result, mask);
-    interrupted(result)
+    interrupted(with_mask(call.task, &space, (mask, mask_size), || {
+        wait(call.task, epfd, events, max, until)
+    }))
 }
 
 /// eventfd2(2).

@@ -12,7 +12,7 @@ use kiln_core::num::{int_arg, low8, low32, usize_of32};
 
 use super::{Call, SysResult, descriptor_limit, fd_result, file, owner};
 use crate::fs::{File, dnotify, fasync, identity, lease, vfs};
-use crate::process::clone;
+use crate::process::unshare;
 
 pub(in crate::syscall) fn dup(call: &mut Call<'_>, fd: i32) -> SysResult {
     let files = call.task.files()?;
@@ -56,7 +56,7 @@ pub(in crate::syscall) fn close_range(
         return Err(Errno::EINVAL);
     }
     let files = if flags & UNSHARE != 0 {
-        clone::own_files(call.task)?
+        unshare::own_files(call.task)?
     } else {
         call.task.files()?
     };

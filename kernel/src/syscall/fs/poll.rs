@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
-use kiln_core::num::{low16, low32, u64_of, usize_of32};
+use kiln_core::num::{low16, low32, u64_of, usize_of, usize_of32};
 use kiln_core::signal::SigSet;
 use kiln_core::time::{TIMESPEC_SIZE, Timespec};
 
@@ -221,16 +221,12 @@ pub(crate) fn ppoll(
 ) -> SysResult {
     let space = call.task.space()?;
     let until = read_timespec(&space, timeout)?;
-    swap_mask(call.task, &space, mask, mask_size)?;
-    let result = do_poll(call.task, fds, count, until);
-    finish(call.task, result, mask);
-    store_left(
-        &space,
-        timeout,
-        until,
-        Timespec::from_ns(until.left()).encode(),
-    );
-    result
+    with_mask(call.task, &space, (mask, mask_size), || {
+        let result = do_poll(call.task, fds, count, until);
+        let left = Timespec::from_ns(until.left());
+        store_left(&space, timeout, until, left.encode());
+        result
+    })
 }
 
 /// A relative timeout; null is none.
@@ -242,8 +238,20 @@ pub(crate) fn read_timespec(space: &Arc<AddressSpace>, at: UserAddr) -> Result<U
     Timespec::decode(&bytes).to_ns().map(Until::after)
 }
 
+/// Where a mask lies and how long it claims to be, as a pair at `at` says; null is none.
+pub(super) fn mask_argument(
+    space: &Arc<AddressSpace>,
+    at: UserAddr,
+) -> Result<(UserAddr, usize), Errno> {
+    if at.is_null() {
+        return Ok((UserAddr::NULL, 0));
+    }
+    let [mask, size]: [u64; 2] = space.read_val(at)?;
+    Ok((UserAddr::new(mask), usize_of(size)))
+}
+
 /// Takes the signal mask that holds for the call.
-pub(crate) fn swap_mask(
+fn swap_mask(
     task: &Arc<Task>,
     space: &Arc<AddressSpace>,
     mask: UserAddr,
@@ -260,10 +268,23 @@ pub(crate) fn swap_mask(
 }
 
 /// Puts the mask back, unless a signal's delivery is going to.
-pub(crate) fn finish(task: &Arc<Task>, result: SysResult, mask: UserAddr) {
+fn finish(task: &Arc<Task>, result: SysResult, mask: UserAddr) {
     if !mask.is_null() && result != Err(Errno::ERESTARTNOHAND) {
         signal::restore_mask_after_call(task);
     }
+}
+
+/// Waits with the caller's mask: where it is, and how long it claims to be.
+pub(super) fn with_mask(
+    task: &Arc<Task>,
+    space: &Arc<AddressSpace>,
+    (mask, size): (UserAddr, usize),
+    wait: impl FnOnce() -> SysResult,
+) -> SysResult {
+    swap_mask(task, space, mask, size)?;
+    let result = wait();
+    finish(task, result, mask);
+    result
 }
 
 /// Tells the caller how much time was left. It may not be writable: Linux doesn't mind.

@@ -9,7 +9,7 @@ use kiln_core::num::{u64_of, usize_of};
 use kiln_core::time::{TIMESPEC_SIZE, Timespec, Timeval};
 
 use super::poll::{
-    Until, finish, look, read_timespec, reborrow, store_left, swap_mask, wait_ready,
+    Until, look, mask_argument, read_timespec, reborrow, store_left, wait_ready, with_mask,
 };
 use crate::fs::{Events, FdTable, Watch};
 use crate::process::Task;
@@ -182,20 +182,11 @@ pub(crate) fn pselect6(
 ) -> SysResult {
     let space = call.task.space()?;
     let until = read_timespec(&space, timeout)?;
-    let (mask, size) = if mask.is_null() {
-        (UserAddr::NULL, 0)
-    } else {
-        let [address, size]: [u64; 2] = space.read_val(mask)?;
-        (UserAddr::new(address), usize_of(size))
-    };
-    swap_mask(call.task, &space, mask, size)?;
-    let result = do_select(call.task, count, [reads, writes, exceptions], until);
-    finish(call.task, result, mask);
-    store_left(
-        &space,
-        timeout,
-        until,
-        Timespec::from_ns(until.left()).encode(),
-    );
-    result
+    let mask = mask_argument(&space, mask)?;
+    with_mask(call.task, &space, mask, || {
+        let result = do_select(call.task, count, [reads, writes, exceptions], until);
+        let left = Timespec::from_ns(until.left());
+        store_left(&space, timeout, until, left.encode());
+        result
+    })
 }

@@ -6,7 +6,6 @@ use core::net::IpAddr;
 use core::sync::atomic::Ordering;
 use kiln_core::errno::Errno;
 use kiln_core::net::addr::family_of;
-use kiln_core::net::queue::Piece;
 use kiln_core::net::{cmsg, family, msg};
 
 use super::{MAX_V4, MAX_V6, UdpSock};
@@ -107,28 +106,18 @@ impl Protocol for UdpSock {
             return self.recv_error(dst, received);
         }
         let patience = self.common.read_patience(nonblocking);
-        let over = || match self.common.take_error() {
-            Some(error) => Some(Err(error)),
-            None => self.common.is_shut(SHUT_READ).then_some(Ok(())),
-        };
+        let over = || self.common.reading_is_over();
         let Some(packet) = self.inbox.message(flags, patience, &over)? else {
             return Ok(0);
         };
-        let (len, room) = (packet.len(), dst.remaining());
-        if len > room {
-            received.flags |= msg::TRUNC;
-        }
-        packet.put(dst, 0, len)?;
+        let answer = packet.give(dst, flags, &mut received.flags)?;
         received.stamp = packet.stamp;
         if let Some(route) = packet.route {
             let v6 = self.ends().v6;
             received.name = Some(try_arc(route.from.encode(v6))?);
         }
         received.packet = Some(packet);
-        Ok(match flags & msg::TRUNC != 0 {
-            true => len,
-            false => len.min(room),
-        })
+        Ok(answer)
     }
 
     fn shutdown(&self, how: u32) -> Result<(), Errno> {
