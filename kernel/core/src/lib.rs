@@ -31,6 +31,7 @@ pub mod fw_cfg;
 pub mod gzip;
 pub mod ipc;
 pub mod job;
+pub mod ldt;
 pub mod loadavg;
 pub mod mempolicy;
 pub mod net;

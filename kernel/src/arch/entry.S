@@ -7,7 +7,8 @@
 # The kernel stack while a thread is in user mode, from the top down: the frames that called
 # run_user, and the registers it saved. TSS.RSP0 points there, and so do syscalls.
 #
-# The bases of FS and GS are the running thread's all the time: the scheduler switches them.
+# DS, ES, FS and the bases of FS and GS are the running thread's all the time: the scheduler switches
+# them.
 
 # --- Exceptions and interrupts -----------------------------------------------------------------
 
@@ -26,7 +27,7 @@ trap_stubs:
     .endif
     .byte 0x68                              # push imm32
     .long number
-    .if (number == 1) || (number == 2) || (number == 8) || (number == 13) || (number == 14) || (number == 18)
+    .if (number == 1) || (number == 2) || (number == 8) || ((number >= 11) && (number <= 14)) || (number == 18)
     jmp trap_own_stack
     .else
     jmp trap
@@ -146,9 +147,12 @@ from_user:
     pop qword ptr [rax + {vector}]
     pop qword ptr [rax + {error}]
     pop qword ptr [rax + {rip}]
-    pop rcx                                 # CS: always the user's
+    pop rcx
+    mov [rax + {cs}], cx
     pop qword ptr [rax + {rflags}]
     pop qword ptr [rax + {rsp}]
+    pop rcx
+    mov [rax + {ss}], cx
     mov qword ptr [rax + {orig_rax}], -1
     mov rsp, gs:[{this_rsp0}]
     # A trap leaves SS null, SYSCALL loads it. An emulator would translate all of the kernel for either.
@@ -198,9 +202,17 @@ syscall_entry:
     mov [rsp + {r15}], r15
     mov rdx, gs:[{this_user_rsp}]
     mov [rsp + {rsp}], rdx
+    mov dword ptr [rsp + {cs}], {user_selectors}
     mov rsp, gs:[{this_rsp0}]
     xor eax, eax
     jmp return_from_run_user
+
+# The same from compatibility mode, which has no calls. Nothing of the kernel's is touched, not even GS.
+    .balign 2
+    .global syscall_entry_32
+syscall_entry_32:
+    mov eax, -38                            # ENOSYS
+    sysret
 
 # --- The way out -------------------------------------------------------------------------------
 
@@ -235,7 +247,10 @@ run_user:
     or r11d, 0x202                          # IF, and the bit that is always set
 
     # SYSRET is faster but takes RIP from RCX and RFLAGS from R11, faults in ring 0 on Intel CPUs
-    # when RCX isn't canonical, and doesn't restore RF or honour TF as IRETQ does.
+    # when RCX isn't canonical, and doesn't restore RF or honour TF as IRETQ does. Its selectors are
+    # always the same.
+    cmp dword ptr [rdi + {cs}], {user_selectors}
+    jne 20f
     cmp rcx, [rdi + {rcx}]
     jne 20f
     cmp r11, [rdi + {r11}]
@@ -253,10 +268,12 @@ run_user:
     mov rdi, [rdi + {rdi}]
     sysretq
 
-20: push {user_data}
+20: movzx eax, word ptr [rdi + {ss}]
+    push rax
     push qword ptr [rdi + {rsp}]
     push r11
-    push {user_code}
+    movzx eax, word ptr [rdi + {cs}]
+    push rax
     push rcx
     swapgs
     mov rax, [rdi + {rax}]
@@ -269,12 +286,13 @@ run_user:
 30: mov eax, 2
     jmp return_from_run_user
 
-# An RIP that can't be: as if the program had raised #GP with these registers.
+# An RIP, CS or SS that can't be: as if the program had raised the exception (RAX, RDX) with these
+# registers.
 40: swapgs
     mov rsp, gs:[{this_rsp0}]
     mov rcx, gs:[{this_context}]
-    mov qword ptr [rcx + {vector}], {gp}
-    mov qword ptr [rcx + {error}], 0
+    mov [rcx + {vector}], rax
+    mov [rcx + {error}], rdx
     mov eax, 1
     jmp return_from_run_user
 

@@ -6,13 +6,14 @@
 //! | `from_user` | traps that interrupted user mode | returning from `run_user` with 1 |
 //! | `from_kernel` | traps that interrupted the kernel | `trap::from_kernel`, then IRETQ |
 //! | `syscall_entry` | SYSCALL | returning from `run_user` with 0 |
+//! | `syscall_entry_32` | SYSCALL in compatibility mode | SYSRET at once |
 //! | `run_user` | a call with a `UserContext` | SYSRET or IRETQ |
 
 use core::arch::global_asm;
 use core::mem::offset_of;
 
 use super::cpu::PerCpu;
-use super::tables::{self, vector};
+use super::tables;
 use super::user::{ENTERABLE_FLAGS, UserContext};
 
 global_asm!(
@@ -21,10 +22,8 @@ global_asm!(
     this_context = const offset_of!(PerCpu, user_context),
     this_need_resched = const offset_of!(PerCpu, need_resched),
     this_rsp0 = const tables::RSP0_OFFSET,
-    user_code = const tables::USER_CODE,
-    user_data = const tables::USER_DATA,
+    user_selectors = const (tables::USER_DATA as u32) << 16 | tables::USER_CODE as u32,
     kernel_data = const tables::KERNEL_DATA,
-    gp = const vector::GP,
     flags_mask = const ENTERABLE_FLAGS,
     rax = const offset_of!(UserContext, rax),
     rbx = const offset_of!(UserContext, rbx),
@@ -48,6 +47,8 @@ global_asm!(
     vector = const offset_of!(UserContext, vector),
     error = const offset_of!(UserContext, error),
     fault_address = const offset_of!(UserContext, fault_address),
+    cs = const offset_of!(UserContext, cs),
+    ss = const offset_of!(UserContext, ss),
     has_fsgsbase = sym super::features::FSGSBASE_BYTE,
     handler = sym super::trap::from_kernel,
 );
@@ -57,6 +58,8 @@ unsafe extern "C" {
     static trap_stubs_end: [u8; 0];
     /// See `entry.S`.
     pub(super) fn syscall_entry();
+    /// See `entry.S`.
+    pub(super) fn syscall_entry_32();
     /// Runs `context` in user mode until something stops it: 0 a syscall, 1 the trap in
     /// `context.vector`, 2 nothing, because the CPU's `need_resched` was set. Returns with
     /// interrupts off.
@@ -72,6 +75,9 @@ pub(super) fn stub_address(vector: u8) -> u64 {
 /// held back arrives there when the instruction after it was SYSCALL or INT.
 pub(super) fn is_first_instruction(rip: u64) -> bool {
     let stubs = (&raw const trap_stubs).addr() as u64..(&raw const trap_stubs_end).addr() as u64;
-    let syscall = syscall_entry as *const () as u64;
-    rip == syscall || (stubs.contains(&rip) && rip.is_multiple_of(16))
+    let calls = [
+        syscall_entry as *const () as u64,
+        syscall_entry_32 as *const () as u64,
+    ];
+    calls.contains(&rip) || (stubs.contains(&rip) && rip.is_multiple_of(16))
 }

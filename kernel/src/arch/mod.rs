@@ -13,6 +13,7 @@
 //! | [`entry`] | every way into the kernel, in assembly; `run_user`, the way out |
 //! | [`trap`] | exceptions and interrupts taken in the kernel |
 //! | [`user`] | `UserContext`, `run` and `Stop` |
+//! | [`segments`] | selectors, and the bases of FS and GS |
 //! | [`debug`] | breakpoints of the processor's, for tracers |
 //! | [`exception_table`] | instructions that may fault, and where to go on |
 //! | [`fpu`] | the FPU state of programs |
@@ -41,6 +42,7 @@ pub(crate) mod ipi;
 pub(crate) mod irq;
 pub(crate) mod port;
 pub(crate) mod provoke;
+pub(crate) mod segments;
 pub(crate) mod smp;
 pub(crate) mod switch;
 pub(crate) mod tables;

@@ -3,29 +3,34 @@
 //! The GDT stands in the order that SYSRET's arithmetic needs, with the selectors Linux uses,
 //! which debuggers know. STAR's bases follow from it (`user::init`).
 
+use core::arch::asm;
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
 use kiln_core::num::low16;
 use x86_64::VirtAddr;
+use x86_64::instructions::interrupts::without_interrupts;
 use x86_64::instructions::tables::{lgdt, lidt, load_tss};
 use x86_64::registers::segmentation::{CS, DS, ES, SS, Segment, SegmentSelector};
 use x86_64::structures::DescriptorTablePointer;
 use x86_64::structures::tss::TaskStateSegment;
 
-use super::cpu::PerCpu;
+use super::cpu::{PerCpu, this_cpu};
 use super::entry;
 
 /// Kernel code, 64 bits.
 pub(super) const KERNEL_CODE: u16 = 0x10;
 /// Kernel data.
 pub(super) const KERNEL_DATA: u16 = 0x18;
-/// 32-bit user code: the base of SYSRET's selectors. There is no descriptor behind it.
+/// 32-bit user code: the base of SYSRET's selectors.
 pub(super) const USER_CODE_32: u16 = 0x23;
 /// User data.
 pub(super) const USER_DATA: u16 = 0x2B;
 /// User code, 64 bits.
 pub(super) const USER_CODE: u16 = 0x33;
 const TSS: u16 = 0x40;
+const LDT: u16 = 0x50;
+/// What a limit of 16 bits can tell.
+const MOST_ENTRIES: usize = 8192;
 /// The segment whose limit is the CPU's number, for LSL in user mode (Linux's `__CPUNODE_SEG`).
 pub(super) const CPU_NUMBER: u16 = 0x7B;
 
@@ -41,6 +46,10 @@ pub(crate) mod vector {
     pub(crate) const OF: u8 = 4;
     /// Double fault.
     pub(crate) const DF: u8 = 8;
+    /// Segment not present.
+    pub(crate) const NP: u8 = 11;
+    /// Stack segment.
+    pub(crate) const SS: u8 = 12;
     /// General protection.
     pub(crate) const GP: u8 = 13;
     /// Page fault.
@@ -65,11 +74,11 @@ pub(crate) const IST_NAMES: [&str; 6] = ["#DF", "#PF", "#GP", "#DB", "NMI", "#MC
 
 const GDT_LEN: usize = 16;
 
-/// A CPU's GDT; written once, by its own CPU.
+/// A CPU's GDT; written by its own CPU.
 #[repr(transparent)]
 pub(super) struct GdtCell(UnsafeCell<[u64; GDT_LEN]>);
 
-// SAFETY: only `load`, which runs once on the CPU that owns the block, writes it.
+// SAFETY: only `load_gdt` and `load_ldt` write it, on the CPU that owns the block, with interrupts off.
 unsafe impl Sync for GdtCell {}
 
 impl GdtCell {
@@ -79,29 +88,30 @@ impl GdtCell {
             0x00CF_9B00_0000_FFFF, // 0x08 kernel code, 32 bits (unused; Linux has it here)
             0x00AF_9B00_0000_FFFF, // 0x10 kernel code
             0x00CF_9300_0000_FFFF, // 0x18 kernel data
-            // 0x20 would be 32-bit user code. SYSRET only computes with the selector; without a
-            // descriptor no program gets into compatibility mode, for which there are no entries.
-            0,
+            0x00CF_FB00_0000_FFFF, // 0x20 user code, 32 bits
             0x00CF_F300_0000_FFFF, // 0x28 user data
             0x00AF_FB00_0000_FFFF, // 0x30 user code
             0,
-            0, // 0x40 TSS, two words: filled in by `load`
+            0, // 0x40 TSS, two words: filled in by `load_gdt`
+            0,
+            0, // 0x50 the program's own table, two words: filled in by `load_ldt`
             0,
             0,
             0,
             0,
-            0,
-            0,
-            // 0x78 read-only data that grows down: the limit is only looked at, and filled in by `load`.
+            // 0x78 read-only data that grows down: the limit is only looked at, and filled in by `load_gdt`.
             0x0040_F500_0000_0000,
         ]))
     }
 }
 
-/// The two words of the descriptor of a TSS at `base` (Intel SDM volume 3, 7.2.3).
-const fn tss_descriptor(base: u64) -> [u64; 2] {
-    let limit = size_of::<TaskStateSegment>() as u64 - 1;
-    let low = limit | (base & 0xFF_FFFF) << 16 | 0x89 << 40 | (base >> 24 & 0xFF) << 56;
+/// Types of descriptors of the system's own (Intel SDM volume 3, table 3-2).
+const KIND_LDT: u64 = 2;
+const KIND_TSS: u64 = 9;
+
+/// The two words of the descriptor of a TSS or an LDT at `base` (Intel SDM volume 3, 7.2.3).
+const fn system_descriptor(kind: u64, base: u64, limit: u64) -> [u64; 2] {
+    let low = limit | (base & 0xFF_FFFF) << 16 | (0x80 | kind) << 40 | (base >> 24 & 0xFF) << 56;
     [low, base >> 32]
 }
 
@@ -115,7 +125,8 @@ pub(super) fn load_gdt(cpu: &'static PerCpu) {
     // them. Loading SS, DS and ES leaves GS alone.
     unsafe {
         let [_, _, _, _, _, _, _, _, low, high, .., number] = &mut *gdt;
-        [*low, *high] = tss_descriptor(base);
+        let limit = size_of::<TaskStateSegment>() as u64 - 1;
+        [*low, *high] = system_descriptor(KIND_TSS, base, limit);
         *number |= u64::from(cpu.id());
         let limit = const { low16(size_of::<[u64; GDT_LEN]>() as u64 - 1) };
         lgdt(&DescriptorTablePointer {
@@ -128,6 +139,34 @@ pub(super) fn load_gdt(cpu: &'static PerCpu) {
         ES::set_reg(SegmentSelector(0));
         load_tss(SegmentSelector(TSS));
     }
+}
+
+/// Makes `table` the descriptor table of the program that runs on this CPU; empty: there is none. Every descriptor in it
+/// is of a program's code or data (`kiln_core::ldt`).
+///
+/// # Safety
+/// The table stays where it is, and as it is, until another is loaded here.
+pub(crate) unsafe fn load_ldt(table: &[u64]) {
+    let base = table.as_ptr().addr() as u64;
+    without_interrupts(|| {
+        let gdt = this_cpu().gdt.0.get();
+        let selector = match table.len() {
+            0 => 0,
+            len => {
+                let limit = len.min(MOST_ENTRIES) as u64 * 8 - 1;
+                // SAFETY: this CPU's own, which nobody else writes; LLDT, which alone reads these words, comes after.
+                unsafe {
+                    let [_, _, _, _, _, _, _, _, _, _, low, high, ..] = &mut *gdt;
+                    [*low, *high] = system_descriptor(KIND_LDT, base, limit);
+                }
+                LDT
+            }
+        };
+        // SAFETY: null, or the descriptor above, of a table that the caller vouches for.
+        unsafe {
+            asm!("lldt {:x}", in(reg) selector, options(nostack, preserves_flags));
+        }
+    });
 }
 
 /// Names the stack on which the vector `IST_VECTORS[index]` enters.
@@ -196,12 +235,17 @@ pub(super) fn load_idt() {
     use_idt();
 }
 
-/// From now on the vectors of [`IST_VECTORS`] enter on the stacks that [`set_ist`] named.
+/// The IST number of #GP's stack.
+const GP_STACK: u64 = 3;
+
+/// From now on the vectors of [`IST_VECTORS`] enter on the stacks that [`set_ist`] named; #NP and #SS on #GP's, for like
+/// it they come of selectors that the way out loads, while GS is the program's.
 pub(super) fn use_ists() {
     // SAFETY: the boot CPU is alone, and a vector that comes while its gate is changed finds the old
     // gate or the new one: one write changes only the IST number.
     let gates = unsafe { &mut *IDT.0.get() };
-    for (vector, ist) in IST_VECTORS.into_iter().zip(1..) {
+    let with_gp = [(vector::NP, GP_STACK), (vector::SS, GP_STACK)];
+    for (vector, ist) in IST_VECTORS.into_iter().zip(1..).chain(with_gp) {
         if let Some(gate) = gates.get_mut(usize::from(vector)) {
             gate.0[0] |= Gate::ist(ist);
         }

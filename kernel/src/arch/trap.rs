@@ -81,10 +81,11 @@ pub(super) extern "sysv64" fn from_kernel(frame: &mut Frame) {
         return;
     }
     // A fault on kernel memory within a user copy is no user's fault.
-    let expected = vector == vector::GP || (vector == vector::PF && cr2 >> 47 == 0);
+    let expected =
+        matches!(vector, vector::NP..=vector::GP) || (vector == vector::PF && cr2 >> 47 == 0);
     if let Some(fixup) = exception_table::fixup(frame.rip).filter(|_| expected) {
         frame.rip = fixup;
-        frame.rax = cr2;
+        frame.rax = frame.vector;
         frame.rdx = frame.error;
         return;
     }

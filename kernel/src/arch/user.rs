@@ -1,11 +1,11 @@
 //! User mode as a function: [`run`] enters it and returns why it stopped.
 
 use core::arch::asm;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::mem::offset_of;
 
 use x86_64::VirtAddr;
 use x86_64::registers::debug::Dr6;
-use x86_64::registers::model_specific::{KernelGsBase, LStar, SFMask, Star};
+use x86_64::registers::model_specific::{LStar, Msr, SFMask, Star};
 use x86_64::registers::rflags::RFlags;
 
 use super::tables::{self, vector};
@@ -40,7 +40,16 @@ pub(crate) struct UserContext {
     pub(super) vector: u64,
     pub(super) error: u64,
     pub(super) fault_address: u64,
+    /// Selector of code, with SS in one word.
+    pub(crate) cs: u16,
+    /// Selector of the stack.
+    pub(crate) ss: u16,
 }
+
+const _: () = assert!(
+    offset_of!(UserContext, ss) == offset_of!(UserContext, cs) + 2,
+    "`entry.S` writes both at once"
+);
 
 impl UserContext {
     /// A program's start: at `rip` with its stack at `rsp`, everything else zero.
@@ -50,61 +59,9 @@ impl UserContext {
             rsp,
             rflags: 0x202,
             orig_rax: u64::MAX,
+            cs: tables::USER_CODE,
+            ss: tables::USER_DATA,
             ..Self::default()
-        }
-    }
-}
-
-/// The bases of FS and GS.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[allow(missing_docs)]
-pub(crate) struct Bases {
-    pub(crate) fs: u64,
-    pub(crate) gs: u64,
-}
-
-impl Bases {
-    /// The running thread's, as its program left them. While the kernel runs, the program's base of GS
-    /// waits in `KERNEL_GS_BASE`.
-    pub(crate) fn get() -> Self {
-        let fs;
-        // SAFETY: reads a register; FSGSBASE is on, or no program would run.
-        unsafe { asm!("rdfsbase {}", out(reg) fs, options(nomem, nostack, preserves_flags)) };
-        Self {
-            fs,
-            gs: KernelGsBase::read().as_u64(),
-        }
-    }
-
-    /// Makes them the running thread's. What isn't an address becomes one: whoever takes bases from a
-    /// program has checked them.
-    pub(crate) fn set(self) {
-        let fs = VirtAddr::new_truncate(self.fs).as_u64();
-        // SAFETY: a canonical address, and the kernel uses no FS.
-        unsafe { asm!("wrfsbase {}", in(reg) fs, options(nomem, nostack, preserves_flags)) };
-        KernelGsBase::write(VirtAddr::new_truncate(self.gs));
-    }
-}
-
-/// [`Bases`] of a thread while another one runs.
-#[derive(Debug, Default)]
-pub(crate) struct SavedBases {
-    fs: AtomicU64,
-    gs: AtomicU64,
-}
-
-impl SavedBases {
-    /// Puts bases away.
-    pub(crate) fn store(&self, bases: Bases) {
-        self.fs.store(bases.fs, Ordering::Relaxed);
-        self.gs.store(bases.gs, Ordering::Relaxed);
-    }
-
-    /// What was put away.
-    pub(crate) fn load(&self) -> Bases {
-        Bases {
-            fs: self.fs.load(Ordering::Relaxed),
-            gs: self.gs.load(Ordering::Relaxed),
         }
     }
 }
@@ -135,6 +92,9 @@ pub(crate) struct Fault {
     pub(crate) addr: u64,
 }
 
+/// `IA32_CSTAR`.
+const CSTAR: u32 = 0xC000_0083;
+
 /// Sets the MSRs of SYSCALL and SYSRET (Intel SDM volume 3, 5.8.8).
 pub(super) fn init() {
     // STAR: SYSCALL loads CS from [47:32] and SS from that + 8; SYSRET loads CS from [63:48] + 16
@@ -144,6 +104,9 @@ pub(super) fn init() {
     LStar::write(VirtAddr::new_truncate(
         entry::syscall_entry as *const () as u64,
     ));
+    // From compatibility mode it is an AMD CPU's, or an emulator's, to come here: the answer is ENOSYS.
+    // SAFETY: that entry touches no memory.
+    unsafe { Msr::new(CSTAR).write(entry::syscall_entry_32 as *const () as u64) };
     SFMask::write(
         RFlags::INTERRUPT_FLAG
             | RFlags::DIRECTION_FLAG

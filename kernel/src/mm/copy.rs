@@ -3,7 +3,7 @@
 //! In assembly, for two reasons: a program may change its memory at any moment, which Rust's own
 //! copies must not see; and a fault on a program's address must come back as a result. Instructions
 //! that may fault so stand in the exception table; `trap::from_kernel` goes on at their fixup with
-//! RAX = CR2 and RDX = the error code.
+//! RAX = the vector and RDX = the error code.
 //!
 //! How to move much depends on the machine. CPUs with ERMS are fastest with `rep movsb`. Under TCG
 //! that is one step a byte, `rep movsq` one for eight, and moves of 32 bytes through YMM registers are

@@ -12,7 +12,8 @@ use kiln_core::signal::{SigActions, Signal};
 use super::group::{Process, SharedActions, Stop};
 use super::task::{Completion, Shared, Task, TaskParts, TaskSignals, boxed};
 use super::{pidfd, ptrace, seccomp, table};
-use crate::arch::user::{Bases, UserContext};
+use crate::arch::segments::Segments;
+use crate::arch::user::UserContext;
 use crate::mm::kmem;
 use crate::sched::{self, Mode, NOTIFY_SIGNAL, ThreadParts};
 use crate::sync::SpinLock;
@@ -332,9 +333,10 @@ fn give_thread(
         .with_fpu(|fpu| (fpu.try_clone(), false))
         .ok_or(Errno::ESRCH)??;
     let root = child.space()?.root();
-    let mut bases = Bases::get();
+    let mut segments = Segments::get();
     if args.has(abi::CLONE_SETTLS) {
-        bases.fs = args.tls;
+        segments.fs = args.tls;
+        segments.selectors.fs = 0;
     }
     let tells = args.has(abi::CLONE_CHILD_SETTID).then_some(args.child_tid);
     let task = Arc::clone(child);
@@ -347,7 +349,15 @@ fn give_thread(
         }
         entry(task, regs);
     })?;
-    let thread = sched::prepare(&from.name(), Some(ThreadParts { bases, fpu, root }), body)?;
+    let thread = sched::prepare(
+        &from.name(),
+        Some(ThreadParts {
+            segments,
+            fpu,
+            root,
+        }),
+        body,
+    )?;
     let reset = parent.policy().policy & abi::SCHED_RESET_ON_FORK != 0;
     thread.inherit(from, reset);
     child.set_thread(thread);

@@ -28,7 +28,8 @@ use super::table;
 use super::task::Task;
 use super::{clone, exit, ptrace, rseq, signal, unshare, user_dispatch};
 use crate::arch::fpu;
-use crate::arch::user::{Bases, UserContext};
+use crate::arch::segments::Segments;
+use crate::arch::user::UserContext;
 use crate::drivers::random;
 use crate::fs::{self, FsContext, Lookup};
 use crate::sched::Mode;
@@ -353,7 +354,7 @@ impl Prepared {
             thread.with_fpu(|state| (state.reset(), true));
         }
         let number = regs.orig_rax;
-        Bases::default().set();
+        Segments::default().set();
         *regs = UserContext::new(self.loaded.entry.raw(), self.loaded.stack.raw());
         // A tracer sees which call it was.
         regs.orig_rax = number;

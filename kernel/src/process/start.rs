@@ -20,8 +20,9 @@ use super::signal::{kill_everyone, send};
 use super::task::{DEFAULT_TIMER_SLACK_NS, Policy, Shared, Task, TaskParts, TaskSignals, boxed};
 use super::{async_io, table, terminal};
 use crate::arch::fpu::FpuState;
+use crate::arch::segments::Segments;
 use crate::arch::time::now_ns;
-use crate::arch::user::{Bases, UserContext};
+use crate::arch::user::UserContext;
 use crate::fs::stdio::Stdio;
 use crate::fs::{self, FdTable, FsContext, Lookup};
 use crate::mm::{frame, kmem};
@@ -240,7 +241,7 @@ fn make_task(
         })?
     };
     let parts = ThreadParts {
-        bases: Bases::default(),
+        segments: Segments::default(),
         fpu: FpuState::new()?,
         root: loaded.space.root(),
     };

@@ -24,8 +24,8 @@ use super::budget::{self, NOTHING_LENT};
 use super::wait::{Link, WakeTarget};
 use super::{cpu, stacks, timer};
 use crate::arch::fpu::FpuState;
+use crate::arch::segments::{SavedSegments, Segments};
 use crate::arch::switch;
-use crate::arch::user::{Bases, SavedBases};
 use crate::mm::OutOfMemory;
 use crate::mm::kmem;
 use crate::mm::paging::Root;
@@ -69,8 +69,8 @@ pub(crate) struct Thread {
     body: SpinLock<Option<Body>>,
     /// The state of the FPU while another thread runs; `None` for threads of the kernel alone.
     pub(super) fpu: Option<SpinLock<FpuState>>,
-    /// The bases of its segments while another thread runs.
-    pub(super) bases: SavedBases,
+    /// What its segment registers hold while another thread runs.
+    pub(super) segments: SavedSegments,
     pub(super) root: SpinLock<Option<Root>>,
     owner: Once<Weak<dyn Any + Send + Sync>>,
     /// It is making memory free, and must not wait for others who do (Linux: `PF_MEMALLOC`).
@@ -102,8 +102,8 @@ pub(crate) const NAME_SIZE: usize = 16;
 
 /// What a thread that runs a program has besides a stack.
 pub(crate) struct ThreadParts {
-    /// The bases of its segments.
-    pub(crate) bases: Bases,
+    /// What its segment registers hold.
+    pub(crate) segments: Segments,
     /// Its FPU state at the start.
     pub(crate) fpu: FpuState,
     /// Its address space.
@@ -119,10 +119,10 @@ impl Thread {
     ) -> Result<Arc<Self>, OutOfMemory> {
         let _charge = kmem::charge(size_of::<Self>() + 2 * size_of::<usize>())?;
         cpu::reserve_place()?;
-        let bases = SavedBases::default();
+        let segments = SavedSegments::default();
         let (fpu, root) = match user {
             Some(parts) => {
-                bases.store(parts.bases);
+                segments.store(parts.segments);
                 (Some(SpinLock::new(parts.fpu)), Some(parts.root))
             }
             None => (None, None),
@@ -142,7 +142,7 @@ impl Thread {
             stack,
             body: SpinLock::new(body),
             fpu,
-            bases,
+            segments,
             root: SpinLock::new(root),
             owner: Once::new(),
             making_room: AtomicBool::new(false),

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use kiln_core::addr::UserAddr;
 
 use crate::arch::fpu::{self, FpuState};
+use crate::arch::segments::Segments;
 use crate::arch::time;
 use crate::arch::user::{self, Stop, UserContext};
 use crate::mm::frame::FrameRef;
@@ -43,11 +44,12 @@ pub(super) fn enters_user_mode() {
     let tables = space(CODE);
     let mut context = UserContext::new(0x1000, 0x3000);
     context.rbx = 0x1234_5678_9ABC_DEF0;
-    let bases = user::Bases {
+    let segments = Segments {
         fs: 0x7000,
         gs: 0x8000,
+        ..Segments::default()
     };
-    bases.set();
+    segments.set();
     assert_eq!(user::run(&mut context), Stop::Syscall);
     assert_eq!(
         (context.orig_rax, context.rip, context.rbx),
@@ -58,7 +60,7 @@ pub(super) fn enters_user_mode() {
     let mut word = [0; 8];
     assert_eq!(copies::copy_in(&mut word, UserAddr::new(0x2000)), Ok(()));
     assert_eq!(u64::from_le_bytes(word), 0x42);
-    assert_eq!(user::Bases::get(), bases);
+    assert_eq!(Segments::get(), segments);
     let Stop::Fault(fault) = user::run(&mut context) else {
         panic!("no fault")
     };

@@ -10,7 +10,8 @@ use kiln_core::num::u64_of;
 use kiln_core::vma::Prot;
 
 use super::vm::must;
-use crate::arch::user::{self, Bases, Stop, UserContext};
+use crate::arch::segments::Segments;
+use crate::arch::user::{self, Stop, UserContext};
 use crate::drivers::serial;
 use crate::mm::frame::FrameRef;
 use crate::sched;
@@ -128,7 +129,7 @@ fn call(space: &Arc<AddressSpace>, context: &mut UserContext) -> Result<u64, Err
         11 => space.munmap(first, second).map(|()| 0),
         12 => Ok(space.brk(first)),
         158 => {
-            let mut bases = Bases::get();
+            let mut bases = Segments::get();
             bases.fs = second;
             bases.set();
             Ok(0)

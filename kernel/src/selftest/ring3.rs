@@ -13,6 +13,7 @@ use crate::mm::user as copies;
 /// All of them.
 pub(super) fn all() {
     exceptions();
+    compatibility_mode();
     flags();
     registers();
     last_page();
@@ -48,14 +49,35 @@ fn vector(code: &[u8]) -> Option<u8> {
     }
 }
 
-/// mov dword [0x2000], 0x1000; mov word [0x2004], 0x23; jmp far [0x2000]
-const JUMP_TO_COMPATIBILITY_MODE: &[u8] = &[
-    0xC7, 0x04, 0x25, 0, 0x20, 0, 0, 0, 0x10, 0, 0, 0x66, 0xC7, 0x04, 0x25, 4, 0x20, 0, 0, 0x23, 0,
-    0xFF, 0x2C, 0x25, 0, 0x20, 0, 0,
+/// mov dword [0x2000], 0x101C; mov word [0x2004], 0x23; jmp far [0x2000]; from there on 32-bit code.
+const COMPATIBILITY_MODE: &[u8] = &[
+    0xC7, 0x04, 0x25, 0, 0x20, 0, 0, 0x1C, 0x10, 0, 0, 0x66, 0xC7, 0x04, 0x25, 4, 0x20, 0, 0, 0x23,
+    0, 0xFF, 0x2C, 0x25, 0, 0x20, 0, 0,
 ];
 
+/// What this 32-bit code raises.
+fn vector_32(code: &[u8]) -> Option<u8> {
+    vector(&[COMPATIBILITY_MODE, code].concat())
+}
+
+/// Compatibility mode has no way into the kernel but exceptions.
+fn compatibility_mode() {
+    // mov eax, 20; syscall; cmp eax, -ENOSYS; jne 1f; ud2; 1: int3. (Intel's CPUs refuse the instruction.)
+    let call = [
+        0xB8, 20, 0, 0, 0, 0x0F, 5, 0x83, 0xF8, 0xDA, 0x75, 2, 0x0F, 0x0B, 0xCC,
+    ];
+    assert_eq!(vector_32(&call), Some(6), "syscall");
+    assert_eq!(vector_32(&[0xCD, 0x80]), Some(13), "int 0x80");
+    assert_eq!(vector_32(&[0x0F, 0x34]), Some(13), "sysenter");
+    // A jump back, to 0x33:0x102C, where the stack is a 64-bit one.
+    let mut back = [0x90; 0x12];
+    back[..7].copy_from_slice(&[0xEA, 0x2C, 0x10, 0, 0, 0x33, 0]);
+    back[0x10..].copy_from_slice(&[0x0F, 0x0B]);
+    assert_eq!(vector_32(&back), Some(6), "jump back");
+}
+
 fn exceptions() {
-    let cases: [(&str, &[u8], u8); 19] = [
+    let cases: [(&str, &[u8], u8); 18] = [
         ("div", &[0x31, 0xC9, 0xF7, 0xF1], 0),
         ("int3", &[0xCC], 3),
         ("int 3", &[0xCD, 3], 3),
@@ -78,7 +100,6 @@ fn exceptions() {
             &[0x6A, 0x23, 0x68, 0, 0x10, 0, 0, 0x48, 0xCB],
             13,
         ),
-        ("jump to 0x23", JUMP_TO_COMPATIBILITY_MODE, 13),
         (
             "jump out of reach",
             &[0x48, 0xB8, 0, 0, 0, 0, 0, 0, 0, 0x80, 0xFF, 0xE0],

@@ -1,12 +1,14 @@
 //! Calls that hardly any program makes, answered as a Linux answers that has the device, the swap
 //! space or the namespace in question not.
 
+use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
 use kiln_core::abi;
 use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::FileType;
+use kiln_core::ldt;
 use kiln_core::num::{low32, u64_of, usize_of32};
 use kiln_core::timex::{Discipline, TIMEX_SIZE};
 
@@ -16,6 +18,7 @@ use crate::arch::time::now_ns;
 use crate::fs::{clock, superblock};
 use crate::process::table;
 use crate::sync::SpinLock;
+use crate::vm::AddressSpace;
 
 fn check(call: &Call<'_>, capability: u32) -> Result<(), Errno> {
     let has = call.task.creds().has(capability);
@@ -191,66 +194,53 @@ pub(super) fn clock_adjtime(call: &mut Call<'_>, clock: i32, at: UserAddr) -> Sy
     }
 }
 
-/// Entries of the GDT that a thread may fill for 32-bit code (`GDT_ENTRY_TLS_MIN`).
-const TLS_ENTRIES: core::ops::RangeInclusive<u32> = 12..=14;
-/// Bytes of `struct user_desc` (asm/ldt.h).
-const DESCRIPTOR: usize = 16;
-
-fn tls_entry(call: &Call<'_>, at: UserAddr) -> Result<[u32; 4], Errno> {
-    let entry: [u32; 4] = call.task.space()?.read_val(at)?;
-    Ok(entry)
-}
-
-/// There is no 32-bit code that could use it: it is checked, and forgotten.
-pub(super) fn set_thread_area(call: &mut Call<'_>, at: UserAddr) -> SysResult {
-    let [number, rest @ ..] = tls_entry(call, at)?;
-    let number = if number == u32::MAX {
-        *TLS_ENTRIES.start()
-    } else {
-        number
-    };
-    if !TLS_ENTRIES.contains(&number) {
-        return Err(Errno::EINVAL);
-    }
-    let [base, limit, flags] = rest;
-    let entry = [number, base, limit, flags];
-    call.task.space()?.write_val(at, &entry)?;
-    Ok(0)
-}
-
-pub(super) fn get_thread_area(call: &mut Call<'_>, at: UserAddr) -> SysResult {
-    let [number, ..] = tls_entry(call, at)?;
-    if !TLS_ENTRIES.contains(&number) {
-        return Err(Errno::EINVAL);
-    }
-    // An empty one: `read_exec_only` and `seg_not_present`.
-    let empty = [number, 0, 0, 0x28];
-    call.task.space()?.write_val(at, &empty)?;
-    Ok(0)
-}
-
-/// modify_ldt(2): the table stays empty.
+/// modify_ldt(2). What it answers is an `int`, errors too: programs find them in the low half of RAX alone.
 pub(super) fn modify_ldt(
     call: &mut Call<'_>,
     function: i32,
     at: UserAddr,
     bytes: usize,
 ) -> SysResult {
-    match function {
-        0 => Ok(0),
-        1 | 0x11 if bytes != DESCRIPTOR => Err(Errno::EINVAL),
-        1 | 0x11 => {
-            tls_entry(call, at)?;
-            Err(Errno::EINVAL)
-        }
+    let space = call.task.space()?;
+    let done = match function {
+        0 => read_ldt(&space, at, bytes),
+        1 | 0x11 => write_ldt(&space, at, bytes, function == 1),
         2 => {
             // The default table, of zeros.
             let len = bytes.min(128);
-            call.task.space()?.zero_out(at, len)?;
-            Ok(u64_of(len))
+            space.zero_out(at, len).map(|()| u64_of(len))
         }
         _ => Err(Errno::ENOSYS),
+    };
+    Ok(done.unwrap_or_else(|error| u64::from(low32(error.to_return()))))
+}
+
+fn read_ldt(space: &Arc<AddressSpace>, at: UserAddr, bytes: usize) -> SysResult {
+    let Some(table) = space.root().ldt() else {
+        return Ok(0);
+    };
+    let bytes = bytes.min(usize_of32(ldt::ENTRIES) * ldt::ENTRY_SIZE);
+    let mut at = at;
+    let mut left = bytes;
+    for entry in table.iter() {
+        let entry = entry.to_le_bytes();
+        let part = entry.get(..left).unwrap_or(&entry);
+        space.copy_out(at, part)?;
+        at = at.checked_add(u64_of(part.len())).ok_or(Errno::EFAULT)?;
+        left -= part.len();
     }
+    space.zero_out(at, left)?;
+    Ok(u64_of(bytes))
+}
+
+fn write_ldt(space: &Arc<AddressSpace>, at: UserAddr, bytes: usize, old: bool) -> SysResult {
+    if bytes != ldt::USER_DESC_SIZE {
+        return Err(Errno::EINVAL);
+    }
+    let entry = ldt::UserDesc::new(space.read_val(at)?);
+    let descriptor = entry.descriptor(old).map_err(|_| Errno::EINVAL)?;
+    space.set_descriptor(entry.number, descriptor)?;
+    Ok(0)
 }
 
 /// Whose I/O priority: a process's (linux/ioprio.h).

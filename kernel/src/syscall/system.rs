@@ -7,8 +7,8 @@ use kiln_core::num::{u64_of, usize_of};
 use kiln_core::time::NS_PER_SEC;
 
 use super::{Call, SysResult};
+use crate::arch::segments::Segments;
 use crate::arch::time::now_ns;
-use crate::arch::user::Bases;
 use crate::drivers::random;
 use crate::mm::frame;
 use crate::process::{host, table};
@@ -123,17 +123,19 @@ pub(super) fn arch_prctl(call: &mut Call<'_>, code: u32, addr: u64) -> SysResult
         if addr >= TASK_SIZE {
             return Err(Errno::EPERM);
         }
-        let mut bases = Bases::get();
+        let mut segments = Segments::get();
         if code == set_fs {
-            bases.fs = addr;
+            segments.fs = addr;
+            segments.selectors.fs = 0;
         } else {
-            bases.gs = addr;
+            segments.gs = addr;
+            segments.selectors.gs = 0;
         }
-        bases.set();
+        segments.set();
     } else if code == get_fs {
-        call.task.space()?.write_val(at, &Bases::get().fs)?;
+        call.task.space()?.write_val(at, &Segments::get().fs)?;
     } else if code == get_gs {
-        call.task.space()?.write_val(at, &Bases::get().gs)?;
+        call.task.space()?.write_val(at, &Segments::get().gs)?;
     } else {
         return match code {
             // CPUID is for everybody, and can't be made to fault.

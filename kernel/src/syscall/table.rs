@@ -157,7 +157,7 @@ syscalls! {
     151 mlockall(MlockallFlags) [mem::mlockall] Full "";
     152 munlockall() [mem::munlockall] Full "";
     153 vhangup() [rare::vhangup] Full "";
-    154 modify_ldt(Int, Ptr, Size) [rare::modify_ldt] Partial "the table stays empty";
+    154 modify_ldt(Int, Ptr, Size) [rare::modify_ldt] Partial "no segments of 16 bits (as without CONFIG_X86_16BIT)";
     155 pivot_root(Path, Path) [fs::mounts::pivot_root] Full "";
     156 _sysctl(Ptr) [] Absent "";
     157 prctl(Prctl, PrctlArg, Hex, Hex, Hex) [prctl::prctl] Partial "no PR_TSC_SIGSEGV, no names for mappings; PR_SET_MM without the heap and the program's file";
@@ -208,13 +208,13 @@ syscalls! {
     202 futex(Ptr, FutexOp, Uint, FutexTimeout, Ptr, Uint) [futex::futex] Full "";
     203 sched_setaffinity(Pid, Size, CpuSet) [sched::setaffinity] Full "";
     204 sched_getaffinity(Pid, Size, CpuSetOut) [sched::getaffinity] Full "";
-    205 set_thread_area(Ptr) [rare::set_thread_area] Stub "no 32-bit code: checked, then forgotten";
+    205 set_thread_area(Ptr) [] Absent "";
     206 io_setup(Uint, Ptr) [fs::aio::io_setup] Full "";
     207 io_destroy(Ptr) [fs::aio::io_destroy] Full "";
     208 io_getevents(Ptr, Long, Long, Ptr, Timespec) [fs::aio::io_getevents] Full "";
     209 io_submit(Ptr, Long, Ptr) [fs::aio::io_submit] Partial "requests are carried out at once; no IOCB_CMD_POLL, no RWF flags";
     210 io_cancel(Ptr, Ptr, Ptr) [fs::aio::io_cancel] Full "";
-    211 get_thread_area(Ptr) [rare::get_thread_area] Stub "always empty";
+    211 get_thread_area(Ptr) [] Absent "";
     212 lookup_dcookie(Hex, Ptr, Size) [] Absent "";
     213 epoll_create(Int) [fs::epoll::epoll_create] Full "";
     214 epoll_ctl_old() [] Absent "";

@@ -21,6 +21,9 @@ impl AddressSpace {
         let child = Self::new()?;
         child.set_limits(self.limits());
         child.set_info(self.info());
+        if let Some(table) = self.root().ldt() {
+            child.root().set_ldt(table);
+        }
         // Nobody changes the parent's tables meanwhile but faults of its other threads, which
         // take turns at the tables' lock.
         let areas = self.write_areas();

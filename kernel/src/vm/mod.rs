@@ -6,7 +6,7 @@
 //! - [`Mapping`] (`mapping`): the pages of one file, read ahead, written back (`writeback`) and
 //!   given up (`reclaim`). A filesystem supplies a [`PageSource`].
 //! - [`loader`]: builds the address space of a new program.
-//! - [`vdso`]: the pages through which programs read clocks by themselves.
+//! - [`vdso`]: the pages through which programs read clocks by themselves. `ldt`: their own descriptor table.
 //!
 //! Lock order: a space's areas, then a space's tables, then a mapping's pages; the last two are
 //! spin locks and never held across a wait, a copy from or to a program, or a charge. A mapping's
@@ -24,6 +24,7 @@ mod fork;
 mod heap;
 pub(crate) mod huge;
 pub(crate) mod iter;
+mod ldt;
 pub(crate) mod loader;
 mod lock;
 mod map;

@@ -30,12 +30,14 @@ const FPSTATE_AT: usize = MCONTEXT_AT + 184;
 
 /// `UC_FP_XSTATE`: the FPU state is an XSAVE area.
 const UC_FP_XSTATE: u64 = 1;
-/// `UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS`: SS is saved, and restored as it stands.
-const UC_SS: u64 = 2 | 4;
+/// `UC_SIGCONTEXT_SS`: SS is saved.
+const UC_SIGCONTEXT_SS: u64 = 2;
+/// `UC_STRICT_RESTORE_SS`: it is restored as it stands.
 const UC_STRICT_RESTORE_SS: u64 = 4;
 /// Linux's selectors for 64-bit user code and data.
-const USER_CODE: u16 = 0x33;
-const USER_DATA: u16 = 0x2b;
+pub const USER_CODE: u16 = 0x33;
+/// The other one.
+pub const USER_DATA: u16 = 0x2b;
 
 /// `FP_XSTATE_MAGIC1`, in the software-reserved bytes of the FXSAVE part.
 const MAGIC1: u32 = 0x4650_5853;
@@ -57,6 +59,10 @@ pub struct Registers {
     pub rip: u64,
     /// Flags.
     pub rflags: u64,
+    /// Selector of code.
+    pub cs: u16,
+    /// Selector of the stack.
+    pub ss: u16,
     /// The last fault's error code, vector and CR2.
     pub fault: [u64; 3],
 }
@@ -184,6 +190,8 @@ pub struct Frame {
     pub fpstate: u64,
     /// The FPU state is an XSAVE area, not only FXSAVE's.
     pub xsave: bool,
+    /// SS is restored as it stands, even where 64-bit code could do nothing with it.
+    pub strict_ss: bool,
 }
 
 impl Frame {
@@ -193,19 +201,21 @@ impl Frame {
         let mut bytes = [0; FRAME_SIZE];
         let mut put = |at: usize, value: u64| write(&mut bytes, at, &value.to_le_bytes());
         put(0, self.restorer);
-        put(
-            UCONTEXT_AT,
-            UC_SS | if self.xsave { UC_FP_XSTATE } else { 0 },
-        );
+        let mut flags = UC_SIGCONTEXT_SS;
+        if self.xsave {
+            flags |= UC_FP_XSTATE;
+        }
+        if self.strict_ss {
+            flags |= UC_STRICT_RESTORE_SS;
+        }
+        put(UCONTEXT_AT, flags);
         for (at, value) in (MCONTEXT_AT..).step_by(8).zip(self.registers.general) {
             put(at, value);
         }
         put(MCONTEXT_AT + 128, self.registers.rip);
         put(MCONTEXT_AT + 136, self.registers.rflags);
-        put(
-            SEGMENTS_AT,
-            u64::from(USER_CODE) | u64::from(USER_DATA) << 48,
-        );
+        let Registers { cs, ss, .. } = self.registers;
+        put(SEGMENTS_AT, u64::from(cs) | u64::from(ss) << 48);
         let [error, vector, cr2] = self.registers.fault;
         put(ERROR_AT, error);
         put(ERROR_AT + 8, vector);
@@ -219,30 +229,27 @@ impl Frame {
     }
 
     /// Reads back what a handler leaves at its return. Only values that user mode may have come
-    /// out: the mask never blocks SIGKILL, the flags hold only what a program may set.
-    ///
-    /// `None` when the segments aren't those of a 64-bit program.
+    /// out: the mask never blocks SIGKILL, the flags hold only what a program may set, the selectors are of a program's
+    /// privilege (whether they name anything is the processor's to say).
     #[must_use]
-    pub fn decode(bytes: &[u8; FRAME_SIZE], current_rflags: u64) -> Option<Self> {
+    pub fn decode(bytes: &[u8; FRAME_SIZE], current_rflags: u64) -> Self {
         let get = |at: usize| u64::from_le_bytes(read(bytes, at));
         let flags = get(UCONTEXT_AT);
         let segments = get(SEGMENTS_AT);
-        let code = u16::from_le_bytes(read(&segments.to_le_bytes(), 0)) | 3;
-        let data = u16::from_le_bytes(read(&segments.to_le_bytes(), 6)) | 3;
-        if code != USER_CODE || (flags & UC_STRICT_RESTORE_SS != 0 && data != USER_DATA) {
-            return None;
-        }
+        let selector = |at: usize| u16::from_le_bytes(read(&segments.to_le_bytes(), at)) | 3;
         let mut general = [0; 16];
         for (at, value) in (MCONTEXT_AT..).step_by(8).zip(&mut general) {
             *value = get(at);
         }
         let alt = AltStack::decode(&read(bytes, STACK_AT));
-        Some(Self {
+        Self {
             restorer: get(0),
             registers: Registers {
                 general,
                 rip: get(MCONTEXT_AT + 128),
                 rflags: restored_flags(get(MCONTEXT_AT + 136), current_rflags),
+                cs: selector(0),
+                ss: selector(6),
                 fault: [get(ERROR_AT), get(ERROR_AT + 8), get(ERROR_AT + 24)],
             },
             alt,
@@ -250,7 +257,8 @@ impl Frame {
             mask: SigSet::from_bits(get(SIGMASK_AT)).minus(SigSet::UNBLOCKABLE),
             fpstate: get(FPSTATE_AT),
             xsave: flags & UC_FP_XSTATE != 0,
-        })
+            strict_ss: flags & UC_STRICT_RESTORE_SS != 0,
+        }
     }
 }
 

@@ -1,12 +1,16 @@
 //! [`Root`]: what CR3 is loaded with, and which CPU has which loaded.
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU64, Ordering};
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use kiln_core::num::u64_of;
 use x86_64::registers::control::{Cr3, Cr3Flags};
 use x86_64::structures::paging::PhysFrame;
 
+use super::shootdown;
 use super::walk::clear_record;
 use crate::arch::cpu::{MAX_CPUS, this_cpu};
+use crate::arch::{segments, tables};
 use crate::mm::frame::{FrameRef, OutOfMemory};
 use crate::mm::layout::{self, PHYSMAP};
 use crate::mm::table::{self, Table};
@@ -23,7 +27,15 @@ struct Pml4 {
     frame: FrameRef,
     /// The CPUs whose TLBs may know what it maps: a bit for each that has it loaded.
     cpus: AtomicU64,
+    /// The program's own descriptor table. It never changes: another takes its place.
+    ldt: SpinLock<Option<Ldt>>,
 }
+
+/// A descriptor table of a program's own.
+pub(crate) type Ldt = Arc<Vec<u64>>;
+
+/// Whether there ever was one.
+static LDT_USED: AtomicBool = AtomicBool::new(false);
 
 impl PartialEq for Root {
     fn eq(&self, other: &Self) -> bool {
@@ -41,6 +53,7 @@ impl Root {
         let root = Self(Arc::new(Pml4 {
             frame,
             cpus: AtomicU64::new(0),
+            ldt: SpinLock::new(None),
         }));
         // SAFETY: the kernel's root is never freed.
         let model = unsafe { table::at(PHYSMAP, kernel::root()) };
@@ -80,7 +93,38 @@ impl Root {
             self.0.cpus.fetch_or(1 << this_cpu().id(), Ordering::SeqCst);
             write_cr3(self.addr());
             keep(Some(self.clone()));
+            if LDT_USED.load(Ordering::SeqCst) {
+                self.load_ldt();
+            }
         }
+    }
+
+    /// The program's own descriptor table, if it has one.
+    pub(crate) fn ldt(&self) -> Option<Ldt> {
+        self.0.ldt.lock().clone()
+    }
+
+    /// Gives it another, on every CPU that has the root loaded.
+    pub(crate) fn set_ldt(&self, table: Ldt) {
+        LDT_USED.store(true, Ordering::SeqCst);
+        let place = (table.as_ptr().addr() as u64, u64_of(table.len()));
+        let old = self.0.ldt.lock().replace(table);
+        // A CPU that isn't seen here loads the root later, and this table with it.
+        if self.is_loaded() {
+            self.load_ldt();
+            segments::reload_own();
+        }
+        shootdown::reload_ldt(self, place);
+        drop(old);
+    }
+
+    #[cold]
+    fn load_ldt(&self) {
+        let table = self.0.ldt.lock();
+        let words = table.as_ref().map_or(&[][..], |table| table.as_slice());
+        // SAFETY: `LOADED` keeps the root, and that the table, until another is loaded; `set_ldt` lets the old one go
+        // only after every CPU has the new one.
+        unsafe { tables::load_ldt(words) };
     }
 }
 
@@ -101,6 +145,10 @@ pub(crate) fn load_kernel() {
 /// The same, but for the hold on the root before, which lasts until another is loaded.
 pub(super) fn load_kernel_tables() {
     write_cr3(kernel::root());
+    if LDT_USED.load(Ordering::Relaxed) {
+        // SAFETY: an empty table isn't looked at.
+        unsafe { tables::load_ldt(&[]) };
+    }
 }
 
 /// Remembers what was loaded just now.

@@ -6,13 +6,14 @@
 //! others: hardware may walk them whenever it likes.
 
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
-use kiln_core::num::usize_of32;
+use kiln_core::num::{usize_of, usize_of32};
 use x86_64::instructions::tlb;
 
 use super::entry::PAGE;
 use super::root::{Root, load_kernel_tables, loaded_root};
 use crate::arch::cpu::{MAX_CPUS, this_cpu};
 use crate::arch::ipi::{self, Asking};
+use crate::arch::{segments, tables};
 
 /// Pages flushed one by one; above that, the whole TLB is.
 const FEW: u64 = 16;
@@ -28,7 +29,7 @@ const STALE: u8 = 2;
 static STATES: [AtomicU8; MAX_CPUS] = [const { AtomicU8::new(BUSY) }; MAX_CPUS];
 
 // What the CPUs are asked, written by the one who asks (`Asking`).
-/// The root that it is about; [`KERNEL`], or [`LEAVE`] added to it.
+/// The root that it is about; [`KERNEL`], or [`LEAVE`] or [`RELOAD`] added to it.
 static ROOT: AtomicU64 = AtomicU64::new(0);
 static START: AtomicU64 = AtomicU64::new(0);
 static END: AtomicU64 = AtomicU64::new(0);
@@ -39,6 +40,8 @@ const KERNEL: u64 = 0;
 const NOTHING: u64 = u64::MAX << 1;
 /// Don't flush: load the kernel's own root instead.
 const LEAVE: u64 = 1;
+/// Don't flush: load the descriptor table at `START`, of `END` entries.
+const RELOAD: u64 = 2;
 
 /// Makes the CPUs answer from here on. Before there is more than one.
 pub(crate) fn init() {
@@ -103,6 +106,13 @@ pub(super) fn make_all_leave(root: &Root) {
     }
 }
 
+/// Makes every other CPU that has `root` loaded load its new descriptor table: where that is, and how many entries it has.
+pub(super) fn reload_ldt(root: &Root, (at, entries): (u64, u64)) {
+    fence(Ordering::SeqCst);
+    let own = 1 << this_cpu().id();
+    ask(root.cpus() & !own, root.addr() | RELOAD, at, entries);
+}
+
 fn ask(mask: u64, root: u64, start: u64, end: u64) {
     if mask == 0 {
         return;
@@ -140,6 +150,12 @@ fn answer() {
         flush(START.load(Ordering::Relaxed), END.load(Ordering::Relaxed));
     } else if root & LEAVE != 0 && root & !LEAVE == loaded_root() {
         load_kernel_tables();
+    } else if root & RELOAD != 0 && root & !RELOAD == loaded_root() {
+        let at = core::ptr::with_exposed_provenance(usize_of(START.load(Ordering::Relaxed)));
+        let entries = usize_of(END.load(Ordering::Relaxed));
+        // SAFETY: a table of the root that is loaded here, which isn't freed before another is loaded.
+        unsafe { tables::load_ldt(core::slice::from_raw_parts(at, entries)) };
+        segments::reload_own();
     }
 }
 

@@ -36,7 +36,8 @@ use super::signal::send_to_task;
 use super::task::{Task, boxed};
 use super::{proc, table};
 use crate::arch::debug::Breakpoints;
-use crate::arch::user::{Bases, UserContext};
+use crate::arch::segments::Segments;
+use crate::arch::user::UserContext;
 use crate::sched::NOTIFY_SIGNAL;
 use crate::sync::SpinLock;
 
@@ -135,7 +136,7 @@ enum Place {
 #[derive(Default)]
 struct Frame {
     regs: UserContext,
-    bases: Bases,
+    segments: Segments,
     fpu: Vec<u8>,
     fpu_changed: bool,
     /// The signal that it goes on with; 0: none.

@@ -2,9 +2,11 @@
 
 use kiln_core::addr::TASK_SIZE;
 use kiln_core::errno::Errno;
+use kiln_core::num::low16;
 
 use super::Frame;
-use crate::arch::user::{Bases, UserContext};
+use crate::arch::segments::Segments;
+use crate::arch::user::UserContext;
 
 /// How many registers there are.
 pub(super) const COUNT: usize = 27;
@@ -12,12 +14,10 @@ pub(super) const COUNT: usize = 27;
 pub(super) const USER_SIZE: u64 = 928;
 /// The flags that a tracer may change (`FLAG_MASK`, arch/x86/kernel/ptrace.c).
 const FLAGS: u64 = 0x5_4DD5;
-/// Selectors of user code and data.
-const CODE: u64 = 0x33;
-const DATA: u64 = 0x2b;
 
 /// All of them.
-pub(super) fn read(regs: &UserContext, bases: Bases) -> [u64; COUNT] {
+pub(super) fn read(regs: &UserContext, segments: Segments) -> [u64; COUNT] {
+    let selectors = segments.selectors;
     [
         regs.r15,
         regs.r14,
@@ -36,16 +36,16 @@ pub(super) fn read(regs: &UserContext, bases: Bases) -> [u64; COUNT] {
         regs.rdi,
         regs.orig_rax,
         regs.rip,
-        CODE,
+        regs.cs.into(),
         regs.rflags,
         regs.rsp,
-        DATA,
-        bases.fs,
-        bases.gs,
-        0,
-        0,
-        0,
-        0,
+        regs.ss.into(),
+        segments.fs,
+        segments.gs,
+        selectors.ds.into(),
+        selectors.es.into(),
+        selectors.fs.into(),
+        selectors.gs.into(),
     ]
 }
 
@@ -54,7 +54,7 @@ pub(super) fn read(regs: &UserContext, bases: Bases) -> [u64; COUNT] {
 /// # Errors
 /// `EIO` for a selector or base that a program can't have.
 pub(super) fn write(frame: &mut Frame, index: usize, value: u64) -> Result<(), Errno> {
-    let Frame { regs, bases, .. } = frame;
+    let Frame { regs, segments, .. } = frame;
     let place = match index {
         0 => &mut regs.r15,
         1 => &mut regs.r14,
@@ -79,14 +79,29 @@ pub(super) fn write(frame: &mut Frame, index: usize, value: u64) -> Result<(), E
         }
         19 => &mut regs.rsp,
         21 | 22 if value >= TASK_SIZE => return Err(Errno::EIO),
-        21 => &mut bases.fs,
-        22 => &mut bases.gs,
-        // Selectors: of code and stack, a program's own only; the others are kept as they are.
-        17 | 20 if value & 3 != 3 => return Err(Errno::EIO),
-        23..=26 if value != 0 && value & 3 != 3 => return Err(Errno::EIO),
-        17 | 20 | 23..=26 => return Ok(()),
+        21 => &mut segments.fs,
+        22 => &mut segments.gs,
+        17 | 20 | 23..=26 => return write_selector(frame, index, low16(value)),
         _ => return Err(Errno::EIO),
     };
     *place = value;
+    Ok(())
+}
+
+/// A segment register. Only code and stack must be there; whether a selector names anything is the CPU's to say.
+fn write_selector(frame: &mut Frame, index: usize, selector: u16) -> Result<(), Errno> {
+    let needed = matches!(index, 17 | 20);
+    if selector & 3 != 3 && (selector != 0 || needed) {
+        return Err(Errno::EIO);
+    }
+    let selectors = &mut frame.segments.selectors;
+    *match index {
+        17 => &mut frame.regs.cs,
+        20 => &mut frame.regs.ss,
+        23 => &mut selectors.ds,
+        24 => &mut selectors.es,
+        25 => &mut selectors.fs,
+        _ => &mut selectors.gs,
+    } = selector;
     Ok(())
 }

@@ -233,7 +233,7 @@ pub(crate) fn set_mask(tracer: &Arc<Task>, tracee: &Arc<Task>, mask: SigSet) -> 
 /// `PTRACE_GETREGS`.
 pub(crate) fn registers(tracer: &Arc<Task>, tracee: &Task) -> Result<[u64; COUNT], Errno> {
     stopped(tracer, tracee, |_, _, frame| {
-        Ok(registers::read(&frame.regs, frame.bases))
+        Ok(registers::read(&frame.regs, frame.segments))
     })
 }
 

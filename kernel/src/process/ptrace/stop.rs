@@ -16,7 +16,8 @@ use super::super::task::{Task, boxed};
 use super::super::{seccomp, user_dispatch};
 use super::{EVENT_STOP, Frame, Place, StopKind, TRAP_FLAG, options};
 use crate::arch::fpu;
-use crate::arch::user::{Bases, UserContext};
+use crate::arch::segments::Segments;
+use crate::arch::user::UserContext;
 use crate::sched::Mode;
 
 /// A stop for SIGTRAP with a code, as `ptrace_notify` makes it.
@@ -57,7 +58,7 @@ pub(super) fn stop(
         trace.listens = false;
         trace.steps = false;
         frame.regs = regs.clone();
-        frame.bases = Bases::get();
+        frame.segments = Segments::get();
         slot.frame = Some(frame);
     }
     notify_tracer(task, kind.code);
@@ -96,7 +97,7 @@ fn go_on(task: &Task, regs: &mut UserContext) -> Option<u32> {
     let frame = slot.frame.take()?;
     let trace = slot.trace.as_mut();
     *regs = frame.regs.clone();
-    frame.bases.set();
+    frame.segments.set();
     if let Some(trace) = trace {
         trace.stop = None;
         trace.listens = false;

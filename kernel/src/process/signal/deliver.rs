@@ -9,13 +9,13 @@ use kiln_core::errno::Errno;
 use kiln_core::num::{low32, u64_of, usize_of32};
 use kiln_core::signal::frame::{
     self, AltStack, FRAME_SIZE, FXSAVE_SIZE, Frame, INFO_AT, MAGIC2_SIZE, Registers, SS_AUTODISARM,
-    UCONTEXT_AT,
+    UCONTEXT_AT, USER_CODE, USER_DATA,
 };
 use kiln_core::signal::{Disposition, SigAction, SigInfo, Signal};
 
 use super::{force, set_blocked};
-use crate::arch::fpu;
 use crate::arch::user::UserContext;
+use crate::arch::{fpu, segments};
 use crate::process::task::Task;
 use crate::vm::AddressSpace;
 
@@ -54,6 +54,7 @@ pub(super) fn enter_handler(
             mask,
             fpstate: place.fpstate,
             xsave: saved_fpu.len() > FXSAVE_SIZE,
+            strict_ss: regs.cs == USER_CODE,
         };
         if alt.flags & SS_AUTODISARM != 0 {
             signals.alt_stack = AltStack::default();
@@ -70,6 +71,8 @@ pub(super) fn enter_handler(
     regs.rip = handler;
     regs.rsp = place.frame;
     regs.rflags = frame::handler_flags(regs.rflags);
+    regs.cs = USER_CODE;
+    force_stack_segment(regs);
     regs.orig_rax = u64::MAX;
     block_for_handler(task, info.signal, action);
     Ok(())
@@ -125,9 +128,12 @@ fn try_sigreturn(task: &Arc<Task>, regs: &mut UserContext) -> Result<(), Errno> 
     let mut bytes = [0; FRAME_SIZE];
     let at = UserAddr::new(regs.rsp.wrapping_sub(8));
     space.copy_in(&mut bytes, at)?;
-    let frame = Frame::decode(&bytes, regs.rflags).ok_or(Errno::EFAULT)?;
+    let frame = Frame::decode(&bytes, regs.rflags);
     set_blocked(task, frame.mask);
     restore(regs, &frame.registers);
+    if !frame.strict_ss && regs.cs == USER_CODE {
+        force_stack_segment(regs);
+    }
     restore_fpu(task, &space, frame.fpstate)?;
     // As sigaltstack(2) would; what it refuses is left as it is.
     let _ = super::set_alt_stack(task, Some(frame.alt), regs.rsp);
@@ -173,6 +179,8 @@ fn saved(regs: &UserContext, fault: [u64; 3]) -> Registers {
         ],
         rip: regs.rip,
         rflags: regs.rflags,
+        cs: regs.cs,
+        ss: regs.ss,
         fault,
     }
 }
@@ -184,4 +192,14 @@ fn restore(regs: &mut UserContext, from: &Registers) {
     ] = from.general;
     regs.rip = from.rip;
     regs.rflags = from.rflags;
+    regs.cs = from.cs;
+    regs.ss = from.ss;
+}
+
+/// 64-bit code gets a stack segment that it can be entered with (`force_valid_ss`): what a program in another mode had
+/// stays where it is good for that.
+fn force_stack_segment(regs: &mut UserContext) {
+    if regs.ss != USER_DATA && !segments::is_stack(regs.ss) {
+        regs.ss = USER_DATA;
+    }
 }

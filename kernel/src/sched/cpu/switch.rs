@@ -15,7 +15,7 @@ use x86_64::instructions::interrupts;
 use super::super::thread::Thread;
 use super::super::{account, balance, budget};
 use super::{Cpu, Leave, hand_over, this, this_id};
-use crate::arch::user::Bases;
+use crate::arch::segments::Segments;
 use crate::arch::{self, ipi, switch, time};
 use crate::mm::frame;
 use crate::mm::paging::{self, shootdown};
@@ -174,7 +174,7 @@ fn switch_to(cpu: &'static Cpu, next: Arc<Thread>, others: bool) {
         && let Some(fpu) = &thread.fpu
     {
         fpu.lock().save();
-        thread.bases.store(Bases::get());
+        thread.segments.store(Segments::get());
     }
     load(&next);
     let stack_pointer = next.stack_pointer.load(Ordering::Relaxed);
@@ -185,14 +185,15 @@ fn switch_to(cpu: &'static Cpu, next: Arc<Thread>, others: bool) {
     finish_switch();
 }
 
-/// Loads what user mode needs of a thread: FPU state, bases of segments and address space.
+/// Loads what user mode needs of a thread: FPU state, segment registers and address space.
 fn load(next: &Thread) {
-    if let Some(fpu) = &next.fpu {
-        fpu.lock().restore();
-        next.bases.load().set();
-    }
+    // First, for a selector may name a descriptor of the space's own table.
     if let Some(root) = next.root.lock().as_ref() {
         root.load();
+    }
+    if let Some(fpu) = &next.fpu {
+        fpu.lock().restore();
+        next.segments.load().set();
     }
 }
 
