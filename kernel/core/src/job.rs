@@ -22,6 +22,8 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt::Write;
 
+use crate::decimal;
+
 /// The fw_cfg file that holds the specification.
 pub const FW_CFG_NAME: &str = "opt/org.kiln/job";
 
@@ -198,18 +200,7 @@ impl Spec {
 }
 
 fn number<T: TryFrom<u64>>(value: &[u8]) -> Option<T> {
-    T::try_from(decimal(value)?).ok()
-}
-
-/// One copy for all sizes: it is met once, at boot, where code that is new costs most.
-#[inline(never)]
-fn decimal(value: &[u8]) -> Option<u64> {
-    let mut number = (!value.is_empty()).then_some(0u64)?;
-    for byte in value {
-        let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
-        number = number.checked_mul(10)?.checked_add(digit.into())?;
-    }
-    Some(number)
+    T::try_from(decimal::parse(value)?).ok()
 }
 
 fn seed(value: &[u8]) -> Option<[u8; 32]> {

@@ -22,6 +22,7 @@ pub mod cpio;
 pub mod cpucache;
 pub mod cpulist;
 pub mod cred;
+pub mod decimal;
 pub mod elf;
 pub mod errno;
 pub mod frames;

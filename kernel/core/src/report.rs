@@ -7,7 +7,7 @@
 
 use core::fmt::{self, Write};
 
-use crate::num::low8;
+use crate::decimal;
 
 /// How the line begins.
 pub const PREFIX: &str = "{\"kiln\":1,";
@@ -232,20 +232,7 @@ fn numbers(out: &mut impl Write, numbers: &[(&str, u64)]) -> fmt::Result {
         for part in [",\"", key, "\":"] {
             out.write_str(part)?;
         }
-        decimal(out, *value)?;
-    }
-    Ok(())
-}
-
-/// By hand: the usual way is a thousand instructions that the shortest run would need for this alone.
-fn decimal(out: &mut impl Write, value: u64) -> fmt::Result {
-    let mut unit = 1;
-    while value / unit >= 10 {
-        unit *= 10;
-    }
-    while unit > 0 {
-        out.write_char(char::from(b'0' + low8(value / unit % 10)))?;
-        unit /= 10;
+        decimal::write(out, *value)?;
     }
     Ok(())
 }

@@ -8,10 +8,12 @@ mod ending;
 mod prepare;
 
 use alloc::sync::Arc;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use kiln_core::errno::Errno;
 use kiln_core::job::Spec;
 use kiln_core::report::Ending;
+use kiln_core::wait_status::ExitStatus;
 
 use crate::arch::time::now_ns;
 use crate::drivers::channel::{self, Handlers};
@@ -54,7 +56,18 @@ fn start_program(scene: &prepare::Scene) -> Result<Arc<Process>, Errno> {
         fs: &scene.fs,
         tty: spec.tty,
         end: channel::events(),
+        leave: leaves_nothing(spec).then_some(leave),
     })
+}
+
+/// No disk holds anything of the job, and nobody asks what it used.
+fn leaves_nothing(spec: &Spec) -> bool {
+    spec.disks.is_empty() && !spec.report && !spec.strace
+}
+
+/// The last process of such a job ends.
+fn leave(job: &Arc<Process>, status: ExitStatus) -> ! {
+    ending::leave_at_once(&outcome(job, status))
 }
 
 /// Waits for the job's end, and sees to what may come until then: the launcher's signals, the window's size,
@@ -68,10 +81,25 @@ fn wait(spec: &Spec, job: &Arc<Process>) -> Outcome {
     let deadline = (limit > 0).then(|| limit.max(now_ns()));
     let ended = || job.ended();
     let Some(status) = channel::serve(handlers, deadline, ended) else {
+        LIMIT_PASSED.store(true, Ordering::Relaxed);
         start::kill_job();
         let _ = channel::serve(handlers, None, ended);
-        return Outcome::failed(Ending::Timeout, "the time limit has passed");
+        return timed_out();
     };
+    outcome(job, status)
+}
+
+/// The time limit has passed, and the job was killed for it.
+static LIMIT_PASSED: AtomicBool = AtomicBool::new(false);
+
+fn timed_out() -> Outcome {
+    Outcome::failed(Ending::Timeout, "the time limit has passed")
+}
+
+fn outcome(job: &Arc<Process>, status: ExitStatus) -> Outcome {
+    if LIMIT_PASSED.load(Ordering::Relaxed) {
+        return timed_out();
+    }
     let outcome = Outcome::ended(status);
     if oom::was_victim(job) {
         outcome.because("out of memory")

@@ -19,7 +19,7 @@ use super::signal::{
 };
 use super::table;
 use super::task::Task;
-use super::{futex, ptrace, terminal, usage};
+use super::{futex, ptrace, start, terminal, usage};
 use crate::sched::NOTIFY_KILL;
 use crate::vm::AddressSpace;
 
@@ -64,6 +64,9 @@ pub(super) fn ask_to_end(task: &Task) {
 /// Ends the running task: gives up what it holds and tells those who care. It runs no program
 /// after this.
 pub(super) fn end_task(task: &Arc<Task>) {
+    let process = task.process();
+    let status = process.group.lock().status();
+    start::maybe_leave(process, status);
     ptrace::release_tracees(task);
     // Heirs first: a lock that the list frees is theirs already.
     futex::end_ownership(task);
@@ -119,7 +122,7 @@ fn leave_group(task: &Arc<Task>) {
     group.tasks.retain(|other| !Arc::ptr_eq(other, task));
     let last = group.tasks.is_empty();
     let stopped = settle_stop(&mut group);
-    let status = group.exit.unwrap_or(ExitStatus::Exited(group.first_code));
+    let status = group.status();
     drop(group);
     if let Some(signal) = stopped {
         notify_parent(process, WaitStatus::Stopped(signal));

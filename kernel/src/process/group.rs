@@ -86,6 +86,13 @@ pub(crate) struct Group {
     pub(super) event: Option<WaitStatus>,
 }
 
+impl Group {
+    /// How it ends, or would if its threads ended now.
+    pub(super) fn status(&self) -> ExitStatus {
+        self.exit.unwrap_or(ExitStatus::Exited(self.first_code))
+    }
+}
+
 /// Whether a process is stopped.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(super) enum Stop {

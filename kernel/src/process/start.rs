@@ -11,6 +11,7 @@ use kiln_core::errno::Errno;
 use kiln_core::num::u64_of;
 use kiln_core::rlimit::Rlimits;
 use kiln_core::signal::{SigActions, SigInfo, Signal};
+use kiln_core::wait_status::ExitStatus;
 
 use super::clone::{Entry, shared_actions};
 use super::exec::{self, Caller, Prepared};
@@ -33,6 +34,8 @@ use crate::vm;
 /// What a user thread runs, handed down by the `syscall` room.
 static ENTRY: Once<Entry> = Once::new();
 static JOB: Once<Arc<Process>> = Once::new();
+/// What takes the place of the job's end when it is the last of all; unset: nothing.
+static LEAVE: Once<Leave> = Once::new();
 /// When the job entered user mode; 0: not yet.
 static FIRST_INSTRUCTION: AtomicU64 = AtomicU64::new(0);
 /// How long [`kill_all`] waits for processes to end: one that waits for a dead disk never does.
@@ -99,6 +102,9 @@ fn initial_limits() -> Rlimits {
     Rlimits::initial(threads / 2)
 }
 
+/// Leaves the machine with the job's status.
+pub(crate) type Leave = fn(&Arc<Process>, ExitStatus) -> !;
+
 /// What the job is.
 pub(crate) struct JobPlan<'a> {
     /// The program and its arguments.
@@ -119,6 +125,9 @@ pub(crate) struct JobPlan<'a> {
     pub(crate) tty: bool,
     /// Where to wake who waits for its end.
     pub(crate) end: &'a Arc<WaitQueue>,
+    /// Called in place of the end of the job's last thread, if there is no other in the machine: for a job that
+    /// leaves nothing behind, whose memory and files needn't be given back piece by piece.
+    pub(crate) leave: Option<Leave>,
 }
 
 /// Starts the job: PID 2, leader of a session and a group of its own.
@@ -144,6 +153,9 @@ pub(crate) fn spawn_job(plan: &JobPlan<'_>) -> Result<Arc<Process>, Errno> {
     let process = Arc::clone(task.process());
     JOB.call_once(|| Arc::clone(&process));
     process.tell_end(plan.end);
+    if let Some(leave) = plan.leave {
+        LEAVE.call_once(|| leave);
+    }
     if plan.tty {
         terminal::give_console_to(&process);
     }
@@ -265,6 +277,17 @@ fn enter(task: &Arc<Task>) -> Result<(), Errno> {
     drop(group);
     tree.add_process(process.pid(), 1, Arc::clone(process))?;
     tree.start_session(process.pid())
+}
+
+/// The job's last thread ends with this status. Comes back unless there is nothing else to do than to leave.
+pub(super) fn maybe_leave(process: &Arc<Process>, status: ExitStatus) {
+    // PID 1 and this one.
+    if let Some(leave) = LEAVE.get()
+        && table::counts().0 == 2
+        && process.pid() == 2
+    {
+        leave(process, status)
+    }
 }
 
 /// The job's main process, once it has started.

@@ -128,6 +128,13 @@ pub(crate) fn close_input() {
     }
 }
 
+/// The job ends with its input open: as [`close_input`], if there is anything that it could have left.
+pub(super) fn leave_input(channel: &Channel) {
+    if channel.with(|state| state.input.receive_pages_added) {
+        close_input();
+    }
+}
+
 /// Who waits for input.
 pub(crate) fn input_queue() -> Option<&'static Arc<WaitQueue>> {
     CHANNEL.get().map(|channel| &channel.input)

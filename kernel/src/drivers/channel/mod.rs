@@ -320,6 +320,14 @@ pub(crate) fn drain() {
     }
 }
 
+/// [`drain`], for a job whose streams are still open.
+pub(crate) fn leave() {
+    if let Some(channel) = CHANNEL.get() {
+        input::leave_input(channel);
+    }
+    drain();
+}
+
 /// What the rooms above do about the launcher's notices.
 #[derive(Clone, Copy)]
 pub(crate) struct Handlers {

@@ -1,7 +1,12 @@
 //! What there is in `/proc`: [`Node`] is a place in it.
 
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::any::Any;
+use core::fmt::Write;
+
+use kiln_core::decimal;
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::{Attr, FileType, SetAttr};
 use kiln_core::fs::flags::OpenFlags;
@@ -14,10 +19,9 @@ use super::{Processes, SystemFile, Text, files, list, processes, system};
 use crate::fs::clock;
 use crate::fs::file::FileOps;
 use crate::fs::inode::{Emit, Inode, InodeOps, InodeParts};
-use crate::fs::memory::{try_arc, try_copy};
+use crate::fs::memory::try_arc;
 use crate::fs::mount::Path;
 use crate::fs::text::{TextFile, TextSource};
-use core::any::Any;
 
 /// A place in `/proc`.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,9 +84,9 @@ pub(super) fn system_child(prefix: &str, name: &str) -> Option<Node> {
 
 /// A number as it stands in a directory's name: no sign, no leading zeros.
 fn number(name: &[u8]) -> Option<u32> {
-    let text = core::str::from_utf8(name).ok()?;
-    let plain = text == "0" || text.starts_with(|c: char| ('1'..='9').contains(&c));
-    text.parse().ok().filter(|_| plain)
+    let plain = name == b"0" || name.first() != Some(&b'0');
+    let number = decimal::parse(name).filter(|_| plain)?;
+    u32::try_from(number).ok()
 }
 
 impl Node {
@@ -328,13 +332,15 @@ impl InodeOps for Node {
 
     fn readlink(&self, _: &Arc<Inode>) -> Result<Vec<u8>, Errno> {
         let (pid, tid) = processes()?.current();
-        let text = match self {
-            Self::TopLink("self") => alloc::format!("{pid}"),
-            Self::TopLink("thread-self") => alloc::format!("{pid}/task/{tid}"),
-            Self::TopLink(name) => alloc::format!("self/{name}"),
+        let mut text = String::new();
+        let written = match self {
+            Self::TopLink("self") => decimal::write(&mut text, pid.into()),
+            Self::TopLink("thread-self") => write!(text, "{pid}/task/{tid}"),
+            Self::TopLink(name) => write!(text, "self/{name}"),
             _ => return Err(Errno::EINVAL),
         };
-        try_copy(text.as_bytes())
+        written.map_err(|_| Errno::ENOMEM)?;
+        Ok(text.into_bytes())
     }
 
     fn follow(&self, inode: &Arc<Inode>) -> Result<Link<Path>, Errno> {
