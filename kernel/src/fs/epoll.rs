@@ -192,10 +192,28 @@ struct Entry {
     registration: Registration,
 }
 
+/// What is watched, by descriptor and file, as Linux tells it apart. Entries of files that are gone lie
+/// here until they are as many as those that were left by the last look for them: looking at each
+/// addition would make many additions slow.
+#[derive(Default)]
+struct Entries {
+    map: BTreeMap<(i32, u64), Entry>,
+    sweep_at: usize,
+}
+
+impl Entries {
+    fn sweep(&mut self) {
+        if self.map.len() >= self.sweep_at {
+            self.map
+                .retain(|_, entry| entry.item.file.strong_count() > 0);
+            self.sweep_at = (2 * self.map.len()).max(16);
+        }
+    }
+}
+
 /// An epoll file's own part.
 pub(crate) struct Epoll {
-    /// By descriptor and file, as Linux tells them apart.
-    entries: Mutex<BTreeMap<(i32, u64), Entry>>,
+    entries: Mutex<Entries>,
     ready: Arc<Ready>,
 }
 
@@ -209,7 +227,7 @@ pub(crate) fn create(flags: u32) -> Result<Arc<File>, Errno> {
         queue: try_arc(WaitQueue::new())?,
     };
     let epoll = Epoll {
-        entries: Mutex::new(BTreeMap::new()),
+        entries: Mutex::new(Entries::default()),
         ready: try_arc(ready)?,
     };
     event_file(b"[eventpoll]", try_arc(epoll)?, flags)
@@ -240,9 +258,9 @@ impl Epoll {
             self.check_nesting(inner, MAX_NESTING)?;
         }
         let mut entries = self.entries.lock();
-        entries.retain(|_, entry| entry.item.file.strong_count() > 0);
+        entries.sweep();
         let key = (fd, file.id());
-        if entries.contains_key(&key) {
+        if entries.map.contains_key(&key) {
             return Err(Errno::EEXIST);
         }
         let _charge = kmem::charge(2 * size_of::<Entry>())?;
@@ -257,7 +275,7 @@ impl Epoll {
         if !state.is_empty() {
             self.ready.push(&item);
         }
-        entries.insert(key, Entry { item, registration });
+        entries.map.insert(key, Entry { item, registration });
         Ok(())
     }
 
@@ -272,7 +290,7 @@ impl Epoll {
         interest: Interest,
     ) -> Result<(), Errno> {
         let mut entries = self.entries.lock();
-        let entry = entries.get_mut(&(fd, file.id())).ok_or(Errno::ENOENT)?;
+        let entry = entries.map.get_mut(&(fd, file.id())).ok_or(Errno::ENOENT)?;
         if (entry.item.interest().events | interest.events) & abi::EPOLLEXCLUSIVE != 0 {
             return Err(Errno::EINVAL);
         }
@@ -294,6 +312,7 @@ impl Epoll {
         let entry = self
             .entries
             .lock()
+            .map
             .remove(&(fd, file.id()))
             .ok_or(Errno::ENOENT)?;
         // It may stand in the ready list still: nothing is wanted of it any more.
@@ -388,7 +407,7 @@ impl Epoll {
             return Err(Errno::ELOOP);
         }
         let mut files = Vec::new();
-        for entry in inner.entries.lock().values() {
+        for entry in inner.entries.lock().map.values() {
             files.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
             files.extend(entry.item.file.upgrade());
         }
