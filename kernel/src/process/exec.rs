@@ -45,8 +45,8 @@ const CLEARED_ON_SET_ID: u32 = 0x010_0000 | 0x040_0000 | 0x020_0000 | NO_RANDOMI
 pub(super) struct Caller<'a> {
     pub(super) fs: &'a FsContext,
     pub(super) creds: &'a Credentials,
-    /// Where a relative path begins, when not in the working directory.
-    pub(super) base: Option<fs::Path>,
+    /// The path goes through a descriptor that the new program won't have.
+    pub(super) base_closes: bool,
     /// Set-id bits count.
     pub(super) may_gain: bool,
     pub(super) limits: Rlimits,
@@ -80,13 +80,15 @@ impl From<Errno> for ExecError {
     }
 }
 
-/// The file that a path names, checked to be executable. `follow`: a last symbolic link too.
+/// The file that a path names, checked to be executable. `base`: where a relative path begins, when
+/// not in the working directory; `follow`: a last symbolic link too.
 pub(super) fn find(
     caller: &Caller<'_>,
+    base: Option<fs::Path>,
     path: &[u8],
     follow: bool,
 ) -> Result<Arc<Executable>, Errno> {
-    let lookup = Lookup::new(caller.fs, fs::identity(caller.creds)).at(caller.base.clone());
+    let lookup = Lookup::new(caller.fs, fs::identity(caller.creds)).at(base);
     let found = fs::vfs::resolve(&lookup, path, follow)?;
     check(&lookup, found)
 }
@@ -127,7 +129,7 @@ pub(super) fn prepare(
         *word = u64::from_le_bytes(bytes.try_into().unwrap_or_default());
     }
     let open_interp = |path: &[u8]| -> Result<Arc<dyn ImageFile>, Errno> {
-        let interpreter = find(caller, path, true)?;
+        let interpreter = find(caller, None, path, true)?;
         Ok(interpreter)
     };
     let [hwcap, hwcap2] = crate::arch::features::capabilities();
@@ -178,13 +180,17 @@ fn through_scripts(
         let Some(line) = script::parse(head)? else {
             return Ok(file);
         };
+        if caller.base_closes {
+            // The interpreter couldn't open the script.
+            return Err(Errno::ENOENT.into());
+        }
         let script = name.as_deref().unwrap_or(path);
         let replaced = match line.argument {
             Some(argument) => strings.replace_first_arg(&[line.interpreter, argument, script]),
             None => strings.replace_first_arg(&[line.interpreter, script]),
         };
         replaced.map_err(Errno::from)?;
-        file = find(caller, line.interpreter, true)?;
+        file = find(caller, None, line.interpreter, true)?;
         name = Some(fs::memory::try_copy(line.interpreter)?);
     }
     Err(Errno::ELOOP.into())
@@ -219,12 +225,22 @@ fn last_part(path: &[u8]) -> Result<Vec<u8>, Errno> {
     fs::memory::try_copy(name.get(..15).unwrap_or(name))
 }
 
+/// Where a relative path of execveat(2) begins.
+pub(crate) struct Base {
+    /// What the descriptor refers to.
+    pub(crate) path: fs::Path,
+    /// The whole path as the program sees it: through `/dev/fd`.
+    pub(crate) shown: Vec<u8>,
+    /// The descriptor closes at exec.
+    pub(crate) closes: bool,
+}
+
 /// How exec is called.
 pub(crate) struct ExecCall {
     /// The path as given.
     pub(crate) path: Vec<u8>,
     /// Where a relative path begins, when not in the working directory.
-    pub(crate) base: Option<fs::Path>,
+    pub(crate) base: Option<Base>,
     /// The file is `base` itself (`AT_EMPTY_PATH`).
     pub(crate) base_itself: bool,
     /// A last symbolic link is followed.
@@ -244,14 +260,17 @@ pub(crate) fn exec(task: &Arc<Task>, regs: &mut UserContext, call: &ExecCall) ->
     let caller = Caller {
         fs: &fs,
         creds: &creds,
-        base: call.base.clone(),
+        base_closes: call.base.as_ref().is_some_and(|base| base.closes),
         may_gain: !task.has_no_new_privileges() && ptrace::lets_gain(task),
         limits: task.process().limits(),
         personality: task.personality.load(Ordering::Relaxed),
     };
-    let file = match &call.base {
-        Some(base) if call.base_itself => found(&caller, base.clone())?,
-        _ => find(&caller, &call.path, call.follow)?,
+    let base = call.base.as_ref().map(|base| base.path.clone());
+    let file = match base {
+        Some(base) if call.base_itself => found(&caller, base)?,
+        // The working directory itself, which is no program.
+        None if call.base_itself => find(&caller, None, b".", true)?,
+        base => find(&caller, base, &call.path, call.follow)?,
     };
     let space = task.space()?;
     let mut strings = ArgStrings::new(caller.limits.soft(abi::RLIMIT_STACK));
@@ -262,7 +281,8 @@ pub(crate) fn exec(task: &Arc<Task>, regs: &mut UserContext, call: &ExecCall) ->
     }
     copy_strings(&space, call.envp, &mut strings, ArgStrings::push_env)?;
     drop(space);
-    match prepare(&caller, file, &call.path, &mut strings) {
+    let shown = call.base.as_ref().map_or(&call.path, |base| &base.shown);
+    match prepare(&caller, file, shown, &mut strings) {
         Ok(prepared) => {
             drop(strings);
             let old_tid = task.tid();

@@ -182,7 +182,7 @@ fn prepare(plan: &JobPlan<'_>, fs: &FsContext, creds: &Credentials) -> Result<Pr
     let caller = Caller {
         fs,
         creds,
-        base: None,
+        base_closes: false,
         may_gain: true,
         limits: initial_limits(),
         personality: 0,
@@ -196,7 +196,7 @@ fn prepare(plan: &JobPlan<'_>, fs: &FsContext, creds: &Credentials) -> Result<Pr
     }
     let program = plan.args.first().ok_or(Errno::ENOENT)?;
     let path = locate(plan, &caller, program)?;
-    let file = exec::find(&caller, &path, true)?;
+    let file = exec::find(&caller, None, &path, true)?;
     exec::prepare(&caller, file, &path, &mut strings).map_err(|error| error.errno)
 }
 
@@ -217,7 +217,7 @@ fn locate(plan: &JobPlan<'_>, caller: &Caller<'_>, program: &[u8]) -> Result<Vec
             fs::memory::append(&mut candidate, b"/")?;
         }
         fs::memory::append(&mut candidate, program)?;
-        match exec::find(caller, &candidate, true) {
+        match exec::find(caller, None, &candidate, true) {
             Ok(_) => return Ok(candidate),
             Err(Errno::EACCES) => error = Errno::EACCES,
             Err(Errno::ENOENT | Errno::ENOTDIR) => {}

@@ -32,5 +32,32 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
             1
         }));
     }
+    scripts(dir);
     0
+}
+
+/// Scripts see the way through the descriptor; through one that closes there is none.
+fn scripts(dir: i32) {
+    let script = format!("#!{} --helper args\n", super::own_path());
+    file::make(c"d/script", script.as_bytes(), 0o755);
+    file::make(c"d/relative", b"#!d/script\n", 0o755);
+    let closing = file::open_or_say(c"d", libc::O_RDONLY | libc::O_CLOEXEC, 0);
+    let here = file::open_or_say(c"d/script", libc::O_RDONLY, 0);
+    let gone = file::open_or_say(c"d/script", libc::O_RDONLY | libc::O_CLOEXEC, 0);
+    for (label, at, name, flags) in [
+        ("directory", dir, c"script", 0),
+        ("through it", dir, c"../d/script", 0),
+        ("cwd", libc::AT_FDCWD, c"d/script", 0),
+        ("descriptor", here, c"", libc::AT_EMPTY_PATH),
+        ("closing directory", closing, c"script", 0),
+        ("closing descriptor", gone, c"", libc::AT_EMPTY_PATH),
+        ("a program through it", closing, c"image", 0),
+        ("relative interpreter", dir, c"relative", 0),
+        ("no descriptor's directory", libc::AT_FDCWD, c"", libc::AT_EMPTY_PATH),
+    ] {
+        say!("{label}: {}", child::run(|| {
+            show("execveat", process::execveat(at, name, &[c"x", c"y"], &[], flags));
+            1
+        }));
+    }
 }
