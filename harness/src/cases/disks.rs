@@ -15,6 +15,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("disks::errors_reach_the_program", errors),
         Case::new("disks::a_failed_flush_fails_the_job", failed_flush),
         Case::new("disks::many_wait_for_one_disk", many_wait),
+        Case::new("disks::a_fault_reads_what_lies_around", read_around),
         Case::new("disks::an_ext4_root_vanishes_unless_rw", ext4_root),
         Case::new("disks::a_damaged_root_is_refused", damaged_root),
     ]
@@ -89,6 +90,25 @@ fn many_wait() -> Result<()> {
             .run()?
             .is(0, "240\n")?;
     }
+    e2fsck(&image)
+}
+
+/// What a program sees of its file on a disk is what one on the host sees there.
+fn read_around() -> Result<()> {
+    let scratch = Scratch::new("around")?;
+    let image = scratch.path("disk");
+    mke2fs(&image, 64 << 20)?;
+    let root = super::userland::root_dir()?;
+    let name = "memory/read_around";
+    let mut host = Command::new(root.join("behave"));
+    host.arg(name);
+    let wanted = Job::of(host).run()?.out();
+    let (root, disk) = (
+        root.display().to_string(),
+        format!("{}:/tmp", image.display()),
+    );
+    let words = ["--root", &root, "--disk", &disk, "--", "/behave", name];
+    Job::new(words).run()?.is(0, &wanted)?;
     e2fsck(&image)
 }
 

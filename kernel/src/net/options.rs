@@ -153,6 +153,14 @@ pub(super) fn describe(socket: &dyn Protocol, received: &Received, control: &mut
         {
             control.put(level::SOCKET, name.cast_signed(), &raw);
         }
+        // By software; by none of two kinds of hardware.
+        if options.stamps
+            && let Ok(mut raw) = time(ns, 1)
+            && raw.try_reserve(32).is_ok()
+        {
+            raw.resize(48, 0);
+            control.put(level::SOCKET, so::TIMESTAMPING.cast_signed(), &raw);
+        }
     }
     if let Some(creds) = received.creds
         && options.has(so::PASSCRED)

@@ -6,6 +6,7 @@
 
 use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
+use core::ops::Range;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::mapping::Mapping;
@@ -16,6 +17,13 @@ use crate::sync::SpinLock;
 pub(super) const MAX_PAGES: u64 = 128;
 /// Pages read at the start of a file.
 const FIRST_PAGES: u64 = 4;
+/// Pages read around a fault on one that isn't in memory (`VM_READAHEAD_PAGES`).
+const AROUND: u64 = 32;
+/// Pages that a fault maps with its own, where they are in memory.
+const MAPPED: u32 = 16;
+/// As many faults on such pages more than on others, and nothing is read around them any more
+/// (mm/filemap.c, `MMAP_LOTSAMISS`).
+const MANY_MISSES: u32 = 100;
 /// Windows of fewer pages aren't worth a thread's waking.
 const WORTH_WHILE: u64 = 16;
 
@@ -27,6 +35,10 @@ pub(super) struct Readahead {
     window: u64,
     /// The page at which the next window is asked for; none: `u64::MAX`.
     marker: u64,
+    /// Faults on pages that weren't in memory, less pages that others have mapped.
+    misses: u32,
+    /// The fault that comes next is one of these again, its page read.
+    missed: bool,
 }
 
 impl Readahead {
@@ -35,6 +47,25 @@ impl Readahead {
             next: 0,
             window: 0,
             marker: u64::MAX,
+            misses: 0,
+            missed: false,
+        }
+    }
+
+    /// What to read for a fault on the missing page `index`: the pages before and after it, too, of a
+    /// file that is read here and there.
+    pub(super) fn around(&mut self, index: u64) -> Option<Range<u64>> {
+        self.misses = self.misses.saturating_add(1).min(2 * MANY_MISSES);
+        self.missed = true;
+        let few = self.misses <= MANY_MISSES && index != self.next;
+        few.then(|| index.saturating_sub(AROUND / 2)..index + AROUND / 2)
+    }
+
+    /// A fault has mapped pages that are in memory.
+    #[inline]
+    pub(super) fn hit(&mut self) {
+        if !core::mem::replace(&mut self.missed, false) {
+            self.misses = self.misses.saturating_sub(MAPPED);
         }
     }
 

@@ -19,6 +19,7 @@ pub mod ip {
     pub const MTU: u32 = 14;
     pub const FREEBIND: u32 = 15;
     pub const TRANSPARENT: u32 = 19;
+    pub const ORIGDSTADDR: u32 = 20;
     pub const MULTICAST_IF: u32 = 32;
     pub const MULTICAST_TTL: u32 = 33;
     pub const MULTICAST_LOOP: u32 = 34;
@@ -47,6 +48,7 @@ pub mod ipv6 {
     pub const HOPLIMIT: u32 = 52;
     pub const RECVTCLASS: u32 = 66;
     pub const TCLASS: u32 = 67;
+    pub const ORIGDSTADDR: u32 = 74;
 }
 
 /// Names at `IPPROTO_TCP` (linux/tcp.h).
@@ -72,7 +74,7 @@ const fn switch(level: i32, name: u32, first: i32) -> Row {
 }
 
 /// How many are kept.
-const ROWS: usize = 66;
+const ROWS: usize = 67;
 
 /// What is kept. An on-or-off option takes every number and keeps 0 or 1.
 static TABLE: [Row; ROWS] = [
@@ -88,7 +90,7 @@ static TABLE: [Row; ROWS] = [
     switch(level::IP, ip::FREEBIND, 0),
     switch(level::IP, 18, 0),
     switch(level::IP, ip::TRANSPARENT, 0),
-    switch(level::IP, 20, 0),
+    switch(level::IP, ip::ORIGDSTADDR, 0),
     (level::IP, 21, 0, 0, 255),
     switch(level::IP, 22, 0),
     switch(level::IP, 23, 0),
@@ -117,7 +119,7 @@ static TABLE: [Row; ROWS] = [
     switch(level::IPV6, ipv6::RECVTCLASS, 0),
     (level::IPV6, ipv6::TCLASS, 0, -1, 255),
     switch(level::IPV6, 70, 1),
-    switch(level::IPV6, 74, 0),
+    switch(level::IPV6, ipv6::ORIGDSTADDR, 0),
     switch(level::IPV6, 75, 0),
     switch(level::IPV6, 78, 0),
     switch(level::TCP, tcp::NODELAY, 0),
@@ -136,6 +138,8 @@ static TABLE: [Row; ROWS] = [
     (level::TCP, 23, 0, 0, i32::MAX),
     (level::TCP, 25, 0, i32::MIN, i32::MAX),
     (level::TCP, 27, 0, 0, 2),
+    // TCP_FASTOPEN_CONNECT: no server gives a cookie, so connecting is as without it.
+    switch(level::TCP, 30, 0),
     switch(level::TCP, 36, 0),
     switch(level::UDP, 1, 0),
     (level::UDP, 103, 0, 0, 65_535),

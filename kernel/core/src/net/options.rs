@@ -73,6 +73,11 @@ pub const TCP_RCVBUF: u32 = 131_072;
 /// What a TCP socket's send buffer holds at first, once connected over the loopback.
 pub const TCP_SNDBUF: u32 = 2_626_560;
 
+/// `SOF_TIMESTAMPING_MASK` (linux/net_tstamp.h), without the clock of a device.
+const STAMPING: i32 = (1 << 15) - 1;
+/// `SOF_TIMESTAMPING_RX_SOFTWARE` and `SOF_TIMESTAMPING_SOFTWARE`.
+const STAMPS: i32 = 1 << 3 | 1 << 4;
+
 /// Switches: one bit for each option that is only on or off, by its number.
 const SWITCHES: &[u32] = &[
     so::DEBUG,
@@ -97,6 +102,10 @@ pub struct Options {
     pass_pidfd: bool,
     /// `SO_TIMESTAMP` and `SO_TIMESTAMPNS`.
     pub timestamp: Stamp,
+    /// `SO_TIMESTAMPING`'s flags.
+    stamping: i32,
+    /// They ask for the time of arrival, of a socket whose messages have it.
+    pub stamps: bool,
     /// Seconds of `SO_LINGER`, when it is on.
     pub linger: Option<u32>,
     linger_seconds: u32,
@@ -176,6 +185,8 @@ impl Options {
             switches: 0,
             pass_pidfd: false,
             timestamp: Stamp::Off,
+            stamping: 0,
+            stamps: false,
             linger: None,
             linger_seconds: 0,
             sndbuf: BUFFER,
@@ -263,7 +274,12 @@ impl Options {
             so::BINDTOIFINDEX => return Err(Errno::ENODEV),
             so::ATTACH_FILTER | so::ATTACH_BPF => return Err(Errno::EINVAL),
             so::DETACH_FILTER => return Err(Errno::ENOENT),
-            so::TIMESTAMPING | so::INCOMING_CPU => {}
+            so::TIMESTAMPING if number & !STAMPING != 0 => return Err(Errno::EINVAL),
+            so::TIMESTAMPING => {
+                self.stamping = number;
+                self.stamps = rights.inet && number & STAMPS == STAMPS;
+            }
+            so::INCOMING_CPU => {}
             so::PASSPIDFD => return Err(Errno::EOPNOTSUPP),
             _ => return Err(Errno::ENOPROTOOPT),
         }
@@ -349,7 +365,8 @@ impl Options {
             so::BINDTOIFINDEX => int(self.device),
             so::PASSPIDFD => int(u32::from(self.pass_pidfd)),
             so::INCOMING_CPU => Ok(Value::Int(-1)),
-            so::TIMESTAMPING => int(0),
+            // And the clock of no device.
+            so::TIMESTAMPING => Ok(Value::Pair(self.stamping, 0)),
             _ => Err(Errno::ENOPROTOOPT),
         }
     }

@@ -94,6 +94,10 @@ fn describe_v4(own: &Address, route: &Route, control: &mut Builder) {
     if on(ip::RECVTOS) {
         control.put(level::IP, ip::TOS.cast_signed(), &[route.tos]);
     }
+    if on(ip::ORIGDSTADDR) {
+        let name = ip::ORIGDSTADDR.cast_signed();
+        control.put(level::IP, name, &destination(own, route).encode(false));
+    }
 }
 
 fn describe_v6(own: &Address, route: &Route, control: &mut Builder) {
@@ -116,6 +120,18 @@ fn describe_v6(own: &Address, route: &Route, control: &mut Builder) {
     if on(ipv6::RECVTCLASS) {
         let class = u32::from(route.tos).to_le_bytes();
         control.put(level::IPV6, ipv6::TCLASS.cast_signed(), &class);
+    }
+    if on(ipv6::ORIGDSTADDR) {
+        let name = ipv6::ORIGDSTADDR.cast_signed();
+        control.put(level::IPV6, name, &destination(own, route).encode(true));
+    }
+}
+
+/// Where a datagram was sent to: nothing translates addresses on the way.
+fn destination(own: &Address, route: &Route) -> Endpoint {
+    Endpoint {
+        ip: route.to,
+        port: own.local.port,
     }
 }
 

@@ -171,7 +171,9 @@ fn get_plain(
         (level::IP, ip::MTU) | (level::IPV6, ipv6::MTU) if !connected => {
             return Err(Errno::ENOTCONN);
         }
-        (level::IP, ip::MTU) | (level::IPV6, ipv6::MTU) => {
+        // No packet of IPv4's is longer than its head can say (`IP_MAX_MTU`).
+        (level::IP, ip::MTU) => return try_copy(&(LOOPBACK_MTU - 1).to_le_bytes()),
+        (level::IPV6, ipv6::MTU) => {
             return try_copy(&LOOPBACK_MTU.to_le_bytes());
         }
         (level::IP, ip::MULTICAST_IF) => return try_copy(&[0; 4]),

@@ -137,6 +137,6 @@ impl AddressSpace {
         if mapping.has_source() {
             self.major_faults.fetch_add(1, Ordering::Relaxed);
         }
-        Ok(mapping.page(index)?)
+        Ok(mapping.page_around(index)?)
     }
 }

@@ -41,6 +41,24 @@ impl Mapping {
         self.page_for(index, 1)
     }
 
+    /// The page, for a fault: with it those around it are read that aren't in memory, if that works.
+    ///
+    /// # Errors
+    /// As [`page`](Self::page).
+    pub(crate) fn page_around(&self, index: u64) -> Result<FrameRef, Errno> {
+        if self.has_source() && index < self.page_count() {
+            let mut inner = self.inner.lock();
+            if let Some(around) = inner.readahead.around(index) {
+                let missing = |at: &u64| inner.pages.get(*at).is_none();
+                let first = (around.start..index).rev().take_while(missing).last();
+                drop(inner);
+                let first = first.unwrap_or(index);
+                let _ = self.page_for(first, around.end - first);
+            }
+        }
+        self.page(index)
+    }
+
     /// The page wherever it lies; `wanted` pages from there on will be asked for next.
     pub(super) fn page_for(&self, index: u64, wanted: u64) -> Result<FrameRef, Errno> {
         loop {

@@ -111,6 +111,9 @@ impl Mapping {
             }
             true
         });
+        if outcome.is_ok() {
+            inner.readahead.hit();
+        }
         outcome
     }
 
