@@ -12,7 +12,8 @@ pub(crate) struct Behaviour {
     /// exit 0), `root` (needs user 0), `threads` (uses pthreads), `in` (reads standard input),
     /// `slow` (takes more than a second), `cpu` (prints what only a real processor does exactly:
     /// under an emulator, ours is compared for survival alone), `absent` (lines `NUMBER ...` may say ENOSYS
-    /// throughout where that call is documented as absent).
+    /// throughout where that call is documented as absent), `alone` (for a machine of its own: the host isn't asked,
+    /// and all that counts is that the last line is `still here`).
     pub(crate) tags: &'static [&'static str],
     pub(crate) run: fn(&[&CStr]) -> i32,
 }

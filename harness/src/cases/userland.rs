@@ -57,6 +57,10 @@ fn listed() -> Result<Vec<Case>> {
         let mut words = line.split(' ').map(str::to_owned);
         let Some(name) = words.next() else { continue };
         let tags: Vec<String> = words.collect();
+        // What is for a machine of its own has cases of its own below.
+        if tags.iter().any(|tag| tag == "alone") {
+            continue;
+        }
         let long = !is_for_several(&name, &tags);
         cases.extend(ON_MORE.map(|cpus| {
             let case = case(&name, &tags, Some(cpus));
@@ -72,6 +76,7 @@ fn listed() -> Result<Vec<Case>> {
         let title = format!("userland::{place}hostile::as_root_{seed}");
         cases.push(Case::new(&title, move || hostile_as_root(seed, cpus)));
     }
+    cases.extend(storms());
     Ok(cases)
 }
 
@@ -96,6 +101,40 @@ fn case(name: &str, tags: &[String], cpus: Option<u32>) -> Case {
     let title = format!("userland::{place}{}", name.replace('/', "::"));
     let (name, tags) = (name.to_owned(), tags.to_vec());
     Case::new(&title, move || compare(&name, &tags, cpus))
+}
+
+/// Threads and processes that make random calls at once: the machine must outlive them, and end each of them.
+fn storms() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (cpus, seconds) in [1, 2, 4]
+        .into_iter()
+        .flat_map(|cpus| [(cpus, 4), (cpus, 300)])
+    {
+        for rights in ["root", "user"] {
+            let length = if seconds < 10 { "short" } else { "long" };
+            let title = format!("userland::on_{cpus}_cpus::hostile::{length}_storm_as_{rights}");
+            let case = Case::new(&title, move || storm(cpus, rights, seconds));
+            cases.push(if seconds < 10 { case } else { case.long() });
+        }
+    }
+    cases
+}
+
+fn storm(cpus: u32, rights: &str, seconds: u64) -> Result<()> {
+    let words = [
+        "--root".into(),
+        behave_root().into_os_string(),
+        "--cpus".into(),
+        cpus.to_string().into(),
+    ];
+    let (seed, length) = (cpus.to_string(), seconds.to_string());
+    let rest = ["--", "/behave", "hostile/storm", rights, &seed, &length].map(Into::into);
+    let got = Job::new(words.into_iter().chain(rest))
+        .deadline(Duration::from_secs(120 + 2 * seconds))
+        .run()?
+        .has_status(0)?;
+    ensure!(got.out().ends_with("still here\n"), "{}", got.shown());
+    Ok(())
 }
 
 /// Seeded mixes of hostile arguments with all rights, which no host should be given: the machine

@@ -402,10 +402,15 @@ fn enter(parent: &Arc<Task>, child: &Arc<Task>, args: &CloneArgs) -> Result<u32,
 }
 
 fn join_group(parent: &Task, child: &Arc<Task>) -> Result<(), Errno> {
+    // A process that was killed has no more children: whoever kills a whole group finds all of them.
+    let is_ending = parent.process().group.lock().exit.is_some();
     let process = child.process();
     let mut group = process.group.lock();
     group.tasks.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-    if group.exit.is_some() || parent.must_exit.load(core::sync::atomic::Ordering::Relaxed) {
+    if is_ending
+        || group.exit.is_some()
+        || parent.must_exit.load(core::sync::atomic::Ordering::Relaxed)
+    {
         // The process is ending: the caller never sees this answer.
         return Err(Errno::ERESTARTNOINTR);
     }

@@ -47,9 +47,7 @@ pub(crate) fn end_process(task: &Arc<Task>, code: i32) {
 pub(crate) fn end_thread(task: &Arc<Task>, code: i32) {
     let low = low8(u64::from(code.cast_unsigned()));
     task.exit_code.store(low, Ordering::Relaxed);
-    if task.tid() == task.pid() {
-        task.process().group.lock().first_code = low;
-    }
+    task.process().group.lock().last_code = low;
     ask_to_end(task);
 }
 
@@ -127,13 +125,15 @@ fn leave_group(task: &Arc<Task>) {
     if let Some(signal) = stopped {
         notify_parent(process, WaitStatus::Stopped(signal));
     }
-    if last {
-        become_zombie(process, status);
-    } else if task.tid() != process.pid() {
+    // The first thread's number is the process's, which goes when the process is reaped.
+    if task.tid() != process.pid() {
         let own = ptrace::event::status_of(task);
         if !ptrace::event::thread_ended(task, own) {
             table::tree().lock().remove_thread(task.tid());
         }
+    }
+    if last {
+        become_zombie(process, status);
     }
     process.thread_events.wake_all();
 }
@@ -233,6 +233,9 @@ fn hand_over_in(tree: &mut table::Tree, pid: u32) -> HandedOver {
     });
     let mut handed = HandedOver::default();
     tree.hand_over_children(pid, reaper, |child| {
+        // Whoever takes orphans waits for plain children.
+        let usual = Signal::CHLD.number();
+        child.exit_signal.store(usual, Ordering::Relaxed);
         if child.ended().is_some() {
             if handed.zombies.try_reserve(1).is_ok() {
                 handed.zombies.push(Arc::clone(child));

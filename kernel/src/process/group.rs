@@ -79,8 +79,8 @@ pub(crate) struct Group {
     pub(super) actions: SharedActions,
     /// The whole process is to end so.
     pub(super) exit: Option<ExitStatus>,
-    /// What the first thread gave to exit(2): the status when every thread ends by itself.
-    pub(super) first_code: u8,
+    /// What the last thread that called exit(2) gave it: the status when every thread ends by itself.
+    pub(super) last_code: u8,
     pub(super) stop: Stop,
     /// A change of state that nobody has waited for.
     pub(super) event: Option<WaitStatus>,
@@ -89,7 +89,7 @@ pub(crate) struct Group {
 impl Group {
     /// How it ends, or would if its threads ended now.
     pub(super) fn status(&self) -> ExitStatus {
-        self.exit.unwrap_or(ExitStatus::Exited(self.first_code))
+        self.exit.unwrap_or(ExitStatus::Exited(self.last_code))
     }
 }
 

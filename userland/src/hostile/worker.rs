@@ -177,7 +177,7 @@ pub(super) fn user() -> u32 {
     *USER.get_or_init(|| 1_000_000_000 + std::process::id())
 }
 
-fn prepare(privileged: bool) -> Result<(), Errno> {
+pub(super) fn prepare(privileged: bool) -> Result<(), Errno> {
     process::setsid()?;
     let limits = [
         (libc::RLIMIT_AS, 1 << 30),

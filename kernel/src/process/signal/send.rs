@@ -1,6 +1,7 @@
 //! Sending signals: to a process, to one thread, to a group, to the parent; and who may.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use kiln_core::abi;
 use kiln_core::errno::Errno;
@@ -213,32 +214,51 @@ pub(crate) fn kill(sender: &Arc<Task>, pid: i32, signal: Option<Signal>) -> Resu
     if let Ok(pid @ 1..) = u32::try_from(pid) {
         return send_one(&table::process_of(pid).ok_or(Errno::ESRCH)?);
     }
-    let targets = match pid {
-        0 => {
-            let own = table::standing(sender.pid()).ok_or(Errno::ESRCH)?.group;
-            table::members(own)?
-        }
-        -1 => table::select(|pid, _| pid != 1 && pid != sender.pid())?,
-        _ => table::members(pid.unsigned_abs())?,
+    let own = || table::standing(sender.pid()).map_or(Err(Errno::ESRCH), |at| Ok(at.group));
+    let targets = || match pid {
+        0 => table::members(own()?),
+        -1 => table::select(|pid, _| pid != 1 && pid != sender.pid()),
+        _ => table::members(pid.unsigned_abs()),
     };
-    // One that could be sent to is enough.
+    send_to_all(targets, send_one, signal == Some(Signal::KILL))
+}
+
+/// Sends to several processes; one that could be sent to is enough. What is to kill goes to those that were made
+/// meanwhile, too, until there are no more: one that was sent to makes none.
+fn send_to_all(
+    targets: impl Fn() -> Result<Vec<Arc<Process>>, Errno>,
+    send_one: impl Fn(&Arc<Process>) -> Result<(), Errno>,
+    kills: bool,
+) -> Result<(), Errno> {
     let mut result = Err(Errno::ESRCH);
-    for process in &targets {
-        match send_one(process) {
-            Ok(()) => result = Ok(()),
-            Err(errno) if result.is_err() => result = Err(errno),
-            Err(_) => {}
+    let mut seen: Vec<Arc<Process>> = Vec::new();
+    loop {
+        let targets = targets()?;
+        let mut any = false;
+        let is_new =
+            |process: &&Arc<Process>| !seen.iter().any(|other| Arc::ptr_eq(other, process));
+        for process in targets.iter().filter(is_new) {
+            match send_one(process) {
+                Ok(()) => {
+                    any = true;
+                    result = Ok(());
+                }
+                Err(errno) if result.is_err() => result = Err(errno),
+                Err(_) => {}
+            }
         }
+        if !any || !kills {
+            return result;
+        }
+        seen = targets;
     }
-    result
 }
 
 /// Sends a signal of the kernel's own to every member of a process group (a terminal's Ctrl-C).
 pub(crate) fn send_to_group(group: u32, signal: Signal) {
-    for process in table::members(group).unwrap_or_default() {
-        // The kernel's own signals are never refused.
-        let _ = send(&process, SigInfo::kernel(signal));
-    }
+    // The kernel's own signals are never refused.
+    let send_one = |process: &Arc<Process>| send(process, SigInfo::kernel(signal));
+    let _ = send_to_all(|| table::members(group), send_one, signal == Signal::KILL);
 }
 
 /// SIGKILL for every process: the job is over.
