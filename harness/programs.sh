@@ -33,6 +33,11 @@ sources() {
     for package in bzip2 lua5.4 tcc; do
         kiln_source "$package" . || return 1
     done
+    # Debian's package of python's tests leaves these out.
+    if [[ ! -d test_sqlite3 ]]; then
+        mkdir -p python && kiln_source python3.11 python || return 1
+        tar -xf python/python3.11_*.orig.tar.* --strip-components=3 --wildcards '*/Lib/test/test_sqlite3' || return 1
+    fi
     compgen -G 'hello_*.deb' >/dev/null || apt-get download -qq hello || return 1
     [[ -e libsqlite3-sys.crate ]] || curl -sSfL -o libsqlite3-sys.crate \
         https://static.crates.io/crates/libsqlite3-sys/libsqlite3-sys-0.28.0.crate

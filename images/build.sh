@@ -44,6 +44,7 @@ debian_tar() {
     SOURCE_DATE_EPOCH=$epoch mmdebstrap --variant=minbase --format=tar --include="${packages%,}" \
         --dpkgopt=force-unsafe-io --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' \
         --customize-hook='rm -f "$1"/etc/resolv.conf "$1"/var/lib/dpkg/*-old "$1"/etc/*/*.d/99mmdebstrap; echo kiln > "$1"/etc/hostname' \
+        --customize-hook='printf "127.0.0.1 localhost\n::1 localhost\n" > "$1"/etc/hosts' \
         --customize-hook='mkdir -p "$1"/in "$1"/out' \
         "$(recipe suite)" "$1" "${lines[@]}" 2>&1 | progress
 }

@@ -1,0 +1,3 @@
+# stress-ng on file systems.
+CLASSES="filesystem io"
+. /in/lib/stress

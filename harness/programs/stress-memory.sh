@@ -1,0 +1,3 @@
+# stress-ng on memory.
+CLASSES="vm memory cpu-cache"
+. /in/lib/stress
