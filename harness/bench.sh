@@ -1,11 +1,12 @@
 #!/bin/bash
-# Measures Kiln beside Linux in the same QEMU: harness/bench.sh [boot|micro] [--rounds N] [--peer cloud|minimal]
+# Measures Kiln beside Linux in the same QEMU: harness/bench.sh [boot|micro|jobs|scale|all|counts] [NAME...] [--rounds N]
+#     [--peer cloud|minimal] [--json FILE] [--svg FILE] [--root IMAGE]
 set -u
 KILN_HOME=$(cd -P -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.." && pwd) || exit 125
 export KILN_HOME
 # shellcheck source=harness/setup.sh
 . "$KILN_HOME/harness/setup.sh"
-kiln_ready run || exit 125
+kiln_ready run linux || exit 125
 cd "$KILN_HOME" && cargo build -q --locked --release -p kiln-harness -p kiln-count >&2 || exit 125
 RUSTFLAGS='-C target-feature=+crt-static' cargo build -q --locked --release -p kiln-userland \
     --target x86_64-unknown-linux-gnu >&2 || exit 125

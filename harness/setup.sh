@@ -181,6 +181,7 @@ kiln_build_tests() {
     kiln_component cargo-fmt rustfmt
     kiln_component cargo-clippy clippy
     if ! kiln_quietly cargo build --locked --release -p kiln-harness --bins ||
+        ! kiln_quietly cargo build --locked --release -p kiln-count ||
         ! RUSTFLAGS='-C target-feature=+crt-static' kiln_quietly cargo build --locked --release \
             -p kiln-userland --target x86_64-unknown-linux-gnu ||
         ! kiln_build_kernel kernel-dev; then

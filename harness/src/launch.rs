@@ -47,7 +47,7 @@ fn attempt(options: &Options, guest: Guest) -> Result<Outcome> {
     }
     let disks = Disks::make(options, &root, user(options, &root.defaults))?;
     let mut machine = machine(options, &disks, &root)?;
-    if guest == Guest::Linux {
+    if guest.is_linux() {
         linux::instead(&mut machine, options)?;
     }
     check_kernel(&machine.kernel, guest)

@@ -42,6 +42,16 @@ pub enum Guest {
     /// Debian's, for comparison (`linux`). It finds its devices through ACPI, and its record leaves by
     /// a port of the channel's device, because it has no way to the debug console.
     Linux,
+    /// The smallest that runs jobs. It has no ACPI: devices are named on its command line, which QEMU does.
+    SmallLinux,
+}
+
+impl Guest {
+    /// Whether it is one to compare with.
+    #[must_use]
+    pub fn is_linux(self) -> bool {
+        self != Self::Kiln
+    }
 }
 
 /// The machine.
@@ -105,12 +115,17 @@ pub fn arguments(machine: &Machine, wires: &Wires) -> Vec<OsString> {
         "off"
     };
     let acpi = match machine.guest {
-        Guest::Kiln => "off",
+        Guest::Kiln | Guest::SmallLinux => "off",
         // The first line of QEMU's second interrupt controller is never heard.
         Guest::Linux => "on,ioapic2=off",
     };
+    let named = if machine.guest == Guest::SmallLinux {
+        "on"
+    } else {
+        "off"
+    };
     let board = format!(
-        "microvm,acpi={acpi},pic=off,pit=off,rtc=off,isa-serial={serial},auto-kernel-cmdline=off"
+        "microvm,acpi={acpi},pic=off,pit=off,rtc=off,isa-serial={serial},auto-kernel-cmdline={named}"
     );
     put(&["-M".as_ref(), board.as_ref()]);
     for accel in accelerators(machine.accel) {
@@ -130,7 +145,7 @@ pub fn arguments(machine: &Machine, wires: &Wires) -> Vec<OsString> {
     // With ERMS Linux copies by `rep movsb`, which TCG runs a byte at a time.
     let cpu = match machine.guest {
         Guest::Kiln => "max",
-        Guest::Linux => "max,-erms,-fsrm",
+        Guest::Linux | Guest::SmallLinux => "max,-erms,-fsrm",
     };
     put(&["-cpu", cpu, "-m", memory.as_str()].map(AsRef::as_ref));
     put(&[
@@ -162,14 +177,14 @@ pub fn arguments(machine: &Machine, wires: &Wires) -> Vec<OsString> {
     let channel = format!("socket,id=channel,{}", wires.channel);
     let ports = match machine.guest {
         Guest::Kiln => 2,
-        Guest::Linux => 3,
+        Guest::Linux | Guest::SmallLinux => 3,
     };
     let bus = format!("virtio-serial-device,bus=virtio-mmio-bus.{CHANNEL_SLOT},max_ports={ports}");
     put(&["-chardev", &channel, "-device", &bus].map(AsRef::as_ref));
     // Not a `virtconsole`: QEMU drops what the socket of one can't take at once. Port 0 is for
     // consoles only.
     put(&["-device", "virtserialport,chardev=channel,nr=1"].map(AsRef::as_ref));
-    if machine.guest == Guest::Linux {
+    if machine.guest.is_linux() {
         put(&["-device", "virtserialport,chardev=record,nr=2"].map(AsRef::as_ref));
     }
     if let Some(path) = &machine.serial {
@@ -183,7 +198,7 @@ pub fn arguments(machine: &Machine, wires: &Wires) -> Vec<OsString> {
     }
     let slots = FIRST_DISK_SLOT..;
     let mut drives: Vec<(u8, &Drive)> = slots.zip(&machine.drives).collect();
-    if machine.guest == Guest::Linux {
+    if machine.guest.is_linux() {
         // The tables list the last slot first, and Linux names its disks in their order.
         let slots: Vec<u8> = drives.iter().rev().map(|(slot, _)| *slot).collect();
         drives = slots.into_iter().zip(&machine.drives).collect();

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use kiln_core::job::{FW_CFG_NAME, Spec};
+use nix::errno::Errno;
 use nix::kmod::{ModuleInitFlags, finit_module};
 use nix::mount::{MsFlags, mount as mount_at};
 use nix::sys::time::TimeSpec;
@@ -70,7 +71,17 @@ pub(crate) fn mount(spec: &Spec) -> Result<()> {
             "tmpfs" => "mode=1777",
             _ => "",
         };
-        mounted(kind, &place, kind, MsFlags::empty(), data)?;
+        match mount_at(
+            Some(kind),
+            place.as_str(),
+            Some(kind),
+            MsFlags::empty(),
+            Some(data),
+        ) {
+            // A small kernel has less.
+            Ok(()) | Err(Errno::ENODEV) => {}
+            Err(error) => return Err(error).context(format!("mounting {kind} at {place}")),
+        }
     }
     for (from, to) in [
         ("/proc/self/fd", "fd"),

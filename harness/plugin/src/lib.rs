@@ -5,6 +5,9 @@
 //! its address, the entry point of a program that isn't position-independent, and by coming after
 //! one in the upper half.
 //!
+//! It tells kernel from user mode, too, by the half of the address space: what runs in the lower half after something
+//! ran in the upper one is a program's.
+//!
 //! A program can mark places on its way by executing [`MARK`], an instruction without effect: the
 //! count of instructions at each goes into the list `marks`.
 //!
@@ -87,6 +90,9 @@ struct Counters {
     /// Executed and translated instructions before the entry point, up to user mode, and after.
     executed: [AtomicU64; 3],
     translated: [AtomicU64; 3],
+    /// Executed in the upper half, and in the lower one since something ran in the upper.
+    kernel: AtomicU64,
+    programs: AtomicU64,
     /// Microseconds from the plugin's start to the kernel's entry and to user mode.
     kernel_at: AtomicU64,
     user_at: AtomicU64,
@@ -196,6 +202,11 @@ extern "C" fn executed(_: c_uint, data: *mut c_void) {
         _ => {}
     }
     add(counters.executed.get(counters.slot()), block.instructions);
+    if block.address >= UPPER_HALF {
+        add(Some(&counters.kernel), block.instructions);
+    } else if counters.kernel.load(Relaxed) > 0 {
+        add(Some(&counters.programs), block.instructions);
+    }
 }
 
 extern "C" fn at_exit(_: PluginId, _: *mut c_void) {
@@ -208,12 +219,14 @@ extern "C" fn at_exit(_: PluginId, _: *mut c_void) {
         .lock()
         .map_or_else(|_| Vec::new(), |marks| marks.clone());
     let text = format!(
-        "{{\"marks\":{marks:?},\"executed\":{},\"translated\":{},\"kernel_us\":{},\"user_us\":{},\"reached_user\":{}}}\n",
+        "{{\"marks\":{marks:?},\"executed\":{},\"translated\":{},\"kernel_us\":{},\"user_us\":{},\"reached_user\":{},\"kernel\":{},\"programs\":{}}}\n",
         list(&counters.executed),
         list(&counters.translated),
         counters.kernel_at.load(Relaxed),
         counters.user_at.load(Relaxed),
-        counters.phase.load(Relaxed) == 3
+        counters.phase.load(Relaxed) == 3,
+        counters.kernel.load(Relaxed),
+        counters.programs.load(Relaxed),
     );
     let out = OUT.lock().ok().and_then(|mut out| out.take());
     if let Some(path) = out

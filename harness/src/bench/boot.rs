@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use kiln_core::job::Spec;
+use serde_json::{Value, json};
 
 use super::empty;
 use super::guest::{Counts, Guest, loaded_size, user_entry};
+use super::micro::Peer;
 use super::stats::{median, median_ratio};
 use crate::linux::kernel as linux;
 
@@ -22,17 +24,19 @@ pub struct Inputs {
     pub plugin: PathBuf,
     /// Where fetched and made things are kept.
     pub cache: PathBuf,
+    /// Which Linux stands beside it.
+    pub peer: Peer,
     /// Rounds; each boots every guest once.
     pub rounds: usize,
 }
 
 const MEMORY: &str = "256M";
 
-/// Measures and prints.
+/// Measures and prints; gives the figures as JSON.
 ///
 /// # Errors
 /// When something can't be fetched, made or booted.
-pub fn run(inputs: &Inputs) -> Result<()> {
+pub fn run(inputs: &Inputs) -> Result<Value> {
     let scratch = tempfile::tempdir()?;
     let guests = [
         empty_guest(inputs, scratch.path())?,
@@ -55,11 +59,16 @@ pub fn run(inputs: &Inputs) -> Result<()> {
     }
     print_table(&guests, &walls, &counts)?;
     println!();
-    println!(
-        "least memory for `busybox true`: {}",
-        least_memory(&guests[1])?
-    );
-    Ok(())
+    let least = least_memory(&guests[1])?;
+    println!("least memory for `busybox true`: {least}");
+    let figures = guests.iter().zip(&walls).zip(&counts);
+    let figures = figures.map(|((guest, walls), count)| {
+        json!({
+            "guest": guest.name, "ms": walls, "executed": count.executed, "translated": count.translated,
+            "accesses": count.accesses, "loaded": loaded_size(&guest.kernel).ok(),
+        })
+    });
+    Ok(json!({ "least_memory": least, "guests": figures.collect::<Vec<_>>() }))
 }
 
 fn empty_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
@@ -70,13 +79,16 @@ fn empty_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
         kernel,
         initrd: inputs.root.clone(),
         append: String::new(),
+        disk: None,
+        icount: false,
         job: None,
         user_entry: user_entry(&inputs.busybox)?,
         status: 0x21,
     })
 }
 
-fn kiln_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
+/// Kiln, with `busybox true` as its job.
+pub(super) fn kiln_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
     let spec = Spec {
         args: vec![b"/bin/busybox".to_vec(), b"true".to_vec()],
         env: vec![b"PATH=/bin".to_vec()],
@@ -91,6 +103,8 @@ fn kiln_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
         kernel: inputs.kernel.clone(),
         initrd: inputs.root.clone(),
         append: String::new(),
+        disk: None,
+        icount: false,
         job: Some(job),
         user_entry: user_entry(&inputs.busybox)?,
         status: 0x21,
@@ -99,8 +113,8 @@ fn kiln_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
 
 /// Linux runs the same program as its init; the panic that follows init's end reboots, and a
 /// reboot under `-no-reboot` ends QEMU with 0.
-fn linux_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
-    let linux = linux::prepare(&inputs.cache)?;
+pub(super) fn linux_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
+    let (name, linux) = inputs.peer.prepare(&inputs.cache)?;
     let initrd = scratch.join("initramfs.cpio");
     let busybox =
         std::fs::read(&inputs.busybox).with_context(|| inputs.busybox.display().to_string())?;
@@ -110,12 +124,14 @@ fn linux_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
     )?;
     eprintln!("bench: beside Linux {}", linux.release);
     Ok(Guest {
-        name: "Linux (cloud)",
+        name,
         kernel: linux.vmlinux,
         initrd,
         append: "quiet panic=-1 reboot=t mitigations=off rdinit=/bin/true tsc_early_khz=2000000 \
                  8250.nr_uarts=0 random.trust_cpu=on audit=0 selinux=0 apparmor=0"
             .to_owned(),
+        disk: None,
+        icount: false,
         job: None,
         user_entry: user_entry(&inputs.busybox)?,
         status: 0,

@@ -17,6 +17,10 @@ pub struct Guest {
     pub initrd: PathBuf,
     /// Its command line.
     pub append: String,
+    /// A virtio disk in slot [`DISK_SLOT`]; what is written to it vanishes.
+    pub disk: Option<PathBuf>,
+    /// Run under `-icount`: virtual time is the number of instructions, in nanoseconds.
+    pub icount: bool,
     /// fw_cfg's job specification, for Kiln.
     pub job: Option<PathBuf>,
     /// Entry point of the program it runs.
@@ -39,6 +43,12 @@ pub struct Counts {
     pub user_us: u64,
     /// Whether user mode was reached at all.
     pub reached_user: bool,
+    /// Guest instructions executed by the kernel, and by programs.
+    #[serde(default)]
+    pub kernel: u64,
+    /// See `kernel`.
+    #[serde(default)]
+    pub programs: u64,
     /// Guest instructions executed up to each mark of the program's.
     #[serde(default)]
     pub marks: Vec<u64>,
@@ -46,6 +56,9 @@ pub struct Counts {
     #[serde(default)]
     pub accesses: u64,
 }
+
+/// Where a guest's disk is.
+pub const DISK_SLOT: u8 = 1;
 
 const DEADLINE: Duration = Duration::from_secs(600);
 
@@ -89,6 +102,19 @@ impl Guest {
             .arg("-initrd")
             .arg(&self.initrd);
         command.args(["-append", &self.append]);
+        if let Some(disk) = &self.disk {
+            let drive = "if=none,id=disk,format=raw,cache=unsafe,snapshot=on,file=";
+            let device = format!("virtio-blk-device,drive=disk,bus=virtio-mmio-bus.{DISK_SLOT}");
+            command.args([
+                "-drive",
+                &format!("{drive}{}", disk.display()),
+                "-device",
+                &device,
+            ]);
+        }
+        if self.icount {
+            command.args(["-icount", "shift=0,sleep=off"]);
+        }
         if let Some(job) = &self.job {
             let name = kiln_core::job::FW_CFG_NAME;
             command

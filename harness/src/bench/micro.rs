@@ -7,12 +7,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use kiln_core::job::Spec;
+use kiln_core::job::{Disk, Spec};
 use serde_json::{Value, json};
 
-use super::guest::Guest;
-use super::plot;
-use super::stats::{geometric_mean, median};
+use super::guest::{DISK_SLOT, Guest};
+use super::stats::{geometric_mean, interval, median};
 use crate::linux::kernel as linux;
 use crate::root;
 
@@ -30,10 +29,8 @@ pub struct Inputs {
     pub peer: Peer,
     /// Passes with the host's clock; 0: instructions only.
     pub rounds: usize,
-    /// Where the figures go as JSON.
-    pub json: Option<PathBuf>,
-    /// Where the picture goes.
-    pub svg: Option<PathBuf>,
+    /// The program's arguments: all measures, or only those whose names contain one of these.
+    pub words: Vec<String>,
 }
 
 /// A Linux to compare with.
@@ -43,6 +40,16 @@ pub enum Peer {
     Cloud,
     /// A kernel with next to nothing in it.
     Minimal,
+}
+
+impl Peer {
+    /// Its name, and itself.
+    pub(super) fn prepare(self, cache: &Path) -> Result<(&'static str, linux::Linux)> {
+        Ok(match self {
+            Self::Cloud => ("Linux (cloud)", linux::prepare(cache)?),
+            Self::Minimal => ("Linux (minimal)", linux::prepare_minimal(cache)?),
+        })
+    }
 }
 
 /// Instructions or nanoseconds by measure, in the order they were taken; without a number where
@@ -71,13 +78,24 @@ fn of([kiln, linux]: [Option<f64>; 2]) -> Option<f64> {
     Some(kiln? / linux.filter(|linux| *linux > 0.0)?)
 }
 
-const MEMORY: &str = "640M";
+/// Enough for 256 MiB twice and for a directory of 100,000 names.
+const MEMORY: &str = "768M";
 
-/// Measures and prints.
+/// Measures and prints; gives the figures as JSON, and the ratios of instructions for a picture.
 ///
 /// # Errors
 /// When something can't be fetched, made or booted.
-pub fn run(inputs: &Inputs) -> Result<()> {
+pub fn run(inputs: &Inputs) -> Result<(Value, Vec<(String, f64)>)> {
+    let (rows, peer) = measure(inputs, MEMORY)?;
+    print(&rows, peer);
+    let ratios = rows
+        .iter()
+        .filter_map(|row| Some((row.name.clone(), row.ratio()?)));
+    Ok((to_json(&rows, peer), ratios.collect()))
+}
+
+/// Measures on both, and tells the peer's name.
+pub(super) fn measure(inputs: &Inputs, memory: &str) -> Result<(Vec<Row>, &'static str)> {
     let scratch = tempfile::tempdir()?;
     let guests = [
         kiln_guest(inputs, scratch.path())?,
@@ -85,14 +103,14 @@ pub fn run(inputs: &Inputs) -> Result<()> {
     ];
     let [kiln, linux] = &guests;
     let count = |guest: &Guest| {
-        let (said, marks) = guest.listen(MEMORY, Some(&inputs.plugin), scratch.path())?;
+        let (said, marks) = guest.listen(memory, Some(&inputs.plugin), scratch.path())?;
         counted(figures(&said)?, &marks).context(guest.name)
     };
     let both = [count(kiln)?, count(linux)?];
     let mut walls = [Vec::new(), Vec::new()];
     for _ in 0..inputs.rounds {
         for (guest, walls) in guests.iter().zip(&mut walls) {
-            let (said, _) = guest.listen(MEMORY, None, scratch.path())?;
+            let (said, _) = guest.listen(memory, None, scratch.path())?;
             let figures = figures(&said).context(guest.name)?;
             walls.push(
                 figures
@@ -102,20 +120,33 @@ pub fn run(inputs: &Inputs) -> Result<()> {
             );
         }
     }
-    let rows = rows(&both, &walls);
-    print(&rows, linux.name);
-    if let Some(file) = &inputs.json {
-        std::fs::write(file, to_json(&rows, linux.name).to_string())
-            .with_context(|| file.display().to_string())?;
-    }
-    if let Some(file) = &inputs.svg {
-        std::fs::write(file, plot::ratios(&rows, linux.name))
-            .with_context(|| file.display().to_string())?;
-    }
-    Ok(())
+    Ok((rows(&both, &walls), linux.name))
 }
 
-fn kiln_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
+/// An empty ext4 file system.
+fn disk(scratch: &Path) -> Result<PathBuf> {
+    let image = scratch.join("disk");
+    let file = std::fs::File::create(&image)?;
+    file.set_len(256 << 20)?;
+    let made = std::process::Command::new(crate::recipe::program("mke2fs")?)
+        .args([
+            "-q",
+            "-F",
+            "-t",
+            "ext4",
+            "-b",
+            "4096",
+            "-E",
+            "lazy_itable_init=0,lazy_journal_init=0",
+        ])
+        .arg(&image)
+        .status()?;
+    ensure!(made.success(), "mke2fs: {made}");
+    Ok(image)
+}
+
+/// Kiln, with the bench's program as its job.
+pub(super) fn kiln_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
     let dir = scratch.join("root");
     for name in ["bin", "dev", "proc", "tmp"] {
         std::fs::create_dir_all(dir.join(name))?;
@@ -123,7 +154,17 @@ fn kiln_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
     std::fs::copy(&inputs.program, dir.join("bin/behave"))
         .with_context(|| inputs.program.display().to_string())?;
     let spec = Spec {
-        args: vec![b"/bin/behave".to_vec(), b"bench".to_vec()],
+        args: [&b"/bin/behave"[..], b"bench"]
+            .map(<[u8]>::to_vec)
+            .into_iter()
+            .chain(inputs.words.iter().map(|word| word.clone().into_bytes()))
+            .collect(),
+        disks: vec![Disk {
+            slot: DISK_SLOT,
+            fs_type: "ext4".to_owned(),
+            read_only: false,
+            mountpoint: b"/disk".to_vec(),
+        }],
         env: vec![b"PATH=/bin".to_vec()],
         seed: [7; 32],
         window: (24, 80),
@@ -137,6 +178,8 @@ fn kiln_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
         initrd: root::find(Some(&dir), 640 << 20)?.image,
         // Without a channel the job's output goes to the serial line, where that is in use.
         append: "verbose".to_owned(),
+        disk: Some(disk(scratch)?),
+        icount: false,
         job: Some(job),
         user_entry: 0,
         status: 0x21,
@@ -144,10 +187,7 @@ fn kiln_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
 }
 
 fn linux_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
-    let (name, linux) = match inputs.peer {
-        Peer::Cloud => ("Linux (cloud)", linux::prepare(&inputs.cache)?),
-        Peer::Minimal => ("Linux (minimal)", linux::prepare_minimal(&inputs.cache)?),
-    };
+    let (name, linux) = inputs.peer.prepare(&inputs.cache)?;
     let initrd = scratch.join("initramfs.cpio");
     let program = std::fs::read(&inputs.program)?;
     std::fs::write(
@@ -159,9 +199,14 @@ fn linux_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
         name,
         kernel: linux.vmlinux,
         initrd,
-        append: "console=ttyS0 loglevel=5 printk.time=0 printk.devkmsg=on panic=-1 reboot=t mitigations=off rdinit=/bin/behave \
-                 tsc_early_khz=2000000 random.trust_cpu=on audit=0 selinux=0 apparmor=0"
-            .to_owned(),
+        // Slot 1 of QEMU's virtio-mmio, and its line (`DISK_SLOT`): there is no ACPI to name it.
+        append: format!(
+            "console=ttyS0 loglevel=5 printk.time=0 printk.devkmsg=on panic=-1 reboot=t mitigations=off rdinit=/bin/behave \
+                 tsc_early_khz=2000000 random.trust_cpu=on audit=0 selinux=0 apparmor=0 virtio_mmio.device=512@0xfeb00200:6 BENCH={}",
+            inputs.words.join(",")
+        ),
+        disk: Some(disk(scratch)?),
+        icount: false,
         job: None,
         user_entry: 0,
         status: 0,
@@ -170,17 +215,17 @@ fn linux_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
 
 /// What the program prints of one measure.
 #[derive(PartialEq, Debug)]
-struct Figure {
-    name: String,
+pub(super) struct Figure {
+    pub(super) name: String,
     /// Nanoseconds an operation; `None`: the kernel lacks what it needs.
-    ns: Option<f64>,
+    pub(super) ns: Option<f64>,
     /// Operations in a batch.
     operations: f64,
 }
 
 /// The lines `NAME NANOSECONDS OPERATIONS` between whatever else the kernel says, up to the closing
 /// line.
-fn figures(said: &str) -> Result<Vec<Figure>> {
+pub(super) fn figures(said: &str) -> Result<Vec<Figure>> {
     let mut found = Vec::new();
     for line in said.lines() {
         if line.trim() == "bench ends" {
@@ -258,7 +303,7 @@ fn rows([kiln, linux]: &[Figures; 2], walls: &[Vec<Figures>; 2]) -> Vec<Row> {
         .collect()
 }
 
-fn print(rows: &[Row], peer: &str) {
+pub(super) fn print(rows: &[Row], peer: &str) {
     println!(
         "{:<26} {:>12} {:>12} {:>7} {:>12} {:>12} {:>7}",
         "measure", "Kiln insns", "Linux insns", "ratio", "Kiln ns", "Linux ns", "ratio"
@@ -284,14 +329,16 @@ fn print(rows: &[Row], peer: &str) {
         );
     }
     let mean = |ratios: Vec<f64>| shown((!ratios.is_empty()).then(|| geometric_mean(&ratios)), 3);
+    let walls: Vec<f64> = rows.iter().filter_map(|row| of(row.wall)).collect();
+    let [low, high] = interval(&walls);
     println!(
-        "geometric mean of Kiln to {peer}: instructions {}, wall {}",
+        "geometric mean of Kiln to {peer}: instructions {}, wall {} (95 %: {low:.3} to {high:.3})",
         mean(rows.iter().filter_map(Row::ratio).collect()),
-        mean(rows.iter().filter_map(|row| of(row.wall)).collect()),
+        mean(walls),
     );
 }
 
-fn to_json(rows: &[Row], peer: &str) -> Value {
+pub(super) fn to_json(rows: &[Row], peer: &str) -> Value {
     let measures: Vec<Value> = rows
         .iter()
         .map(|row| {

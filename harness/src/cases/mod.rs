@@ -4,6 +4,7 @@ use crate::testing::Case;
 
 mod boot;
 mod clocks;
+mod counts;
 mod crash;
 mod disks;
 mod docs;
@@ -38,6 +39,7 @@ pub fn all() -> Vec<Case> {
         faults::cases(),
         memory::cases(),
         clocks::cases(),
+        counts::cases(),
         userland::cases(),
     ]
     .into_iter()

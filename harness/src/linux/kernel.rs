@@ -103,7 +103,7 @@ pub fn prepare_minimal(cache: &Path) -> Result<Linux> {
     Ok(Linux {
         vmlinux,
         modules: PathBuf::new(),
-        release: "6.1 (minimal)".to_owned(),
+        release: "6.1-minimal".to_owned(),
     })
 }
 

@@ -2,6 +2,8 @@
 //! same launcher. `harness/init` is its first process: it mounts what Kiln mounts and speaks the
 //! channel's format, so that everything from the options to the report is shared.
 //!
+//! With `KILN_LINUX=minimal` in the environment the kernel is the smallest one (`kernel::prepare_minimal`).
+//!
 //! What differs from a run on Kiln: a root that isn't an ext4 image is one more disk below an overlay
 //! in memory; standard input is read ahead of the job; there is no `-t` and no `--strace`.
 
@@ -40,12 +42,21 @@ pub fn instead(machine: &mut Machine, options: &Options) -> Result<()> {
     if options.tty || options.strace {
         bail!("-t and --strace are for jobs on Kiln");
     }
-    let linux = kernel::prepare(&cache::directory()?)?;
+    let cache = cache::directory()?;
+    let small = std::env::var_os("KILN_LINUX").is_some_and(|word| word == "minimal");
+    let linux = match small {
+        true => kernel::prepare_minimal(&cache)?,
+        false => kernel::prepare(&cache)?,
+    };
     let mut append = format!(
         "panic=-1 reboot=t mitigations=off rdinit=/init tsc_early_khz={} random.trust_cpu=on audit=0 \
          selinux=0 apparmor=0",
         clock_khz()
     );
+    if small {
+        // QEMU's ports of fw_cfg (docs/specs/fw_cfg.rst), which nothing else tells it.
+        append.push_str(" qemu_fw_cfg.ioport=12@0x510:0:1:4");
+    }
     append.push_str(match options.verbose {
         true => " console=ttyS0",
         false => " quiet 8250.nr_uarts=0",
@@ -60,7 +71,11 @@ pub fn instead(machine: &mut Machine, options: &Options) -> Result<()> {
     if let Some(more) = &options.append {
         append = format!("{append} {more}");
     }
-    machine.guest = Guest::Linux;
+    machine.guest = if small {
+        Guest::SmallLinux
+    } else {
+        Guest::Linux
+    };
     if options.kernel.is_none() {
         machine.kernel = linux.vmlinux;
     }
@@ -90,7 +105,12 @@ fn initramfs(linux: &Linux) -> Result<PathBuf> {
     let name = format!("linux-{}-{age:x}.cpio", linux.release);
     cache::image(&name, |file| {
         let mut files = vec![("init".to_owned(), fs::read(&init)?)];
-        for (number, module) in MODULES.iter().enumerate() {
+        let modules = if linux.modules.as_os_str().is_empty() {
+            &[][..]
+        } else {
+            &MODULES[..]
+        };
+        for (number, module) in modules.iter().enumerate() {
             let path = linux.modules.join(module);
             let bytes = fs::read(&path).with_context(|| path.display().to_string())?;
             files.push((format!("modules/{number:02}"), bytes));

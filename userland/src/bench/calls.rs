@@ -25,6 +25,11 @@ pub(super) fn measure(bench: &Bench<'_>) {
     null_and_zero(bench);
     signals(bench);
     futex_wake(bench);
+    let pause = time::spec(0, 100_000);
+    bench.time("sleep-100us", || {
+        // SAFETY: a timespec to read.
+        unsafe { libc::nanosleep(&raw const pause, std::ptr::null_mut()) == 0 }
+    });
     events(bench);
 }
 

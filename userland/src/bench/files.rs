@@ -1,7 +1,7 @@
 //! Files in memory: reading, writing, names and directories; pipes.
 
 use super::Bench;
-use crate::sys::{child, file};
+use crate::sys::{child, file, net};
 use std::ffi::{CStr, CString};
 
 pub(super) fn measure(bench: &Bench<'_>) {
@@ -15,7 +15,9 @@ pub(super) fn measure(bench: &Bench<'_>) {
     directories(bench);
     bulk(bench);
     pipes(bench);
-    bandwidth(bench);
+    bandwidth(bench, "pipe-1M", file::pipe);
+    // A unix socket's ends are alike.
+    bandwidth(bench, "unix-1M", || net::pair(libc::SOCK_STREAM));
 }
 
 fn reads_and_writes(bench: &Bench<'_>, fd: i32) {
@@ -70,19 +72,33 @@ fn changes(bench: &Bench<'_>) {
 }
 
 fn directories(bench: &Bench<'_>) {
-    if !bench.wants("getdents-1000") {
-        return;
+    for (name, dir, count) in [
+        ("getdents-1000", c"many", 1000),
+        ("getdents-100000", c"most", 100_000),
+    ] {
+        if !bench.wants(name) {
+            continue;
+        }
+        let _ = file::mkdir(dir, 0o755);
+        if file::chdir(dir).is_err() {
+            continue;
+        }
+        for number in 0..count {
+            let name = CString::new(format!("file-{number}")).unwrap_or_default();
+            file::make(&name, b"", 0o644);
+        }
+        let _ = file::chdir(c"..");
+        list(bench, name, dir);
     }
-    let _ = file::mkdir(c"many", 0o755);
-    for number in 0..1000 {
-        let name = CString::new(format!("many/file-{number}")).unwrap_or_default();
-        file::make(&name, b"", 0o644);
-    }
-    let Ok(fd) = file::fd(file::open(c"many", libc::O_RDONLY | libc::O_DIRECTORY, 0)) else {
+}
+
+/// The whole of a directory, read.
+pub(super) fn list(bench: &Bench<'_>, name: &str, dir: &CStr) {
+    let Ok(fd) = file::fd(file::open(dir, libc::O_RDONLY | libc::O_DIRECTORY, 0)) else {
         return;
     };
     let mut buffer = vec![0; 32768];
-    bench.time("getdents-1000", || {
+    bench.time(name, || {
         let _ = file::lseek(fd, 0, libc::SEEK_SET);
         loop {
             match file::getdents64(fd, &mut buffer) {
@@ -151,11 +167,11 @@ fn pipes(bench: &Bench<'_>) {
 }
 
 /// 1 MiB from one process to another, in writes of 64 KiB.
-fn bandwidth(bench: &Bench<'_>) {
-    if !bench.wants("pipe-1M") {
+fn bandwidth(bench: &Bench<'_>, name: &str, ends: impl FnOnce() -> (i32, i32)) {
+    if !bench.wants(name) {
         return;
     }
-    let (read, write) = file::pipe();
+    let (read, write) = ends();
     let reader = child::start(|| {
         close(&[write]);
         let mut block = vec![0; 65536];
@@ -164,7 +180,7 @@ fn bandwidth(bench: &Bench<'_>) {
     });
     close(&[read]);
     let block = vec![0; 65536];
-    bench.time("pipe-1M", || {
+    bench.time(name, || {
         (0..MIB / 65536).all(|_| file::write_all(write, &block).is_ok())
     });
     close(&[write]);

@@ -3,16 +3,21 @@
 //! what it needs. Each batch begins and ends with [`mark`], between which a plugin of the emulator's
 //! counts instructions (`harness/plugin`).
 //!
-//! Started as a kernel's first process it mounts what it needs, measures everything, and ends.
+//! `behave bench scale` measures some of it as what surrounds it grows ([`scale`]).
+//!
+//! Started as a kernel's first process it mounts what it needs, measures what the variable `BENCH`
+//! names (words with commas between them; everything), and ends.
 
 mod calls;
+mod disk;
 mod files;
 mod memory;
 mod processes;
+mod scale;
 
 use crate::out::{line, say};
 use crate::sys::{child, file, process, time};
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
 /// A batch is repeated until it takes this long, nanoseconds.
 const BATCH: i64 = 2_000_000;
@@ -94,10 +99,18 @@ pub(crate) fn run(args: &[&CStr]) -> i32 {
         line("bench: no /tmp");
         return 1;
     }
-    calls::measure(&bench);
-    files::measure(&bench);
-    memory::measure(&bench);
-    processes::measure(&bench);
+    if bench.wanted.first() == Some(&"scale") {
+        let bench = Bench {
+            wanted: bench.wanted.get(1..).unwrap_or_default().to_vec(),
+        };
+        scale::measure(&bench);
+    } else {
+        calls::measure(&bench);
+        files::measure(&bench);
+        memory::measure(&bench);
+        processes::measure(&bench);
+        disk::measure(&bench);
+    }
     line("bench ends");
     0
 }
@@ -118,7 +131,16 @@ pub(crate) fn as_init() -> i32 {
             let _ = file::dup2(messages, standard);
         }
     }
-    let _ = child::wait(child::start(|| run(&[])));
+    let _ = file::mkdir(disk::PLACE, 0o755);
+    let _ = file::mount(c"/dev/vda", disk::PLACE, c"ext4", 0, None);
+    let words = std::env::var("BENCH").unwrap_or_default();
+    let words: Vec<CString> = words
+        .split(',')
+        .filter(|word| !word.is_empty())
+        .filter_map(|word| CString::new(word).ok())
+        .collect();
+    let words: Vec<&CStr> = words.iter().map(CString::as_c_str).collect();
+    let _ = child::wait(child::start(|| run(&words)));
     0
 }
 
