@@ -12,8 +12,11 @@
 //! count of instructions at each goes into the list `marks`.
 //!
 //! Arguments: `entry=ADDRESS` (the kernel's physical entry point), `user=ADDRESS` (the program's), both
-//! hexadecimal, and `out=FILE`, which receives one JSON object at the end. The line `first user instruction` goes to QEMU's log, so that a
+//! hexadecimal, `out=FILE`, which receives one JSON object at the end. The line `first user instruction` goes to QEMU's log, so that a
 //! trace of device accesses in the same log can be cut there.
+//!
+//! With `profile=FILE` that file receives a line for each block that ran between two marks (the first and the second, the third and
+//! the fourth, ...): its address in hexadecimal, its instructions, and how often it ran.
 //!
 //! The declarations below are the few that are needed of QEMU's public `qemu-plugin.h`, version 1.
 #![allow(
@@ -78,6 +81,8 @@ const UPPER_HALF: u64 = 0xFFFF_8000_0000_0000;
 struct Block {
     address: u64,
     instructions: u64,
+    /// How often it ran between marks.
+    runs: AtomicU64,
 }
 
 #[derive(Default)]
@@ -112,6 +117,9 @@ impl Counters {
 const MARK: [u8; 7] = [0x0F, 0x1F, 0x80, b'N', b'L', b'I', b'K'];
 
 static MARKS: Mutex<Vec<u64>> = Mutex::new(Vec::new());
+static MARKED: AtomicU64 = AtomicU64::new(0);
+static PROFILE: Mutex<Option<String>> = Mutex::new(None);
+static BLOCKS: Mutex<Vec<&'static Block>> = Mutex::new(Vec::new());
 static COUNTERS: OnceLock<Counters> = OnceLock::new();
 static STARTED: OnceLock<Instant> = OnceLock::new();
 static OUT: Mutex<Option<String>> = Mutex::new(None);
@@ -144,11 +152,18 @@ extern "C" fn translated(_: PluginId, tb: *mut Tb) {
     add(counters.translated.get(slot), instructions);
     watch_marks(tb, count);
     // Leaked on purpose: QEMU keeps the pointer for as long as the block may run.
-    let block: &'static mut Block = Box::leak(Box::new(Block {
+    let block: &'static Block = Box::leak(Box::new(Block {
         address,
         instructions,
+        runs: AtomicU64::new(0),
     }));
-    let data = std::ptr::from_mut(block).cast::<c_void>();
+    if let Ok(profile) = PROFILE.lock()
+        && profile.is_some()
+        && let Ok(mut blocks) = BLOCKS.lock()
+    {
+        blocks.push(block);
+    }
+    let data = std::ptr::from_ref(block).cast_mut().cast::<c_void>();
     // SAFETY: the block is valid during this call, `data` for ever; flag 0 is QEMU_PLUGIN_CB_NO_REGS.
     unsafe { qemu_plugin_register_vcpu_tb_exec_cb(tb, executed, 0, data) };
 }
@@ -178,6 +193,7 @@ extern "C" fn marked(_: c_uint, _: *mut c_void) {
         .iter()
         .map(|count| count.load(Relaxed))
         .sum();
+    MARKED.fetch_add(1, Relaxed);
     if let Ok(mut marks) = MARKS.lock() {
         marks.push(total);
     }
@@ -202,6 +218,9 @@ extern "C" fn executed(_: c_uint, data: *mut c_void) {
         _ => {}
     }
     add(counters.executed.get(counters.slot()), block.instructions);
+    if MARKED.load(Relaxed) % 2 == 1 {
+        block.runs.fetch_add(1, Relaxed);
+    }
     if block.address >= UPPER_HALF {
         add(Some(&counters.kernel), block.instructions);
     } else if counters.kernel.load(Relaxed) > 0 {
@@ -228,10 +247,25 @@ extern "C" fn at_exit(_: PluginId, _: *mut c_void) {
         counters.kernel.load(Relaxed),
         counters.programs.load(Relaxed),
     );
+    write_profile();
     let out = OUT.lock().ok().and_then(|mut out| out.take());
     if let Some(path) = out
         && let Err(error) = std::fs::write(&path, text)
     {
+        eprintln!("kiln-count: {path}: {error}");
+    }
+}
+
+fn write_profile() {
+    let path = PROFILE.lock().ok().and_then(|mut profile| profile.take());
+    let (Some(path), Ok(blocks)) = (path, BLOCKS.lock()) else {
+        return;
+    };
+    let ran = blocks.iter().map(|block| (block, block.runs.load(Relaxed)));
+    let lines = ran
+        .filter(|(_, runs)| *runs > 0)
+        .map(|(block, runs)| format!("{:x} {} {runs}\n", block.address, block.instructions));
+    if let Err(error) = std::fs::write(&path, lines.collect::<String>()) {
         eprintln!("kiln-count: {path}: {error}");
     }
 }
@@ -268,6 +302,11 @@ pub unsafe extern "C" fn qemu_plugin_install(
             Some(("out", path)) => {
                 if let Ok(mut out) = OUT.lock() {
                     *out = Some(path.to_owned());
+                }
+            }
+            Some(("profile", path)) => {
+                if let Ok(mut profile) = PROFILE.lock() {
+                    *profile = Some(path.to_owned());
                 }
             }
             _ => return 1,

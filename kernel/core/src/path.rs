@@ -7,6 +7,7 @@
 //! dentries; the tests' tree is the host's own file system, which is also the oracle.
 
 use crate::errno::Errno;
+use crate::num::usize_of32;
 use alloc::vec::Vec;
 
 /// Longest path a program may pass, its NUL included (`PATH_MAX`, linux/limits.h).
@@ -15,6 +16,25 @@ pub const PATH_MAX: usize = 4096;
 pub const NAME_MAX: usize = 255;
 /// Symbolic links followed in one walk before it is ELOOP (`MAXSYMLINKS`).
 pub const MAX_LINKS: u32 = 40;
+
+/// Where the first NUL is.
+#[must_use]
+pub fn nul_at(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let mut words = bytes.chunks_exact(8);
+    let mut at = 0;
+    for word in words.by_ref() {
+        let word = <[u8; 8]>::try_from(word).map_or(0, u64::from_le_bytes);
+        // The lowest bit that is left is the top one of the first byte that is zero.
+        let zeroes = word.wrapping_sub(ONES) & !word & (ONES << 7);
+        if zeroes != 0 {
+            return Some(at + usize_of32(zeroes.trailing_zeros() / 8));
+        }
+        at += 8;
+    }
+    let rest = words.remainder().iter().position(|byte| *byte == 0)?;
+    Some(at + rest)
+}
 
 /// What a node is to the walk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -171,3 +171,20 @@ fn stops_at_the_last_component() {
     assert_eq!(walker.to_last(), Ok(Last::DotDot));
     assert!(!walker.trailing_slash());
 }
+
+#[test]
+fn the_first_nul_is_found() {
+    for length in 0..40 {
+        let mut bytes = alloc::vec![0x80; length];
+        assert_eq!(nul_at(&bytes), None);
+        for at in (0..length).rev() {
+            bytes[at] = 0;
+            assert_eq!(nul_at(&bytes), Some(at));
+            // What comes behind it doesn't matter, nor what looks like a borrow.
+            if at + 1 < length {
+                bytes[at + 1] = 1;
+            }
+            assert_eq!(nul_at(&bytes), Some(at));
+        }
+    }
+}

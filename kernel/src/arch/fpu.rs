@@ -78,6 +78,86 @@ pub(super) fn enable() {
     }
 }
 
+/// The state a program starts with, as far as XSAVE's header: the components behind it are in their initial state.
+#[repr(C, align(64))]
+struct Initial([u8; LEGACY_SIZE + HEADER_SIZE]);
+
+static INITIAL: Initial = Initial({
+    let mut area = [0; LEGACY_SIZE + HEADER_SIZE];
+    [area[0], area[1]] = INITIAL_FCW.to_le_bytes();
+    [area[MXCSR], area[MXCSR + 1], ..] = INITIAL_MXCSR.to_le_bytes();
+    area
+});
+
+/// Gives the CPU's registers the state a program starts with.
+pub(crate) fn start_afresh() {
+    let area = INITIAL.0.as_ptr();
+    // SAFETY: the area is whole and aligned, and the CPU refuses nothing in it.
+    unsafe {
+        if features().contains(Features::XSAVE) {
+            asm!("xrstor64 [{}]", in(reg) area, in("eax") !0, in("edx") !0, options(nostack));
+        } else {
+            asm!("fxrstor64 [{}]", in(reg) area, options(nostack));
+        }
+    }
+}
+
+/// Where a program's memory didn't take the registers (CR2).
+pub(crate) struct Refused(pub(crate) u64);
+
+/// One instruction with the FPU's area at a program's address, with SMAP's window open; where it faults, CR2.
+macro_rules! at_user {
+    ($instruction:literal, $area:expr) => {{
+        let (cr2, failed): (u64, u32);
+        asm!(
+            "test byte ptr [{smap}], 1",
+            "jz 2f",
+            "stac",
+            concat!("2: ", $instruction),
+            "xor ecx, ecx",
+            "3: test byte ptr [{smap}], 1",
+            "jz 4f",
+            "clac",
+            "4:",
+            ".pushsection .ex_table, \"a\", @progbits",
+            ".quad 2b, 3b",
+            ".popsection",
+            smap = sym features::SMAP_BYTE,
+            area = in(reg) $area,
+            inout("ecx") 1 => failed,
+            inout("rax") 0xFFFF_FFFFu64 => cr2,
+            inout("rdx") 0xFFFF_FFFFu64 => _,
+            options(nostack),
+        );
+        if failed == 0 { Ok(()) } else { Err(Refused(cr2)) }
+    }};
+}
+
+/// Puts the CPU's registers into a program's memory: a whole area, but for what the CPU never writes.
+///
+/// # Safety
+/// `area` is aligned to 64 and [`size`] bytes from there are below the end of what programs may map.
+pub(crate) unsafe fn save_to_user(area: u64) -> Result<(), Refused> {
+    // SAFETY: the area is the program's; faults come back.
+    unsafe {
+        if components() == 0 {
+            at_user!("fxsave64 [{area}]", area)
+        } else {
+            at_user!("xsave64 [{area}]", area)
+        }
+    }
+}
+
+/// Loads the CPU's registers from an XSAVE area in a program's memory. What it refuses, or what can't be read at once, may
+/// leave some of them changed.
+///
+/// # Safety
+/// As [`save_to_user`], and there is XSAVE.
+pub(crate) unsafe fn load_from_user(area: u64) -> Result<(), Refused> {
+    // SAFETY: the area is the program's; faults come back.
+    unsafe { at_user!("xrstor64 [{area}]", area) }
+}
+
 /// Bytes that aren't an FPU state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct BadFpuState;

@@ -14,7 +14,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use hashbrown::HashTable;
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::FileType;
-use kiln_core::fs::index::hash_name;
+use kiln_core::fs::index::{hash_name, is_same_name};
 use kiln_core::num::low8;
 
 use super::inode::Inode;
@@ -143,7 +143,7 @@ impl Dentry {
     }
 
     fn is_named(&self, name: &[u8]) -> bool {
-        *self.place.lock().name == *name
+        is_same_name(&self.place.lock().name, name)
     }
 
     /// The remembered child of that name.

@@ -9,6 +9,7 @@ use kiln_core::num::{low32, u64_of, usize_of};
 
 use super::copy;
 use super::frame::FrameRef;
+use crate::arch::fpu;
 
 /// The program's side of a copy couldn't be reached.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,6 +65,31 @@ pub(crate) fn copy_out(to: UserAddr, from: &[u8]) -> Result<(), CopyFault> {
     // SAFETY: reads only the slice; the range written is below TASK_SIZE, and faults are fixed up.
     let left = unsafe { copy::raw_copy_user(to.raw(), u64_of(source), from.len()) };
     outcome(to, from.len(), left, true)
+}
+
+/// Puts the FPU's registers at `to`, which is aligned for it.
+pub(crate) fn fpu_out(to: UserAddr) -> Result<(), CopyFault> {
+    check(to, fpu::size(), true)?;
+    // SAFETY: aligned, and below TASK_SIZE.
+    let saved = unsafe { fpu::save_to_user(aligned(to, true)?) };
+    saved.map_err(|fpu::Refused(at)| CopyFault::at(UserAddr::new(at), 0, true))
+}
+
+/// Loads the FPU's registers from an XSAVE area at `from`, or some of them.
+pub(crate) fn fpu_in(from: UserAddr) -> Result<(), CopyFault> {
+    check(from, fpu::size(), false)?;
+    // SAFETY: aligned, and below TASK_SIZE, and there is XSAVE.
+    let loaded = unsafe { fpu::load_from_user(aligned(from, false)?) };
+    loaded.map_err(|fpu::Refused(at)| CopyFault::at(UserAddr::new(at), 0, false))
+}
+
+/// The address, if it is one for the FPU's area.
+fn aligned(at: UserAddr, write: bool) -> Result<u64, CopyFault> {
+    if at.is_aligned(64) && (write || fpu::components() != 0) {
+        Ok(at.raw())
+    } else {
+        Err(CopyFault::at(at, 0, write))
+    }
 }
 
 /// Clears `len` bytes of the program's memory.

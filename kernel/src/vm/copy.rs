@@ -135,6 +135,14 @@ impl AddressSpace {
         whole(self.copy_out_some(dst, src), src.len())
     }
 
+    /// Puts the FPU's registers into the program's memory, at an address aligned for it.
+    ///
+    /// # Errors
+    /// `EFAULT`.
+    pub(crate) fn fpu_out(self: &Arc<Self>, dst: UserAddr) -> Result<(), Errno> {
+        whole(self.with_faults(1, |_| user::fpu_out(dst)), 1)
+    }
+
     /// Zeroes the program's memory.
     ///
     /// # Errors

@@ -148,6 +148,21 @@ pub fn hash_name(name: &[u8]) -> u32 {
     high32(hash ^ (hash << 32))
 }
 
+/// Whether two names are the same: a word at a time, as most names are a few words long.
+#[must_use]
+pub fn is_same_name(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    let (mut left, mut right) = (one.chunks_exact(8), other.chunks_exact(8));
+    let word = |bytes: &[u8]| <[u8; 8]>::try_from(bytes).map_or(0, u64::from_le_bytes);
+    let same = left
+        .by_ref()
+        .zip(right.by_ref())
+        .all(|(left, right)| word(left) == word(right));
+    same && left.remainder().iter().eq(right.remainder())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,6 +171,12 @@ mod tests {
     use std::string::String;
 
     proptest! {
+        #[test]
+        fn names_are_the_same_when_their_bytes_are(one in "[ab]{0,20}", other in "[ab]{0,20}") {
+            prop_assert_eq!(is_same_name(one.as_bytes(), other.as_bytes()), one == other);
+            prop_assert!(is_same_name(one.as_bytes(), one.clone().as_bytes()));
+        }
+
         #[test]
         fn behaves_as_a_map(steps in prop::collection::vec(("[a-e]{1,2}", 0..3u8), 0..200)) {
             let mut index = Index::default();

@@ -277,13 +277,36 @@ pub const fn handler_flags(rflags: u64) -> u64 {
 
 /// Marks a saved XSAVE area of `size` bytes as Linux does (`struct _fpx_sw_bytes`), in its
 /// FXSAVE part; [`MAGIC2`] goes behind the area, see [`magic2`].
-pub fn mark_xstate(area: &mut [u8], size: u32, features: u64) {
-    let mut sw = [0; 48];
-    write(&mut sw, 0, &MAGIC1.to_le_bytes());
-    write(&mut sw, 4, &size.saturating_add(4).to_le_bytes());
-    write(&mut sw, 8, &features.to_le_bytes());
-    write(&mut sw, 16, &size.to_le_bytes());
-    write(area, SW_BYTES_AT, &sw);
+fn put_marks(bytes: &mut [u8], at: usize, size: u32, features: u64) {
+    write(bytes, at, &MAGIC1.to_le_bytes());
+    write(bytes, at + 4, &size.saturating_add(4).to_le_bytes());
+    write(bytes, at + 8, &features.to_le_bytes());
+    write(bytes, at + 16, &size.to_le_bytes());
+}
+
+/// Where in an XSAVE area the bytes of [`xstate_tail`] are.
+pub const TAIL_AT: usize = SW_BYTES_AT;
+/// How many they are: the software's 48, and XSAVE's header.
+pub const TAIL_SIZE: usize = 48 + 64;
+
+/// What the CPU leaves alone in an XSAVE area, as a frame has it: the marks, and a header with nothing in it yet.
+#[must_use]
+pub fn xstate_tail(size: u32, features: u64) -> [u8; TAIL_SIZE] {
+    let mut tail = [0; TAIL_SIZE];
+    put_marks(&mut tail, 0, size, features);
+    tail
+}
+
+/// Whether these bytes are still [`xstate_tail`]'s, but for components that the header names, of those that are
+/// there: then the CPU may load the area as it lies.
+#[must_use]
+pub fn is_unchanged(tail: &[u8; TAIL_SIZE], size: u32, features: u64) -> bool {
+    let made = xstate_tail(size, features);
+    let word = |bytes: &[u8], at: usize| u64::from_le_bytes(read(bytes, at));
+    (0..TAIL_SIZE).step_by(8).all(|at| match at {
+        48 => word(tail, at) & !features == 0,
+        _ => word(tail, at) == word(&made, at),
+    })
 }
 
 /// The bytes behind a marked XSAVE area.

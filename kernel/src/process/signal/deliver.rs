@@ -16,6 +16,7 @@ use kiln_core::signal::{Disposition, SigAction, SigInfo, Signal};
 use super::{force, set_blocked};
 use crate::arch::user::UserContext;
 use crate::arch::{fpu, segments};
+use crate::mm::user;
 use crate::process::task::Task;
 use crate::vm::AddressSpace;
 
@@ -33,18 +34,14 @@ pub(super) fn enter_handler(
     if !action.has(abi::SA_RESTORER) {
         return Err(Errno::EFAULT);
     }
-    let saved_fpu = saved_fpu(task)?;
+    let xsave = fpu::components() != 0;
+    let fpu_size = fpu::size() + if xsave { MAGIC2_SIZE } else { 0 };
     let sp = regs.rsp;
     let (frame, place) = {
         let mut signals = task.signals.lock();
         let alt = signals.alt_stack;
-        let place = frame::place(
-            sp,
-            &alt,
-            action.has(abi::SA_ONSTACK),
-            u64_of(saved_fpu.len()),
-        )
-        .ok_or(Errno::EFAULT)?;
+        let place = frame::place(sp, &alt, action.has(abi::SA_ONSTACK), u64_of(fpu_size))
+            .ok_or(Errno::EFAULT)?;
         let mask = signals.saved_mask.take().unwrap_or(signals.blocked);
         let frame = Frame {
             restorer: action.restorer,
@@ -53,7 +50,7 @@ pub(super) fn enter_handler(
             alt_flags: alt.flags,
             mask,
             fpstate: place.fpstate,
-            xsave: saved_fpu.len() > FXSAVE_SIZE,
+            xsave,
             strict_ss: regs.cs == USER_CODE,
         };
         if alt.flags & SS_AUTODISARM != 0 {
@@ -62,8 +59,8 @@ pub(super) fn enter_handler(
         (frame, place)
     };
     let space = task.space()?;
-    space.copy_out(UserAddr::new(place.fpstate), &saved_fpu)?;
     space.copy_out(UserAddr::new(place.frame), &frame.encode(info))?;
+    save_fpu(&space, place.fpstate)?;
     regs.rax = 0;
     regs.rdi = frame::argument(info.signal);
     regs.rsi = place.frame + u64_of(INFO_AT);
@@ -86,24 +83,18 @@ fn block_for_handler(task: &Arc<Task>, signal: Signal, action: &SigAction) {
     set_blocked(task, blocked);
 }
 
-/// The FPU state as it goes into the frame, marks included; the handler starts with a fresh one.
-fn saved_fpu(task: &Task) -> Result<Vec<u8>, Errno> {
-    let thread = task.thread().ok_or(Errno::ESRCH)?;
-    let mut bytes = Vec::new();
-    let copied = thread.with_fpu(|state| {
-        let area = state.bytes();
-        let copied = bytes.try_reserve_exact(area.len() + MAGIC2_SIZE);
-        bytes.extend_from_slice(if copied.is_ok() { area } else { &[] });
-        state.reset();
-        (copied, true)
-    });
-    copied.ok_or(Errno::ESRCH)?.map_err(|_| Errno::ENOMEM)?;
-    if bytes.len() > FXSAVE_SIZE {
-        let size = low32(u64_of(bytes.len()));
-        frame::mark_xstate(&mut bytes, size, fpu::components());
-        bytes.extend_from_slice(&frame::magic2());
+/// Puts the FPU state into the frame, marks included; the handler starts with a fresh one.
+fn save_fpu(space: &Arc<AddressSpace>, at: u64) -> Result<(), Errno> {
+    let (features, size) = (fpu::components(), fpu::size());
+    let place = |offset: usize| UserAddr::new(at.wrapping_add(u64_of(offset)));
+    if features != 0 {
+        let tail = frame::xstate_tail(low32(u64_of(size)), features);
+        space.copy_out(place(frame::TAIL_AT), &tail)?;
+        space.copy_out(place(size), &frame::magic2())?;
     }
-    Ok(bytes)
+    space.fpu_out(place(0))?;
+    fpu::start_afresh();
+    Ok(())
 }
 
 /// A handler's frame couldn't be built: SIGSEGV, which kills when it is that signal's own handler.
@@ -140,10 +131,27 @@ fn try_sigreturn(task: &Arc<Task>, regs: &mut UserContext) -> Result<(), Errno> 
     Ok(())
 }
 
+/// Has the CPU load the area at `at` if nothing but its registers has been changed since a frame was made of it. What
+/// can't be loaded so is looked at closely.
+fn load_as_it_lies(space: &Arc<AddressSpace>, at: u64) -> bool {
+    let size = fpu::size();
+    let place = |offset: usize| UserAddr::new(at.wrapping_add(u64_of(offset)));
+    let (mut tail, mut end) = ([0; frame::TAIL_SIZE], [0; MAGIC2_SIZE]);
+    let read = space.copy_in(&mut tail, place(frame::TAIL_AT));
+    read.is_ok()
+        && frame::is_unchanged(&tail, low32(u64_of(size)), fpu::components())
+        && space.copy_in(&mut end, place(size)).is_ok()
+        && end == frame::magic2()
+        && user::fpu_in(place(0)).is_ok()
+}
+
 fn restore_fpu(task: &Task, space: &Arc<AddressSpace>, at: u64) -> Result<(), Errno> {
     let thread = task.thread().ok_or(Errno::ESRCH)?;
     if at == 0 {
         thread.with_fpu(|state| (state.reset(), true));
+        return Ok(());
+    }
+    if load_as_it_lies(space, at) {
         return Ok(());
     }
     let mut fxsave = [0; FXSAVE_SIZE];

@@ -39,6 +39,7 @@ use kiln_core::abi;
 use kiln_core::addr::{PAGE_SIZE, UserAddr};
 use kiln_core::errno::Errno;
 use kiln_core::num::usize_of;
+use kiln_core::path::nul_at;
 
 use super::{Call, SysResult};
 use crate::fs::{File, Lookup, Path, identity, vfs};
@@ -78,7 +79,7 @@ fn path_arg(call: &Call<'_>, addr: UserAddr) -> Result<PathArg, Errno> {
     // Not across the end of a page, which the string itself may not reach.
     let room = SHORT_PATH.min(PAGE_SIZE - addr.page_offset());
     let got = space.copy_in_some(bytes.get_mut(..room).unwrap_or_default(), addr);
-    let end = bytes.iter().take(got).position(|byte| *byte == 0);
+    let end = nul_at(bytes.get(..got).unwrap_or_default());
     match end {
         Some(end) => Ok(PathArg::Short(bytes, end)),
         None => space.copy_path(addr).map(PathArg::Long),

@@ -107,32 +107,38 @@ pub(super) fn look(
 
 // --- poll ----------------------------------------------------------------------------------------
 
+#[derive(Clone, Copy)]
 struct PollFd {
     fd: i32,
     events: Events,
     results: Events,
 }
 
+const NOTHING: PollFd = PollFd {
+    fd: -1,
+    events: Events::empty(),
+    results: Events::empty(),
+};
+/// Lists no longer than this need no memory from the heap.
+const FEW: usize = 8;
+
 fn read_pollfds(
     space: &Arc<AddressSpace>,
     fds: UserAddr,
-    count: u32,
-) -> Result<Vec<PollFd>, Errno> {
-    let mut list = Vec::new();
-    list.try_reserve_exact(usize_of32(count))
-        .map_err(|_| Errno::ENOMEM)?;
-    for index in 0..u64::from(count) {
+    list: &mut [PollFd],
+) -> Result<(), Errno> {
+    for (index, entry) in (0u64..).zip(list) {
         let at = fds
             .checked_add(index * u64_of(POLLFD_SIZE))
             .ok_or(Errno::EFAULT)?;
         let word: u64 = space.read_val(at)?;
-        list.push(PollFd {
+        *entry = PollFd {
             fd: low32(word).cast_signed(),
             events: Events::from_bits_truncate(u32::from(low16(word >> 32))),
             results: Events::empty(),
-        });
+        };
     }
-    Ok(list)
+    Ok(())
 }
 
 fn write_results(space: &Arc<AddressSpace>, fds: UserAddr, list: &[PollFd]) -> Result<(), Errno> {
@@ -150,7 +156,17 @@ fn do_poll(task: &Arc<Task>, fds: UserAddr, count: u32, until: Until) -> SysResu
         return Err(Errno::EINVAL);
     }
     let (space, files) = (task.space()?, task.files()?);
-    let mut list = read_pollfds(&space, fds, count)?;
+    let count = usize_of32(count);
+    let (mut few, mut many) = ([NOTHING; FEW], Vec::new());
+    let list = match few.get_mut(..count) {
+        Some(few) => few,
+        None => {
+            many.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
+            many.resize(count, NOTHING);
+            many.as_mut_slice()
+        }
+    };
+    read_pollfds(&space, fds, list)?;
     let ready = wait_ready(until, |mut watch| {
         let mut ready = 0;
         for entry in list.iter_mut().filter(|entry| entry.fd >= 0) {
@@ -165,7 +181,7 @@ fn do_poll(task: &Arc<Task>, fds: UserAddr, count: u32, until: Until) -> SysResu
         }
         Ok(ready)
     })?;
-    write_results(&space, fds, &list)?;
+    write_results(&space, fds, list)?;
     Ok(u64_of(ready))
 }
 

@@ -93,7 +93,23 @@ fn xstate_marks() {
     let mut area = [0; FXSAVE_SIZE];
     let good = |_| Some(magic2());
     assert_eq!(marked_xstate(&area, 1024, good), None);
-    mark_xstate(&mut area, 832, 7);
+    let tail = xstate_tail(832, 7);
+    area[TAIL_AT..].copy_from_slice(&tail[..FXSAVE_SIZE - TAIL_AT]);
+    assert!(
+        is_unchanged(&tail, 832, 7) && !is_unchanged(&tail, 840, 7) && !is_unchanged(&tail, 832, 3)
+    );
+    for (at, fine) in [
+        (0, false),
+        (47, false),
+        (48, true),
+        (49, false),
+        (56, false),
+        (TAIL_SIZE - 1, false),
+    ] {
+        let mut other = tail;
+        other[at] ^= 4;
+        assert_eq!(is_unchanged(&other, 832, 7), fine, "{at}");
+    }
     let marked = Xstate {
         size: 832,
         features: 7,
