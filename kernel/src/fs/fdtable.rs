@@ -34,6 +34,16 @@ struct Slots {
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
+impl FdTable {
+    /// How many descriptors Linux's table would have room for (`alloc_fdtable`).
+    pub(crate) fn shown_size(&self) -> usize {
+        match self.slots.lock().list.len() {
+            0..=64 => 64,
+            len => (len.div_ceil(128)).next_power_of_two() * 128,
+        }
+    }
+}
+
 impl Slots {
     #[inline]
     fn get(&self, fd: usize) -> Result<&Slot, Errno> {

@@ -43,6 +43,7 @@ pub(crate) mod ext4;
 pub(crate) mod fasync;
 pub(crate) mod fdtable;
 pub(crate) mod file;
+pub(crate) mod handle;
 pub(crate) mod inode;
 pub(crate) mod inotify;
 pub(crate) mod lease;

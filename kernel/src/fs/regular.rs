@@ -44,7 +44,7 @@ impl FileOps for Regular {
             return Ok(0);
         }
         let guard = file.inode.lock.lock();
-        if file.has(abi::O_APPEND) {
+        if file.has(abi::O_APPEND) || src.appends {
             *pos = mapping.size();
         }
         if *pos >= MAX_SIZE {

@@ -50,6 +50,18 @@ pub(crate) trait SuperOps: Send + Sync {
         (i64::MIN, i64::MAX)
     }
 
+    /// The generation of file `ino`: another file of that number has another.
+    fn generation(&self, ino: u64) -> Result<u32, Errno> {
+        let _ = ino;
+        Ok(0)
+    }
+
+    /// The file of that number and generation; ESTALE when it is no more.
+    fn by_number(&self, ino: u64, generation: u32) -> Result<Arc<Inode>, Errno> {
+        let _ = (ino, generation);
+        Err(Errno::ESTALE)
+    }
+
     /// Options as `/proc/mounts` shows them after `rw,relatime`, each with a comma in front.
     fn options(&self) -> Vec<u8> {
         Vec::new()

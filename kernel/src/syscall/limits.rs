@@ -126,7 +126,7 @@ pub(super) fn getrusage(call: &mut Call<'_>, who: i32, at: UserAddr) -> SysResul
 }
 
 /// The tasks that getpriority and setpriority mean.
-fn targets(call: &Call<'_>, which: u32, who: i32) -> Result<Vec<Arc<Task>>, Errno> {
+pub(super) fn targets(call: &Call<'_>, which: u32, who: i32) -> Result<Vec<Arc<Task>>, Errno> {
     let mut tasks = Vec::new();
     let processes: Vec<Arc<Process>> = match which {
         abi::PRIO_PROCESS => {

@@ -13,10 +13,10 @@ use kiln_core::num::{low32, u64_of, usize_of32};
 use kiln_core::timex::{Discipline, TIMEX_SIZE};
 
 use super::fs::named;
+use super::limits::targets;
 use super::{Call, SysResult};
 use crate::arch::time::now_ns;
 use crate::fs::{clock, superblock};
-use crate::process::table;
 use crate::sync::SpinLock;
 use crate::vm::AddressSpace;
 
@@ -243,7 +243,19 @@ fn write_ldt(space: &Arc<AddressSpace>, at: UserAddr, bytes: usize, old: bool) -
     Ok(0)
 }
 
-/// Whose I/O priority: a process's (linux/ioprio.h).
+pub(super) fn quotactl_fd(
+    call: &mut Call<'_>,
+    fd: i32,
+    command: u32,
+    id: u32,
+    _at: UserAddr,
+) -> SysResult {
+    call.task.files()?.get_any(fd)?;
+    let (command, kind) = quota_command(command)?;
+    quota(call, command, kind, id)
+}
+
+/// Whose I/O priority: a process's (linux/ioprio.h); a group's and a user's follow, as with getpriority(2).
 const IOPRIO_WHO_PROCESS: u32 = 1;
 
 pub(super) fn ioprio_set(call: &mut Call<'_>, which: u32, who: i32, value: u32) -> SysResult {
@@ -255,30 +267,22 @@ pub(super) fn ioprio_set(call: &mut Call<'_>, which: u32, who: i32, value: u32) 
         0..=3 => {}
         _ => return Err(Errno::EINVAL),
     }
-    match which {
-        IOPRIO_WHO_PROCESS => {
-            let task = table::task_or(call.task, who)?;
-            let (own, other) = (call.task.creds(), task.creds());
-            let same = [other.uids.real, other.uids.effective];
-            let may = same.contains(&own.uids.effective) || own.has(abi::CAP_SYS_NICE);
-            if !may {
-                return Err(Errno::EPERM);
-            }
-            task.io_priority.store(value, Ordering::Relaxed);
-            Ok(0)
+    let own = call.task.creds();
+    for task in targets(call, which.wrapping_sub(IOPRIO_WHO_PROCESS), who)? {
+        let theirs = task.creds().uids;
+        let may = [theirs.real, theirs.effective].contains(&own.uids.effective);
+        if !may && !own.has(abi::CAP_SYS_NICE) {
+            return Err(Errno::EPERM);
         }
-        2 | 3 => Ok(0),
-        _ => Err(Errno::EINVAL),
+        task.io_priority.store(value, Ordering::Relaxed);
     }
+    Ok(0)
 }
 
 pub(super) fn ioprio_get(call: &mut Call<'_>, which: u32, who: i32) -> SysResult {
-    match which {
-        IOPRIO_WHO_PROCESS => {
-            let task = table::task_or(call.task, who)?;
-            Ok(task.io_priority.load(Ordering::Relaxed).into())
-        }
-        2 | 3 => Ok(call.task.io_priority.load(Ordering::Relaxed).into()),
-        _ => Err(Errno::EINVAL),
-    }
+    let tasks = targets(call, which.wrapping_sub(IOPRIO_WHO_PROCESS), who)?;
+    let values = tasks
+        .iter()
+        .map(|task| task.io_priority.load(Ordering::Relaxed));
+    Ok(values.max().unwrap_or(0).into())
 }

@@ -306,8 +306,8 @@ syscalls! {
     300 fanotify_init(Hex, Hex) [] Absent "";
     301 fanotify_mark(Fd, Hex, Hex, DirFd, Path) [] Absent "";
     302 prlimit64(Pid, Resource, RlimitIn, RlimitOut) [limits::prlimit64] Full "";
-    303 name_to_handle_at(DirFd, Path, Ptr, Ptr, AtFlags) [] Absent "";
-    304 open_by_handle_at(Fd, Ptr, OpenFlags) [] Absent "";
+    303 name_to_handle_at(DirFd, Path, Ptr, Ptr, AtFlags) [fs::handle::name_to_handle_at] Full "";
+    304 open_by_handle_at(DirFd, Ptr, OpenFlags) [fs::handle::open_by_handle_at] Partial "ESTALE for a directory that isn't in memory any more";
     305 clock_adjtime(Clock, Ptr) [rare::clock_adjtime] Partial "as adjtimex";
     306 syncfs(Fd) [fs::mounts::syncfs] Full "";
     307 sendmmsg(Fd, Ptr, Uint, MsgFlags) [net::send::sendmmsg] Full "";
@@ -319,7 +319,7 @@ syscalls! {
     313 finit_module(Fd, Path, Hex) [] Absent "";
     314 sched_setattr(Pid, Ptr, Hex) [sched::setattr] Partial "no utilization clamps, as Linux without CONFIG_UCLAMP_TASK";
     315 sched_getattr(Pid, Ptr, Uint, Hex) [sched::getattr] Full "";
-    316 renameat2(DirFd, Path, DirFd, Path, RenameFlags) [fs::names::renameat2] Partial "no RENAME_WHITEOUT";
+    316 renameat2(DirFd, Path, DirFd, Path, RenameFlags) [fs::names::renameat2] Full "";
     317 seccomp(Hex, Hex, Ptr) [seccomp::seccomp] Partial "nobody else is asked (SECCOMP_RET_USER_NOTIF), and nothing is logged";
     318 getrandom(OutHex, Size, RandomFlags) [system::getrandom] Full "";
     319 memfd_create(Path, MemfdFlags) [fs::open::memfd_create] Full "";
@@ -359,7 +359,7 @@ syscalls! {
     440 process_madvise(Fd, Ptr, Size, Advice, Hex) [pidfd::process_madvise] Full "";
     441 epoll_pwait2(Fd, EpollEvents, Int, Timespec, SigSet, Size) [fs::epoll::epoll_pwait2] Full "";
     442 mount_setattr(DirFd, Path, Hex, Ptr, Size) [fs::mount_fd::mount_setattr] Partial "no MOUNT_ATTR_IDMAP";
-    443 quotactl_fd(Fd, Hex, Int, Ptr) [] Absent "";
+    443 quotactl_fd(Fd, Hex, Int, Ptr) [rare::quotactl_fd] Full "";
     444 landlock_create_ruleset(Ptr, Size, Hex) [] Absent "";
     445 landlock_add_rule(Fd, Int, Ptr, Hex) [] Absent "";
     446 landlock_restrict_self(Fd, Hex) [] Absent "";

@@ -8,7 +8,7 @@ use kiln_core::abi;
 use kiln_core::addr::{TASK_SIZE, UserAddr};
 use kiln_core::errno::Errno;
 use kiln_core::num::{align_up, usize_of};
-use kiln_core::vma::AreaFlags;
+use kiln_core::vma::{AreaFlags, Prot};
 
 use super::area::{MapName, Object, VmArea};
 use super::fault::{Access, FaultError};
@@ -142,6 +142,12 @@ impl AddressSpace {
     fn advise_populate(self: &Arc<Self>, range: &Range<u64>, access: Access) -> Result<(), Errno> {
         let mut page = range.start;
         while page < range.end {
+            // Whether a program could read: the hardware can where it can write.
+            let hidden = |area: &VmArea| area.start <= page && !area.prot.contains(Prot::READ);
+            let part = page..page + 1;
+            if access == Access::Read && self.read_areas().map.overlapping(&part).any(hidden) {
+                return Err(Errno::EINVAL);
+            }
             self.fault(UserAddr::new(page), access)
                 .map_err(|error| match error {
                     FaultError::Maperr | FaultError::Oom => Errno::ENOMEM,

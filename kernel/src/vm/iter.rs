@@ -137,6 +137,11 @@ impl<'a> IoDst<'a> {
         }
     }
 
+    /// Takes no more than `len` bytes from now on.
+    pub(crate) fn limit(&mut self, len: usize) {
+        self.remaining = self.remaining.min(len);
+    }
+
     /// Bytes it still takes.
     pub(crate) fn remaining(&self) -> usize {
         self.remaining
@@ -215,6 +220,8 @@ enum Src<'a> {
 pub(crate) struct IoSrc<'a> {
     src: Src<'a>,
     remaining: usize,
+    /// They go to the file's end, as with `O_APPEND` (`RWF_APPEND`).
+    pub(crate) appends: bool,
 }
 
 impl<'a> IoSrc<'a> {
@@ -223,6 +230,7 @@ impl<'a> IoSrc<'a> {
         Self {
             remaining: buffer.len(),
             src: Src::Kernel(buffer),
+            appends: false,
         }
     }
 
@@ -231,6 +239,7 @@ impl<'a> IoSrc<'a> {
         Self {
             remaining: total(vectors),
             src: Src::User(Cursor::new(space, vectors)),
+            appends: false,
         }
     }
 
@@ -241,6 +250,7 @@ impl<'a> IoSrc<'a> {
         Self {
             remaining: len,
             src: Src::User(Cursor { space, now, later }),
+            appends: false,
         }
     }
 

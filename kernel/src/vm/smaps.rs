@@ -14,6 +14,9 @@ use super::maps::{Line, describe, place_name};
 use super::space::{AddressSpace, PAGE};
 use crate::mm::paging::{Gather, PageFlags, Seen};
 
+/// Where a line that describes an area has its name (`seq_setwidth`).
+const NAME_AT: usize = 73;
+
 /// Bytes of an area, by kind.
 #[derive(Default)]
 struct Tally {
@@ -236,12 +239,15 @@ impl AddressSpace {
         }
         drop(areas);
         let mut out = Vec::new();
-        let show = |out: &mut Line<'_>| {
-            let head = format_args!("{:08x}-{end:08x} ---p 00000000 00:00 0 ", start.min(end));
-            writeln!(out, "{head}{:>31}[rollup]", "")?;
-            tally.show(true, out)
-        };
-        show(&mut Line(&mut out)).map_err(|_| Errno::ENOMEM)?;
+        let start = start.min(end);
+        let head = write!(
+            Line(&mut out),
+            "{start:08x}-{end:08x} ---p 00000000 00:00 0"
+        );
+        let room = NAME_AT.saturating_sub(out.len());
+        let name = writeln!(Line(&mut out), "{:room$}[rollup]", "");
+        let body = tally.show(true, &mut Line(&mut out));
+        head.and(name).and(body).map_err(|_| Errno::ENOMEM)?;
         Ok(out)
     }
 

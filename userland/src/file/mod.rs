@@ -8,5 +8,5 @@ crate::behaviour::behaviours! { "file":
     rename_errors, rename_dirs, rename_flags, symlinks, symlink_loops, symlink_final, path_walk, walk_limits, dot_names,
     at_calls, cwd, cwd_removed, root_change ["root"], directory_list, directory_big ["slow"], directory_seek, directory_change,
     file_system, sync, devices, dev_fd, send_file, copy_range, locks, self_links, tree, big_file, random_access,
-    limits_names, control, unnamed, async_io, lock_ring, whiteout ["root"], directory_notice, leases ["root"],
+    limits_names, control, unnamed, async_io, lock_ring, whiteout ["root"], handles ["root"], directory_notice, leases ["root"],
 }

@@ -84,4 +84,10 @@ fn priorities() {
     show("whose", call(libc::SYS_ioprio_set, [9, 0, 2 << 13, 0]));
     show("whose?", call(libc::SYS_ioprio_get, [9, 0, 0, 0]));
     show("nobody's", call(libc::SYS_ioprio_get, [1, 1 << 21, 0, 0]));
+    show("no group's", call(libc::SYS_ioprio_get, [2, 1 << 21, 0, 0]));
+    show("set no group's", call(libc::SYS_ioprio_set, [2, 1 << 21, 2 << 13, 0]));
+    show("no user's", call(libc::SYS_ioprio_set, [3, 54321, 2 << 13, 0]));
+    show("own group's", call(libc::SYS_ioprio_set, [2, 0, 2 << 13 | 5, 0]));
+    show("get", call(libc::SYS_ioprio_get, [1, 0, 0, 0]));
+    show("quotas of nothing", call(libc::SYS_quotactl_fd, [99, 0x8000_0700, 0, 0]));
 }

@@ -375,6 +375,9 @@ impl Volume {
 /// The file system as a whole, for the VFS.
 struct Super(Arc<Volume>);
 
+/// The last number of the file system's own files (`EXT4_GOOD_OLD_FIRST_INO` is the next).
+const LAST_OWN: Ino = 10;
+
 impl SuperOps for Super {
     fn statfs(&self) -> Result<StatFs, Errno> {
         self.0.settle();
@@ -396,6 +399,24 @@ impl SuperOps for Super {
 
     fn sync(&self) -> Result<(), Errno> {
         self.0.sync()
+    }
+
+    fn generation(&self, ino: u64) -> Result<u32, Errno> {
+        let ino = Ino::try_from(ino).map_err(|_| Errno::ESTALE)?;
+        let attr = self.0.core.lock().attr(ino).map_err(|_| Errno::ESTALE)?;
+        Ok(attr.generation)
+    }
+
+    fn by_number(&self, ino: u64, generation: u32) -> Result<Arc<Inode>, Errno> {
+        let ino = Ino::try_from(ino).map_err(|_| Errno::ESTALE)?;
+        let mut core = self.0.core.lock();
+        let attr = core.attr(ino).map_err(|_| Errno::ESTALE)?;
+        // The file system's own files have no handles.
+        let own = ino <= LAST_OWN && ino != ROOT;
+        if own || attr.generation != generation || attr.links == 0 {
+            return Err(Errno::ESTALE);
+        }
+        self.0.inode(&mut core, ino)
     }
 
     fn time_limits(&self) -> (i64, i64) {

@@ -17,6 +17,8 @@ use crate::vm::MemorySizes;
 
 /// What a task does about signals.
 struct SignalSets {
+    /// How many wait, of the task and of its process.
+    queued: usize,
     pending: SigSet,
     shared_pending: SigSet,
     blocked: SigSet,
@@ -32,6 +34,7 @@ fn signal_sets(task: &Task) -> SignalSets {
     };
     let signals = task.signals.lock();
     SignalSets {
+        queued: signals.pending.iter().count() + group.pending.iter().count(),
         pending: signals.pending.set(),
         shared_pending: group.pending.set(),
         blocked: signals.blocked,
@@ -175,14 +178,17 @@ pub(super) fn status(task: &Task, out: &mut Text) -> Result<(), Errno> {
         standing.parent,
         task.tracer_tid()
     )?;
-    credentials(&task.creds(), out)?;
+    let descriptors = task.files().map_or(0, |files| files.shown_size());
+    credentials(&task.creds(), descriptors, out)?;
     sizes(task, out)?;
+    let sets = signal_sets(task);
     put!(
         out,
-        "Threads:\t{}\nSigQ:\t0/31791\n",
-        process.thread_count()
+        "Threads:\t{}\nSigQ:\t{}/{}\n",
+        process.thread_count(),
+        sets.queued,
+        process.limit(abi::RLIMIT_SIGPENDING)
     )?;
-    let sets = signal_sets(task);
     for (label, set) in [
         ("SigPnd", sets.pending),
         ("ShdPnd", sets.shared_pending),
@@ -213,7 +219,7 @@ pub(super) fn status(task: &Task, out: &mut Text) -> Result<(), Errno> {
     )
 }
 
-fn credentials(creds: &Credentials, out: &mut Text) -> Result<(), Errno> {
+fn credentials(creds: &Credentials, descriptors: usize, out: &mut Text) -> Result<(), Errno> {
     for (label, ids) in [("Uid", &creds.uids), ("Gid", &creds.gids)] {
         put!(
             out,
@@ -224,7 +230,7 @@ fn credentials(creds: &Credentials, out: &mut Text) -> Result<(), Errno> {
             ids.fs
         )?;
     }
-    put!(out, "FDSize:\t64\nGroups:\t")?;
+    put!(out, "FDSize:\t{descriptors}\nGroups:\t")?;
     for group in creds.groups.iter() {
         put!(out, "{group} ")?;
     }

@@ -8,7 +8,7 @@ use kiln_core::errno::Errno;
 use kiln_core::num::{high32, low16, low32, u64_of, usize_of};
 use kiln_core::vma::Prot;
 
-use super::io::{MAX_COUNT, vectors};
+use super::io::{MAX_COUNT, check_rwf, limit_to_ready, vectors};
 use super::poll::{Until, mask_argument, read_timespec, with_mask};
 use super::{Call, SysResult, file};
 use crate::fs::aio::{self, Context};
@@ -175,9 +175,8 @@ fn carry_out(
         }
         _ => return Err(Errno::EINVAL),
     }
-    if request.flags != 0 {
-        return Err(Errno::EOPNOTSUPP);
-    }
+    let flags = request.flags;
+    check_rwf(file, flags, matches!(request.opcode, PWRITE | PWRITEV))?;
     let stream = file.ops.is_stream();
     if !stream && i64::try_from(request.offset).is_err() {
         return Err(Errno::EINVAL);
@@ -197,12 +196,23 @@ fn carry_out(
         dst = IoDst::user_buf(&space, buf, len);
         src = IoSrc::user_buf(&space, buf, len);
     }
-    Ok(match (request.opcode, stream) {
+    src.appends = flags & abi::RWF_APPEND != 0;
+    if flags & abi::RWF_NOWAIT != 0
+        && let Err(error) = limit_to_ready(file, request.offset, &mut dst)
+    {
+        return Ok(Err(error));
+    }
+    let done = match (request.opcode, stream) {
         (PREAD | PREADV, true) => file.read(&mut dst),
         (PREAD | PREADV, false) => file.read_at(&mut dst, request.offset),
         (_, true) => file.write(&mut src),
         (_, false) => file.write_at(&mut src, request.offset),
-    })
+    };
+    if done.is_ok() && flags & (abi::RWF_DSYNC | abi::RWF_SYNC) != 0 {
+        let synced = file.ops.sync(file, flags & abi::RWF_SYNC == 0);
+        return Ok(synced.and(done));
+    }
+    Ok(done)
 }
 
 /// Hands over between `least` and `most` events.

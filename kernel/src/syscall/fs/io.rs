@@ -7,7 +7,7 @@ use kiln_core::abi;
 use kiln_core::addr::{PAGE_SIZE, UserAddr};
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::FileType;
-use kiln_core::num::{low32, u64_of, usize_of32};
+use kiln_core::num::{low32, u64_of, usize_of, usize_of32};
 use kiln_core::signal::{SigInfo, Signal};
 
 use super::{Call, SysResult, file};
@@ -159,11 +159,37 @@ fn vector_file(call: &Call<'_>, fd: i32, at: Option<u64>) -> Result<Arc<File>, E
     Ok(file)
 }
 
-/// EOPNOTSUPP for `RWF_*` flags that this kernel doesn't do.
-fn known_rwf(flags: u32) -> Result<(), Errno> {
-    if flags & !RWF_HARMLESS != 0 {
+/// EOPNOTSUPP for `RWF_*` flags that aren't known, and for not waiting where a file can't tell whether it would have
+/// to: all but those on disks, which can when they are read.
+pub(in crate::syscall) fn check_rwf(file: &File, flags: u32, write: bool) -> Result<(), Errno> {
+    let on_disk = file.inode.mapping().is_some_and(|pages| pages.has_source());
+    let no_wait = flags & abi::RWF_NOWAIT != 0 && (write || !on_disk);
+    if flags & !(RWF_HARMLESS | abi::RWF_NOWAIT) != 0 || no_wait {
         return Err(Errno::EOPNOTSUPP);
     }
+    Ok(())
+}
+
+/// Limits a read to what is in memory, for `RWF_NOWAIT`: EAGAIN when that is nothing.
+pub(in crate::syscall) fn limit_to_ready(
+    file: &File,
+    pos: u64,
+    dst: &mut IoDst<'_>,
+) -> Result<(), Errno> {
+    let Some(mapping) = file.inode.mapping() else {
+        return Ok(());
+    };
+    let last = pos
+        .saturating_add(u64_of(dst.remaining()))
+        .min(mapping.size());
+    let mut end = pos;
+    while end < last && mapping.cached(end / PAGE).is_some() {
+        end = (end / PAGE + 1) * PAGE;
+    }
+    if end == pos && pos < last {
+        return Err(Errno::EAGAIN);
+    }
+    dst.limit(usize_of(end.min(last).saturating_sub(pos)));
     Ok(())
 }
 
@@ -174,7 +200,7 @@ fn vectors_for(
     file: &File,
     iov: UserAddr,
     count: u64,
-    flags: u32,
+    (flags, write): (u32, bool),
 ) -> Result<Option<Vec<IoVec>>, Errno> {
     if epoll::of(file).is_ok() {
         return Err(Errno::EINVAL);
@@ -184,7 +210,7 @@ fn vectors_for(
     if vectors.iter().all(|vector| vector.len == 0) {
         return Ok(None);
     }
-    known_rwf(flags)?;
+    check_rwf(file, flags, write)?;
     Ok(Some(vectors))
 }
 
@@ -199,10 +225,14 @@ fn read_vectors(
     let file = vector_file(call, fd, at)?;
     file.check_readable()?;
     let space = call.task.space()?;
-    let Some(vectors) = vectors_for(&space, &file, iov, count, flags)? else {
+    let Some(vectors) = vectors_for(&space, &file, iov, count, (flags, false))? else {
         return Ok(0);
     };
     let mut dst = IoDst::user(&space, &vectors);
+    if flags & abi::RWF_NOWAIT != 0 {
+        let pos = at.unwrap_or_else(|| *file.position());
+        limit_to_ready(&file, pos, &mut dst)?;
+    }
     let done = match at {
         Some(pos) => file.read_at(&mut dst, pos),
         None => file.read(&mut dst),
@@ -221,10 +251,11 @@ fn write_vectors(
     let file = vector_file(call, fd, at)?;
     file.check_writable()?;
     let space = call.task.space()?;
-    let Some(vectors) = vectors_for(&space, &file, iov, count, flags)? else {
+    let Some(vectors) = vectors_for(&space, &file, iov, count, (flags, true))? else {
         return Ok(0);
     };
     let mut src = IoSrc::user(&space, &vectors);
+    src.appends = flags & abi::RWF_APPEND != 0;
     let done = match at {
         Some(pos) => file.write_at(&mut src, pos),
         None => file.write(&mut src),
@@ -272,8 +303,8 @@ pub(in crate::syscall) fn pwritev(
     write_vectors(call, fd, iov, count, Some(position(offset)?), 0)
 }
 
-/// The flags of `preadv2` and `pwritev2` that mean nothing here but are known (`RWF_*`).
-const RWF_HARMLESS: u32 = abi::RWF_HIPRI | abi::RWF_DSYNC | abi::RWF_SYNC;
+/// The flags of `preadv2` and `pwritev2` that any file takes (`RWF_*`).
+const RWF_HARMLESS: u32 = abi::RWF_HIPRI | abi::RWF_DSYNC | abi::RWF_SYNC | abi::RWF_APPEND;
 
 fn position_or_current(offset: i64) -> Result<Option<u64>, Errno> {
     if offset == -1 {

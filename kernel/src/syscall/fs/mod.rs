@@ -2,6 +2,7 @@
 //!
 //! | module | calls |
 //! | --- | --- |
+//! | [`handle`] | `name_to_handle_at`, `open_by_handle_at` |
 //! | [`io`] | `read`, `write` and their variants, `lseek`, `fsync` |
 //! | [`ioctl`] | `ioctl` |
 //! | [`open`] | `open`, `close`, `pipe`, `memfd_create` |
@@ -20,6 +21,7 @@ pub(crate) mod aio;
 pub(crate) mod attr;
 pub(crate) mod epoll;
 pub(crate) mod fd;
+pub(crate) mod handle;
 pub(crate) mod io;
 pub(crate) mod ioctl;
 pub(crate) mod mount_fd;

@@ -1,0 +1,85 @@
+//! File handles: `name_to_handle_at`, `open_by_handle_at`.
+
+use kiln_core::abi;
+use kiln_core::addr::UserAddr;
+use kiln_core::errno::Errno;
+use kiln_core::fs::attr::FileType;
+use kiln_core::fs::flags::OpenFlags;
+use kiln_core::num::low32;
+
+use super::{AT_FDCWD, Call, SysResult, behind, file, known_flags, resolve_at, with_lookup};
+use crate::fs::handle::{self, Handle};
+use crate::fs::vfs;
+
+/// Most bytes of a handle (`MAX_HANDLE_SZ`, linux/exportfs.h).
+const MOST: u32 = 128;
+/// Bytes of `struct file_handle` before the handle: its length, its kind.
+const HEAD: u64 = 8;
+/// Bytes of a handle here.
+const SIZE: u32 = 12;
+/// `FILEID_INO32_GEN` and `FILEID_INVALID` (linux/exportfs.h).
+const KIND: u32 = 1;
+const INVALID: u32 = 0xFF;
+
+pub(in crate::syscall) fn name_to_handle_at(
+    call: &mut Call<'_>,
+    dirfd: i32,
+    path: UserAddr,
+    at: UserAddr,
+    mount: UserAddr,
+    flags: u32,
+) -> SysResult {
+    known_flags(flags, abi::AT_SYMLINK_FOLLOW | abi::AT_EMPTY_PATH)?;
+    let mut how = flags & abi::AT_EMPTY_PATH;
+    if flags & abi::AT_SYMLINK_FOLLOW == 0 {
+        how |= abi::AT_SYMLINK_NOFOLLOW;
+    }
+    let path = resolve_at(call, dirfd, path, how)?;
+    let words = handle::of(&path)?;
+    let space = call.task.space()?;
+    let [room, _]: [u32; 2] = space.read_val(at)?;
+    if room > MOST {
+        return Err(Errno::EINVAL);
+    }
+    space.write_val(mount, &low32(path.mount.id()))?;
+    if room < SIZE {
+        space.write_val(at, &[SIZE, INVALID])?;
+        return Err(Errno::EOVERFLOW);
+    }
+    space.write_val(at, &[SIZE, KIND])?;
+    let to = at.checked_add(HEAD).ok_or(Errno::EFAULT)?;
+    space.write_val(to, &words)?;
+    Ok(0)
+}
+
+pub(in crate::syscall) fn open_by_handle_at(
+    call: &mut Call<'_>,
+    mount: i32,
+    at: UserAddr,
+    flags: u32,
+) -> SysResult {
+    if !call.task.creds().has(abi::CAP_DAC_READ_SEARCH) {
+        return Err(Errno::EPERM);
+    }
+    let space = call.task.space()?;
+    let [len, kind]: [u32; 2] = space.read_val(at)?;
+    if len == 0 || len > MOST {
+        return Err(Errno::EINVAL);
+    }
+    let place = if mount == AT_FDCWD {
+        behind(call, mount)?
+    } else {
+        file(call, mount)?.path.clone()
+    };
+    if len < SIZE || kind != KIND {
+        return Err(Errno::ESTALE);
+    }
+    let words: Handle = space.read_val(at.checked_add(HEAD).ok_or(Errno::EFAULT)?)?;
+    let path = handle::find(&place, words)?;
+    let flags = OpenFlags::new(flags, 0)?;
+    if flags.has(abi::O_DIRECTORY) && path.inode()?.kind() != FileType::Directory {
+        return Err(Errno::ENOTDIR);
+    }
+    let file = with_lookup(call, None, |lookup| vfs::open_path(lookup, path, flags))?;
+    super::install(call, file, flags.has(abi::O_CLOEXEC))
+}
