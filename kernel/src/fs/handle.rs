@@ -4,8 +4,8 @@
 //! is found as the one that it is. A file system on a disk finds the file by its number, too
 //! ([`SuperOps::by_number`](super::superblock::SuperOps::by_number)), when nothing of it is in memory any more.
 
-use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
 
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::FileType;
@@ -20,16 +20,20 @@ use crate::sync::SpinLock;
 /// A handle: a file's number in two words, and its generation.
 pub(crate) type Handle = [u32; 3];
 
-/// What remembering a file may take.
-const COST: usize = 192;
-
 struct Known {
+    /// Device and number.
+    key: (u64, u64),
     inode: Weak<Inode>,
     dentry: Weak<Dentry>,
 }
 
-/// Files that have a handle, by device and number.
-static KNOWN: SpinLock<BTreeMap<(u64, u64), Known>> = SpinLock::new(BTreeMap::new());
+/// Files that have a handle, in the order of their keys.
+static KNOWN: SpinLock<Vec<Known>> = SpinLock::new(Vec::new());
+
+/// Where the file with this key is, or would be.
+fn place(all: &[Known], key: (u64, u64)) -> Result<usize, usize> {
+    all.binary_search_by(|known| known.key.cmp(&key))
+}
 
 fn key(at: &Path, number: u64) -> (u64, u64) {
     (at.mount.sb().dev().encode(), number)
@@ -43,17 +47,28 @@ pub(crate) fn of(path: &Path) -> Result<Handle, Errno> {
         return Err(Errno::EOPNOTSUPP);
     }
     let generation = inode.sb().ops().generation(number)?;
-    let _charge = kmem::charge(COST)?;
+    let key = key(path, number);
     let known = Known {
+        key,
         inode: Arc::downgrade(inode),
         dentry: Arc::downgrade(&path.dentry),
     };
+    // Sees to it that the list can grow.
+    let _charge = kmem::charge(size_of::<Known>())?;
     let mut all = KNOWN.lock();
-    // Those that are gone, now and then.
-    if all.len().is_power_of_two() {
-        all.retain(|_, known| known.inode.strong_count() > 0);
+    if all.len() == all.capacity() {
+        // First those that are gone go.
+        all.retain(|known| known.inode.strong_count() > 0);
+        all.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
     }
-    all.insert(key(path, number), known);
+    match place(&all, key) {
+        Ok(at) => {
+            if let Some(there) = all.get_mut(at) {
+                *there = known;
+            }
+        }
+        Err(at) => all.insert(at, known),
+    }
     drop(all);
     Ok([low32(number), generation, high32(number)])
 }
@@ -64,7 +79,8 @@ pub(crate) fn find(at: &Path, [low, generation, high]: Handle) -> Result<Path, E
     let number = u64::from(high) << 32 | u64::from(low);
     let (inode, dentry) = {
         let all = KNOWN.lock();
-        let known = all.get(&key(at, number));
+        let found = place(&all, key(at, number));
+        let known = found.ok().and_then(|found| all.get(found));
         (
             known.and_then(|known| known.inode.upgrade()),
             known.and_then(|known| known.dentry.upgrade()),

@@ -212,7 +212,7 @@ syscalls! {
     206 io_setup(Uint, Ptr) [fs::aio::io_setup] Full "";
     207 io_destroy(Ptr) [fs::aio::io_destroy] Full "";
     208 io_getevents(Ptr, Long, Long, Ptr, Timespec) [fs::aio::io_getevents] Full "";
-    209 io_submit(Ptr, Long, Ptr) [fs::aio::io_submit] Partial "requests are carried out at once; no IOCB_CMD_POLL, no RWF flags";
+    209 io_submit(Ptr, Long, Ptr) [fs::aio::io_submit] Partial "requests are carried out at once; no IOCB_CMD_POLL";
     210 io_cancel(Ptr, Ptr, Ptr) [fs::aio::io_cancel] Full "";
     211 get_thread_area(Ptr) [] Absent "";
     212 lookup_dcookie(Hex, Ptr, Size) [] Absent "";
@@ -330,8 +330,8 @@ syscalls! {
     324 membarrier(Membarrier, Hex, Hidden) [process::membarrier] Partial "restartable sequences on other CPUs go on";
     325 mlock2(Ptr, Size, MlockFlags) [mem::mlock2] Full "";
     326 copy_file_range(Fd, OffPtr, Fd, OffPtr, Size, Hex) [fs::splice::copy_file_range] Full "";
-    327 preadv2(Fd, IoVecOut, Int, Off, Hidden, RwfFlags) [fs::io::preadv2] Partial "RWF_NOWAIT and RWF_APPEND answer EOPNOTSUPP";
-    328 pwritev2(Fd, IoVec, Int, Off, Hidden, RwfFlags) [fs::io::pwritev2] Partial "RWF_NOWAIT and RWF_APPEND answer EOPNOTSUPP";
+    327 preadv2(Fd, IoVecOut, Int, Off, Hidden, RwfFlags) [fs::io::preadv2] Partial "RWF_NOWAIT for reading from a disk only";
+    328 pwritev2(Fd, IoVec, Int, Off, Hidden, RwfFlags) [fs::io::pwritev2] Partial "RWF_NOWAIT for reading from a disk only";
     329 pkey_mprotect(Ptr, Size, Prot, Int) [mem::pkey_mprotect] Partial "the default key only";
     330 pkey_alloc(Hex, Hex) [mem::pkey_alloc] Stub "there are no keys: ENOSPC";
     331 pkey_free(Int) [mem::pkey_free] Stub "there are no keys: EINVAL";

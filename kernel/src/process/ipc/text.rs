@@ -7,7 +7,7 @@ use kiln_core::ipc::Perm;
 use kiln_core::ipc::sem::MAX_OPS;
 
 use super::{Object, Table, msg, sem, shm};
-use crate::fs::procfs::{SystemFile, Text, number_file};
+use crate::fs::procfs::{SystemFile, Text, number, number_file};
 
 /// A file with the id that the next object of a kind shall have; -1: any.
 macro_rules! next_id {
@@ -29,9 +29,7 @@ fn show_next(out: &mut Text, id: i32) -> Result<(), Errno> {
 }
 
 fn next_from(text: &[u8]) -> Result<i32, Errno> {
-    let text = core::str::from_utf8(text).ok();
-    let id = text.and_then(|text| text.trim().parse().ok());
-    id.filter(|id| *id >= 0).ok_or(Errno::EINVAL)
+    i32::try_from(number(text)?).map_err(|_| Errno::EINVAL)
 }
 
 /// The files.
