@@ -140,13 +140,13 @@ impl AddressSpace {
     }
 
     fn advise_populate(self: &Arc<Self>, range: &Range<u64>, access: Access) -> Result<(), Errno> {
-        // The hardware could read where it can write.
-        let hidden = |area: &VmArea| !area.prot.contains(Prot::READ);
-        if access == Access::Read && self.read_areas().map.overlapping(range).any(hidden) {
-            return Err(Errno::EINVAL);
-        }
         let mut page = range.start;
         while page < range.end {
+            // The hardware could read where it can write.
+            let rights = self.read_areas().map.find(page).map(|area| area.prot);
+            if access == Access::Read && rights.is_some_and(|prot| !prot.contains(Prot::READ)) {
+                return Err(Errno::EINVAL);
+            }
             self.fault(UserAddr::new(page), access)
                 .map_err(|error| match error {
                     FaultError::Maperr | FaultError::Oom => Errno::ENOMEM,

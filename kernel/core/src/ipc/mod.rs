@@ -28,8 +28,6 @@ pub struct Ids<T> {
     sequence: u32,
     last: Option<usize>,
     count: usize,
-    /// The id that the next object shall have, if its slot is free; negative: any.
-    pub next_id: i32,
 }
 
 impl<T> Default for Ids<T> {
@@ -60,7 +58,6 @@ impl<T> Ids<T> {
             sequence: 0,
             last: None,
             count: 0,
-            next_id: -1,
         }
     }
 
@@ -90,31 +87,12 @@ impl<T> Ids<T> {
         if self.count >= max.min(MAX_OBJECTS) {
             return Err(Errno::ENOSPC);
         }
-        let wanted = split(core::mem::replace(&mut self.next_id, -1)).ok();
-        let from = wanted.map_or(0, |(slot, _)| slot);
-        let mut later = self.slots.iter().skip(from);
-        let found = later.position(Option::is_none).map(|at| from + at);
-        let slot = found.unwrap_or(self.slots.len().max(from));
-        if slot >= MAX_OBJECTS {
-            return Err(Errno::ENOSPC);
+        let free = self.slots.iter().position(Option::is_none);
+        let slot = free.unwrap_or(self.slots.len());
+        if slot == self.slots.len() {
+            self.slots.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+            self.slots.push(None);
         }
-        let missing = (slot + 1).saturating_sub(self.slots.len());
-        self.slots.try_reserve(missing).map_err(|_| Errno::ENOMEM)?;
-        self.slots.extend((0..missing).map(|_| None));
-        let sequence = match wanted {
-            Some((_, sequence)) => sequence,
-            None => self.next_sequence(slot),
-        };
-        let id = id_of(slot, sequence);
-        if let Some(place) = self.slots.get_mut(slot) {
-            *place = Some((sequence, make(id)));
-            self.count += 1;
-        }
-        Ok(id)
-    }
-
-    /// A number of its own for the next object in a slot.
-    fn next_sequence(&mut self, slot: usize) -> u32 {
         if self.last.is_some_and(|last| slot <= last) {
             self.sequence = if self.sequence >= MAX_SEQUENCE {
                 0
@@ -123,7 +101,12 @@ impl<T> Ids<T> {
             };
         }
         self.last = Some(slot);
-        self.sequence
+        let id = id_of(slot, self.sequence);
+        if let Some(place) = self.slots.get_mut(slot) {
+            *place = Some((self.sequence, make(id)));
+            self.count += 1;
+        }
+        Ok(id)
     }
 
     /// The object with this id.
@@ -202,22 +185,6 @@ mod tests {
         assert_eq!(ids.highest(), 1);
         assert_eq!(ids.next(1), Some((1, 1, &'b')));
         assert_eq!(ids.find(|c| *c == 'c'), Some((1 << 15, &'c')));
-    }
-
-    #[test]
-    fn an_id_may_be_asked_for() {
-        let mut ids = Ids::new();
-        ids.next_id = 7 << SLOT_BITS | 2;
-        assert_eq!(ids.insert(10, |_| 'a'), Ok(7 << SLOT_BITS | 2));
-        assert_eq!(ids.next_id, -1);
-        assert_eq!(ids.insert(10, |_| 'b'), Ok(0));
-        // Its slot is taken: the next free one.
-        ids.next_id = 9 << SLOT_BITS;
-        assert_eq!(ids.insert(10, |_| 'c'), Ok(9 << SLOT_BITS | 1));
-        ids.next_id = i32::MAX;
-        assert_eq!(ids.insert(10, |_| 'd'), Ok(i32::MAX));
-        ids.next_id = i32::MAX;
-        assert_eq!(ids.insert(10, |_| 'e'), Err(Errno::ENOSPC));
     }
 
     #[test]

@@ -7,30 +7,7 @@ use kiln_core::ipc::Perm;
 use kiln_core::ipc::sem::MAX_OPS;
 
 use super::{Object, Table, msg, sem, shm};
-use crate::fs::procfs::{SystemFile, Text, number, number_file};
-
-/// A file with the id that the next object of a kind shall have; -1: any.
-macro_rules! next_id {
-    ($path:literal, $table:path) => {
-        SystemFile {
-            path: $path,
-            mode: 0o644,
-            read: |out| show_next(out, $table.lock().next_id),
-            write: Some(|text| {
-                $table.lock().next_id = next_from(text)?;
-                Ok(())
-            }),
-        }
-    };
-}
-
-fn show_next(out: &mut Text, id: i32) -> Result<(), Errno> {
-    out.put(format_args!("{id}\n"))
-}
-
-fn next_from(text: &[u8]) -> Result<i32, Errno> {
-    i32::try_from(number(text)?).map_err(|_| Errno::EINVAL)
-}
+use crate::fs::procfs::{SystemFile, Text, number_file};
 
 /// The files.
 pub(crate) const FILES: &[SystemFile] = &[
@@ -43,9 +20,6 @@ pub(crate) const FILES: &[SystemFile] = &[
     SystemFile::readable("sys/kernel/sem", |out| {
         out.put(format_args!("32000\t1024000000\t{MAX_OPS}\t32000\n"))
     }),
-    next_id!("sys/kernel/msg_next_id", msg::QUEUES),
-    next_id!("sys/kernel/sem_next_id", sem::SETS),
-    next_id!("sys/kernel/shm_next_id", shm::SEGMENTS),
     number_file!("sys/kernel/shmall", crate::process::ipc::shm::MAX_PAGES),
     number_file!("sys/kernel/shmmax", crate::process::ipc::shm::MAX_SIZE),
     number_file!("sys/kernel/shmmni", crate::process::ipc::shm::MAX_COUNT),

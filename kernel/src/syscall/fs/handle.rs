@@ -7,9 +7,9 @@ use kiln_core::fs::attr::FileType;
 use kiln_core::fs::flags::OpenFlags;
 use kiln_core::num::low32;
 
-use super::{AT_FDCWD, Call, SysResult, behind, file, known_flags, resolve_at, with_lookup};
+use super::{AT_FDCWD, Call, SysResult, behind, file, known_flags, resolve_at};
 use crate::fs::handle::{self, Handle};
-use crate::fs::vfs;
+use crate::fs::{Lookup, identity, vfs};
 
 /// Most bytes of a handle (`MAX_HANDLE_SZ`, linux/exportfs.h).
 const MOST: u32 = 128;
@@ -80,6 +80,7 @@ pub(in crate::syscall) fn open_by_handle_at(
     if flags.has(abi::O_DIRECTORY) && path.inode()?.kind() != FileType::Directory {
         return Err(Errno::ENOTDIR);
     }
-    let file = with_lookup(call, None, |lookup| vfs::open_path(lookup, path, flags))?;
+    let (context, creds) = (call.task.fs()?, call.task.creds());
+    let file = vfs::open_path(&Lookup::new(&context, identity(&creds)), path, flags)?;
     super::install(call, file, flags.has(abi::O_CLOEXEC))
 }
