@@ -1,5 +1,7 @@
 //! `bench.sh boot`: from exec of QEMU to its exit, with nothing to do in between.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -11,6 +13,7 @@ use super::guest::{Counts, Guest, loaded_size, user_entry};
 use super::micro::Peer;
 use super::stats::{median, median_ratio};
 use crate::linux::kernel as linux;
+use crate::root;
 
 /// What a run of the bench needs to find.
 pub struct Inputs {
@@ -38,9 +41,15 @@ const MEMORY: &str = "256M";
 /// When something can't be fetched, made or booted.
 pub fn run(inputs: &Inputs) -> Result<Value> {
     let scratch = tempfile::tempdir()?;
+    let root = root_with_empty(inputs, scratch.path())?;
+    let with_root = |guest: Guest| Guest {
+        initrd: root.clone(),
+        ..guest
+    };
     let guests = [
-        empty_guest(inputs, scratch.path())?,
-        kiln_guest(inputs, scratch.path())?,
+        with_root(empty_guest(inputs, scratch.path())?),
+        with_root(empty_job(inputs, scratch.path())?),
+        with_root(kiln_guest(inputs, scratch.path())?),
         linux_guest(inputs, scratch.path())?,
     ];
     let mut walls = vec![Vec::new(); guests.len()];
@@ -59,7 +68,7 @@ pub fn run(inputs: &Inputs) -> Result<Value> {
     }
     print_table(&guests, &walls, &counts)?;
     println!();
-    let least = least_memory(&guests[1])?;
+    let least = least_memory(&guests[2])?;
     println!("least memory for `busybox true`: {least}");
     let figures = guests.iter().zip(&walls).zip(&counts);
     let figures = figures.map(|((guest, walls), count)| {
@@ -87,17 +96,48 @@ fn empty_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
     })
 }
 
-/// Kiln, with `busybox true` as its job.
-pub(super) fn kiln_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
+/// A root with busybox and the empty program.
+fn root_with_empty(inputs: &Inputs, scratch: &Path) -> Result<PathBuf> {
+    let dir = scratch.join("root");
+    std::fs::create_dir_all(dir.join("bin"))?;
+    std::fs::copy(&inputs.busybox, dir.join("bin/busybox"))?;
+    let program = dir.join("bin/empty");
+    std::fs::write(&program, empty::program())?;
+    std::fs::set_permissions(&program, Permissions::from_mode(0o755))?;
+    Ok(root::find(Some(&dir), u64::MAX)?.image)
+}
+
+/// Kiln, with a job that does nothing.
+fn empty_job(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
+    let kiln = kiln_guest(inputs, scratch)?;
     let spec = Spec {
+        args: vec![b"/bin/empty".to_vec()],
+        ..kiln_spec()
+    };
+    let job = scratch.join("empty-job");
+    std::fs::write(&job, spec.encode())?;
+    Ok(Guest {
+        name: "Kiln, empty",
+        job: Some(job),
+        user_entry: user_entry(&scratch.join("root/bin/empty"))?,
+        ..kiln
+    })
+}
+
+fn kiln_spec() -> Spec {
+    Spec {
         args: vec![b"/bin/busybox".to_vec(), b"true".to_vec()],
         env: vec![b"PATH=/bin".to_vec()],
         console: Some(0),
         seed: [7; 32],
         ..Spec::default()
-    };
+    }
+}
+
+/// Kiln, with `busybox true` as its job.
+pub(super) fn kiln_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
     let job = scratch.join("job");
-    std::fs::write(&job, spec.encode())?;
+    std::fs::write(&job, kiln_spec().encode())?;
     Ok(Guest {
         name: "Kiln",
         kernel: inputs.kernel.clone(),
@@ -139,12 +179,12 @@ pub(super) fn linux_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
 }
 
 fn print_table(guests: &[Guest], walls: &[Vec<f64>], counts: &[Counts]) -> Result<()> {
-    let kiln = walls.get(1).map(Vec::as_slice).unwrap_or_default();
+    let empty = walls.first().map(Vec::as_slice).unwrap_or_default();
     println!(
         "{:<14} {:>9} {:>10} {:>12} {:>15} {:>14} {:>12} {:>9} {:>10}",
         "guest",
         "wall ms",
-        "Kiln/this",
+        "to the ELF",
         "to user us",
         "insns to user",
         "insns in all",
@@ -164,7 +204,7 @@ fn print_table(guests: &[Guest], walls: &[Vec<f64>], counts: &[Counts]) -> Resul
             "{:<14} {:>9.1} {:>10.2} {:>12} {:>15} {:>14} {:>12} {:>9} {:>10}",
             guest.name,
             median(wall),
-            median_ratio(kiln, wall),
+            median_ratio(wall, empty),
             reached(count.user_us.saturating_sub(count.kernel_us)),
             reached(count.executed[1]),
             count.executed.iter().sum::<u64>(),
