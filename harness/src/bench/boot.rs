@@ -99,7 +99,9 @@ fn empty_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
 /// A root with busybox and the empty program.
 fn root_with_empty(inputs: &Inputs, scratch: &Path) -> Result<PathBuf> {
     let dir = scratch.join("root");
-    std::fs::create_dir_all(dir.join("bin"))?;
+    for name in ["bin", "dev", "proc", "sys", "tmp"] {
+        std::fs::create_dir_all(dir.join(name))?;
+    }
     std::fs::copy(&inputs.busybox, dir.join("bin/busybox"))?;
     let program = dir.join("bin/empty");
     std::fs::write(&program, empty::program())?;

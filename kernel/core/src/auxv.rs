@@ -180,11 +180,13 @@ pub struct AuxInfo {
 
 /// A stack ready to be written to memory.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct InitialStack {
-    /// Where `bytes` goes and what RSP is.
+pub struct InitialStack<'a> {
+    /// What RSP is.
     pub pointer: u64,
-    /// Everything from there to the stack's top.
-    pub bytes: Vec<u8>,
+    /// What lies there: the pointers, the vector, and what that points to.
+    low: Vec<u8>,
+    /// What lies further up, above the jitter: the strings and the path, each with its address.
+    high: [(u64, &'a [u8]); 2],
     /// Addresses of the first argument string, of the first environment string, and past the
     /// last one, for `/proc/PID/cmdline` and `environ`.
     pub strings: [u64; 3],
@@ -210,14 +212,17 @@ pub struct Frame<'a> {
 ///
 /// # Errors
 /// [`StackError`].
-pub fn build(strings: &ArgStrings, frame: &Frame<'_>) -> Result<InitialStack, StackError> {
+pub fn build<'a>(
+    strings: &'a ArgStrings,
+    frame: &Frame<'a>,
+) -> Result<InitialStack<'a>, StackError> {
     let layout = Layout::new(strings, frame)?;
-    let len = usize_of(frame.top - layout.pointer);
-    let mut out = Vec::new();
-    out.try_reserve_exact(len)
+    let len = usize_of(layout.platform - layout.pointer) + PLATFORM.len();
+    let mut low = Vec::new();
+    low.try_reserve_exact(len)
         .map_err(|_| StackError::NoMemory)?;
-    out.resize(len, 0);
-    let mut words = out.chunks_exact_mut(WORD);
+    low.resize(len, 0);
+    let mut words = low.chunks_exact_mut(WORD);
     let mut put = |word: u64| {
         if let Some(place) = words.next() {
             place.copy_from_slice(&word.to_le_bytes());
@@ -233,20 +238,46 @@ pub fn build(strings: &ArgStrings, frame: &Frame<'_>) -> Result<InitialStack, St
     for (addr, bytes) in [
         (layout.random, &frame.random[..]),
         (layout.platform, PLATFORM),
-        (layout.strings, &strings.bytes),
-        (layout.path, frame.path),
     ] {
         let at = usize_of(addr - layout.pointer);
-        if let Some(place) = out.get_mut(at..at + bytes.len()) {
+        if let Some(place) = low.get_mut(at..at + bytes.len()) {
             place.copy_from_slice(bytes);
         }
     }
     Ok(InitialStack {
         pointer: layout.pointer,
-        bytes: out,
+        low,
+        high: [(layout.strings, &strings.bytes), (layout.path, frame.path)],
         strings: [layout.strings, env_start, layout.path],
         vector: (vector_at, VECTOR_WORDS * WORD),
     })
+}
+
+impl InitialStack<'_> {
+    /// What lies in the `len` bytes at `at`, each piece with its distance from there; all else is 0.
+    pub fn pieces(&self, at: u64, len: usize) -> impl Iterator<Item = (usize, &[u8])> {
+        let all = [
+            (self.pointer, self.low.as_slice()),
+            self.high[0],
+            self.high[1],
+        ];
+        all.into_iter().filter_map(move |(start, bytes)| {
+            let skipped = usize_of(at.saturating_sub(start));
+            let distance = usize_of(start.saturating_sub(at));
+            let room = len.checked_sub(distance)?;
+            let rest = bytes.get(skipped..).filter(|rest| !rest.is_empty())?;
+            Some((distance, rest.get(..room).unwrap_or(rest)))
+                .filter(|(_, piece)| !piece.is_empty())
+        })
+    }
+
+    /// The auxiliary vector.
+    #[must_use]
+    pub fn vector_bytes(&self) -> &[u8] {
+        let (at, len) = self.vector;
+        let from = usize_of(at - self.pointer);
+        self.low.get(from..from + len).unwrap_or_default()
+    }
 }
 
 /// Entries of the vector, `AT_NULL` included, in words.

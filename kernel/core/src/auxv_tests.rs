@@ -11,13 +11,26 @@ fn strings(args: &[&[u8]], envs: &[&[u8]]) -> ArgStrings {
     strings
 }
 
-fn word(stack: &InitialStack, index: usize) -> u64 {
-    u64::from_le_bytes(stack.bytes[index * 8..index * 8 + 8].try_into().unwrap())
+/// All `len` bytes at `addr`, put together from what lies on pages.
+fn bytes(stack: &InitialStack<'_>, addr: u64, len: u64) -> Vec<u8> {
+    let first = addr & !4095;
+    let mut all = vec![0; usize_of(addr + len - first).next_multiple_of(4096)];
+    for (page, place) in (first..).step_by(4096).zip(all.chunks_exact_mut(4096)) {
+        for (offset, piece) in stack.pieces(page, 4096) {
+            place[offset..offset + piece.len()].copy_from_slice(piece);
+        }
+    }
+    all[usize_of(addr - first)..usize_of(addr + len - first)].to_vec()
 }
 
-fn at(stack: &InitialStack, addr: u64) -> &[u8] {
-    let from = &stack.bytes[usize_of(addr - stack.pointer)..];
-    &from[..from.iter().position(|b| *b == 0).unwrap()]
+fn word(stack: &InitialStack<'_>, index: u64) -> u64 {
+    let bytes = bytes(stack, stack.pointer + index * 8, 8);
+    u64::from_le_bytes(bytes.try_into().unwrap())
+}
+
+fn at(stack: &InitialStack<'_>, addr: u64) -> Vec<u8> {
+    let from = bytes(stack, addr, 64);
+    from.split(|byte| *byte == 0).next().unwrap().to_vec()
 }
 
 #[test]
@@ -36,7 +49,11 @@ fn everything_is_where_the_abi_says() {
     };
     let stack = build(&strings, &frame).unwrap();
     assert_eq!(stack.pointer % 16, 0);
-    assert_eq!(stack.pointer + stack.bytes.len() as u64, frame.top);
+    let path = frame.top - 8 - 1 - frame.path.len() as u64;
+    assert_eq!(
+        bytes(&stack, path, frame.top - path),
+        b"/bin/prog\0\0\0\0\0\0\0\0\0"
+    );
     assert_eq!(word(&stack, 0), 3);
     assert_eq!(at(&stack, word(&stack, 1)), b"prog");
     assert_eq!(at(&stack, word(&stack, 2)), b"");
@@ -58,8 +75,8 @@ fn everything_is_where_the_abi_says() {
     assert_eq!(value(abi::AT_EGID), 4);
     assert_eq!(at(&stack, value(abi::AT_EXECFN)), b"/bin/prog");
     assert_eq!(at(&stack, value(abi::AT_PLATFORM)), b"x86_64");
-    let random = usize_of(value(abi::AT_RANDOM) - stack.pointer);
-    assert_eq!(&stack.bytes[random..random + 16], b"0123456789abcdef");
+    let random = bytes(&stack, value(abi::AT_RANDOM), 16);
+    assert_eq!(random, b"0123456789abcdef");
     assert_eq!(value(abi::AT_NULL), 0);
 }
 
@@ -121,9 +138,9 @@ fn strings_lie_where_linux_puts_them() {
     assert_eq!(ours.strings[0], start);
     let shared = value(abi::AT_RANDOM);
     let theirs = read(shared, top - shared);
-    let tail = &ours.bytes[usize_of(shared - ours.pointer)..];
+    let tail = bytes(&ours, shared, top - shared);
     assert_eq!(
-        String::from_utf8_lossy(tail),
+        String::from_utf8_lossy(&tail),
         String::from_utf8_lossy(&theirs)
     );
 }

@@ -5,7 +5,7 @@ use core::arch::asm;
 use kiln_core::num::usize_of;
 
 use super::cpu::this_cpu;
-use super::tables::IST_NAMES;
+use super::tables::{GP_STACK, IST_NAMES, vector};
 
 /// Provokes `name`; returns when there is no such fault. `alias` is the distance from the image to
 /// its alias in the physmap.
@@ -72,10 +72,17 @@ fn double_fault() {
 /// Enters the handler of a vector that pushes an error code, which `int n` doesn't, with a frame as
 /// the CPU would make it.
 fn as_if(vector: u8) {
-    // SAFETY: as in `raise`.
+    let stack = match vector {
+        vector::NP | vector::SS => ist_top(usize_of(GP_STACK) - 1),
+        _ => 0,
+    };
+    // SAFETY: as in `raise`; the stack is this CPU's own, for traps that haven't come yet, or the running one.
     unsafe {
         asm!(
             "mov rcx, rsp",
+            "test rdx, rdx",
+            "cmovz rdx, rsp",
+            "mov rsp, rdx",
             "and rsp, -16",
             "push {data}",
             "push rcx",
@@ -89,6 +96,7 @@ fn as_if(vector: u8) {
             data = const super::tables::KERNEL_DATA,
             code = const super::tables::KERNEL_CODE,
             in("rax") super::entry::stub_address(vector),
+            inout("rdx") stack => _,
             out("rcx") _,
         );
     }
@@ -108,15 +116,22 @@ fn overflow(depth: u64) -> u64 {
     deeper + local.iter().sum::<u64>()
 }
 
+/// Where an IST stack begins.
+fn ist_top(index: usize) -> u64 {
+    let tss = this_cpu().tss.0.get();
+    // SAFETY: this CPU's own, written once at its boot; the index is below the table's length.
+    unsafe {
+        let table = (&raw const (*tss).interrupt_stack_table).cast::<u64>();
+        table.add(index).read_unaligned()
+    }
+}
+
 /// Uses up an IST stack: goes on at its top and pushes until the guard is hit.
 fn overflow_ist(index: usize) {
-    let tss = this_cpu().tss.0.get();
     // SAFETY: the stack's handler isn't running, so nobody's frames are lost; what follows ends in
     // a report.
     unsafe {
-        let table = (&raw const (*tss).interrupt_stack_table).cast::<u64>();
-        let top = table.add(index).read_unaligned();
-        asm!("mov rsp, {}", "2: push 0", "jmp 2b", in(reg) top, options(noreturn));
+        asm!("mov rsp, {}", "2: push 0", "jmp 2b", in(reg) ist_top(index), options(noreturn));
     }
 }
 

@@ -235,8 +235,8 @@ pub(super) fn load_idt() {
     use_idt();
 }
 
-/// The IST number of #GP's stack.
-const GP_STACK: u64 = 3;
+/// The IST number of #GP's stack, on which #NP and #SS enter too.
+pub(super) const GP_STACK: u64 = 3;
 
 /// From now on the vectors of [`IST_VECTORS`] enter on the stacks that [`set_ist`] named; #NP and #SS on #GP's, for like
 /// it they come of selectors that the way out loads, while GS is the program's.

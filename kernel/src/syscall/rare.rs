@@ -250,8 +250,11 @@ pub(super) fn quotactl_fd(
     id: u32,
     _at: UserAddr,
 ) -> SysResult {
-    call.task.files()?.get_any(fd)?;
+    let file = call.task.files()?.get_any(fd)?;
     let (command, kind) = quota_command(command)?;
+    if !matches!(file.path.mount.sb().kind(), "ext4" | "tmpfs") {
+        return Err(Errno::ENOSYS);
+    }
     quota(call, command, kind, id)
 }
 

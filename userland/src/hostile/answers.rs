@@ -70,7 +70,10 @@ fn groups(number: usize) -> Vec<(&'static str, Vec<Call>)> {
     }
     let mut commands = Vec::new();
     for command in 0..18 {
-        commands.extend([0, UNMAPPED, PAGE].map(|v| call([0, command, v, v, 0, 0])));
+        // F_SETOWN's argument is a PID: the lower half of the address, which is there or not.
+        let is_pid = number as i64 == libc::SYS_fcntl && command as i32 == libc::F_SETOWN;
+        let value = if is_pid { 0 } else { UNMAPPED };
+        commands.extend([0, value, PAGE].map(|v| call([0, command, v, v, 0, 0])));
         commands.extend([0, UNMAPPED, PAGE].map(|v| call([command, v, v, 0, 0, 0])));
     }
     let all = [

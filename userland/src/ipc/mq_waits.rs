@@ -1,6 +1,6 @@
 //! POSIX message queues: who waits to send or receive, time limits, signals.
 use crate::out::{say, show};
-use crate::sys::{child, event::kill, mq, signal, time};
+use crate::sys::{child, event::kill, mq, signal, task, time};
 use std::ffi::CStr;
 
 extern "C" fn nothing(_: i32, _: &mut libc::siginfo_t, _: &mut libc::ucontext_t) {}
@@ -20,6 +20,7 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
                 0
             });
             let _ = time::sleep_ms(20);
+            task::until_asleep(pid);
             pid
         })
         .collect();
@@ -38,6 +39,7 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
         0
     });
     let _ = time::sleep_ms(30);
+    task::until_asleep(sender);
     say!("{:?}", mq::receive(queue, 16, None));
     say!("{}", child::end_of(sender));
     for _ in 0..2 {
@@ -52,9 +54,11 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
     });
     for _ in 0..2 {
         let _ = time::sleep_ms(40);
+        task::until_asleep(waiter);
         let _ = kill(waiter, libc::SIGUSR1);
     }
     let _ = time::sleep_ms(40);
+    task::until_asleep(waiter);
     let _ = mq::send(queue, b"at last", 0, None);
     say!("{}", child::end_of(waiter));
     0

@@ -241,7 +241,7 @@ impl Builder<'_> {
         main: &Planned,
         [bias, base, vdso]: [u64; 3],
         top: u64,
-    ) -> Result<InitialStack, LoadError> {
+    ) -> Result<InitialStack<'_>, LoadError> {
         let program = self.program;
         let image = &main.image;
         let [hwcap, hwcap2] = program.hwcap;
@@ -277,7 +277,7 @@ impl Builder<'_> {
     fn map_stack(
         &self,
         areas: &mut Areas,
-        stack: &InitialStack,
+        stack: &InitialStack<'_>,
         top: u64,
         exec: bool,
     ) -> Result<(), LoadError> {
@@ -297,25 +297,30 @@ impl Builder<'_> {
             .map
             .insert(area)
             .map_err(|error| too_late(errno(error)))?;
-        let mut rest = stack.bytes.as_slice();
-        let mut offset = usize_of(stack.pointer - used);
-        let mut page = used;
-        while !rest.is_empty() {
-            let len = rest.len().min(PAGE_SIZE - offset);
-            let (part, later) = rest.split_at_checked(len).unwrap_or_default();
-            let frame = alloc_zeroed_frame().map_err(Errno::from)?;
-            frame.write(offset, part);
-            self.put_page(page, frame, prot)?;
-            (rest, offset) = (later, 0);
-            page += PAGE;
+        // What lies between is made when it is touched.
+        for page in (used..top).step_by(PAGE_SIZE) {
+            let mut frame = None;
+            for (offset, piece) in stack.pieces(page, PAGE_SIZE) {
+                let frame = match &mut frame {
+                    Some(frame) => frame,
+                    none => none.insert(alloc_zeroed_frame().map_err(Errno::from)?),
+                };
+                frame.write(offset, piece);
+            }
+            if let Some(frame) = frame {
+                self.put_page(page, frame, prot)?;
+            }
         }
         Ok(())
     }
 
-    fn describe(&self, main: &Planned, bias: u64, stack: &InitialStack) -> Result<(), LoadError> {
-        let (vector_at, vector_len) = stack.vector;
-        let from = usize_of(vector_at - stack.pointer);
-        let vector = stack.bytes.get(from..from + vector_len).unwrap_or_default();
+    fn describe(
+        &self,
+        main: &Planned,
+        bias: u64,
+        stack: &InitialStack<'_>,
+    ) -> Result<(), LoadError> {
+        let vector = stack.vector_bytes();
         let mut auxv = Vec::new();
         auxv.try_reserve_exact(vector.len())
             .map_err(|_| Errno::ENOMEM)?;
