@@ -143,8 +143,9 @@ const UNTOLD: &[(i64, &[&str])] = &[
     (libc::SYS_io_uring_setup, ALL),
     (libc::SYS_sched_getaffinity, ALL),
     (libc::SYS_sched_setaffinity, ALL),
-    // Which file systems and devices there are, and whether the kernel was built with LDTs.
+    // Which file systems and devices there are, which of them have quotas, and whether the kernel was built with LDTs.
     (libc::SYS_ustat, ALL),
+    (libc::SYS_quotactl_fd, ALL),
     (libc::SYS_sysfs, ALL),
     (libc::SYS_modify_ldt, ALL),
     // Whether the processor has protection keys.
