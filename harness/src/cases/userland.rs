@@ -1,9 +1,11 @@
 //! The programs of `userland/`: each runs on the host's Linux and in a VM, and must print the same
 //! bytes and end with the same status.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -172,6 +174,13 @@ fn make_root(behave: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The host runs a program once at a time: what has a name there, a message queue or an address, is the same in each run.
+fn host_turn(name: &str) -> Arc<Mutex<()>> {
+    static TURNS: Mutex<BTreeMap<String, Arc<Mutex<()>>>> = Mutex::new(BTreeMap::new());
+    let mut turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(turns.entry(name.to_owned()).or_default())
+}
+
 fn compare(name: &str, tags: &[String], cpus: Option<u32>) -> Result<()> {
     let has = |tag: &str| tags.iter().any(|have| have == tag);
     let input: &[u8] = if has("in") {
@@ -184,7 +193,11 @@ fn compare(name: &str, tags: &[String], cpus: Option<u32>) -> Result<()> {
     host.arg(name);
     // Those ask a hundred thousand questions.
     let patience = Duration::from_secs(if name.starts_with("hostile") { 240 } else { 60 });
-    let wanted = with_input(Job::of(host).deadline(patience)).run()?;
+    let wanted = {
+        let turn = host_turn(name);
+        let _alone = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        with_input(Job::of(host).deadline(patience)).run()?
+    };
     let mut words = vec!["--root".into(), behave_root().into_os_string()];
     if let Some(cpus) = cpus {
         words.extend(["--cpus".into(), cpus.to_string().into()]);
