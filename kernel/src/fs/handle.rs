@@ -15,7 +15,7 @@ use super::dentry::Dentry;
 use super::inode::Inode;
 use super::mount::Path;
 use crate::mm::kmem;
-use crate::sync::SpinLock;
+use crate::sched::Mutex;
 
 /// A handle: a file's number in two words, and its generation.
 pub(crate) type Handle = [u32; 3];
@@ -28,7 +28,7 @@ struct Known {
 }
 
 /// Files that have a handle, in the order of their keys.
-static KNOWN: SpinLock<Vec<Known>> = SpinLock::new(Vec::new());
+static KNOWN: Mutex<Vec<Known>> = Mutex::new(Vec::new());
 
 /// Where the file with this key is, or would be.
 fn place(all: &[Known], key: (u64, u64)) -> Result<usize, usize> {

@@ -279,13 +279,14 @@ fn enter(task: &Arc<Task>) -> Result<(), Errno> {
     tree.start_session(process.pid())
 }
 
-/// The job's last thread ends with this status. Comes back unless there is nothing else to do than to leave.
-pub(super) fn maybe_leave(process: &Arc<Process>, status: ExitStatus) {
+/// A thread of this process ends. Comes back unless there is nothing else to do than to leave: it is the job's last.
+pub(super) fn maybe_leave(process: &Arc<Process>) {
     // PID 1 and this one.
     if let Some(leave) = LEAVE.get()
-        && table::counts().0 == 2
         && process.pid() == 2
+        && table::counts().0 == 2
     {
+        let status = process.group.lock().status();
         leave(process, status)
     }
 }

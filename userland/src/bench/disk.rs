@@ -78,18 +78,8 @@ fn past_the_cache(bench: &Bench<'_>) {
 }
 
 fn names(bench: &Bench<'_>) {
-    bench.time("ext4-create-unlink", || {
-        open(c"new", libc::O_CREAT | libc::O_WRONLY)
-            .is_some_and(|fd| file::close(fd).is_ok() && file::unlink(c"new").is_ok())
-    });
-    file::make(c"one", b"", 0o644);
-    bench.time_many("ext4-rename", 2, |count| {
-        (0..count)
-            .all(|_| file::rename(c"one", c"two").is_ok() && file::rename(c"two", c"one").is_ok())
-    });
-    bench.time("ext4-mkdir-rmdir", || {
-        file::mkdir(c"dir", 0o755).is_ok() && file::rmdir(c"dir").is_ok()
-    });
+    let names = ["ext4-create-unlink", "ext4-rename", "ext4-mkdir-rmdir"];
+    super::files::changes(bench, names);
     if !bench.wants("ext4-getdents-1000") {
         return;
     }

@@ -11,7 +11,7 @@ pub(super) fn measure(bench: &Bench<'_>) {
         let _ = file::close(fd);
     }
     names(bench);
-    changes(bench);
+    changes(bench, ["create-unlink", "rename", "mkdir-rmdir"]);
     directories(bench);
     bulk(bench);
     pipes(bench);
@@ -56,17 +56,18 @@ fn names(bench: &Bench<'_>) {
     bench.time("access", || file::access(c"cached", libc::R_OK).is_ok());
 }
 
-fn changes(bench: &Bench<'_>) {
-    bench.time("create-unlink", || {
+/// What changes the names in the current directory, each measure under its name.
+pub(super) fn changes(bench: &Bench<'_>, [create, rename, mkdir]: [&str; 3]) {
+    bench.time(create, || {
         file::fd(file::open(c"new", libc::O_CREAT | libc::O_WRONLY, 0o644))
             .is_ok_and(|fd| file::close(fd).is_ok() && file::unlink(c"new").is_ok())
     });
     file::make(c"one", b"", 0o644);
-    bench.time_many("rename", 2, |count| {
+    bench.time_many(rename, 2, |count| {
         (0..count)
             .all(|_| file::rename(c"one", c"two").is_ok() && file::rename(c"two", c"one").is_ok())
     });
-    bench.time("mkdir-rmdir", || {
+    bench.time(mkdir, || {
         file::mkdir(c"dir", 0o755).is_ok() && file::rmdir(c"dir").is_ok()
     });
 }

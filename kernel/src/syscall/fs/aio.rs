@@ -8,9 +8,9 @@ use kiln_core::errno::Errno;
 use kiln_core::num::{high32, low16, low32, u64_of, usize_of};
 use kiln_core::vma::Prot;
 
-use super::io::{MAX_COUNT, check_rwf, limit_to_ready, vectors};
+use super::io::{MAX_COUNT, vectors};
 use super::poll::{Until, mask_argument, read_timespec, with_mask};
-use super::{Call, SysResult, file};
+use super::{Call, SysResult, file, rwf};
 use crate::fs::aio::{self, Context};
 use crate::fs::{File, eventfd};
 use crate::sched::{Mode, Wake};
@@ -176,7 +176,7 @@ fn carry_out(
         _ => return Err(Errno::EINVAL),
     }
     let flags = request.flags;
-    check_rwf(file, flags, matches!(request.opcode, PWRITE | PWRITEV))?;
+    rwf::check(file, flags, matches!(request.opcode, PWRITE | PWRITEV))?;
     let stream = file.ops.is_stream();
     if !stream && i64::try_from(request.offset).is_err() {
         return Err(Errno::EINVAL);
@@ -198,7 +198,7 @@ fn carry_out(
     }
     src.appends = flags & abi::RWF_APPEND != 0;
     if flags & abi::RWF_NOWAIT != 0
-        && let Err(error) = limit_to_ready(file, request.offset, &mut dst)
+        && let Err(error) = rwf::limit_to_ready(file, request.offset, &mut dst)
     {
         return Ok(Err(error));
     }
@@ -208,11 +208,7 @@ fn carry_out(
         (_, true) => file.write(&mut src),
         (_, false) => file.write_at(&mut src, request.offset),
     };
-    if done.is_ok() && flags & (abi::RWF_DSYNC | abi::RWF_SYNC) != 0 {
-        let synced = file.ops.sync(file, flags & abi::RWF_SYNC == 0);
-        return Ok(synced.and(done));
-    }
-    Ok(done)
+    Ok(rwf::settle(file, flags, done))
 }
 
 /// Hands over between `least` and `most` events.

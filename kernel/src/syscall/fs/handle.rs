@@ -105,7 +105,10 @@ pub(in crate::syscall) fn open_by_handle_at(
     if len < SIZE || kind & !MARKS != KIND {
         return Err(Errno::ESTALE);
     }
-    let words: Handle = space.read_val(from)?;
+    let mut words: Handle = [0; 3];
+    for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
+        *word = u32::from_le_bytes(*bytes);
+    }
     let path = handle::find(&place, words)?;
     let flags = OpenFlags::new(flags, 0)?;
     if flags.has(abi::O_DIRECTORY) && path.inode()?.kind() != FileType::Directory {

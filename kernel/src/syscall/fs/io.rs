@@ -7,10 +7,10 @@ use kiln_core::abi;
 use kiln_core::addr::{PAGE_SIZE, UserAddr};
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::FileType;
-use kiln_core::num::{low32, u64_of, usize_of, usize_of32};
+use kiln_core::num::{low32, u64_of, usize_of32};
 use kiln_core::signal::{SigInfo, Signal};
 
-use super::{Call, SysResult, file};
+use super::{Call, SysResult, file, rwf};
 use crate::fs::file::MapSource;
 use crate::fs::vfs::{self, seek_contents};
 use crate::fs::{File, epoll};
@@ -159,40 +159,6 @@ fn vector_file(call: &Call<'_>, fd: i32, at: Option<u64>) -> Result<Arc<File>, E
     Ok(file)
 }
 
-/// EOPNOTSUPP for `RWF_*` flags that aren't known, and for not waiting where a file can't tell whether it would have
-/// to: all but those on disks, which can when they are read.
-pub(in crate::syscall) fn check_rwf(file: &File, flags: u32, write: bool) -> Result<(), Errno> {
-    let on_disk = file.inode.mapping().is_some_and(|pages| pages.has_source());
-    let no_wait = flags & abi::RWF_NOWAIT != 0 && (write || !on_disk);
-    if flags & !(RWF_HARMLESS | abi::RWF_NOWAIT) != 0 || no_wait {
-        return Err(Errno::EOPNOTSUPP);
-    }
-    Ok(())
-}
-
-/// Limits a read to what is in memory, for `RWF_NOWAIT`: EAGAIN when that is nothing.
-pub(in crate::syscall) fn limit_to_ready(
-    file: &File,
-    pos: u64,
-    dst: &mut IoDst<'_>,
-) -> Result<(), Errno> {
-    let Some(mapping) = file.inode.mapping() else {
-        return Ok(());
-    };
-    let last = pos
-        .saturating_add(u64_of(dst.remaining()))
-        .min(mapping.size());
-    let mut end = pos;
-    while end < last && mapping.cached(end / PAGE).is_some() {
-        end = (end / PAGE + 1) * PAGE;
-    }
-    if end == pos && pos < last {
-        return Err(Errno::EAGAIN);
-    }
-    dst.limit(usize_of(end.min(last).saturating_sub(pos)));
-    Ok(())
-}
-
 /// What readv(2) and its kin check of an open file before they look at flags: the vectors, or `None` when there is
 /// nothing to move.
 fn vectors_for(
@@ -210,7 +176,7 @@ fn vectors_for(
     if vectors.iter().all(|vector| vector.len == 0) {
         return Ok(None);
     }
-    check_rwf(file, flags, write)?;
+    rwf::check(file, flags, write)?;
     Ok(Some(vectors))
 }
 
@@ -231,7 +197,7 @@ fn read_vectors(
     let mut dst = IoDst::user(&space, &vectors);
     if flags & abi::RWF_NOWAIT != 0 {
         let pos = at.unwrap_or_else(|| *file.position());
-        limit_to_ready(&file, pos, &mut dst)?;
+        rwf::limit_to_ready(&file, pos, &mut dst)?;
     }
     let done = match at {
         Some(pos) => file.read_at(&mut dst, pos),
@@ -260,7 +226,7 @@ fn write_vectors(
         Some(pos) => file.write_at(&mut src, pos),
         None => file.write(&mut src),
     };
-    written(call, &file, done)
+    written(call, &file, rwf::settle(&file, flags, done))
 }
 
 pub(in crate::syscall) fn readv(
@@ -303,9 +269,6 @@ pub(in crate::syscall) fn pwritev(
     write_vectors(call, fd, iov, count, Some(position(offset)?), 0)
 }
 
-/// The flags of `preadv2` and `pwritev2` that any file takes (`RWF_*`).
-const RWF_HARMLESS: u32 = abi::RWF_HIPRI | abi::RWF_DSYNC | abi::RWF_SYNC | abi::RWF_APPEND;
-
 fn position_or_current(offset: i64) -> Result<Option<u64>, Errno> {
     if offset == -1 {
         return Ok(None);
@@ -334,12 +297,7 @@ pub(in crate::syscall) fn pwritev2(
     _high: u64,
     flags: u32,
 ) -> SysResult {
-    let done = write_vectors(call, fd, iov, count, position_or_current(offset)?, flags)?;
-    if flags & (abi::RWF_DSYNC | abi::RWF_SYNC) != 0 {
-        let file = file(call, fd)?;
-        file.ops.sync(&file, flags & abi::RWF_SYNC == 0)?;
-    }
-    Ok(done)
+    write_vectors(call, fd, iov, count, position_or_current(offset)?, flags)
 }
 
 pub(in crate::syscall) fn lseek(

@@ -10,6 +10,7 @@
 //! | [`names`] | `mkdir`, `unlink`, `rename`, `link`, `readlink`, `getdents`, `getcwd`, … |
 //! | [`attr`] | `stat`, `chmod`, `chown`, `utimensat`, `truncate`, `access`, `statfs` |
 //! | [`aio`] | `io_submit` and its kin |
+//! | [`rwf`] | flags of a single read or write |
 //! | [`poll`], [`epoll`] | waiting for many files |
 //! | [`splice`] | `sendfile`, `splice`, `tee`, `copy_file_range` |
 //! | [`mounts`], [`mount_fd`] | `mount`, `umount2`, `pivot_root`, `sync`; `fsopen` and its kin |
@@ -30,6 +31,7 @@ pub(crate) mod names;
 pub(crate) mod open;
 mod owner;
 pub(crate) mod poll;
+mod rwf;
 pub(crate) mod select;
 pub(crate) mod splice;
 pub(crate) mod xattr;
