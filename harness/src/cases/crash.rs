@@ -15,10 +15,14 @@ use super::files::mke2fs;
 use crate::testing::{Case, Job, Scratch};
 
 pub(super) fn cases() -> Vec<Case> {
-    vec![
-        Case::new("crash::a_killed_machine_loses_nothing_synced", || kills(4)),
-        Case::new("crash::a_thousand_kills", || kills(1000)).long(),
-    ]
+    let name = "crash::a_killed_machine_loses_nothing_synced";
+    let mut cases = vec![Case::new(name, || kills(4))];
+    // A thousand kills, on disks that can be looked at side by side.
+    for disk in 1..=10 {
+        let name = format!("crash::a_hundred_kills_of_disk_{disk}");
+        cases.push(Case::new(&name, || kills(100)).long());
+    }
+    cases
 }
 
 /// Files that are replaced in turn, each time made durable before it is told.
