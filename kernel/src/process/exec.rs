@@ -353,7 +353,7 @@ impl Prepared {
         task.forget_breakpoints();
         task.robust_list.store(0, Ordering::Relaxed);
         let old = self.switch_memory(task);
-        exit::release_memory_of(task, old);
+        exit::release_memory_of(task, old, 1);
         if let Ok(files) = task.files() {
             files.close_on_exec();
         }
@@ -384,7 +384,7 @@ impl Prepared {
     /// Loads the new address space and gives the old one.
     fn switch_memory(&self, task: &Arc<Task>) -> Option<Arc<AddressSpace>> {
         // The old program's waiters are woken while its memory is still loaded.
-        exit::clear_child_tid(task);
+        exit::clear_child_tid(task, 1);
         let new = Arc::clone(&self.loaded.space);
         if let Some(thread) = task.thread() {
             thread.set_root(Some(new.root()));

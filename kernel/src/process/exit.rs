@@ -67,24 +67,24 @@ pub(super) fn end_task(task: &Arc<Task>) {
     // Heirs first: a lock that the list frees is theirs already.
     futex::end_ownership(task);
     futex::release_robust_list(task);
-    clear_child_tid(task);
+    clear_child_tid(task, 0);
     if let Some(thread) = task.thread() {
         thread.set_root(None);
     }
     let mut shared = task.replace_shared(core::mem::take);
-    release_memory_of(task, shared.space.take());
+    release_memory_of(task, shared.space.take(), 0);
     drop(shared);
     leave_group(task);
 }
 
 /// Clears the word that joiners wait for and wakes one, when anybody else could see it. The memory
-/// must still be loaded.
-pub(super) fn clear_child_tid(task: &Arc<Task>) {
+/// must still be loaded; `held` as for [`release_memory_of`].
+pub(super) fn clear_child_tid(task: &Arc<Task>, held: usize) {
     let word = task.clear_child_tid.swap(0, Ordering::Relaxed);
     if word != 0
         && let Ok(space) = task.space()
         // One count is the task's, one is ours.
-        && Arc::strong_count(&space) > 2
+        && Arc::strong_count(&space) > 2 + held
     {
         let word = UserAddr::new(word);
         if space.copy_out(word, &0u32.to_le_bytes()).is_ok() {
@@ -94,11 +94,11 @@ pub(super) fn clear_child_tid(task: &Arc<Task>) {
 }
 
 /// The task has left this memory, at its end or by exec: its faults are counted, and the vfork
-/// parent goes on.
-pub(super) fn release_memory_of(task: &Arc<Task>, space: Option<Arc<AddressSpace>>) {
+/// parent goes on. Its thread holds the memory `held` times: in a system call it does.
+pub(super) fn release_memory_of(task: &Arc<Task>, space: Option<Arc<AddressSpace>>, held: usize) {
     if let Some(space) = space {
         // Whoever else uses it counts it.
-        if Arc::strong_count(&space) == 1 {
+        if Arc::strong_count(&space) == 1 + held {
             let used = usage::of_space(&space);
             task.process().ended_threads.lock().add(&used);
         }

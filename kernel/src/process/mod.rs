@@ -63,4 +63,4 @@ pub(crate) use fault::on_fault;
 pub(crate) use group::Process;
 pub(crate) use signal::{tell_overrun, work};
 pub(crate) use start::{init, spawn_job};
-pub(crate) use task::{Restart, Task, current};
+pub(crate) use task::{Held, Restart, Task, current};

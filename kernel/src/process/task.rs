@@ -16,9 +16,9 @@ use kiln_core::signal::{Pending, SigSet};
 use super::group::Process;
 use super::rseq::Rseq;
 use super::{futex, ptrace, seccomp, user_dispatch};
-use crate::fs::{FdTable, File, FsContext};
+use crate::fs::{FdTable, FsContext};
 use crate::mm::kmem;
-use crate::sched::{self, NOTIFY_KILL, NOTIFY_SIGNAL, Thread, WaitQueue};
+use crate::sched::{self, NOTIFY_KILL, NOTIFY_SHARED, NOTIFY_SIGNAL, Thread, WaitQueue};
 use crate::sync::{Once, SpinLock};
 use crate::vm::AddressSpace;
 
@@ -77,6 +77,17 @@ pub(super) struct Shared {
     pub(super) space: Option<Arc<AddressSpace>>,
     pub(super) files: Option<Arc<FdTable>>,
     pub(super) fs: Option<Arc<FsContext>>,
+}
+
+/// What a running thread holds of what its task shares, so that its calls need neither locks nor counts for it.
+/// Given back before the thread ends, and taken anew when the task got something else ([`NOTIFY_SHARED`]).
+pub(crate) struct Held {
+    /// The address space.
+    pub(crate) space: Arc<AddressSpace>,
+    /// The open files.
+    pub(crate) files: Arc<FdTable>,
+    /// Root, working directory and umask.
+    pub(crate) fs: Arc<FsContext>,
 }
 
 /// A task's own part in signals.
@@ -297,19 +308,19 @@ impl Task {
         self.shared.lock().files.clone().ok_or(Errno::ESRCH)
     }
 
-    /// Its open file behind `fd`, not one opened with `O_PATH`.
-    ///
-    /// # Errors
-    /// `EBADF`; `ESRCH` once the task has ended.
-    pub(crate) fn file(&self, fd: i32) -> Result<Arc<File>, Errno> {
-        // Under the lock the table needs no count of its own.
-        let shared = self.shared.lock();
-        shared.files.as_ref().ok_or(Errno::ESRCH)?.get(fd)
-    }
-
     /// Its root, working directory and umask.
     pub(crate) fn fs(&self) -> Result<Arc<FsContext>, Errno> {
         self.shared.lock().fs.clone().ok_or(Errno::ESRCH)
+    }
+
+    /// All three, for its thread to hold; `None` once the task has ended.
+    pub(crate) fn hold(&self) -> Option<Held> {
+        let Shared { space, files, fs } = self.shared();
+        Some(Held {
+            space: space?,
+            files: files?,
+            fs: fs?,
+        })
     }
 
     /// Everything it shares.
@@ -319,7 +330,11 @@ impl Task {
 
     /// Puts other shared things in place and gives the old ones back, for dropping outside.
     pub(super) fn replace_shared(&self, change: impl FnOnce(&mut Shared) -> Shared) -> Shared {
-        change(&mut self.shared.lock())
+        let old = change(&mut self.shared.lock());
+        if let Some(thread) = self.thread() {
+            thread.note(NOTIFY_SHARED);
+        }
+        old
     }
 
     /// Who it is.

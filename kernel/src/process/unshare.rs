@@ -14,8 +14,8 @@ use crate::fs::FdTable;
 /// `ENOMEM`; `ESRCH` once the task has ended.
 pub(crate) fn own_files(task: &Task) -> Result<Arc<FdTable>, Errno> {
     let files = task.files()?;
-    // One count is the task's, one is ours.
-    if Arc::strong_count(&files) <= 2 {
+    // One count is the task's, one its thread's (every caller serves a system call), and one ours.
+    if Arc::strong_count(&files) <= 3 {
         return Ok(files);
     }
     let own = files.fork()?;

@@ -37,6 +37,8 @@ pub(crate) use budget::{Overbooked, hold, limit, set_limit};
 pub(crate) use cpu::{ROUND_NS, current, idle_ns, init, resched, running_name, yield_now};
 pub(crate) use lock::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub(crate) use poll::Poller;
-pub(crate) use thread::{NOTIFY_KILL, NOTIFY_SIGNAL, Thread, ThreadParts, prepare, spawn};
+pub(crate) use thread::{
+    NOTIFY_KILL, NOTIFY_SHARED, NOTIFY_SIGNAL, Thread, ThreadParts, prepare, spawn,
+};
 pub(crate) use timer::{OnExpiry, Timer, sleep_until};
 pub(crate) use wait::{Deadline, Mode, WaitQueue, Wake, WakeTarget};

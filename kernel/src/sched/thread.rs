@@ -38,6 +38,8 @@ use times::Times;
 pub(crate) const NOTIFY_SIGNAL: u32 = 1;
 /// The thread is to end: killable waits end too.
 pub(crate) const NOTIFY_KILL: u32 = 2;
+/// What its task shares isn't what it was: the thread must look again.
+pub(crate) const NOTIFY_SHARED: u32 = 4;
 
 /// Running, or in a run queue.
 pub(super) const RUNNING: u8 = 0;
@@ -221,6 +223,11 @@ impl Thread {
         self.notify.fetch_or(flags, Ordering::AcqRel);
         self.wake();
         cpu::interrupt(self);
+    }
+
+    /// Sets flags that nobody waits for.
+    pub(crate) fn note(&self, flags: u32) {
+        self.notify.fetch_or(flags, Ordering::AcqRel);
     }
 
     /// Clears flags.

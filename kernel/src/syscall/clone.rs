@@ -74,7 +74,7 @@ pub(super) fn clone3(call: &mut Call<'_>, at: UserAddr, size: usize) -> SysResul
     if size < abi::CLONE_ARGS_SIZE_VER0 as usize {
         return Err(Errno::EINVAL);
     }
-    let space = call.task.space()?;
+    let space = call.space;
     let mut bytes = Vec::new();
     bytes
         .try_reserve_exact(size.max(known))
@@ -104,7 +104,7 @@ fn wanted_number(call: &Call<'_>, at: u64, count: u64) -> Result<u32, Errno> {
     if count == 0 {
         return Ok(0);
     }
-    let number: i32 = call.task.space()?.read_val(UserAddr::new(at))?;
+    let number: i32 = call.space.read_val(UserAddr::new(at))?;
     if count > 1 {
         return Err(Errno::EINVAL);
     }

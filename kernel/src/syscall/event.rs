@@ -30,7 +30,7 @@ fn second(at: UserAddr) -> Result<UserAddr, Errno> {
 }
 
 fn write_setting(call: &Call<'_>, at: UserAddr, setting: Setting) -> Result<(), Errno> {
-    let space = call.task.space()?;
+    let space = call.space;
     space.copy_out(at, &Timespec::from_ns(setting.interval).encode())?;
     space.copy_out(second(at)?, &Timespec::from_ns(setting.value).encode())
 }
@@ -42,7 +42,7 @@ pub(super) fn timerfd_settime(
     new: UserAddr,
     old: UserAddr,
 ) -> SysResult {
-    let space = call.task.space()?;
+    let space = call.space;
     let interval = Timespec::decode(&space.read_val(new)?);
     let value = Timespec::decode(&space.read_val(second(new)?)?);
     if flags & !(abi::TFD_TIMER_ABSTIME | abi::TFD_TIMER_CANCEL_ON_SET) != 0 {
@@ -76,7 +76,7 @@ pub(super) fn signalfd4(
     if size != abi::SIGSET_SIZE {
         return Err(Errno::EINVAL);
     }
-    let set = SigSet::from_bits(call.task.space()?.read_val(set)?);
+    let set = SigSet::from_bits(call.space.read_val(set)?);
     if fd == -1 {
         let file = signalfd::create(set, flags)?;
         return install(call, file, flags & abi::O_CLOEXEC != 0);

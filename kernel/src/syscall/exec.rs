@@ -13,7 +13,7 @@ pub(super) fn execve(
     argv: UserAddr,
     envp: UserAddr,
 ) -> SysResult {
-    let path = call.task.space()?.copy_path(path)?;
+    let path = call.space.copy_path(path)?;
     if path.is_empty() {
         return Err(Errno::ENOENT);
     }
@@ -37,7 +37,7 @@ pub(super) fn execveat(
     envp: UserAddr,
     flags: u32,
 ) -> SysResult {
-    let path = call.task.space()?.copy_path(path)?;
+    let path = call.space.copy_path(path)?;
     let base_itself = path.is_empty();
     if base_itself && flags & abi::AT_EMPTY_PATH == 0 {
         return Err(Errno::ENOENT);
@@ -63,7 +63,7 @@ pub(super) fn execveat(
 
 /// Where a path begins that is relative to a descriptor.
 fn base_of(call: &Call<'_>, dirfd: i32, path: &[u8]) -> Result<Base, Errno> {
-    let files = call.task.files()?;
+    let files = call.files;
     let mut shown = alloc::format!("/dev/fd/{dirfd}").into_bytes();
     shown
         .try_reserve(1 + path.len())

@@ -27,9 +27,9 @@ pub(super) fn futex(
     third: u32,
 ) -> SysResult {
     let command = Command::decode(op)?;
-    let space = call.task.space()?;
+    let space = call.space;
     let at = |addr| Word {
-        space: &space,
+        space,
         addr,
         private: command.private,
     };
@@ -123,7 +123,7 @@ pub(super) fn futex_waitv(
             _ => return Err(Errno::EINVAL),
         })
     };
-    let space = call.task.space()?;
+    let space = call.space;
     let mut words = Vec::new();
     words.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
     let mut at = list;
@@ -135,7 +135,7 @@ pub(super) fn futex_waitv(
         }
         words.push(One {
             word: Word {
-                space: &space,
+                space,
                 addr: UserAddr::new(addr),
                 private: how & PRIVATE != 0,
             },

@@ -67,7 +67,7 @@ pub(super) fn setfsgid(call: &mut Call<'_>, gid: u32) -> SysResult {
 }
 
 fn tell(call: &Call<'_>, ids: &Ids, places: [UserAddr; 3]) -> SysResult {
-    let space = call.task.space()?;
+    let space = call.space;
     for (place, id) in places.into_iter().zip([ids.real, ids.effective, ids.saved]) {
         space.write_val(place, &id)?;
     }
@@ -108,7 +108,7 @@ pub(super) fn getgroups(call: &mut Call<'_>, room: i32, list: UserAddr) -> SysRe
             .try_reserve_exact(count * 4)
             .map_err(|_| Errno::ENOMEM)?;
         bytes.extend(creds.groups.iter().flat_map(|group| group.to_le_bytes()));
-        call.task.space()?.copy_out(list, &bytes)?;
+        call.space.copy_out(list, &bytes)?;
     }
     Ok(u64_of(count))
 }
@@ -127,7 +127,7 @@ pub(super) fn setgroups(call: &mut Call<'_>, count: u32, list: UserAddr) -> SysR
         .map_err(|_| Errno::ENOMEM)?;
     groups.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
     bytes.resize(count * 4, 0);
-    call.task.space()?.copy_in(&mut bytes, list)?;
+    call.space.copy_in(&mut bytes, list)?;
     let ids = bytes
         .chunks_exact(4)
         .map(|group| u32::from_le_bytes(group.try_into().unwrap_or_default()));
@@ -142,7 +142,7 @@ const CAP_PREFERRED: u32 = 0x2008_0522;
 
 /// Reads the header: how many 32-bit parts the sets have, and of which thread.
 fn cap_header(call: &Call<'_>, header: UserAddr) -> Result<(Option<usize>, i32), Errno> {
-    let space = call.task.space()?;
+    let space = call.space;
     let version: u32 = space.read_val(header)?;
     let parts = CAP_VERSIONS.iter().find(|(known, _)| *known == version);
     if parts.is_none() {
@@ -171,7 +171,7 @@ pub(super) fn capget(call: &mut Call<'_>, header: UserAddr, data: UserAddr) -> S
     }
     let caps = table::task_or(call.task, pid)?.creds().caps;
     let sets = [caps.effective, caps.permitted, caps.inheritable].map(CapSet::bits);
-    let space = call.task.space()?;
+    let space = call.space;
     let mut at = data;
     for part in 0..parts {
         let words = sets.map(|bits| kiln_core::num::low32(bits >> (32 * part)));
@@ -187,7 +187,7 @@ pub(super) fn capset(call: &mut Call<'_>, header: UserAddr, data: UserAddr) -> S
     if pid != 0 && pid.unsigned_abs() != call.task.tid() {
         return Err(Errno::EPERM);
     }
-    let space = call.task.space()?;
+    let space = call.space;
     let mut sets = [0u64; 3];
     let mut at = data;
     for part in 0..parts {

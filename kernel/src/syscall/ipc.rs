@@ -25,7 +25,7 @@ fn id_result(id: i32) -> SysResult {
 }
 
 fn copy_out(call: &Call<'_>, at: UserAddr, bytes: &[u8], result: i32) -> SysResult {
-    call.task.space()?.copy_out(at, bytes)?;
+    call.space.copy_out(at, bytes)?;
     id_result(result)
 }
 
@@ -42,7 +42,7 @@ fn read_perm<const N: usize>(
     at: UserAddr,
 ) -> Result<([u8; PERM_SIZE], [u8; N]), Errno> {
     let mut whole = [0; N];
-    call.task.space()?.copy_in(&mut whole, at)?;
+    call.space.copy_in(&mut whole, at)?;
     let mut perm = [0; PERM_SIZE];
     for (to, from) in perm.iter_mut().zip(whole) {
         *to = from;
@@ -67,11 +67,11 @@ pub(super) fn shmget(call: &mut Call<'_>, key: i32, size: u64, flags: u32) -> Sy
 }
 
 pub(super) fn shmat(call: &mut Call<'_>, id: i32, addr: u64, flags: u32) -> SysResult {
-    shm::attach(&call.task.space()?, id, addr, flags, &call.task.creds())
+    shm::attach(call.space, id, addr, flags, &call.task.creds())
 }
 
 pub(super) fn shmdt(call: &mut Call<'_>, addr: u64) -> SysResult {
-    shm::detach(&call.task.space()?, addr).map(|()| 0)
+    shm::detach(call.space, addr).map(|()| 0)
 }
 
 pub(super) fn shmctl(call: &mut Call<'_>, id: i32, command: i32, at: UserAddr) -> SysResult {
@@ -110,7 +110,7 @@ pub(super) fn semget(call: &mut Call<'_>, key: i32, count: i32, flags: u32) -> S
 fn read_ops(call: &Call<'_>, at: UserAddr, count: usize) -> Result<Vec<Op>, Errno> {
     const SIZE: usize = 6;
     let mut bytes = try_zeros(count * SIZE)?;
-    call.task.space()?.copy_in(&mut bytes, at)?;
+    call.space.copy_in(&mut bytes, at)?;
     let mut ops = Vec::new();
     ops.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
     for raw in bytes.chunks_exact(SIZE) {
@@ -199,7 +199,7 @@ pub(super) fn semctl(
         SETVAL => sem::set_value(id, number, int_arg(arg), pid, &creds).map(|()| 0),
         SETALL => {
             let mut bytes = try_zeros(2 * sem::size_to_set(id, &creds)?)?;
-            call.task.space()?.copy_in(&mut bytes, at)?;
+            call.space.copy_in(&mut bytes, at)?;
             let mut values = Vec::new();
             values
                 .try_reserve_exact(bytes.len() / 2)
@@ -232,7 +232,7 @@ pub(super) fn msgsnd(
     size: i64,
     flags: u32,
 ) -> SysResult {
-    let space = call.task.space()?;
+    let space = call.space;
     let kind: i64 = space.read_val::<u64>(at)?.cast_signed();
     let max = msg::MAX_MESSAGE.load(core::sync::atomic::Ordering::Relaxed);
     let size = u64::try_from(size).map_err(|_| Errno::EINVAL)?;
@@ -260,7 +260,7 @@ pub(super) fn msgrcv(
     not_negative(&[id])?;
     let room = usize::try_from(size).map_err(|_| Errno::EINVAL)?;
     let message = msg::receive(id, kind, room, flags, call.task.pid(), &call.task.creds())?;
-    let space = call.task.space()?;
+    let space = call.space;
     space.write_val(at, &message.kind.cast_unsigned())?;
     let text = message.text.get(..room).unwrap_or(&message.text);
     let to = at.checked_add(KIND).ok_or(Errno::EFAULT)?;

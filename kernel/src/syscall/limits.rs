@@ -15,12 +15,12 @@ use crate::process::exec::memory_limits;
 use crate::process::{Process, Task, table, timers, usage};
 
 fn read_limit(call: &Call<'_>, at: UserAddr) -> Result<Rlimit, Errno> {
-    let [soft, hard]: [u64; 2] = call.task.space()?.read_val(at)?;
+    let [soft, hard]: [u64; 2] = call.space.read_val(at)?;
     Ok(Rlimit { soft, hard })
 }
 
 fn write_limit(call: &Call<'_>, at: UserAddr, limit: Rlimit) -> Result<(), Errno> {
-    call.task.space()?.write_val(at, &[limit.soft, limit.hard])
+    call.space.write_val(at, &[limit.soft, limit.hard])
 }
 
 /// Sets a limit of a task's process, and tells those who keep it.
@@ -121,7 +121,7 @@ pub(super) fn getrusage(call: &mut Call<'_>, who: i32, at: UserAddr) -> SysResul
     } else {
         return Err(Errno::EINVAL);
     };
-    call.task.space()?.copy_out(at, &usage.encode())?;
+    call.space.copy_out(at, &usage.encode())?;
     Ok(0)
 }
 

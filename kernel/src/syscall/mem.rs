@@ -14,7 +14,7 @@ use super::{Call, SysResult};
 use crate::fs::file::{File, MapSource};
 use crate::fs::memfd;
 use crate::process::exec::memory_limits;
-use crate::vm::{FileMapping, MapRequest};
+use crate::vm::{AddressSpace, FileMapping, MapRequest};
 
 const PAGE: u64 = u64_of(PAGE_SIZE);
 
@@ -39,7 +39,7 @@ pub(super) fn mmap(
         }
         None
     } else {
-        let file = call.task.files()?.get(fd)?;
+        let file = call.files.get(fd)?;
         if file.is_path() {
             return Err(Errno::EBADF);
         }
@@ -66,7 +66,7 @@ pub(super) fn mmap(
         offset,
         low: call.task.creds().has(abi::CAP_SYS_RAWIO),
     };
-    Ok(call.task.space()?.mmap(request)?.raw())
+    Ok(call.space.mmap(request)?.raw())
 }
 
 /// `sealed`: it can't be written to through the mapping, whatever the open file may.
@@ -96,14 +96,14 @@ pub(super) fn remap_file_pages(
         return Err(Errno::EINVAL);
     }
     let nonblock = flags & u64::from(abi::MAP_NONBLOCK) != 0;
-    let space = call.task.space()?;
+    let space = call.space;
     space
         .remap_file_pages(start, len, page, nonblock)
         .map(|()| 0)
 }
 
 pub(super) fn munmap(call: &mut Call<'_>, addr: u64, len: u64) -> SysResult {
-    call.task.space()?.munmap(addr, len).map(|()| 0)
+    call.space.munmap(addr, len).map(|()| 0)
 }
 
 pub(super) fn mprotect(call: &mut Call<'_>, addr: u64, len: u64, prot: u64) -> SysResult {
@@ -114,14 +114,14 @@ fn protect(call: &Call<'_>, addr: u64, len: u64, prot: u64) -> SysResult {
     // Bits that no u32 holds are as unknown as the others.
     let high = if prot >> 32 == 0 { 0 } else { UNKNOWN };
     let prot = low32(prot) | high;
-    call.task.space()?.mprotect(addr, len, prot).map(|()| 0)
+    call.space.mprotect(addr, len, prot).map(|()| 0)
 }
 
 /// A bit of protection that means nothing.
 const UNKNOWN: u32 = 0x4000_0000;
 
 pub(super) fn brk(call: &mut Call<'_>, addr: u64) -> SysResult {
-    Ok(call.task.space()?.brk(addr))
+    Ok(call.space.brk(addr))
 }
 
 pub(super) fn mremap(
@@ -133,55 +133,53 @@ pub(super) fn mremap(
     new_addr: u64,
 ) -> SysResult {
     let flags = u32::try_from(flags).map_err(|_| Errno::EINVAL)?;
-    let space = call.task.space()?;
+    let space = call.space;
     let low = call.task.creds().has(abi::CAP_SYS_RAWIO);
     let moved = space.mremap(addr, old_len, new_len, flags, new_addr, low)?;
     Ok(moved.raw())
 }
 
 pub(super) fn msync(call: &mut Call<'_>, addr: u64, len: u64, flags: u32) -> SysResult {
-    call.task.space()?.msync(addr, len, flags).map(|()| 0)
+    call.space.msync(addr, len, flags).map(|()| 0)
 }
 
 pub(super) fn mincore(call: &mut Call<'_>, addr: u64, len: u64, vector: UserAddr) -> SysResult {
-    call.task.space()?.mincore(addr, len, vector).map(|()| 0)
+    call.space.mincore(addr, len, vector).map(|()| 0)
 }
 
 pub(super) fn madvise(call: &mut Call<'_>, addr: u64, len: u64, advice: u32) -> SysResult {
-    call.task.space()?.madvise(addr, len, advice).map(|()| 0)
+    call.space.madvise(addr, len, advice).map(|()| 0)
 }
 
 /// The space, with the limits that the caller's credentials give it now.
-fn limited_space(call: &Call<'_>) -> Result<Arc<crate::vm::AddressSpace>, Errno> {
-    let space = call.task.space()?;
+fn limited_space<'a>(call: &Call<'a>) -> &'a Arc<AddressSpace> {
     let limits = call.task.process().limits();
-    space.set_limits(memory_limits(&limits, &call.task.creds()));
-    Ok(space)
+    call.space
+        .set_limits(memory_limits(&limits, &call.task.creds()));
+    call.space
 }
 
 pub(super) fn mlock(call: &mut Call<'_>, addr: u64, len: u64) -> SysResult {
-    limited_space(call)?.mlock(addr, len, false).map(|()| 0)
+    limited_space(call).mlock(addr, len, false).map(|()| 0)
 }
 
 pub(super) fn mlock2(call: &mut Call<'_>, addr: u64, len: u64, flags: u32) -> SysResult {
     if flags & !abi::MLOCK_ONFAULT != 0 {
         return Err(Errno::EINVAL);
     }
-    limited_space(call)?
-        .mlock(addr, len, flags != 0)
-        .map(|()| 0)
+    limited_space(call).mlock(addr, len, flags != 0).map(|()| 0)
 }
 
 pub(super) fn munlock(call: &mut Call<'_>, addr: u64, len: u64) -> SysResult {
-    call.task.space()?.munlock(addr, len).map(|()| 0)
+    call.space.munlock(addr, len).map(|()| 0)
 }
 
 pub(super) fn mlockall(call: &mut Call<'_>, flags: u32) -> SysResult {
-    limited_space(call)?.mlockall(flags).map(|()| 0)
+    limited_space(call).mlockall(flags).map(|()| 0)
 }
 
 pub(super) fn munlockall(call: &mut Call<'_>) -> SysResult {
-    call.task.space()?.munlockall().map(|()| 0)
+    call.space.munlockall().map(|()| 0)
 }
 
 /// Protection keys: this kernel doesn't switch them on, so there is only the default one.

@@ -14,7 +14,9 @@ use kiln_core::num::{int_arg, low32, usize_of};
 use kiln_core::strace::Arg;
 
 use crate::arch::user::UserContext;
-use crate::process::Task;
+use crate::fs::{FdTable, FsContext};
+use crate::process::{Held, Task};
+use crate::vm::AddressSpace;
 
 mod clone;
 pub(crate) mod count;
@@ -51,6 +53,12 @@ pub(crate) use thread::main_loop;
 pub(crate) struct Call<'a> {
     /// The thread that made it.
     pub(crate) task: &'a Arc<Task>,
+    /// Its address space, as it was when the call began; so are the next two.
+    pub(crate) space: &'a Arc<AddressSpace>,
+    /// Its open files.
+    pub(crate) files: &'a Arc<FdTable>,
+    /// Its root, working directory and umask.
+    pub(crate) fs: &'a Arc<FsContext>,
     /// Its registers; `orig_rax` holds the call's number.
     pub(crate) regs: &'a mut UserContext,
 }
@@ -214,12 +222,18 @@ pub(crate) fn entry(number: u64) -> Option<&'static Entry> {
 
 /// Runs the call that the registers ask for and leaves its answer in RAX.
 #[inline(always)]
-fn dispatch(task: &Arc<Task>, regs: &mut UserContext) {
+fn dispatch(task: &Arc<Task>, held: &Held, regs: &mut UserContext) {
     // The upper half doesn't count (`do_syscall_64`).
     let number = u64::from(low32(regs.orig_rax));
     count::called(number);
     let handler = HANDLERS.get(usize_of(number)).copied().unwrap_or(absent);
-    let mut call = Call { task, regs };
+    let mut call = Call {
+        task,
+        space: &held.space,
+        files: &held.files,
+        fs: &held.fs,
+        regs,
+    };
     let result = if trace::enabled() {
         trace::traced(&mut call, handler)
     } else {

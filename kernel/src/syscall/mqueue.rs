@@ -28,7 +28,7 @@ pub(super) fn mq_open(
     mode: u32,
     attr: UserAddr,
 ) -> SysResult {
-    let space = call.task.space()?;
+    let space = call.space;
     let asked = if attr.is_null() {
         None
     } else {
@@ -47,7 +47,7 @@ pub(super) fn mq_open(
 }
 
 pub(super) fn mq_unlink(call: &mut Call<'_>, name: UserAddr) -> SysResult {
-    let name = call.task.space()?.copy_path(name)?;
+    let name = call.space.copy_path(name)?;
     if name.is_empty() {
         return Err(Errno::ENOENT);
     }
@@ -75,14 +75,14 @@ pub(super) fn mq_timedsend(
     if priority >= PRIORITIES {
         return Err(Errno::EINVAL);
     }
-    let file = call.task.files()?.get(fd)?;
+    let file = call.files.get(fd)?;
     let queue = Queue::of(&file)?;
     mqueue::check_access(&file, true)?;
     if len > queue.message_size() {
         return Err(Errno::EMSGSIZE);
     }
     let mut bytes = try_zeros(len)?;
-    call.task.space()?.copy_in(&mut bytes, text)?;
+    call.space.copy_in(&mut bytes, text)?;
     let message = Message {
         priority,
         text: bytes,
@@ -99,14 +99,14 @@ pub(super) fn mq_timedreceive(
     timeout: UserAddr,
 ) -> SysResult {
     let deadline = deadline(call, timeout)?;
-    let file = call.task.files()?.get(fd)?;
+    let file = call.files.get(fd)?;
     let queue = Queue::of(&file)?;
     mqueue::check_access(&file, false)?;
     if room < queue.message_size() {
         return Err(Errno::EMSGSIZE);
     }
     let message = queue.receive(&file, deadline)?;
-    let space = call.task.space()?;
+    let space = call.space;
     if !priority.is_null() {
         space.write_val(priority, &message.priority)?;
     }
@@ -118,10 +118,10 @@ pub(super) fn mq_notify(call: &mut Call<'_>, fd: i32, event: UserAddr) -> SysRes
     let notify = if event.is_null() {
         None
     } else {
-        let event: SigEvent = call.task.space()?.read_val(event)?;
+        let event: SigEvent = call.space.read_val(event)?;
         Some(Notify::caller(how(call, &event)?)?)
     };
-    let file = call.task.files()?.get(fd)?;
+    let file = call.files.get(fd)?;
     let queue = Queue::of(&file)?;
     match notify {
         None => queue.unregister(&file.inode),
@@ -143,9 +143,9 @@ fn how(call: &Call<'_>, [value, what, ..]: &SigEvent) -> Result<How, Errno> {
         // The signal's number is a socket's, and the value is the address of what it is sent.
         abi::SIGEV_THREAD => {
             let mut cookie = [0; COOKIE];
-            let space = call.task.space()?;
+            let space = call.space;
             space.copy_in(&mut cookie, UserAddr::new(*value))?;
-            let file = call.task.files()?.get(signal.cast_signed())?;
+            let file = call.files.get(signal.cast_signed())?;
             let protocol = &Socket::of(&file)?.protocol;
             if !protocol.takes_notices() {
                 return Err(Errno::EINVAL);
@@ -163,7 +163,7 @@ pub(super) fn mq_getsetattr(
     old: UserAddr,
 ) -> SysResult {
     let nonblocking = u64::from(abi::O_NONBLOCK);
-    let space = call.task.space()?;
+    let space = call.space;
     let wanted = if new.is_null() {
         None
     } else {
@@ -173,7 +173,7 @@ pub(super) fn mq_getsetattr(
         }
         Some(flags & nonblocking != 0)
     };
-    let file = call.task.files()?.get(fd)?;
+    let file = call.files.get(fd)?;
     let [messages, size, count] = Queue::of(&file)?.told();
     let told: Attr = [mqueue::flags_of(&file), messages, size, count, 0, 0, 0, 0];
     if let Some(on) = wanted {

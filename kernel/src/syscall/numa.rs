@@ -32,7 +32,7 @@ fn nodes(call: &Call<'_>, at: UserAddr, bits: u64) -> Result<Nodes, Errno> {
         return Ok(nodes);
     }
     let (words, last) = list_words(bits)?;
-    let space = call.task.space()?;
+    let space = call.space;
     for index in 0..words {
         let word: u64 = space.read_val(at.checked_add(index * 8).ok_or(Errno::EFAULT)?)?;
         let counts = if index + 1 == words {
@@ -106,7 +106,7 @@ pub(super) fn get_mempolicy(
     if !list.is_null() && bits < 1 || flags & !(F_NODE | F_ADDR | F_MEMS_ALLOWED) != 0 {
         return Err(Errno::EINVAL);
     }
-    let space = call.task.space()?;
+    let space = call.space;
     let (word, first) = if flags & F_MEMS_ALLOWED != 0 {
         if flags & (F_NODE | F_ADDR) != 0 {
             return Err(Errno::EINVAL);
@@ -142,7 +142,7 @@ pub(super) fn get_mempolicy(
         space.write_val(mode, &word)?;
     }
     if !list.is_null() {
-        tell_nodes(&space, list, bits, first)?;
+        tell_nodes(space, list, bits, first)?;
     }
     Ok(0)
 }
@@ -173,7 +173,7 @@ pub(super) fn mbind(
         return Ok(0);
     }
     let policy = Policy::new(mode, mode_flags, nodes)?;
-    call.task.space()?.set_policy(&(start..end), policy)?;
+    call.space.set_policy(&(start..end), policy)?;
     Ok(0)
 }
 
@@ -192,7 +192,7 @@ pub(super) fn set_mempolicy_home_node(
     if end == start {
         return Ok(0);
     }
-    call.task.space()?.check_home_node(&(start..end))?;
+    call.space.check_home_node(&(start..end))?;
     Ok(0)
 }
 
@@ -247,7 +247,7 @@ pub(super) fn move_pages(
         return Err(Errno::EPERM);
     }
     let other = target(call, pid)?.space().map_err(|_| Errno::EINVAL)?;
-    let own = call.task.space()?;
+    let own = call.space;
     let at = |base: UserAddr, index: u64, size: u64| {
         let offset = index.checked_mul(size).ok_or(Errno::EFAULT)?;
         base.checked_add(offset).ok_or(Errno::EFAULT)

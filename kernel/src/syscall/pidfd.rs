@@ -70,7 +70,7 @@ fn read_info(
     number: i32,
     at: UserAddr,
 ) -> Result<[u8; SIGINFO_SIZE], Errno> {
-    let bytes: [u8; SIGINFO_SIZE] = call.task.space()?.read_val(at)?;
+    let bytes: [u8; SIGINFO_SIZE] = call.space.read_val(at)?;
     let told = bytes.first_chunk().copied().unwrap_or_default();
     if i32::from_le_bytes(told) != number {
         return Err(Errno::EINVAL);
@@ -94,7 +94,7 @@ pub(super) fn pidfd_getfd(call: &mut Call<'_>, fd: i32, target: i32, flags: u32)
     }
     let file = other.files()?.get_any(target)?;
     let limit = usize_of(call.task.process().limit(abi::RLIMIT_NOFILE));
-    let fd = call.task.files()?.install(file, true, limit)?;
+    let fd = call.files.install(file, true, limit)?;
     Ok(u64::from(fd.cast_unsigned()))
 }
 
@@ -126,7 +126,7 @@ pub(super) fn process_madvise(
     if flags != 0 {
         return Err(Errno::EINVAL);
     }
-    let pieces = vectors(&call.task.space()?, iov, count)?;
+    let pieces = vectors(call.space, iov, count)?;
     let process = pidfd::living(call.task, fd)?;
     let other = process.first_task().ok_or(Errno::ESRCH)?;
     if !REMOTE_ADVICE.contains(&advice) {

@@ -118,7 +118,7 @@ fn of_time(call: &Call<'_>, option: u32, second: u64) -> SysResult {
 }
 
 fn name(call: &Call<'_>, option: u32, at: UserAddr) -> SysResult {
-    let space = call.task.space()?;
+    let space = call.space;
     let thread = call.task.thread().ok_or(Errno::ESRCH)?;
     if option == ctl::PR_GET_NAME {
         space.copy_out(at, &thread.name())?;
@@ -248,7 +248,7 @@ fn set_memory(call: &Call<'_>, [what, value, len, fifth]: [u64; 4]) -> SysResult
     if fifth != 0 || len != 0 && !takes_len {
         return Err(Errno::EINVAL);
     }
-    let space = call.task.space()?;
+    let space = call.space;
     if what == ctl::PR_SET_MM_MAP_SIZE {
         space.write_val(UserAddr::new(value), &MEMORY_MAP_SIZE)?;
         return Ok(0);

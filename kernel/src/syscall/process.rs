@@ -45,7 +45,7 @@ pub(super) fn wait4(
     let Some(event) = wait::wait(call.task, which, options | abi::WEXITED)? else {
         return Ok(0);
     };
-    let space = call.task.space()?;
+    let space = call.space;
     if !status.is_null() {
         space.write_val(status, &event.status.encode())?;
     }
@@ -72,7 +72,7 @@ pub(super) fn waitid(
     usage: UserAddr,
 ) -> SysResult {
     let event = waitid_event(call, (kind, id), options);
-    let space = call.task.space()?;
+    let space = call.space;
     if let Ok(Some(event)) = &event
         && !usage.is_null()
     {
@@ -205,7 +205,7 @@ pub(super) fn get_robust_list(
     if !crate::process::proc::may_inspect(call.task, &task) {
         return Err(Errno::EPERM);
     }
-    let space = call.task.space()?;
+    let space = call.space;
     space.write_val(len, &u64_of(ROBUST_HEAD))?;
     space.write_val(head, &futex::robust_list(&task))?;
     Ok(0)

@@ -20,7 +20,7 @@ fn remote(
     iov: UserAddr,
     count: u64,
 ) -> Result<(Arc<AddressSpace>, Vec<IoVec>), Errno> {
-    let pieces = vectors(&call.task.space()?, iov, count)?;
+    let pieces = vectors(call.space, iov, count)?;
     let number = u32::try_from(pid).map_err(|_| Errno::ESRCH)?;
     let other = table::task(number).ok_or(Errno::ESRCH)?;
     if !proc::may_inspect(call.task, &other) {
@@ -72,8 +72,8 @@ fn local_vectors(
 }
 
 /// What a call is about: the caller's memory and the other's, and a page to carry bytes in.
-struct Both {
-    space: Arc<AddressSpace>,
+struct Both<'a> {
+    space: &'a Arc<AddressSpace>,
     own: Vec<IoVec>,
     remote: Arc<AddressSpace>,
     pieces: Vec<IoVec>,
@@ -81,15 +81,15 @@ struct Both {
 }
 
 /// Looks at the arguments in Linux's order; `None` when there is nothing to do.
-fn both(
-    call: &Call<'_>,
+fn both<'a>(
+    call: &Call<'a>,
     pid: i32,
     (local, local_count): (UserAddr, u64),
     (other, other_count): (UserAddr, u64),
     flags: u64,
-) -> Result<Option<Both>, Errno> {
-    let space = call.task.space()?;
-    let own = local_vectors(&space, local, local_count, flags)?;
+) -> Result<Option<Both<'a>>, Errno> {
+    let space = call.space;
+    let own = local_vectors(space, local, local_count, flags)?;
     if own.iter().all(|vector| vector.len == 0) {
         return Ok(None);
     }
@@ -114,7 +114,7 @@ pub(super) fn process_vm_readv(
 ) -> SysResult {
     let both = both(call, pid, (local, local_count), (other, other_count), flags)?;
     let Some(mut both) = both else { return Ok(0) };
-    let mut dst = IoDst::user(&both.space, &both.own);
+    let mut dst = IoDst::user(both.space, &both.own);
     let room = dst.remaining();
     for_parts(&both.pieces, room, |at, len| {
         let part = both.buffer.get_mut(..len).unwrap_or_default();
@@ -134,7 +134,7 @@ pub(super) fn process_vm_writev(
 ) -> SysResult {
     let both = both(call, pid, (local, local_count), (other, other_count), flags)?;
     let Some(mut both) = both else { return Ok(0) };
-    let mut src = IoSrc::user(&both.space, &both.own);
+    let mut src = IoSrc::user(both.space, &both.own);
     let room = src.remaining();
     for_parts(&both.pieces, room, |at, len| {
         let part = both.buffer.get_mut(..len).unwrap_or_default();

@@ -109,7 +109,7 @@ impl Request<'_> {
 
     fn registers(&self, request: u32) -> SysResult {
         let (tracer, tracee) = (self.tracer(), &self.tracee);
-        let space = self.call.task.space()?;
+        let space = self.call.space;
         match request {
             abi::PTRACE_GETREGS => self.put(&request::registers(tracer, tracee)?),
             abi::PTRACE_SETREGS => {
@@ -139,7 +139,7 @@ impl Request<'_> {
 
     fn signals(&self, request: u32) -> SysResult {
         let (tracer, tracee) = (self.tracer(), &self.tracee);
-        let space = self.call.task.space()?;
+        let space = self.call.space;
         match request {
             abi::PTRACE_GETSIGINFO => {
                 let info = request::signal_info(tracer, tracee)?;
@@ -164,12 +164,12 @@ impl Request<'_> {
     }
 
     fn put<T: Plain>(&self, value: &T) -> SysResult {
-        done(self.call.task.space()?.write_val(self.at(), value))
+        done(self.call.space.write_val(self.at(), value))
     }
 
     /// `struct ptrace_peeksiginfo_args` is at `addr`.
     fn peek_signals(&self) -> SysResult {
-        let space = self.call.task.space()?;
+        let space = self.call.space;
         let words: [u64; 2] = space.read_val(UserAddr::new(self.addr))?;
         let [skip, rest] = words;
         let (flags, count) = (
@@ -209,13 +209,13 @@ impl Request<'_> {
         }
         let value = request::peek_user(tracer, tracee, index * 8)?;
         let at = UserAddr::new(self.addr);
-        done(self.call.task.space()?.write_val(at, &value))
+        done(self.call.space.write_val(at, &value))
     }
 
     /// `PTRACE_GETREGSET` and `PTRACE_SETREGSET`: `addr` is the set, `data` an iovec.
     fn register_set(&self, request: u32) -> SysResult {
         let (tracer, tracee) = (self.tracer(), &self.tracee);
-        let space = self.call.task.space()?;
+        let space = self.call.space;
         let [base, room]: [u64; 2] = space.read_val(self.at())?;
         let bytes = match self.addr {
             SET_GENERAL => general_bytes(&request::registers(tracer, tracee)?)?,
@@ -243,7 +243,7 @@ impl Request<'_> {
     }
 
     fn set_register_set(&self, base: u64, len: usize, whole: usize) -> Result<(), Errno> {
-        let space = self.call.task.space()?;
+        let space = self.call.space;
         let mut given = crate::fs::memory::try_zeros(len)?;
         space.copy_in(&mut given, UserAddr::new(base))?;
         if self.addr == SET_GENERAL {

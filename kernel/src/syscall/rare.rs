@@ -51,13 +51,13 @@ pub(super) fn swapoff(call: &mut Call<'_>, path: UserAddr) -> SysResult {
 
 /// No file stands for a namespace.
 pub(super) fn setns(call: &mut Call<'_>, fd: i32, _kind: u32) -> SysResult {
-    call.task.files()?.get(fd)?;
+    call.files.get(fd)?;
     Err(Errno::EINVAL)
 }
 
 /// sysfs(2): the kinds of file systems by number.
 pub(super) fn sysfs(call: &mut Call<'_>, option: i32, first: u64, second: UserAddr) -> SysResult {
-    let space = call.task.space()?;
+    let space = call.space;
     match option {
         1 => {
             let name = space.copy_path(UserAddr::new(first))?;
@@ -83,13 +83,13 @@ pub(super) fn sysfs(call: &mut Call<'_>, option: i32, first: u64, second: UserAd
 const USTAT_WORDS: usize = 4;
 
 pub(super) fn ustat(call: &mut Call<'_>, device: u32, to: UserAddr) -> SysResult {
-    let mounts = call.task.fs()?.namespace().mounts()?;
+    let mounts = call.fs.namespace().mounts()?;
     let wanted =
         |mount: &&alloc::sync::Arc<crate::fs::Mount>| low32(mount.sb().dev().encode()) == device;
     let mount = mounts.iter().find(wanted).ok_or(Errno::EINVAL)?;
     let told = mount.sb().ops().statfs()?;
     let words: [u64; USTAT_WORDS] = [told.free, told.files_free, 0, 0];
-    call.task.space()?.write_val(to, &words)?;
+    call.space.write_val(to, &words)?;
     Ok(0)
 }
 
@@ -151,7 +151,7 @@ pub(super) fn quotactl(
     if inode.kind() != FileType::BlockDevice {
         return Err(Errno::ENOTBLK);
     }
-    let mounts = call.task.fs()?.namespace().mounts()?;
+    let mounts = call.fs.namespace().mounts()?;
     let device = inode.rdev();
     if !mounts.iter().any(|mount| mount.sb().dev() == device) {
         return Err(Errno::ENODEV);
@@ -162,7 +162,7 @@ pub(super) fn quotactl(
 static DISCIPLINE: SpinLock<Discipline> = SpinLock::new(Discipline::new());
 
 pub(super) fn adjtimex(call: &mut Call<'_>, at: UserAddr) -> SysResult {
-    let space = call.task.space()?;
+    let space = call.space;
     let mut bytes: [u8; TIMEX_SIZE] = space.read_val(at)?;
     if Discipline::is_change(&bytes) {
         check(call, abi::CAP_SYS_TIME)?;
@@ -184,7 +184,7 @@ pub(super) fn adjtimex(call: &mut Call<'_>, at: UserAddr) -> SysResult {
 
 pub(super) fn clock_adjtime(call: &mut Call<'_>, clock: i32, at: UserAddr) -> SysResult {
     // Read before the clock is judged.
-    let _: [u64; 26] = call.task.space()?.read_val(at)?;
+    let _: [u64; 26] = call.space.read_val(at)?;
     match u32::try_from(clock) {
         Ok(abi::CLOCK_REALTIME) => adjtimex(call, at),
         Ok(id) if id <= abi::CLOCK_TAI && id != 10 => Err(Errno::EOPNOTSUPP),
@@ -201,10 +201,10 @@ pub(super) fn modify_ldt(
     at: UserAddr,
     bytes: usize,
 ) -> SysResult {
-    let space = call.task.space()?;
+    let space = call.space;
     let done = match function {
-        0 => read_ldt(&space, at, bytes),
-        1 | 0x11 => write_ldt(&space, at, bytes, function == 1),
+        0 => read_ldt(space, at, bytes),
+        1 | 0x11 => write_ldt(space, at, bytes, function == 1),
         2 => {
             // The default table, of zeros.
             let len = bytes.min(128);
@@ -250,7 +250,7 @@ pub(super) fn quotactl_fd(
     id: u32,
     _at: UserAddr,
 ) -> SysResult {
-    let file = call.task.files()?.get_any(fd)?;
+    let file = call.files.get_any(fd)?;
     let (command, kind) = quota_command(command)?;
     if !matches!(file.path.mount.sb().kind(), "ext4" | "tmpfs") {
         return Err(Errno::ENOSYS);

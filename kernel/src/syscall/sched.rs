@@ -48,14 +48,14 @@ pub(super) fn getaffinity(call: &mut Call<'_>, pid: i32, size: usize, at: UserAd
     }
     let target = table::task_or(call.task, pid)?;
     let allowed = target.thread().map_or(1, |thread| thread.allowed());
-    call.task.space()?.write_val(at, &allowed)?;
+    call.space.write_val(at, &allowed)?;
     Ok(u64_of(CPU_SET))
 }
 
 pub(super) fn setaffinity(call: &mut Call<'_>, pid: i32, size: usize, at: UserAddr) -> SysResult {
     let mut bytes = [0; CPU_SET];
     let given = bytes.get_mut(..size.min(CPU_SET)).unwrap_or_default();
-    call.task.space()?.copy_in(given, at)?;
+    call.space.copy_in(given, at)?;
     let target = table::task_or(call.task, pid)?;
     if !is_own(call, &target) && !may_nice(call) {
         return Err(Errno::EPERM);
@@ -80,7 +80,7 @@ pub(super) fn getcpu(
     node: UserAddr,
     _cache: UserAddr,
 ) -> SysResult {
-    let space = call.task.space()?;
+    let space = call.space;
     let number = call.task.thread().map_or(0, |thread| thread.last_cpu());
     for (place, value) in [(cpu, number), (node, 0)] {
         if !place.is_null() {
@@ -173,7 +173,7 @@ fn read_priority(call: &Call<'_>, pid: i32, param: UserAddr) -> Result<u32, Errn
     if param.is_null() || pid < 0 {
         return Err(Errno::EINVAL);
     }
-    call.task.space()?.read_val(param)
+    call.space.read_val(param)
 }
 
 pub(super) fn setscheduler(
@@ -218,7 +218,7 @@ pub(super) fn getparam(call: &mut Call<'_>, pid: i32, param: UserAddr) -> SysRes
         return Err(Errno::EINVAL);
     }
     let priority = target(call, pid)?.policy().priority;
-    call.task.space()?.write_val(param, &priority)?;
+    call.space.write_val(param, &priority)?;
     Ok(0)
 }
 
@@ -229,8 +229,7 @@ pub(super) fn rr_get_interval(call: &mut Call<'_>, pid: i32, at: UserAddr) -> Sy
         abi::SCHED_RR => ROUND_NS,
         _ => kiln_core::runqueue::SLICE_NS,
     };
-    call.task
-        .space()?
+    call.space
         .copy_out(at, &Timespec::from_ns(slice).encode())?;
     Ok(0)
 }
@@ -285,7 +284,7 @@ pub(super) fn getattr(
         0,
         0,
     ];
-    let space = call.task.space()?;
+    let space = call.space;
     if known < ATTR_SIZE_NOW {
         let [first @ .., _, _] = words;
         space.write_val(at, &first)?;
@@ -299,7 +298,7 @@ pub(super) fn setattr(call: &mut Call<'_>, pid: i32, at: UserAddr, flags: u32) -
     if at.is_null() || pid < 0 || flags != 0 {
         return Err(Errno::EINVAL);
     }
-    let space = call.task.space()?;
+    let space = call.space;
     let size: u32 = space.read_val(at)?;
     let size = if size == 0 { ATTR_SIZE } else { size };
     if !(ATTR_SIZE..=PAGE).contains(&size) || !rest_is_zero(call, at, size)? {
@@ -371,7 +370,7 @@ fn params([rl, rh, dl, dh, pl, ph]: [u32; 6]) -> Params {
 
 /// Whether a structure larger than what is known has nothing in the rest.
 fn rest_is_zero(call: &Call<'_>, at: UserAddr, size: u32) -> Result<bool, Errno> {
-    let space = call.task.space()?;
+    let space = call.space;
     for offset in ATTR_SIZE_NOW..size {
         let place = at.checked_add(offset.into()).ok_or(Errno::EFAULT)?;
         let byte: u8 = space.read_val(place)?;

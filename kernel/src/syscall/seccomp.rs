@@ -36,21 +36,19 @@ pub(super) fn seccomp(call: &mut Call<'_>, what: u32, flags: u32, args: UserAddr
             Ok(0)
         }
         operation::FILTER => add_filter(call, flags, args),
-        operation::ACTION_AVAILABLE if flags == 0 => {
-            match call.task.space()?.read_val::<u32>(args)? {
-                action::KILL_PROCESS
-                | action::KILL_THREAD
-                | action::TRAP
-                | action::ERRNO
-                | action::TRACE
-                | action::LOG
-                | action::ALLOW => Ok(0),
-                _ => Err(Errno::EOPNOTSUPP),
-            }
-        }
+        operation::ACTION_AVAILABLE if flags == 0 => match call.space.read_val::<u32>(args)? {
+            action::KILL_PROCESS
+            | action::KILL_THREAD
+            | action::TRAP
+            | action::ERRNO
+            | action::TRACE
+            | action::LOG
+            | action::ALLOW => Ok(0),
+            _ => Err(Errno::EOPNOTSUPP),
+        },
         operation::NOTIFICATION_SIZES if flags == 0 => {
             let [[a, b], [c, d], [e, f]] = NOTIFICATION_SIZES.map(u16::to_le_bytes);
-            call.task.space()?.copy_out(args, &[a, b, c, d, e, f])?;
+            call.space.copy_out(args, &[a, b, c, d, e, f])?;
             Ok(0)
         }
         _ => Err(Errno::EINVAL),
@@ -72,7 +70,7 @@ fn add_filter(call: &Call<'_>, flags: u32, args: UserAddr) -> SysResult {
     if flags & !(TSYNC | TSYNC_ESRCH | WITHOUT_EFFECT) != 0 {
         return Err(Errno::EINVAL);
     }
-    let (task, space) = (call.task, call.task.space()?);
+    let (task, space) = (call.task, call.space);
     let [len, at]: [u64; 2] = space.read_val(args)?;
     let len = usize::from(low16(len));
     if len == 0 || len > MOST {

@@ -24,7 +24,7 @@ fn check_size(size: usize) -> Result<(), Errno> {
 }
 
 fn read_set(call: &Call<'_>, at: UserAddr) -> Result<SigSet, Errno> {
-    let bits: u64 = call.task.space()?.read_val(at)?;
+    let bits: u64 = call.space.read_val(at)?;
     Ok(SigSet::from_bits(bits))
 }
 
@@ -52,7 +52,7 @@ pub(super) fn rt_sigaction(
     size: usize,
 ) -> SysResult {
     check_size(size)?;
-    let space = call.task.space()?;
+    let space = call.space;
     let action = if new.is_null() {
         None
     } else {
@@ -85,7 +85,7 @@ pub(super) fn rt_sigprocmask(
         signal::set_blocked(call.task, mask);
     }
     if !old.is_null() {
-        call.task.space()?.write_val(old, &before.bits())?;
+        call.space.write_val(old, &before.bits())?;
     }
     Ok(0)
 }
@@ -99,8 +99,7 @@ pub(super) fn rt_sigpending(call: &mut Call<'_>, set: UserAddr, size: usize) -> 
         return Err(Errno::EINVAL);
     }
     let bits = signal::pending(call.task).bits().to_le_bytes();
-    call.task
-        .space()?
+    call.space
         .copy_out(set, bits.get(..size).unwrap_or_default())?;
     Ok(0)
 }
@@ -131,13 +130,13 @@ pub(super) fn rt_sigtimedwait(
     };
     let taken = wait::take_one(call.task, set, deadline)?;
     if !info.is_null() {
-        call.task.space()?.copy_out(info, &taken.encode())?;
+        call.space.copy_out(info, &taken.encode())?;
     }
     Ok(taken.signal.number().into())
 }
 
 pub(super) fn sigaltstack(call: &mut Call<'_>, new: UserAddr, old: UserAddr) -> SysResult {
-    let space = call.task.space()?;
+    let space = call.space;
     let stack = if new.is_null() {
         None
     } else {
@@ -203,7 +202,7 @@ fn send_to_thread(call: &Call<'_>, pid: Option<i32>, tid: i32, number: i32) -> S
 /// The story that a program wrote. One that only the kernel may tell, or that pretends to come
 /// from kill(2) or tgkill(2), it may send to itself only.
 fn read_info(call: &Call<'_>, pid: i32, at: UserAddr) -> Result<[u8; SIGINFO_SIZE], Errno> {
-    let bytes: [u8; SIGINFO_SIZE] = call.task.space()?.read_val(at)?;
+    let bytes: [u8; SIGINFO_SIZE] = call.space.read_val(at)?;
     let code = SigInfo::decode(Signal::HUP, &bytes).code;
     let pretends = code >= 0 || code == abi::SI_TKILL;
     if pretends && call.task.pid().cast_signed() != pid {
@@ -236,7 +235,7 @@ pub(super) fn rt_tgsigqueueinfo(
     number: i32,
     info: UserAddr,
 ) -> SysResult {
-    let _: [u8; SIGINFO_SIZE] = call.task.space()?.read_val(info)?;
+    let _: [u8; SIGINFO_SIZE] = call.space.read_val(info)?;
     if pid <= 0 || tid <= 0 {
         return Err(Errno::EINVAL);
     }

@@ -14,7 +14,7 @@ use crate::mm::frame;
 use crate::process::{host, table};
 
 pub(super) fn uname(call: &mut Call<'_>, at: UserAddr) -> SysResult {
-    call.task.space()?.copy_out(at, &host::encode())?;
+    call.space.copy_out(at, &host::encode())?;
     Ok(0)
 }
 
@@ -28,8 +28,7 @@ fn read_name(call: &Call<'_>, at: UserAddr, len: i32) -> Result<([u8; 64], usize
         .filter(|len| *len <= host::NAME_MAX);
     let len = len.ok_or(Errno::EINVAL)?;
     let mut name = [0; host::NAME_MAX];
-    call.task
-        .space()?
+    call.space
         .copy_in(name.get_mut(..len).unwrap_or_default(), at)?;
     Ok((name, len))
 }
@@ -70,7 +69,7 @@ pub(super) fn sysinfo(call: &mut Call<'_>, at: UserAddr) -> SysResult {
         0,
         1,
     ];
-    call.task.space()?.write_val(at, &words)?;
+    call.space.write_val(at, &words)?;
     Ok(0)
 }
 
@@ -86,7 +85,7 @@ pub(super) fn getrandom(call: &mut Call<'_>, at: UserAddr, len: usize, flags: u3
     {
         return Err(Errno::EINVAL);
     }
-    let space = call.task.space()?;
+    let space = call.space;
     let len = len.min(i32::MAX.unsigned_abs() as usize);
     let mut done = 0;
     let mut piece = [0; RANDOM_PIECE];
@@ -133,9 +132,9 @@ pub(super) fn arch_prctl(call: &mut Call<'_>, code: u32, addr: u64) -> SysResult
         }
         segments.set();
     } else if code == get_fs {
-        call.task.space()?.write_val(at, &Segments::get().fs)?;
+        call.space.write_val(at, &Segments::get().fs)?;
     } else if code == get_gs {
-        call.task.space()?.write_val(at, &Segments::get().gs)?;
+        call.space.write_val(at, &Segments::get().gs)?;
     } else {
         return match code {
             // CPUID is for everybody, and can't be made to fault.

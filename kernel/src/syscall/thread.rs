@@ -7,11 +7,7 @@ use super::dispatch;
 use crate::arch::debug;
 use crate::arch::user::{self, Stop, UserContext};
 use crate::process::{self, Task, rseq};
-use crate::sched::{self, NOTIFY_KILL, NOTIFY_SIGNAL};
-
-fn attended(task: &Arc<Task>, regs: &mut UserContext) {
-    dispatch(task, regs);
-}
+use crate::sched::{self, NOTIFY_KILL, NOTIFY_SHARED, NOTIFY_SIGNAL};
 
 /// Runs `task` in user mode from `regs` on; returns when the task has ended.
 pub(crate) fn main_loop(task: Arc<Task>, mut regs: UserContext) {
@@ -22,6 +18,9 @@ pub(crate) fn main_loop(task: Arc<Task>, mut regs: UserContext) {
     if task.has_work() && process::work(&task, &mut regs) == ControlFlow::Break(()) {
         return;
     }
+    let Some(mut held) = task.hold() else {
+        return;
+    };
     let mut cpu = 0;
     // Only where a tracer has had its say can it have changed.
     let mut watched = task.breakpoints();
@@ -38,10 +37,11 @@ pub(crate) fn main_loop(task: Arc<Task>, mut regs: UserContext) {
         if stop == Stop::Syscall {
             // Should another thread run first, `run` comes back at once.
             if task.is_attended() {
-                process::ptrace::around_syscall(&task, &mut regs, attended);
+                let mut run = |regs: &mut UserContext| dispatch(&task, &held, regs);
+                process::ptrace::around_syscall(&task, &mut regs, &mut run);
                 watched = task.breakpoints();
             } else {
-                dispatch(&task, &mut regs);
+                dispatch(&task, &held, &mut regs);
             }
         } else {
             if let Stop::Fault(fault) = stop {
@@ -53,11 +53,18 @@ pub(crate) fn main_loop(task: Arc<Task>, mut regs: UserContext) {
         if sched::hold(&thread) {
             process::tell_overrun(&task);
         }
-        if thread.is_notified(NOTIFY_KILL | NOTIFY_SIGNAL) {
-            if process::work(&task, &mut regs) == ControlFlow::Break(()) {
+        if thread.is_notified(NOTIFY_KILL | NOTIFY_SIGNAL | NOTIFY_SHARED) {
+            // Who ends has closed its files before anybody hears of it.
+            drop(held);
+            thread.clear_notice(NOTIFY_SHARED);
+            if task.has_work() && process::work(&task, &mut regs) == ControlFlow::Break(()) {
                 return;
             }
             watched = task.breakpoints();
+            held = match task.hold() {
+                Some(held) => held,
+                None => return,
+            };
         }
     }
 }

@@ -23,13 +23,11 @@ pub(super) const NEVER: u64 = u64::MAX / 2;
 
 /// Reads a timespec of the program's.
 pub(super) fn read_timespec(call: &Call<'_>, at: UserAddr) -> Result<Timespec, Errno> {
-    Ok(Timespec::decode(&call.task.space()?.read_val(at)?))
+    Ok(Timespec::decode(&call.space.read_val(at)?))
 }
 
 pub(super) fn write_timespec(call: &Call<'_>, at: UserAddr, ns: u64) -> Result<(), Errno> {
-    call.task
-        .space()?
-        .copy_out(at, &Timespec::from_ns(ns).encode())
+    call.space.copy_out(at, &Timespec::from_ns(ns).encode())
 }
 
 /// A point in time by which something is to happen, so many nanoseconds from now.
@@ -172,7 +170,7 @@ pub(super) fn clock_settime(call: &mut Call<'_>, id: i32, at: UserAddr) -> SysRe
 }
 
 pub(super) fn gettimeofday(call: &mut Call<'_>, at: UserAddr, zone: UserAddr) -> SysResult {
-    let space = call.task.space()?;
+    let space = call.space;
     if !at.is_null() {
         let now = Timeval::from_ns(clock::boot_time() + now_ns());
         space.copy_out(at, &now.encode())?;
@@ -184,7 +182,7 @@ pub(super) fn gettimeofday(call: &mut Call<'_>, at: UserAddr, zone: UserAddr) ->
 }
 
 pub(super) fn settimeofday(call: &mut Call<'_>, at: UserAddr, zone: UserAddr) -> SysResult {
-    let space = call.task.space()?;
+    let space = call.space;
     let time = if at.is_null() {
         None
     } else {
@@ -228,7 +226,7 @@ fn set_zone(zone: [i32; 2], alone: bool) -> Result<(), Errno> {
 pub(super) fn time(call: &mut Call<'_>, at: UserAddr) -> SysResult {
     let seconds = (clock::boot_time() + now_ns()) / NS_PER_SEC;
     if !at.is_null() {
-        call.task.space()?.write_val(at, &seconds)?;
+        call.space.write_val(at, &seconds)?;
     }
     Ok(seconds)
 }
@@ -245,7 +243,7 @@ pub(super) fn times(call: &mut Call<'_>, at: UserAddr) -> SysResult {
             children.system_ns,
         ]
         .map(ticks);
-        call.task.space()?.write_val(at, &words)?;
+        call.space.write_val(at, &words)?;
     }
     Ok(now_ns() / (NS_PER_SEC / USER_HZ))
 }

@@ -20,7 +20,7 @@ use crate::process::{Process, Task, table};
 
 /// An interval timer's setting in timevals: period first.
 fn read_setting(call: &Call<'_>, at: UserAddr) -> Result<Setting, Errno> {
-    let space = call.task.space()?;
+    let space = call.space;
     let period = Timeval::decode(&space.read_val(at)?);
     let left = Timeval::decode(&space.read_val(at.checked_add(16).ok_or(Errno::EFAULT)?)?);
     Ok(Setting {
@@ -30,7 +30,7 @@ fn read_setting(call: &Call<'_>, at: UserAddr) -> Result<Setting, Errno> {
 }
 
 fn write_setting(call: &Call<'_>, at: UserAddr, setting: Setting) -> Result<(), Errno> {
-    let space = call.task.space()?;
+    let space = call.space;
     // What is left is never told as nothing.
     let left = if setting.left == 0 {
         0
@@ -82,7 +82,7 @@ pub(super) fn alarm(call: &mut Call<'_>, seconds: u32) -> SysResult {
 
 /// `struct sigevent`: value, signal, kind, thread.
 fn read_event(call: &Call<'_>, at: UserAddr) -> Result<(u64, i32, u32, i32), Errno> {
-    let [value, kinds, thread]: [u64; 3] = call.task.space()?.read_val(at)?;
+    let [value, kinds, thread]: [u64; 3] = call.space.read_val(at)?;
     Ok((
         value,
         low32(kinds).cast_signed(),
@@ -154,7 +154,7 @@ pub(super) fn timer_create(
     let (notice, thread) = notice(call, event)?;
     let process: &Arc<Process> = call.task.process();
     let number = posix::create(process, clock, notice, thread.as_ref())?;
-    let told = call.task.space()?.write_val(created, &number);
+    let told = call.space.write_val(created, &number);
     // The clock has the last word: after the number is told.
     let made = told.and(if is_refused {
         Err(Errno::EPERM)

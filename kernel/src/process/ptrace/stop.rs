@@ -121,7 +121,7 @@ fn go_on(task: &Task, regs: &mut UserContext) -> Option<u32> {
 pub(crate) fn around_syscall(
     task: &Arc<Task>,
     regs: &mut UserContext,
-    run: fn(&Arc<Task>, &mut UserContext),
+    run: &mut dyn FnMut(&mut UserContext),
 ) {
     if !user_dispatch::passes(task, regs) {
         return;
@@ -145,7 +145,7 @@ pub(crate) fn around_syscall(
         }
     }
     if runs && seccomp::passes(task, regs) {
-        run(task, regs);
+        run(regs);
     }
     let (syscalls, emulates, steps) = mode(task);
     if steps && !emulates {

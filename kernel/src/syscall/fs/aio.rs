@@ -42,7 +42,7 @@ impl Request {
     fn read(call: &Call<'_>, at: u64) -> Result<Self, Errno> {
         /// `IOCB_FLAG_RESFD`.
         const TELLS: u32 = 1;
-        let raw: RawRequest = call.task.space()?.read_val(UserAddr::new(at))?;
+        let raw: RawRequest = call.space.read_val(UserAddr::new(at))?;
         let [data, key, what, buf, len, offset, reserved, tail] = raw;
         let opcode = low16(what);
         if reserved != 0 || i64::try_from(len).is_err() {
@@ -64,7 +64,7 @@ impl Request {
 }
 
 pub(in crate::syscall) fn io_setup(call: &mut Call<'_>, room: u32, at: UserAddr) -> SysResult {
-    let space = call.task.space()?;
+    let space = call.space;
     let old: u64 = space.read_val(at)?;
     if old != 0 || room == 0 || room > MAX_ROOM {
         return Err(Errno::EINVAL);
@@ -82,12 +82,12 @@ pub(in crate::syscall) fn io_setup(call: &mut Call<'_>, room: u32, at: UserAddr)
         low: false,
     })?;
     let unmap = || space.munmap(ring.raw(), u64_of(PAGE_SIZE));
-    if let Err(errno) = aio::create(&space, ring.raw(), usize_of(u64::from(room))) {
+    if let Err(errno) = aio::create(space, ring.raw(), usize_of(u64::from(room))) {
         unmap()?;
         return Err(errno);
     }
     if let Err(errno) = space.write_val(at, &ring.raw()) {
-        aio::remove(&space, ring.raw())?;
+        aio::remove(space, ring.raw())?;
         unmap()?;
         return Err(errno);
     }
@@ -95,8 +95,8 @@ pub(in crate::syscall) fn io_setup(call: &mut Call<'_>, room: u32, at: UserAddr)
 }
 
 pub(in crate::syscall) fn io_destroy(call: &mut Call<'_>, context: u64) -> SysResult {
-    let space = call.task.space()?;
-    aio::remove(&space, context)?;
+    let space = call.space;
+    aio::remove(space, context)?;
     space.munmap(context, u64_of(PAGE_SIZE)).map(|()| 0)
 }
 
@@ -107,13 +107,13 @@ pub(in crate::syscall) fn io_submit(
     list: UserAddr,
 ) -> SysResult {
     let count = u64::try_from(count).map_err(|_| Errno::EINVAL)?;
-    let context = aio::find(&call.task.space()?, context)?;
+    let context = aio::find(call.space, context)?;
     let count = count.min(u64_of(context.room()));
     for index in 0..count {
         let done = list
             .checked_add(index * 8)
             .ok_or(Errno::EFAULT)
-            .and_then(|at| call.task.space()?.read_val::<u64>(at))
+            .and_then(|at| call.space.read_val::<u64>(at))
             .and_then(|at| submit(call, &context, at));
         match done {
             Ok(()) => {}
@@ -140,7 +140,7 @@ fn submit(call: &Call<'_>, context: &Context, at: u64) -> Result<(), Errno> {
     }
     // The kernel's mark, by which a request would be cancelled.
     let key = UserAddr::new(at).checked_add(8).ok_or(Errno::EFAULT)?;
-    call.task.space()?.write_val(key, &0u32)?;
+    call.space.write_val(key, &0u32)?;
     let result = match carry_out(call, &file, &request)? {
         Ok(done) => u64_of(done),
         Err(errno) => errno.to_return(),
@@ -181,20 +181,20 @@ fn carry_out(
     if !stream && i64::try_from(request.offset).is_err() {
         return Err(Errno::EINVAL);
     }
-    let space = call.task.space()?;
+    let space = call.space;
     let buf = UserAddr::new(request.buf);
     let list;
     let (mut dst, mut src);
     if matches!(request.opcode, PREADV | PWRITEV) {
-        list = vectors(&space, buf, request.len)?;
-        (dst, src) = (IoDst::user(&space, &list), IoSrc::user(&space, &list));
+        list = vectors(space, buf, request.len)?;
+        (dst, src) = (IoDst::user(space, &list), IoSrc::user(space, &list));
     } else {
         let len = usize_of(request.len).min(MAX_COUNT);
         if !buf.range_is_user(len) {
             return Err(Errno::EFAULT);
         }
-        dst = IoDst::user_buf(&space, buf, len);
-        src = IoSrc::user_buf(&space, buf, len);
+        dst = IoDst::user_buf(space, buf, len);
+        src = IoSrc::user_buf(space, buf, len);
     }
     src.appends = flags & abi::RWF_APPEND != 0;
     if flags & abi::RWF_NOWAIT != 0
@@ -219,8 +219,8 @@ fn events(
     to: UserAddr,
     until: Until,
 ) -> SysResult {
-    let space = call.task.space()?;
-    let context = aio::find(&space, context)?;
+    let space = call.space;
+    let context = aio::find(space, context)?;
     let (Ok(least), Ok(most)) = (u64::try_from(least), u64::try_from(most)) else {
         return Err(Errno::EINVAL);
     };
@@ -264,7 +264,7 @@ pub(in crate::syscall) fn io_getevents(
     to: UserAddr,
     timeout: UserAddr,
 ) -> SysResult {
-    let until = read_timespec(&call.task.space()?, timeout)?;
+    let until = read_timespec(call.space, timeout)?;
     events(call, context, (least, most), to, until)
 }
 
@@ -277,10 +277,10 @@ pub(in crate::syscall) fn io_pgetevents(
     timeout: UserAddr,
     mask: UserAddr,
 ) -> SysResult {
-    let space = call.task.space()?;
-    let until = read_timespec(&space, timeout)?;
-    let mask = mask_argument(&space, mask)?;
-    let result = with_mask(call.task, &space, mask, || {
+    let space = call.space;
+    let until = read_timespec(space, timeout)?;
+    let mask = mask_argument(space, mask)?;
+    let result = with_mask(call.task, space, mask, || {
         match events(call, context, (least, most), to, until) {
             // The mask holds until the handler of the signal that ended the wait has run.
             Err(Errno::EINTR) => Err(Errno::ERESTARTNOHAND),
@@ -300,8 +300,8 @@ pub(in crate::syscall) fn io_cancel(
     request: UserAddr,
     _result: UserAddr,
 ) -> SysResult {
-    let space = call.task.space()?;
+    let space = call.space;
     let _key: u32 = space.read_val(request.checked_add(8).ok_or(Errno::EFAULT)?)?;
-    aio::find(&space, context)?;
+    aio::find(space, context)?;
     Err(Errno::EINVAL)
 }

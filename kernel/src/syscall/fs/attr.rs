@@ -14,7 +14,7 @@ const WALK_FLAGS: u32 = abi::AT_EMPTY_PATH | abi::AT_SYMLINK_NOFOLLOW | abi::AT_
 
 fn put_stat(call: &Call<'_>, path: &Path, to: UserAddr) -> SysResult {
     let stat = vfs::stat(path)?.to_stat();
-    call.task.space()?.copy_out(to, &stat)?;
+    call.space.copy_out(to, &stat)?;
     Ok(0)
 }
 
@@ -29,7 +29,7 @@ pub(in crate::syscall) fn lstat(call: &mut Call<'_>, path: UserAddr, to: UserAdd
 }
 
 pub(in crate::syscall) fn fstat(call: &mut Call<'_>, fd: i32, to: UserAddr) -> SysResult {
-    let file = call.task.files()?.get_any(fd)?;
+    let file = call.files.get_any(fd)?;
     put_stat(call, &file.path, to)
 }
 
@@ -61,7 +61,7 @@ pub(in crate::syscall) fn statx(
     known_flags(flags, WALK_FLAGS | sync)?;
     let path = resolve_at(call, dirfd, path, flags)?;
     let statx = vfs::stat(&path)?.to_statx(mask);
-    call.task.space()?.copy_out(to, &statx)?;
+    call.space.copy_out(to, &statx)?;
     Ok(0)
 }
 
@@ -112,8 +112,8 @@ fn resolve_as(
     }
     let path = super::not_empty(path)?;
     let base = super::base(call, dirfd, &path)?;
-    let context = call.task.fs()?;
-    let lookup = crate::fs::Lookup::new(&context, *who).at(base);
+    let context = call.fs;
+    let lookup = crate::fs::Lookup::new(context, *who).at(base);
     vfs::resolve(&lookup, &path, flags & abi::AT_SYMLINK_NOFOLLOW == 0)
 }
 
@@ -224,7 +224,7 @@ pub(in crate::syscall) fn utimensat(
     let changes = if times.is_null() {
         Ok(NOW)
     } else {
-        nanosecond_times(call.task.space()?.read_val::<[u64; 4]>(times)?)
+        nanosecond_times(call.space.read_val::<[u64; 4]>(times)?)
     };
     if changes == Ok([None, None]) {
         return Ok(0);
@@ -265,7 +265,7 @@ pub(in crate::syscall) fn utime(call: &mut Call<'_>, path: UserAddr, times: User
     let changes = if times.is_null() {
         NOW
     } else {
-        let [atime, mtime] = call.task.space()?.read_val::<[u64; 2]>(times)?;
+        let [atime, mtime] = call.space.read_val::<[u64; 2]>(times)?;
         exact([atime.cast_signed(), 0, mtime.cast_signed(), 0], 1, 0)?
     };
     let path = resolve_at(call, AT_FDCWD, path, 0)?;
@@ -289,7 +289,7 @@ pub(in crate::syscall) fn futimesat(
     let changes = if times.is_null() {
         NOW
     } else {
-        let raw = call.task.space()?.read_val::<[u64; 4]>(times)?;
+        let raw = call.space.read_val::<[u64; 4]>(times)?;
         exact(raw.map(u64::cast_signed), 1_000_000, 1000)?
     };
     let path = if path.is_null() && dirfd != AT_FDCWD {
@@ -326,7 +326,7 @@ pub(in crate::syscall) fn ftruncate(call: &mut Call<'_>, fd: i32, size: i64) -> 
 
 fn put_statfs(call: &Call<'_>, path: &Path, to: UserAddr) -> SysResult {
     let statfs = vfs::statfs(path)?.to_statfs();
-    call.task.space()?.copy_out(to, &statfs)?;
+    call.space.copy_out(to, &statfs)?;
     Ok(0)
 }
 
@@ -336,6 +336,6 @@ pub(in crate::syscall) fn statfs(call: &mut Call<'_>, path: UserAddr, to: UserAd
 }
 
 pub(in crate::syscall) fn fstatfs(call: &mut Call<'_>, fd: i32, to: UserAddr) -> SysResult {
-    let path = call.task.files()?.get_any(fd)?.path.clone();
+    let path = call.files.get_any(fd)?.path.clone();
     put_statfs(call, &path, to)
 }

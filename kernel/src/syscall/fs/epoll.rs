@@ -29,7 +29,7 @@ const EXCLUSIVE_BITS: u32 = abi::EPOLLIN
 
 fn install(call: &Call<'_>, file: Arc<File>, close_on_exec: bool) -> SysResult {
     let limit = usize_of(call.task.process().limit(abi::RLIMIT_NOFILE));
-    let fd = call.task.files()?.install(file, close_on_exec, limit)?;
+    let fd = call.files.install(file, close_on_exec, limit)?;
     Ok(u64::from(fd.cast_unsigned()))
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn epoll_ctl(
     fd: i32,
     event: UserAddr,
 ) -> SysResult {
-    let (space, files) = (call.task.space()?, call.task.files()?);
+    let (space, files) = (call.space, call.files);
     let mut interest = Interest { events: 0, data: 0 };
     if operation != abi::EPOLL_CTL_DEL {
         let words: [u32; 3] = space.read_val(event)?;
@@ -165,8 +165,8 @@ pub(crate) fn epoll_pwait(
     mask: UserAddr,
     mask_size: usize,
 ) -> SysResult {
-    let space = call.task.space()?;
-    interrupted(with_mask(call.task, &space, (mask, mask_size), || {
+    let space = call.space;
+    interrupted(with_mask(call.task, space, (mask, mask_size), || {
         wait(call.task, epfd, events, max, milliseconds(timeout))
     }))
 }
@@ -181,9 +181,9 @@ pub(crate) fn epoll_pwait2(
     mask: UserAddr,
     mask_size: usize,
 ) -> SysResult {
-    let space = call.task.space()?;
-    let until = read_timespec(&space, timeout)?;
-    interrupted(with_mask(call.task, &space, (mask, mask_size), || {
+    let space = call.space;
+    let until = read_timespec(space, timeout)?;
+    interrupted(with_mask(call.task, space, (mask, mask_size), || {
         wait(call.task, epfd, events, max, until)
     }))
 }

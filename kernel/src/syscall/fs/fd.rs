@@ -15,14 +15,14 @@ use crate::fs::{File, dnotify, fasync, identity, lease, vfs};
 use crate::process::unshare;
 
 pub(in crate::syscall) fn dup(call: &mut Call<'_>, fd: i32) -> SysResult {
-    let files = call.task.files()?;
+    let files = call.files;
     let file = files.get_any(fd)?;
     super::install(call, file, false)
 }
 
 pub(in crate::syscall) fn dup2(call: &mut Call<'_>, old: i32, new: i32) -> SysResult {
     if old == new {
-        call.task.files()?.get_any(old)?;
+        call.files.get_any(old)?;
         return fd_result(new);
     }
     replace(call, old, new, false)
@@ -37,7 +37,7 @@ pub(in crate::syscall) fn dup3(call: &mut Call<'_>, old: i32, new: i32, flags: u
 }
 
 fn replace(call: &Call<'_>, old: i32, new: i32, close_on_exec: bool) -> SysResult {
-    let files = call.task.files()?;
+    let files = call.files;
     let file = files.get_any(old)?;
     fd_result(files.replace(new, file, close_on_exec, descriptor_limit(call))?)
 }
@@ -56,9 +56,9 @@ pub(in crate::syscall) fn close_range(
         return Err(Errno::EINVAL);
     }
     let files = if flags & UNSHARE != 0 {
-        unshare::own_files(call.task)?
+        &unshare::own_files(call.task)?
     } else {
-        call.task.files()?
+        call.files
     };
     let range = (usize_of32(first), usize_of32(last));
     files.close_range(range.0, range.1, flags & CLOEXEC != 0);
@@ -83,7 +83,7 @@ const WRITE_LIFE_EXTREME: u64 = 5;
 const LARGEST_PIPE: usize = 1 << 28;
 
 pub(in crate::syscall) fn fcntl(call: &mut Call<'_>, fd: i32, what: u32, arg: u64) -> SysResult {
-    let files = call.task.files()?;
+    let files = call.files;
     let file = files.get_any(fd)?;
     let on_path = matches!(
         what,
@@ -155,7 +155,7 @@ fn other(call: &Call<'_>, file: &Arc<File>, fd: i32, what: u32, arg: u64) -> Sys
         abi::F_GETLEASE => Ok(lease::get(file).into()),
         abi::F_SETLEASE => owner::set_lease(call, file, fd, low32(arg)),
         abi::F_NOTIFY => {
-            let table = call.task.files()?.lock_owner();
+            let table = call.files.lock_owner();
             dnotify::set(file, table, fd, low32(arg)).map(|()| 0)
         }
         command::GETPIPE_SZ => file
@@ -183,7 +183,7 @@ fn other(call: &Call<'_>, file: &Arc<File>, fd: i32, what: u32, arg: u64) -> Sys
         command::ADD_SEALS => crate::fs::memfd::add_seals(file, low32(arg)).map(|()| 0),
         command::GET_SEALS => crate::fs::memfd::seals(file).map(u64::from),
         command::GET_RW_HINT | command::SET_RW_HINT => {
-            let (space, at) = (call.task.space()?, UserAddr::new(arg));
+            let (space, at) = (call.space, UserAddr::new(arg));
             if what == command::GET_RW_HINT {
                 space.write_val(at, &u64::from(file.inode.write_hint(None)))?;
                 return Ok(0);
@@ -256,7 +256,7 @@ fn record_lock(
     owner: u64,
     open_file: bool,
 ) -> SysResult {
-    let space = call.task.space()?;
+    let space = call.space;
     let mut raw = [0; FLOCK_SIZE];
     space.copy_in(&mut raw, UserAddr::new(arg))?;
     let mut flock = Flock::decode(&raw);

@@ -51,7 +51,7 @@ pub(in crate::syscall) fn name_to_handle_at(
     }
     let path = resolve_at(call, dirfd, path, how)?;
     let words = handle::of(&path)?;
-    let space = call.task.space()?;
+    let space = call.space;
     let [room, _]: [u32; 2] = space.read_val(at)?;
     if room > MOST {
         return Err(Errno::EINVAL);
@@ -84,7 +84,7 @@ pub(in crate::syscall) fn open_by_handle_at(
     at: UserAddr,
     flags: u32,
 ) -> SysResult {
-    let space = call.task.space()?;
+    let space = call.space;
     let [len, kind]: [u32; 2] = space.read_val(at)?;
     let marks = kind & MARKS;
     if len == 0 || len > MOST || marks & !(IS_CONNECTABLE | IS_DIRECTORY) != 0 {
@@ -114,7 +114,7 @@ pub(in crate::syscall) fn open_by_handle_at(
     if flags.has(abi::O_DIRECTORY) && path.inode()?.kind() != FileType::Directory {
         return Err(Errno::ENOTDIR);
     }
-    let (context, creds) = (call.task.fs()?, call.task.creds());
-    let file = vfs::open_path(&Lookup::new(&context, identity(&creds)), path, flags)?;
+    let (context, creds) = (call.fs, call.task.creds());
+    let file = vfs::open_path(&Lookup::new(context, identity(&creds)), path, flags)?;
     super::install(call, file, flags.has(abi::O_CLOEXEC))
 }

@@ -65,8 +65,8 @@ pub(in crate::syscall) fn read(
     let file = file(call, fd)?;
     file.check_readable()?;
     let count = buffer_of(&file, buf, count)?;
-    let space = call.task.space()?;
-    file.read(&mut IoDst::user_buf(&space, buf, count))
+    let space = call.space;
+    file.read(&mut IoDst::user_buf(space, buf, count))
         .map(u64_of)
 }
 
@@ -79,8 +79,8 @@ pub(in crate::syscall) fn write(
     let file = file(call, fd)?;
     file.check_writable()?;
     let count = buffer_of(&file, buf, count)?;
-    let space = call.task.space()?;
-    let result = file.write(&mut IoSrc::user_buf(&space, buf, count));
+    let space = call.space;
+    let result = file.write(&mut IoSrc::user_buf(space, buf, count));
     written(call, &file, result)
 }
 
@@ -99,8 +99,8 @@ pub(in crate::syscall) fn pread64(
     let pos = position(offset)?;
     let file = file(call, fd)?;
     let count = buffer(buf, count)?;
-    let space = call.task.space()?;
-    file.read_at(&mut IoDst::user_buf(&space, buf, count), pos)
+    let space = call.space;
+    file.read_at(&mut IoDst::user_buf(space, buf, count), pos)
         .map(u64_of)
 }
 
@@ -114,8 +114,8 @@ pub(in crate::syscall) fn pwrite64(
     let pos = position(offset)?;
     let file = file(call, fd)?;
     let count = buffer(buf, count)?;
-    let space = call.task.space()?;
-    let result = file.write_at(&mut IoSrc::user_buf(&space, buf, count), pos);
+    let space = call.space;
+    let result = file.write_at(&mut IoSrc::user_buf(space, buf, count), pos);
     written(call, &file, result)
 }
 
@@ -190,11 +190,11 @@ fn read_vectors(
 ) -> SysResult {
     let file = vector_file(call, fd, at)?;
     file.check_readable()?;
-    let space = call.task.space()?;
-    let Some(vectors) = vectors_for(&space, &file, iov, count, (flags, false))? else {
+    let space = call.space;
+    let Some(vectors) = vectors_for(space, &file, iov, count, (flags, false))? else {
         return Ok(0);
     };
-    let mut dst = IoDst::user(&space, &vectors);
+    let mut dst = IoDst::user(space, &vectors);
     if flags & abi::RWF_NOWAIT != 0 {
         let pos = at.unwrap_or_else(|| *file.position());
         rwf::limit_to_ready(&file, pos, &mut dst)?;
@@ -216,11 +216,11 @@ fn write_vectors(
 ) -> SysResult {
     let file = vector_file(call, fd, at)?;
     file.check_writable()?;
-    let space = call.task.space()?;
-    let Some(vectors) = vectors_for(&space, &file, iov, count, (flags, true))? else {
+    let space = call.space;
+    let Some(vectors) = vectors_for(space, &file, iov, count, (flags, true))? else {
         return Ok(0);
     };
-    let mut src = IoSrc::user(&space, &vectors);
+    let mut src = IoSrc::user(space, &vectors);
     src.appends = flags & abi::RWF_APPEND != 0;
     let done = match at {
         Some(pos) => file.write_at(&mut src, pos),

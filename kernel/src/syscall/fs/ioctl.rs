@@ -30,7 +30,7 @@ const FITHAW: u32 = 0xC004_5878;
 
 pub(in crate::syscall) fn ioctl(call: &mut Call<'_>, fd: i32, command: u32, arg: u64) -> SysResult {
     let file = file(call, fd)?;
-    let space = call.task.space()?;
+    let space = call.space;
     let number = || -> Result<bool, Errno> {
         let value: u32 = space.read_val(UserAddr::new(arg))?;
         Ok(value != 0)
@@ -38,7 +38,7 @@ pub(in crate::syscall) fn ioctl(call: &mut Call<'_>, fd: i32, command: u32, arg:
     match command {
         ioctl::FIOCLEX | ioctl::FIONCLEX => {
             let on = command == ioctl::FIOCLEX;
-            call.task.files()?.set_close_on_exec(fd, on)?;
+            call.files.set_close_on_exec(fd, on)?;
             Ok(0)
         }
         ioctl::FIONBIO => {
@@ -74,8 +74,8 @@ pub(in crate::syscall) fn ioctl(call: &mut Call<'_>, fd: i32, command: u32, arg:
         owner::FIOSETOWN..=owner::SIOCGPGRP if file.inode.kind() == FileType::Socket => {
             owner::of_socket(call, &file, command, UserAddr::new(arg))
         }
-        _ if !file.is_event() => of_inode(call, &file, &space, command, arg),
-        _ => of_kind(call, &file, &space, command, arg),
+        _ if !file.is_event() => of_inode(call, &file, space, command, arg),
+        _ => of_kind(call, &file, space, command, arg),
     }
 }
 
@@ -186,7 +186,7 @@ fn translate(flags: u32, back: bool) -> u32 {
 fn no_shared_blocks(call: &Call<'_>, file: &Arc<File>, command: u32, arg: u64) -> SysResult {
     let mut source = arg;
     if command != FICLONE {
-        let [first, ..]: [u64; 3] = call.task.space()?.read_val(UserAddr::new(arg))?;
+        let [first, ..]: [u64; 3] = call.space.read_val(UserAddr::new(arg))?;
         source = first;
     }
     if command != FIDEDUPERANGE {

@@ -53,7 +53,7 @@ const AT_FDCWD: i32 = abi::AT_FDCWD;
 
 /// The open file behind `fd`, not one opened with `O_PATH`.
 pub(in crate::syscall) fn file(call: &Call<'_>, fd: i32) -> Result<Arc<File>, Errno> {
-    call.task.file(fd)
+    call.files.get(fd)
 }
 
 /// A path argument: a short one is in here, so that it takes no memory from the heap.
@@ -78,7 +78,7 @@ impl Deref for PathArg {
 
 /// A path argument.
 fn path_arg(call: &Call<'_>, addr: UserAddr) -> Result<PathArg, Errno> {
-    let space = call.task.space()?;
+    let space = call.space;
     let mut bytes = [0; SHORT_PATH];
     // Not across the end of a page, which the string itself may not reach.
     let room = SHORT_PATH.min(PAGE_SIZE - addr.page_offset());
@@ -103,7 +103,7 @@ fn base(call: &Call<'_>, dirfd: i32, path: &[u8]) -> Result<Option<Path>, Errno>
     if dirfd == AT_FDCWD || path.first() == Some(&b'/') {
         return Ok(None);
     }
-    let file = call.task.files()?.get_any(dirfd)?;
+    let file = call.files.get_any(dirfd)?;
     Ok(Some(file.path.clone()))
 }
 
@@ -113,8 +113,8 @@ pub(in crate::syscall) fn with_lookup<T>(
     base: Option<Path>,
     work: impl FnOnce(&Lookup<'_>) -> Result<T, Errno>,
 ) -> Result<T, Errno> {
-    let (context, creds) = (call.task.fs()?, call.task.creds());
-    work(&Lookup::new(&context, identity(&creds)).at(base))
+    let (context, creds) = (call.fs, call.task.creds());
+    work(&Lookup::new(context, identity(&creds)).at(base))
 }
 
 /// Copies the path at `addr` and does `work` with it, relative to `dirfd`.
@@ -148,15 +148,15 @@ pub(super) fn named(call: &Call<'_>, addr: UserAddr) -> Result<Path, Errno> {
 
 /// Whether a path argument is null or empty, without copying what it is otherwise.
 fn is_empty(call: &Call<'_>, addr: UserAddr) -> Result<bool, Errno> {
-    Ok(addr.is_null() || call.task.space()?.read_val::<u8>(addr)? == 0)
+    Ok(addr.is_null() || call.space.read_val::<u8>(addr)? == 0)
 }
 
 /// The path behind a descriptor, `O_PATH` ones too.
 fn behind(call: &Call<'_>, fd: i32) -> Result<Path, Errno> {
     if fd == AT_FDCWD {
-        return Ok(call.task.fs()?.cwd());
+        return Ok(call.fs.cwd());
     }
-    Ok(call.task.files()?.get_any(fd)?.path.clone())
+    Ok(call.files.get_any(fd)?.path.clone())
 }
 
 /// EINVAL for flags that aren't among `known`.
@@ -180,7 +180,7 @@ pub(in crate::syscall) fn install(
     close_on_exec: bool,
 ) -> SysResult {
     let limit = descriptor_limit(call);
-    let fd = call.task.files()?.install(file, close_on_exec, limit)?;
+    let fd = call.files.install(file, close_on_exec, limit)?;
     fd_result(fd)
 }
 

@@ -45,7 +45,7 @@ fn install_config(call: &Call<'_>, config: FsConfig, cloexec: bool) -> SysResult
 
 /// A string of an option: EINVAL when it is too long.
 fn string(call: &Call<'_>, addr: UserAddr, max: usize) -> Result<Vec<u8>, Errno> {
-    let text = call.task.space()?.copy_str(addr, max);
+    let text = call.space.copy_str(addr, max);
     text.map_err(|error| match error {
         Errno::ENAMETOOLONG => Errno::EINVAL,
         other => other,
@@ -174,7 +174,7 @@ fn atime(bits: u32) -> Result<MountFlags, Errno> {
 
 /// A descriptor of a mount that hangs nowhere.
 fn install_tree(call: &Call<'_>, path: Path, cloexec: bool) -> SysResult {
-    let context = call.task.fs()?;
+    let context = call.fs;
     let ops: Arc<dyn FileOps> = try_arc(TreeFile::new(context.namespace()))?;
     install(call, File::new(path, ops, path_only())?, cloexec)
 }
@@ -197,7 +197,7 @@ pub(in crate::syscall) fn fsmount(
     let (wanted, _) = attributes(u64::from(attrs), 0)?;
     let wanted = wanted | atime(attrs)?;
     let file = file(call, fd)?;
-    let context = call.task.fs()?;
+    let context = call.fs;
     let path = with_config(&file, |config| config.mount(context.namespace(), wanted))?;
     install_tree(call, path, flags & abi::FSMOUNT_CLOEXEC != 0)
 }
@@ -229,7 +229,7 @@ pub(in crate::syscall) fn open_tree(
         let ops = crate::fs::file::path_ops();
         return install(call, File::new(path, ops, path_only())?, cloexec);
     }
-    let context = call.task.fs()?;
+    let context = call.fs;
     let namespace = context.namespace();
     let guard = namespace.change();
     let copy = vfs::copy_tree(namespace, &path, recursive)?;
@@ -280,7 +280,7 @@ pub(in crate::syscall) fn move_mount(
         has(abi::MOVE_MOUNT_T_SYMLINKS),
         has(abi::MOVE_MOUNT_T_EMPTY_PATH),
     )?;
-    let context = call.task.fs()?;
+    let context = call.fs;
     let to = context.namespace().descend(to);
     vfs::move_path(context.namespace(), &from, to).map(|()| 0)
 }
@@ -316,7 +316,7 @@ pub(in crate::syscall) fn mount_setattr(
         return Err(Errno::EINVAL);
     }
     let recursive = flags & abi::AT_RECURSIVE != 0;
-    let context = call.task.fs()?;
+    let context = call.fs;
     let mounts = if recursive {
         context.namespace().tree(&path.mount)?
     } else {
@@ -342,7 +342,7 @@ pub(in crate::syscall) fn mount_setattr(
 
 /// The structure; what a later, longer one adds must be unused.
 fn mount_attr(call: &Call<'_>, addr: UserAddr, size: usize) -> Result<[u64; 4], Errno> {
-    let space = call.task.space()?;
+    let space = call.space;
     let mut bytes = try_zeros(size)?;
     space.copy_in(&mut bytes, addr)?;
     if bytes.iter().skip(MOUNT_ATTR_SIZE).any(|byte| *byte != 0) {

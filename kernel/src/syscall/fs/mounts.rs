@@ -16,7 +16,7 @@ fn optional(call: &Call<'_>, addr: UserAddr) -> Result<alloc::vec::Vec<u8>, Errn
     if addr.is_null() {
         return Ok(alloc::vec::Vec::new());
     }
-    call.task.space()?.copy_path(addr)
+    call.space.copy_path(addr)
 }
 
 /// The mount's options: up to a page, which may end in the middle of memory.
@@ -25,7 +25,7 @@ fn options(call: &Call<'_>, addr: UserAddr) -> Result<alloc::vec::Vec<u8>, Errno
         return Ok(alloc::vec::Vec::new());
     }
     let mut data = try_zeros(PAGE_SIZE)?;
-    let got = call.task.space()?.copy_in_some(&mut data, addr);
+    let got = call.space.copy_in_some(&mut data, addr);
     if got == 0 {
         return Err(Errno::EFAULT);
     }
@@ -66,7 +66,7 @@ pub(in crate::syscall) fn mount(
     let kind = optional(call, kind)?;
     let source = optional(call, source)?;
     let data = options(call, data)?;
-    let target = call.task.space()?.copy_path(target)?;
+    let target = call.space.copy_path(target)?;
     let mut flags = low32(flags);
     if flags & MAGIC_MASK == MAGIC {
         flags &= !MAGIC_MASK;
@@ -99,7 +99,7 @@ pub(in crate::syscall) fn mount(
 pub(in crate::syscall) fn umount2(call: &mut Call<'_>, target: UserAddr, flags: u32) -> SysResult {
     const KNOWN: u32 = 0xF;
     known_flags(flags, KNOWN)?;
-    let target = call.task.space()?.copy_path(target)?;
+    let target = call.space.copy_path(target)?;
     with_lookup(call, None, |lookup| vfs::unmount(lookup, &target, flags)).map(|()| 0)
 }
 

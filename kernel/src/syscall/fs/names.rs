@@ -179,9 +179,9 @@ pub(in crate::syscall) fn renameat2(
     }
     let new = not_empty(new?)?;
     let to = base(call, new_dir, &new)?;
-    let (context, creds) = (call.task.fs()?, call.task.creds());
-    let from = Lookup::new(&context, identity(&creds)).at(from);
-    let to = Lookup::new(&context, identity(&creds)).at(to);
+    let (context, creds) = (call.fs, call.task.creds());
+    let from = Lookup::new(context, identity(&creds)).at(from);
+    let to = Lookup::new(context, identity(&creds)).at(to);
     vfs::rename(&from, &old, &to, &new, flags).map(|()| 0)
 }
 
@@ -215,7 +215,7 @@ pub(in crate::syscall) fn readlinkat(
     let base = base(call, dirfd, &path)?;
     let text = with_lookup(call, base, |lookup| vfs::readlink(lookup, &path))?;
     let shown = text.get(..size).unwrap_or(&text);
-    call.task.space()?.copy_out(buf, shown)?;
+    call.space.copy_out(buf, shown)?;
     Ok(u64_of(shown.len()))
 }
 
@@ -240,7 +240,7 @@ fn list(call: &Call<'_>, fd: i32, buf: UserAddr, size: u32, layout: Layout) -> S
     if full && writer.bytes().is_empty() {
         return Err(Errno::EINVAL);
     }
-    call.task.space()?.copy_out(buf, writer.bytes())?;
+    call.space.copy_out(buf, writer.bytes())?;
     *pos = next_pos;
     Ok(u64_of(writer.bytes().len()))
 }
@@ -273,20 +273,20 @@ pub(in crate::syscall) fn getcwd(call: &mut Call<'_>, buf: UserAddr, size: usize
     if name.len() > size {
         return Err(Errno::ERANGE);
     }
-    call.task.space()?.copy_out(buf, &name)?;
+    call.space.copy_out(buf, &name)?;
     Ok(u64_of(name.len()))
 }
 
 pub(in crate::syscall) fn chdir(call: &mut Call<'_>, path: UserAddr) -> SysResult {
     let found = with_path(call, AT_FDCWD, path, vfs::directory)?;
-    call.task.fs()?.set_cwd(found);
+    call.fs.set_cwd(found);
     Ok(0)
 }
 
 pub(in crate::syscall) fn fchdir(call: &mut Call<'_>, fd: i32) -> SysResult {
-    let path = call.task.files()?.get_any(fd)?.path.clone();
+    let path = call.files.get_any(fd)?.path.clone();
     with_lookup(call, None, |lookup| vfs::check_directory(lookup, &path))?;
-    call.task.fs()?.set_cwd(path);
+    call.fs.set_cwd(path);
     Ok(0)
 }
 
@@ -295,5 +295,5 @@ pub(in crate::syscall) fn chroot(call: &mut Call<'_>, path: UserAddr) -> SysResu
 }
 
 pub(in crate::syscall) fn umask(call: &mut Call<'_>, mask: u32) -> SysResult {
-    Ok(u64::from(call.task.fs()?.set_umask(mask)))
+    Ok(u64::from(call.fs.set_umask(mask)))
 }

@@ -21,8 +21,8 @@ fn open_at(
     // Where the directory is the root, absolute paths begin there too.
     let from: &[u8] = if restrictions.in_root { b"" } else { &path };
     let base = base(call, dirfd, from)?;
-    let (context, creds) = (call.task.fs()?, call.task.creds());
-    let mut lookup = Lookup::new(&context, identity(&creds)).at(base);
+    let (context, creds) = (call.fs, call.task.creds());
+    let mut lookup = Lookup::new(context, identity(&creds)).at(base);
     lookup.restrictions = restrictions;
     let file = vfs::open(&lookup, &path, flags)?;
     install(call, file, flags.has(abi::O_CLOEXEC))
@@ -69,7 +69,7 @@ pub(in crate::syscall) fn openat2(
     if size > 4096 {
         return Err(Errno::E2BIG);
     }
-    let space = call.task.space()?;
+    let space = call.space;
     let mut rest = try_copy(&[0; 64])?;
     rest.resize(size, 0);
     space.copy_in(&mut rest, how)?;
@@ -109,7 +109,7 @@ pub(in crate::syscall) fn openat2(
 }
 
 pub(in crate::syscall) fn close(call: &mut Call<'_>, fd: i32) -> SysResult {
-    call.task.files()?.close(fd).map(|()| 0)
+    call.files.close(fd).map(|()| 0)
 }
 
 pub(in crate::syscall) fn pipe(call: &mut Call<'_>, fds: UserAddr) -> SysResult {
@@ -120,14 +120,14 @@ pub(in crate::syscall) fn pipe2(call: &mut Call<'_>, fds: UserAddr, flags: u32) 
     super::known_flags(flags, abi::O_CLOEXEC | abi::O_DIRECT | abi::O_NONBLOCK)?;
     let creds = call.task.creds();
     let (reader, writer) = pipe::create(&identity(&creds), flags)?;
-    let (files, limit) = (call.task.files()?, descriptor_limit(call));
+    let (files, limit) = (call.files, descriptor_limit(call));
     let cloexec = flags & abi::O_CLOEXEC != 0;
     let first = files.install(reader, cloexec, limit)?;
     let second = files.install(writer, cloexec, limit).inspect_err(|_| {
         let _ = files.close(first);
     })?;
     let pair = [first.cast_unsigned(), second.cast_unsigned()];
-    let told = call.task.space()?.write_val(fds, &pair);
+    let told = call.space.write_val(fds, &pair);
     if told.is_err() {
         let _ = files.close(second);
         let _ = files.close(first);
@@ -153,7 +153,7 @@ pub(in crate::syscall) fn memfd_create(
     if flags & exec_flags == exec_flags {
         return Err(Errno::EINVAL);
     }
-    let name = call.task.space()?.copy_str(name, 249);
+    let name = call.space.copy_str(name, 249);
     let name = name.map_err(|error| match error {
         Errno::ENAMETOOLONG => Errno::EINVAL,
         other => other,

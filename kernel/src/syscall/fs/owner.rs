@@ -34,7 +34,7 @@ pub(super) fn control(call: &Call<'_>, file: &File, what: u32, arg: u64) -> SysR
         }
         abi::F_GETSIG => Ok(file.owner().lock().signal.into()),
         abi::F_SETOWN_EX => {
-            let [kind, number]: [u32; 2] = call.task.space()?.read_val(at)?;
+            let [kind, number]: [u32; 2] = call.space.read_val(at)?;
             set(call, file, by_kind(kind, number)?)
         }
         abi::F_GETOWN_EX => {
@@ -44,12 +44,12 @@ pub(super) fn control(call: &Call<'_>, file: &File, what: u32, arg: u64) -> SysR
                 Whom::Process(number) => [OWNER_PROCESS, number],
                 Whom::Group(number) => [OWNER_GROUP, number],
             };
-            call.task.space()?.write_val(at, &told)?;
+            call.space.write_val(at, &told)?;
             Ok(0)
         }
         abi::F_GETOWNER_UIDS => {
             let Owner { uid, euid, .. } = *file.owner().lock();
-            call.task.space()?.write_val(at, &[uid, euid])?;
+            call.space.write_val(at, &[uid, euid])?;
             Ok(0)
         }
         _ => Err(Errno::EINVAL),
@@ -58,7 +58,7 @@ pub(super) fn control(call: &Call<'_>, file: &File, what: u32, arg: u64) -> SysR
 
 /// `FIOSETOWN`, `SIOCSPGRP`, `FIOGETOWN` and `SIOCGPGRP` of sockets (asm-generic/sockios.h).
 pub(super) fn of_socket(call: &Call<'_>, file: &File, command: u32, at: UserAddr) -> SysResult {
-    let space = call.task.space()?;
+    let space = call.space;
     if matches!(command, FIOSETOWN | SIOCSPGRP) {
         let number: u32 = space.read_val(at)?;
         return set(call, file, by_number(number.cast_signed())?);

@@ -235,12 +235,12 @@ pub(crate) fn ppoll(
     mask: UserAddr,
     mask_size: usize,
 ) -> SysResult {
-    let space = call.task.space()?;
-    let until = read_timespec(&space, timeout)?;
-    with_mask(call.task, &space, (mask, mask_size), || {
+    let space = call.space;
+    let until = read_timespec(space, timeout)?;
+    with_mask(call.task, space, (mask, mask_size), || {
         let result = do_poll(call.task, fds, count, until);
         let left = Timespec::from_ns(until.left());
-        store_left(&space, timeout, until, left.encode());
+        store_left(space, timeout, until, left.encode());
         result
     })
 }

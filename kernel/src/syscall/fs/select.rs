@@ -153,7 +153,7 @@ pub(crate) fn select(
     exceptions: UserAddr,
     timeout: UserAddr,
 ) -> SysResult {
-    let space = call.task.space()?;
+    let space = call.space;
     let until = if timeout.is_null() {
         Until::Forever
     } else {
@@ -162,7 +162,7 @@ pub(crate) fn select(
     };
     let result = do_select(call.task, count, [reads, writes, exceptions], until);
     store_left(
-        &space,
+        space,
         timeout,
         until,
         Timeval::from_ns(until.left()).encode(),
@@ -180,13 +180,13 @@ pub(crate) fn pselect6(
     timeout: UserAddr,
     mask: UserAddr,
 ) -> SysResult {
-    let space = call.task.space()?;
-    let until = read_timespec(&space, timeout)?;
-    let mask = mask_argument(&space, mask)?;
-    with_mask(call.task, &space, mask, || {
+    let space = call.space;
+    let until = read_timespec(space, timeout)?;
+    let mask = mask_argument(space, mask)?;
+    with_mask(call.task, space, mask, || {
         let result = do_select(call.task, count, [reads, writes, exceptions], until);
         let left = Timespec::from_ns(until.left());
-        store_left(&space, timeout, until, left.encode());
+        store_left(space, timeout, until, left.encode());
         result
     })
 }

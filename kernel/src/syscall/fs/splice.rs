@@ -24,7 +24,7 @@ fn raw_offset(call: &Call<'_>, addr: UserAddr) -> Result<Option<u64>, Errno> {
     if addr.is_null() {
         return Ok(None);
     }
-    call.task.space()?.read_val(addr).map(Some)
+    call.space.read_val(addr).map(Some)
 }
 
 /// The same; EINVAL for a negative one.
@@ -51,7 +51,7 @@ pub(super) fn check_regular(from: &File, to: &File) -> Result<(), Errno> {
 
 fn write_offset(call: &Call<'_>, addr: UserAddr, offset: Option<u64>) -> Result<(), Errno> {
     match offset {
-        Some(offset) => call.task.space()?.write_val(addr, &offset),
+        Some(offset) => call.space.write_val(addr, &offset),
         None => Ok(()),
     }
 }
@@ -229,8 +229,8 @@ pub(in crate::syscall) fn vmsplice(
     if !file.writable() {
         file.check_readable()?;
     }
-    let space = call.task.space()?;
-    let vectors = vectors(&space, iov, count)?;
+    let space = call.space;
+    let vectors = vectors(space, iov, count)?;
     if vectors.iter().all(|vector| vector.len == 0) {
         return Ok(0);
     }
@@ -238,8 +238,8 @@ pub(in crate::syscall) fn vmsplice(
         return Err(Errno::EBADF);
     }
     if file.writable() {
-        let done = file.write(&mut IoSrc::user(&space, &vectors));
+        let done = file.write(&mut IoSrc::user(space, &vectors));
         return written(call, &file, done);
     }
-    file.read(&mut IoDst::user(&space, &vectors)).map(u64_of)
+    file.read(&mut IoDst::user(space, &vectors)).map(u64_of)
 }

@@ -13,7 +13,7 @@ use crate::fs::memory::try_zeros;
 use crate::fs::{Path, identity, vfs};
 
 fn name_arg(call: &Call<'_>, addr: UserAddr) -> Result<Vec<u8>, Errno> {
-    let name = call.task.space()?.copy_str(addr, NAME_MAX);
+    let name = call.space.copy_str(addr, NAME_MAX);
     match name {
         Ok(name) if name.is_empty() => Err(Errno::ERANGE),
         Err(Errno::ENAMETOOLONG) => Err(Errno::ERANGE),
@@ -49,7 +49,7 @@ fn set(
         return Err(Errno::E2BIG);
     }
     let mut bytes = try_zeros(size)?;
-    call.task.space()?.copy_in(&mut bytes, value)?;
+    call.space.copy_in(&mut bytes, value)?;
     let creds = call.task.creds();
     vfs::set_xattr(&identity(&creds), &find()?, &name, &bytes, mode).map(|()| 0)
 }
@@ -60,7 +60,7 @@ fn give(call: &Call<'_>, bytes: &[u8], to: UserAddr, size: usize) -> SysResult {
         if bytes.len() > size {
             return Err(Errno::ERANGE);
         }
-        call.task.space()?.copy_out(to, bytes)?;
+        call.space.copy_out(to, bytes)?;
     }
     Ok(u64_of(bytes.len()))
 }

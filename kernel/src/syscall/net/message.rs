@@ -35,7 +35,7 @@ pub(super) struct Header {
 
 impl Header {
     pub(super) fn read(call: &Call<'_>, at: UserAddr) -> Result<Self, Errno> {
-        let words: [u64; 7] = call.task.space()?.read_val(at)?;
+        let words: [u64; 7] = call.space.read_val(at)?;
         let [
             name,
             name_len,
@@ -67,7 +67,7 @@ impl Header {
     }
 
     pub(super) fn buffers(&self, call: &Call<'_>) -> Result<Vec<IoVec>, Errno> {
-        vectors(&call.task.space()?, self.vectors, self.vector_count)
+        vectors(call.space, self.vectors, self.vector_count)
     }
 }
 
@@ -93,7 +93,7 @@ pub(super) fn each_message(
     while done < u64::from(count).min(MAX_VECTORS) {
         let told = one(here).and_then(|len| {
             let to = here.checked_add(MMSGHDR_LEN).ok_or(Errno::EFAULT)?;
-            call.task.space()?.write_val(to, &low32(len))
+            call.space.write_val(to, &low32(len))
         });
         match told {
             Ok(()) => done += 1,

@@ -42,7 +42,7 @@ impl AddrArg {
         let mut raw = [0; STORAGE];
         let to = raw.get_mut(..len).ok_or(Errno::EINVAL)?;
         if len > 0 {
-            call.task.space()?.copy_in(to, at)?;
+            call.space.copy_in(to, at)?;
         }
         Ok(Self { raw, len })
     }
@@ -55,7 +55,7 @@ pub(super) fn write_addr(
     at: UserAddr,
     len_at: UserAddr,
 ) -> Result<(), Errno> {
-    let space = call.task.space()?;
+    let space = call.space;
     let room: i32 = space.read_val(len_at)?;
     let room = usize::try_from(room).map_err(|_| Errno::EINVAL)?;
     let shown = raw.get(..room.min(raw.len())).unwrap_or(raw);
@@ -85,8 +85,8 @@ pub(super) fn with_caller<T>(
     nonblocking: bool,
     work: impl FnOnce(&Caller<'_>) -> Result<T, Errno>,
 ) -> Result<T, Errno> {
-    let (context, creds) = (call.task.fs()?, call.task.creds());
-    let lookup = Lookup::new(&context, identity(&creds));
+    let (context, creds) = (call.fs, call.task.creds());
+    let lookup = Lookup::new(context, identity(&creds));
     let peer = Ucred {
         pid: call.task.pid(),
         uid: creds.uids.effective,
@@ -132,16 +132,16 @@ pub(in crate::syscall) fn socketpair(
 ) -> SysResult {
     let (kind, nonblocking, cloexec) = split_kind(raw_kind)?;
     // Linux deals out the numbers and tells them before it looks at what kind of socket is wanted.
-    call.task.space()?.write_val(out, &[-1, -1])?;
+    call.space.write_val(out, &[-1, -1])?;
     net::set_who_runs(who_runs);
     let (one, other) = with_caller(call, nonblocking, |caller| {
         net::create_pair(caller, family, kind, protocol)
     })?;
     let first = kiln_core::num::int_arg(install(call, one, cloexec)?);
-    let files = call.task.files()?;
+    let files = call.files;
     let written = install(call, other, cloexec).and_then(|second| {
         let second = kiln_core::num::int_arg(second);
-        let told = call.task.space()?.write_val(out, &[first, second]);
+        let told = call.space.write_val(out, &[first, second]);
         if told.is_err() {
             let _ = files.close(second);
         }
@@ -281,7 +281,7 @@ pub(in crate::syscall) fn setsockopt(
     let socket = Socket::of(&file)?;
     let len = usize::try_from(len).map_err(|_| Errno::EINVAL)?;
     let mut value = try_zeros(len.min(MAX_OPTION))?;
-    call.task.space()?.copy_in(&mut value, at)?;
+    call.space.copy_in(&mut value, at)?;
     with_caller(call, false, |caller| {
         socket.set_option(caller, level, name, &value)
     })?;
@@ -298,7 +298,7 @@ pub(in crate::syscall) fn getsockopt(
 ) -> SysResult {
     let file: Arc<File> = file(call, fd)?;
     let socket = Socket::of(&file)?;
-    let space = call.task.space()?;
+    let space = call.space;
     let room: i32 = space.read_val(len_at)?;
     let room = usize::try_from(room).map_err(|_| Errno::EINVAL)?;
     let value = socket.get_option(level, name, room)?;

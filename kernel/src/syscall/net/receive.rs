@@ -35,8 +35,8 @@ fn receive(
 ) -> Result<usize, Errno> {
     let socket = Socket::of(file)?;
     let nonblocking = file.nonblocking() || flags & msg::DONTWAIT != 0;
-    let space = call.task.space()?;
-    let mut dst = IoDst::user(&space, buffers);
+    let space = call.space;
+    let mut dst = IoDst::user(space, buffers);
     socket.protocol.recv(&mut dst, flags, nonblocking, received)
 }
 
@@ -79,7 +79,7 @@ fn receive_one(call: &Call<'_>, file: &File, at: UserAddr, flags: u32) -> SysRes
     let mut received = Received::default();
     let plain = flags & !(msg::CMSG_CLOEXEC | msg::WAITFORONE);
     let done = receive(call, file, &buffers, plain, &mut received)?;
-    let space = call.task.space()?;
+    let space = call.space;
     let field = |offset: u64| at.checked_add(offset).ok_or(Errno::EFAULT);
     if !header.name.is_null() {
         let name = received.name();
@@ -129,7 +129,7 @@ fn write_control(
     }
     let raw = control.finish();
     if !raw.is_empty() {
-        call.task.space()?.copy_out(header.control, &raw)?;
+        call.space.copy_out(header.control, &raw)?;
     }
     Ok(raw.len())
 }
@@ -141,7 +141,7 @@ fn install_files(
     room: usize,
     cloexec: bool,
 ) -> Result<Vec<u8>, Errno> {
-    let (table, limit) = (call.task.files()?, descriptor_limit(call));
+    let (table, limit) = (call.files, descriptor_limit(call));
     let mut list = Vec::new();
     list.try_reserve_exact(files.len() * 4)
         .map_err(|_| Errno::ENOMEM)?;
@@ -185,7 +185,7 @@ pub(in crate::syscall) fn recvmmsg(
     let got = each_message(call, at, count, receive, in_time)?;
     if let Some(deadline) = deadline {
         let left = Timespec::from_ns(deadline.saturating_sub(now_ns()));
-        call.task.space()?.copy_out(timeout, &left.encode())?;
+        call.space.copy_out(timeout, &left.encode())?;
     }
     Ok(got)
 }

@@ -28,8 +28,8 @@ fn send(
     out: Outgoing<'_>,
 ) -> SysResult {
     let socket = Socket::of(file)?;
-    let (context, creds) = (call.task.fs()?, call.task.creds());
-    let lookup = Lookup::new(&context, identity(&creds));
+    let (context, creds) = (call.fs, call.task.creds());
+    let lookup = Lookup::new(context, identity(&creds));
     let flags = out.flags;
     let out = Outgoing {
         lookup: Some(&lookup),
@@ -37,8 +37,8 @@ fn send(
         nonblocking: file.nonblocking() || flags & msg::DONTWAIT != 0,
         ..out
     };
-    let space = call.task.space()?;
-    let sent = socket.protocol.send(&mut IoSrc::user(&space, buffers), out);
+    let space = call.space;
+    let sent = socket.protocol.send(&mut IoSrc::user(space, buffers), out);
     match flags & msg::NOSIGNAL != 0 {
         true => sent.map(u64_of),
         false => written(call, file, sent),
@@ -112,7 +112,7 @@ fn read_control(
         return Err(Errno::ENOBUFS);
     }
     let mut raw = try_zeros(header.control_len)?;
-    call.task.space()?.copy_in(&mut raw, header.control)?;
+    call.space.copy_in(&mut raw, header.control)?;
     let family = Socket::of(file)?.common().family;
     for message in Parser::new(&raw) {
         let message = message?;
@@ -146,7 +146,7 @@ fn socket_control(
 }
 
 fn take_files(call: &Call<'_>, data: &[u8], out: &mut Outgoing<'_>) -> Result<(), Errno> {
-    let files = call.task.files()?;
+    let files = call.files;
     if out.files.len() + data.len() / 4 > MAX_FDS {
         return Err(Errno::EINVAL);
     }
