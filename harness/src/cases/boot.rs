@@ -22,6 +22,8 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("boot::no_record_is_a_failure", no_record),
         Case::new("boot::broken_kernels_end", broken_kernels),
         Case::new("boot::broken_roots_end", broken_roots),
+        Case::new("boot::options_are_told", options_told),
+        Case::new("boot::numbers_can_be_bounded", numbers_bounded),
     ];
     for size in ["16M", "32M", "64M", "1G", "3G", "8G"] {
         cases.push(Case::new(&format!("boot::memory_{size}"), move || {
@@ -153,4 +155,20 @@ fn broken_roots() -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// `/proc/config.gz` is a whole archive and says what there is.
+fn options_told() -> Result<()> {
+    let script = "zcat /proc/config.gz | grep -cE '^CONFIG_(SYSVIPC|SECCOMP|HZ)=' && zcat /proc/config.gz | grep -c _NS=";
+    Job::new(["--", "sh", "-c", script]).run()?.is(1, "3\n0\n")
+}
+
+/// Process numbers begin anew below `pid_max`, and a name of the domain's can be given.
+fn numbers_bounded() -> Result<()> {
+    let script = "cd /proc/sys/kernel; echo 400 > pid_max; i=0; most=0
+        while [ $i -lt 450 ]; do i=$((i + 1)); true & [ $! -le $most ] || most=$!; wait $!; done
+        echo $most; echo kiln.example > domainname; cat domainname";
+    Job::new(["--", "sh", "-c", script])
+        .run()?
+        .is(0, "399\nkiln.example\n")
 }

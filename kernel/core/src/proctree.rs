@@ -72,6 +72,8 @@ pub struct ProcessTree<P, T> {
     processes: usize,
     threads: usize,
     last: u32,
+    /// Numbers are below this.
+    max: u32,
 }
 
 impl<P: Clone, T: Clone> Default for ProcessTree<P, T> {
@@ -89,6 +91,7 @@ impl<P: Clone, T: Clone> ProcessTree<P, T> {
             processes: 0,
             threads: 0,
             last: 0,
+            max: PID_MAX,
         }
     }
 
@@ -156,7 +159,7 @@ impl<P: Clone, T: Clone> ProcessTree<P, T> {
         make: impl FnOnce(u32) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
         let number = match wanted {
-            Some(number) if number == 0 || number >= PID_MAX => return Err(Errno::EINVAL),
+            Some(number) if number == 0 || number >= self.max => return Err(Errno::EINVAL),
             Some(number) if self.is_used(number) => return Err(Errno::EEXIST),
             Some(number) => number,
             None => self.free_number().ok_or(Errno::EAGAIN)?,
@@ -176,8 +179,20 @@ impl<P: Clone, T: Clone> ProcessTree<P, T> {
     }
 
     fn free_number(&self) -> Option<u32> {
-        let after = (self.last + 1..PID_MAX).find(|number| !self.is_used(*number));
-        after.or_else(|| (RESERVED..=self.last).find(|number| !self.is_used(*number)))
+        let after = (self.last + 1..self.max).find(|number| !self.is_used(*number));
+        let end = self.max.min(self.last + 1);
+        after.or_else(|| (RESERVED..end).find(|number| !self.is_used(*number)))
+    }
+
+    /// Numbers are given out below this from now on (`/proc/sys/kernel/pid_max`).
+    pub const fn set_max(&mut self, max: u32) {
+        self.max = max;
+    }
+
+    /// What [`Self::set_max`] said last.
+    #[must_use]
+    pub const fn max(&self) -> u32 {
+        self.max
     }
 
     /// Enters the first process, with number 1.

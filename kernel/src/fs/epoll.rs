@@ -323,6 +323,20 @@ impl Epoll {
         Ok(())
     }
 
+    /// Of the files that are watched under a descriptor the one that has `skip` of them before it.
+    ///
+    /// # Errors
+    /// `ENOENT` when there is none.
+    pub(crate) fn target(&self, fd: i32, skip: usize) -> Result<Arc<File>, Errno> {
+        let entries = self.entries.lock();
+        let of_fd = entries
+            .map
+            .iter()
+            .filter(|((watched, _), _)| *watched == fd);
+        let mut files = of_fd.filter_map(|(_, entry)| entry.item.file.upgrade());
+        files.nth(skip).ok_or(Errno::ENOENT)
+    }
+
     /// Takes up to `max` ready files off the list and hands them to `emit`.
     ///
     /// # Errors

@@ -26,9 +26,21 @@ const SIOCGIFHWADDR: u32 = 0x8927;
 const SIOCGIFINDEX: u32 = 0x8933;
 const SIOCGIFTXQLEN: u32 = 0x8942;
 const SIOCGIFMAP: u32 = 0x8970;
+const SIOCSIFFLAGS: u32 = 0x8914;
 /// Those that change something.
 const SETTERS: &[u32] = &[
-    0x8914, 0x8916, 0x8918, 0x891A, 0x891C, 0x891E, 0x8922, 0x8923, 0x8924, 0x8937, 0x8943, 0x8971,
+    SIOCSIFFLAGS,
+    0x8916,
+    0x8918,
+    0x891A,
+    0x891C,
+    0x891E,
+    0x8922,
+    0x8923,
+    0x8924,
+    0x8937,
+    0x8943,
+    0x8971,
 ];
 /// `IFF_UP | IFF_LOOPBACK | IFF_RUNNING`.
 const FLAGS: u16 = 0x49;
@@ -96,6 +108,11 @@ fn interface(socket: &dyn Protocol, request: &Ioctl<'_>) -> Result<u64, Errno> {
     let name = raw.get(..NAME).unwrap_or_default();
     let end = name.iter().position(|byte| matches!(byte, 0 | b':'));
     let ours = name.get(..end.unwrap_or(NAME)) == Some(b"lo");
+    // Up is what the interface is; down it can't be taken.
+    let up = raw.get(NAME).is_some_and(|low| low & 1 != 0);
+    if request.command == SIOCSIFFLAGS && ours && up && request.privileged {
+        return Ok(0);
+    }
     if SETTERS.contains(&request.command) {
         return Err(if ours { Errno::EPERM } else { Errno::ENODEV });
     }

@@ -88,18 +88,39 @@ pub(crate) fn host_name() -> Result<Vec<u8>, Errno> {
     crate::fs::memory::try_copy(name.get())
 }
 
-/// `struct utsname`.
-pub(crate) fn encode() -> [u8; 6 * FIELD] {
+/// The domain name.
+///
+/// # Errors
+/// `ENOMEM`.
+pub(crate) fn domain_name() -> Result<Vec<u8>, Errno> {
+    let name = NAMES.lock().domain;
+    crate::fs::memory::try_copy(name.get())
+}
+
+/// `UNAME26`, and `PER_LINUX32` below `PER_MASK` (linux/personality.h).
+const UNAME26: u32 = 0x2_0000;
+const PER_LINUX32: u32 = 8;
+const PER_MASK: u32 = 0xff;
+/// What stands for [`RELEASE`] to programs that know only numbers that begin with 2: the third number is 60
+/// and the second one.
+const OLD_RELEASE: &str = "2.6.61-kiln";
+
+/// `struct utsname`, as a program of this personality sees it.
+pub(crate) fn encode(personality: u32) -> [u8; 6 * FIELD] {
     let (host, domain) = {
         let names = NAMES.lock();
         (names.host, names.domain)
     };
+    let old = personality & UNAME26 != 0;
+    let release = if old { OLD_RELEASE } else { RELEASE };
+    let short = personality & PER_MASK == PER_LINUX32;
+    let machine = if short { "i686" } else { MACHINE };
     let fields = [
         SYSTEM.as_bytes(),
         host.get(),
-        RELEASE.as_bytes(),
+        release.as_bytes(),
         VERSION.as_bytes(),
-        MACHINE.as_bytes(),
+        machine.as_bytes(),
         domain.get(),
     ];
     let mut bytes = [0; 6 * FIELD];

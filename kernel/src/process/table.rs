@@ -50,6 +50,16 @@ pub(crate) fn standing(pid: u32) -> Option<Standing> {
     tree().lock().standing(pid)
 }
 
+/// Numbers are below this, and become so for those who are made from now on.
+pub(crate) fn max_number() -> u32 {
+    tree().lock().max()
+}
+
+/// Sets that.
+pub(crate) fn set_max_number(max: u32) {
+    tree().lock().set_max(max);
+}
+
 /// How many threads there are, and the number given out last.
 pub(crate) fn counts() -> (usize, u32) {
     let tree = tree().lock();

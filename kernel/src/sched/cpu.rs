@@ -35,7 +35,9 @@ pub(super) use switch::{finish_switch, root_changed};
 /// No timer interrupt is to come.
 const UNARMED: u64 = u64::MAX;
 /// How long a thread of `SCHED_RR` runs before the next of its priority (`sched_rr_get_interval(2)`).
-pub(crate) const ROUND_NS: u64 = 100_000_000;
+pub(crate) const USUAL_ROUND_NS: u64 = 100_000_000;
+/// What was set instead (`/proc/sys/kernel/sched_rr_timeslice_ms`).
+pub(crate) static ROUND_NS: AtomicU64 = AtomicU64::new(USUAL_ROUND_NS);
 
 /// What the scheduler keeps for a CPU.
 pub(super) struct Cpu {

@@ -34,7 +34,9 @@ mod wait;
 
 pub(crate) use account::{CpuCounts, active, counts, load};
 pub(crate) use budget::{Overbooked, hold, limit, set_limit};
-pub(crate) use cpu::{ROUND_NS, current, idle_ns, init, resched, running_name, yield_now};
+pub(crate) use cpu::{
+    ROUND_NS, USUAL_ROUND_NS, current, idle_ns, init, resched, running_name, yield_now,
+};
 pub(crate) use lock::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub(crate) use poll::Poller;
 pub(crate) use thread::{

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use kiln_core::abi;
-use kiln_core::addr::UserAddr;
+use kiln_core::addr::{TASK_SIZE, UserAddr};
 use kiln_core::errno::Errno;
 use kiln_core::num::low32;
 
@@ -139,7 +139,9 @@ fn clone3_args(words: &[u64; CLONE_WORDS], set_tid: u32) -> Result<CloneArgs, Er
         return Err(Errno::EINVAL);
     }
     let own_signal = flags & u64::from(abi::CLONE_THREAD | abi::CLONE_PARENT) != 0 && signal != 0;
-    if own_signal || (stack == 0) != (stack_size == 0) {
+    let end = stack.checked_add(stack_size);
+    let fits = end.is_some_and(|end| end <= TASK_SIZE);
+    if own_signal || (stack == 0) != (stack_size == 0) || !fits {
         return Err(Errno::EINVAL);
     }
     Ok(CloneArgs {

@@ -6,7 +6,7 @@ use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
 use kiln_core::ipc::PERM_SIZE;
 use kiln_core::ipc::msg::Message;
-use kiln_core::ipc::sem::{MAX_OPS, Op};
+use kiln_core::ipc::sem::Op;
 use kiln_core::num::{int_arg, u64_of, usize_of};
 
 use super::time::{read_timespec, relative_deadline};
@@ -141,7 +141,8 @@ pub(super) fn semtimedop(
         Some(read_timespec(call, timeout)?)
     };
     let count = usize_of(u64::from(count));
-    if count > MAX_OPS {
+    let [_, _, most, _] = sem::limits();
+    if count > most {
         return Err(Errno::E2BIG);
     }
     if count == 0 {

@@ -6,12 +6,13 @@ use core::cmp::Ordering;
 use kiln_core::abi;
 use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
-use kiln_core::num::{u64_of, usize_of};
+use kiln_core::num::{u64_of, usize_of, usize_of32};
 use kiln_core::signal::info::SIGINFO_SIZE;
 use kiln_core::signal::{SigInfo, Signal};
 
 use super::fs::io::vectors;
 use super::{Call, SysResult};
+use crate::fs::epoll;
 use crate::process::{Task, pidfd, proc, signal, table};
 
 /// `PIDFD_NONBLOCK` (linux/pidfd.h).
@@ -152,6 +153,9 @@ pub(super) fn process_madvise(
 
 /// What kcmp(2) compares, by its number (linux/kcmp.h).
 const COMPARABLE: u32 = 7;
+/// A file with one that an epoll file of the other task's watches: the second index is a `struct
+/// kcmp_epoll_slot`'s address (epoll's descriptor, the watched one, and which of its files).
+const EPOLL_TARGET: u32 = 7;
 
 pub(super) fn kcmp(
     call: &mut Call<'_>,
@@ -169,10 +173,19 @@ pub(super) fn kcmp(
     if !proc::may_inspect(call.task, &first) || !proc::may_inspect(call.task, &second) {
         return Err(Errno::EPERM);
     }
-    if kind >= COMPARABLE {
-        return Err(Errno::EINVAL);
-    }
-    let order = thing(&first, kind, index1)?.cmp(&thing(&second, kind, index2)?);
+    let order = match kind {
+        ..COMPARABLE => thing(&first, kind, index1)?.cmp(&thing(&second, kind, index2)?),
+        EPOLL_TARGET => {
+            let at = UserAddr::new(index2);
+            let [epoll, fd, skip]: [u32; 3] = call.space.read_val(at)?;
+            let file = thing(&first, 0, index1)?;
+            let files = second.files()?;
+            let epoll = files.get_any(epoll.cast_signed())?;
+            let target = epoll::of(&epoll)?.target(fd.cast_signed(), usize_of32(skip))?;
+            file.cmp(&mixed(Arc::as_ptr(&target).addr()))
+        }
+        _ => return Err(Errno::EINVAL),
+    };
     Ok(match order {
         Ordering::Equal => 0,
         Ordering::Less => 1,
@@ -194,5 +207,9 @@ fn thing(task: &Arc<Task>, kind: u32, index: u64) -> Result<usize, Errno> {
         4 => task.process().actions_address(),
         _ => 0,
     };
-    Ok(address.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(17))
+    Ok(mixed(address))
+}
+
+fn mixed(address: usize) -> usize {
+    address.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(17)
 }

@@ -23,6 +23,10 @@ struct Request<'a> {
     data: u64,
 }
 
+/// linux/ptrace.h.
+const PTRACE_SECCOMP_GET_FILTER: u32 = 0x420c;
+const PTRACE_SECCOMP_GET_METADATA: u32 = 0x420d;
+
 pub(super) fn ptrace(
     call: &mut Call<'_>,
     request: u32,
@@ -159,6 +163,8 @@ impl Request<'_> {
                 done(request::set_mask(tracer, tracee, SigSet::from_bits(bits)))
             }
             abi::PTRACE_PEEKSIGINFO => self.peek_signals(),
+            // Which filters there are isn't told.
+            PTRACE_SECCOMP_GET_FILTER | PTRACE_SECCOMP_GET_METADATA => Err(Errno::EINVAL),
             _ => Err(Errno::EIO),
         }
     }

@@ -262,10 +262,10 @@ pub(super) fn quotactl_fd(
 const IOPRIO_WHO_PROCESS: u32 = 1;
 
 pub(super) fn ioprio_set(call: &mut Call<'_>, which: u32, who: i32, value: u32) -> SysResult {
+    // Beyond the three bits of the level hints may follow.
     let (class, level) = (value >> 13 & 7, value & 0x1fff);
     match class {
         1 if !call.task.creds().has(abi::CAP_SYS_ADMIN) => return Err(Errno::EPERM),
-        1 | 2 if level & 7 != level => return Err(Errno::EINVAL),
         0 if level != 0 => return Err(Errno::EINVAL),
         0..=3 => {}
         _ => return Err(Errno::EINVAL),

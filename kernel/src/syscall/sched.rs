@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 use core::ops::RangeInclusive;
+use core::sync::atomic::Ordering;
 
 use kiln_core::abi;
 use kiln_core::addr::UserAddr;
@@ -222,11 +223,14 @@ pub(super) fn getparam(call: &mut Call<'_>, pid: i32, param: UserAddr) -> SysRes
     Ok(0)
 }
 
+/// A tick of Linux's with `CONFIG_HZ=250`, in which it tells a round.
+const TICK_NS: u64 = 4_000_000;
+
 pub(super) fn rr_get_interval(call: &mut Call<'_>, pid: i32, at: UserAddr) -> SysResult {
     let policy = target(call, pid)?.policy().policy & !abi::SCHED_RESET_ON_FORK;
     let slice = match policy {
         abi::SCHED_FIFO | abi::SCHED_DEADLINE => 0,
-        abi::SCHED_RR => ROUND_NS,
+        abi::SCHED_RR => ROUND_NS.load(Ordering::Relaxed).next_multiple_of(TICK_NS),
         _ => kiln_core::runqueue::SLICE_NS,
     };
     call.space

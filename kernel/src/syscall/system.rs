@@ -1,5 +1,7 @@
 //! The machine as programs see it.
 
+use core::sync::atomic::Ordering;
+
 use kiln_core::abi;
 use kiln_core::addr::{TASK_SIZE, UserAddr};
 use kiln_core::errno::Errno;
@@ -14,7 +16,8 @@ use crate::mm::frame;
 use crate::process::{host, table};
 
 pub(super) fn uname(call: &mut Call<'_>, at: UserAddr) -> SysResult {
-    call.space.copy_out(at, &host::encode())?;
+    let personality = call.task.personality().load(Ordering::Relaxed);
+    call.space.copy_out(at, &host::encode(personality))?;
     Ok(0)
 }
 

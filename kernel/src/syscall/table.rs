@@ -138,7 +138,7 @@ syscalls! {
     132 utime(Path, Utimbuf) [fs::attr::utime] Full "";
     133 mknod(Path, NodMode, Dev) [fs::names::mknod] Full "";
     134 uselib(Path) [] Absent "";
-    135 personality(Personality) [limits::personality] Partial "ADDR_NO_RANDOMIZE only has an effect";
+    135 personality(Personality) [limits::personality] Partial "what changes how memory is mapped is kept only, but for ADDR_NO_RANDOMIZE";
     136 ustat(Hex, Ptr) [rare::ustat] Full "";
     137 statfs(Path, Statfs) [fs::attr::statfs] Full "";
     138 fstatfs(Fd, Statfs) [fs::attr::fstatfs] Full "";
@@ -315,7 +315,7 @@ syscalls! {
     309 getcpu(IntOut, IntOut, Ptr) [sched::getcpu] Full "";
     310 process_vm_readv(Pid, Ptr, Size, Ptr, Size, Hex) [process_vm::process_vm_readv] Full "";
     311 process_vm_writev(Pid, Ptr, Size, Ptr, Size, Hex) [process_vm::process_vm_writev] Full "";
-    312 kcmp(Pid, Pid, Int, Hex, Hex) [pidfd::kcmp] Partial "no KCMP_EPOLL_TFD";
+    312 kcmp(Pid, Pid, Int, Hex, Hex) [pidfd::kcmp] Full "";
     313 finit_module(Fd, Path, Hex) [] Absent "";
     314 sched_setattr(Pid, Ptr, Hex) [sched::setattr] Partial "no utilization clamps, as Linux without CONFIG_UCLAMP_TASK";
     315 sched_getattr(Pid, Ptr, Uint, Hex) [sched::getattr] Full "";

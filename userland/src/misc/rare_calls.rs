@@ -80,6 +80,7 @@ fn priorities() {
     show("set", call(libc::SYS_ioprio_set, [1, 0, 2 << 13 | 6, 0]));
     show("get", call(libc::SYS_ioprio_get, [1, 0, 0, 0]));
     show("class", call(libc::SYS_ioprio_set, [1, 0, 6 << 13, 0]));
+    show("best effort with a hint", call(libc::SYS_ioprio_set, [1, 0, 2 << 13 | 8, 0]));
     show("none with a level", call(libc::SYS_ioprio_set, [1, 0, 3, 0]));
     show("whose", call(libc::SYS_ioprio_set, [9, 0, 2 << 13, 0]));
     show("whose?", call(libc::SYS_ioprio_get, [9, 0, 0, 0]));

@@ -22,6 +22,8 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
     show("signal in flags", call(&CloneArgs { flags: 17, ..plain }, 88));
     show("stack without size", call(&CloneArgs { stack: 4096, ..plain }, 88));
     show("size without stack", call(&CloneArgs { stack_size: 4096, ..plain }, 88));
+    show("stack beyond the end", call(&CloneArgs { stack: u64::MAX, stack_size: 4096, ..plain }, 88));
+    show("stack at the kernel's", call(&CloneArgs { stack: 1 << 47, stack_size: 4096, ..plain }, 88));
     show("unknown flag", call(&CloneArgs { flags: 1 << 62, ..plain }, 88));
     show("thread alone", call(&CloneArgs { flags: libc::CLONE_THREAD as u64, ..plain }, 88));
     // SAFETY: the kernel refuses the pointer.

@@ -158,8 +158,36 @@ fn compared() {
         let alone = call(libc::SYS_kcmp, [own.arg(), own.arg(), kind, 1, 1]);
         say!("kind {kind}: own {alone:?}, child's the same: {}", with_child == Ok(0));
     }
+    watched(own);
     show("kind 99", call(libc::SYS_kcmp, [own.arg(), own.arg(), 99, 0, 0]));
     show("no process", call(libc::SYS_kcmp, [own.arg(), 1 << 21, 1, 0, 0]));
     let _ = signal::kill(pid, libc::SIGKILL);
     let _ = child::wait(pid);
+}
+
+/// `KCMP_EPOLL_TFD`: whether a file is one that an epoll file watches.
+fn watched(own: i32) {
+    let epoll = file::epoll_create1(0).unwrap_or(0) as i32;
+    let (first, second) = file::pipe();
+    let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: 0 };
+    let _ = file::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, first, Some(&mut event));
+    let ask = |label: &str, fd: i32, slot: [u32; 3]| {
+        let at = std::ptr::from_ref(&slot) as usize;
+        show(label, call(libc::SYS_kcmp, [own.arg(), own.arg(), 7, fd.arg(), at]));
+    };
+    let (epoll, target) = (epoll as u32, first as u32);
+    ask("watched", first, [epoll, target, 0]);
+    let others = [epoll, target, 0];
+    let at = std::ptr::from_ref(&others) as usize;
+    let other = call(libc::SYS_kcmp, [own.arg(), own.arg(), 7, second.arg(), at]);
+    say!("another is the same: {}", other == Ok(0));
+    ask("only one", first, [epoll, target, 1]);
+    ask("not watched", first, [epoll, second as u32, 0]);
+    ask("no epoll file", first, [target, target, 0]);
+    ask("no file", first, [999, target, 0]);
+    ask("compared with none", 999, [epoll, target, 0]);
+    show("slot nowhere", call(libc::SYS_kcmp, [own.arg(), own.arg(), 7, first.arg(), 8]));
+    for fd in [epoll as i32, first, second] {
+        let _ = file::close(fd);
+    }
 }

@@ -18,6 +18,12 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
             })
             .to_vec();
     say!("{}", child::run(|| {
+        // Whom nobody belongs to may ask for all, and signal none.
+        let _ = child::run(|| {
+            let _ = process::setresuid(54_321, 54_321, 54_321);
+            show("everybody", signal::kill(-1, 0));
+            0
+        });
         let _ = process::setresuid(1000, 1000, 1000);
         for (label, pid) in &targets {
             show(&format!("{label}: 0"), signal::kill(*pid, 0));

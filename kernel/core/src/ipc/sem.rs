@@ -12,8 +12,6 @@ use crate::num::u64_of;
 
 /// Largest value of a semaphore, and adjustment at a process's end (`SEMVMX`, `SEMAEM`).
 pub const MAX_VALUE: i32 = 32767;
-/// Most operations of one call (`SEMOPM`).
-pub const MAX_OPS: usize = 500;
 /// `SEM_UNDO` (linux/sem.h).
 pub const UNDO: u16 = 0x1000;
 /// `IPC_NOWAIT` in an operation's flags.

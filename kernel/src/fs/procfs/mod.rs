@@ -14,6 +14,8 @@ mod system;
 mod tree;
 
 use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU64, Ordering};
+
 use kiln_core::abi;
 use kiln_core::errno::Errno;
 use kiln_core::fs::stat::StatFs;
@@ -112,30 +114,53 @@ impl SystemFile {
     }
 }
 
-/// A file that shows a number, an `AtomicU64`, and lets the superuser change it.
+/// A file that shows a number, an `AtomicU64`, and lets the superuser change it, within bounds if there
+/// are any.
 macro_rules! number_file {
     ($path:literal, $number:path) => {
+        $crate::fs::procfs::number_file!($path, $number, 0, u64::MAX)
+    };
+    ($path:literal, $number:path, $least:expr, $most:expr) => {
         $crate::fs::procfs::SystemFile {
             path: $path,
             mode: 0o644,
-            read: |out| {
-                let number = $number.load(core::sync::atomic::Ordering::Relaxed);
-                out.put(format_args!("{number}\n"))
-            },
-            write: Some(|text| {
-                let number = $crate::fs::procfs::number(text)?;
-                $number.store(number, core::sync::atomic::Ordering::Relaxed);
-                Ok(())
-            }),
+            read: |out| $crate::fs::procfs::show_number(&$number, out),
+            write: Some(|text| $crate::fs::procfs::set_number(&$number, text, $least, $most)),
         }
     };
 }
 pub(crate) use number_file;
 
-/// A number as it is written to a file here.
+/// What a [`number_file`] reads as.
+pub(crate) fn show_number(number: &AtomicU64, out: &mut Text) -> Result<(), Errno> {
+    out.put(format_args!("{}\n", number.load(Ordering::Relaxed)))
+}
+
+/// What writing to a [`number_file`] does.
+pub(crate) fn set_number(
+    number: &AtomicU64,
+    text: &[u8],
+    least: u64,
+    most: u64,
+) -> Result<(), Errno> {
+    let value = self::number(text)?;
+    if !(least..=most).contains(&value) {
+        return Err(Errno::EINVAL);
+    }
+    number.store(value, Ordering::Relaxed);
+    Ok(())
+}
+
+/// A number as it is written to a file here: decimal, or in C's other bases.
 pub(crate) fn number(text: &[u8]) -> Result<u64, Errno> {
-    let text = core::str::from_utf8(text).map_err(|_| Errno::EINVAL)?;
-    text.trim().parse().map_err(|_| Errno::EINVAL)
+    let text = text.trim_ascii();
+    let (digits, base) = match text {
+        [b'0', b'x' | b'X', digits @ ..] => (digits, 16),
+        [b'0', digits @ ..] if !digits.is_empty() => (digits, 8),
+        _ => (text, 10),
+    };
+    let digits = core::str::from_utf8(digits).map_err(|_| Errno::EINVAL)?;
+    u64::from_str_radix(digits, base).map_err(|_| Errno::EINVAL)
 }
 
 /// The tables of the rooms above, each as it lies in the image: that is all the work at boot.

@@ -27,6 +27,8 @@ pub(crate) enum PidFile {
     OomScoreAdj,
     /// `personality`
     Personality,
+    /// `timerslack_ns`
+    TimerSlack,
     /// `clear_refs`
     ClearRefs,
     /// `numa_maps`
@@ -85,7 +87,7 @@ pub(crate) enum PidLink {
 use PidFile::*;
 
 /// Files of a process, with their permissions.
-pub(super) const PID_FILES: [(&str, u32, PidFile); 28] = [
+pub(super) const PID_FILES: [(&str, u32, PidFile); 29] = [
     ("auxv", 0o400, Auxv),
     ("cgroup", 0o444, Cgroup),
     ("clear_refs", 0o200, ClearRefs),
@@ -113,6 +115,7 @@ pub(super) const PID_FILES: [(&str, u32, PidFile); 28] = [
     ("statm", 0o444, Statm),
     ("status", 0o444, Status),
     ("syscall", 0o400, Syscall),
+    ("timerslack_ns", 0o666, TimerSlack),
     ("wchan", 0o444, Wchan),
 ];
 

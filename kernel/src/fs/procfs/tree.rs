@@ -251,7 +251,14 @@ impl TextSource for Node {
 
     fn set(&self, value: &[u8]) -> Result<(), Errno> {
         match self {
-            Self::System(file) => file.write.ok_or(Errno::EACCES)?(value),
+            Self::System(file) => {
+                let write = file.write.ok_or(Errno::EACCES)?;
+                if value.is_empty() {
+                    Ok(())
+                } else {
+                    write(value)
+                }
+            }
             Self::File(who, file, _) => processes()?.set(who.pid, who.tid, *file, value),
             _ => Err(Errno::EINVAL),
         }

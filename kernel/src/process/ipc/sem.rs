@@ -2,23 +2,35 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use kiln_core::cred::Credentials;
 use kiln_core::errno::Errno;
-use kiln_core::ipc::sem::{MAX_OPS, MAX_VALUE, Op, Outcome, SemSet, UNDO};
+use kiln_core::ipc::sem::{MAX_VALUE, Op, Outcome, SemSet, UNDO};
 use kiln_core::ipc::{Ids, PERM_SIZE, Perm};
-use kiln_core::num::u64_of;
+use kiln_core::num::{u64_of, usize_of};
 
 use super::{Object, Table};
 use crate::fs::memory::try_arc;
 use crate::sched::{Deadline, Mode, WaitQueue, Wake};
 use crate::sync::{SpinLock, SpinLockGuard};
 
-/// `SEMMNI`, `SEMMSL`, `SEMMNS` (linux/sem.h).
-const MAX_SETS: usize = 32000;
-const MAX_PER_SET: usize = 32000;
-const MAX_ALL: usize = MAX_SETS * MAX_PER_SET;
+/// `/proc/sys/kernel/sem`: semaphores of a set and of all, operations of a call, and sets, at first
+/// `SEMMSL`, `SEMMNS`, `SEMOPM` and `SEMMNI` (linux/sem.h).
+pub(super) static LIMITS: [AtomicU64; 4] = [
+    AtomicU64::new(32000),
+    AtomicU64::new(32000 * 32000),
+    AtomicU64::new(500),
+    AtomicU64::new(32000),
+];
+
+/// The limits as they are now.
+pub(crate) fn limits() -> [usize; 4] {
+    LIMITS
+        .each_ref()
+        .map(|limit| usize_of(limit.load(Ordering::Relaxed)))
+}
+
 /// Bytes of `struct semid64_ds` and `struct seminfo`.
 pub(crate) const DS_SIZE: usize = 104;
 pub(crate) const INFO_SIZE: usize = 40;
@@ -55,7 +67,8 @@ impl Object for Set {
 /// As there.
 pub(crate) fn get(key: i32, count: i32, flags: u32, creds: &Credentials) -> Result<i32, Errno> {
     let count = usize::try_from(count).map_err(|_| Errno::EINVAL)?;
-    if count > MAX_PER_SET {
+    let [per_set, most, _, sets] = limits();
+    if count > per_set {
         return Err(Errno::EINVAL);
     }
     let fits = |set: &Set| {
@@ -64,9 +77,12 @@ pub(crate) fn get(key: i32, count: i32, flags: u32, creds: &Credentials) -> Resu
         }
         Ok(())
     };
-    super::get(&SETS, key, flags, creds, MAX_SETS, fits, |perm| {
+    super::get(&SETS, key, flags, creds, sets, fits, |perm| {
         if count == 0 {
             return Err(Errno::EINVAL);
+        }
+        if in_all() + count > most {
+            return Err(Errno::ENOSPC);
         }
         try_arc(Set {
             perm: SpinLock::new(perm),
@@ -173,28 +189,41 @@ pub(crate) fn process_ended(pid: u32) {
     }
 }
 
-/// `IPC_INFO` and `SEM_INFO`: the highest slot, and `struct seminfo`.
-pub(crate) fn info(used: bool) -> (i32, [u8; INFO_SIZE]) {
-    /// `SEMUSZ`.
-    const UNDO_SIZE: usize = 20;
-    let ids = SETS.lock();
-    let highest = i32::try_from(ids.highest()).unwrap_or(0);
+/// Semaphores of all sets.
+fn in_all() -> usize {
     let (mut at, mut all) = (0, 0);
+    let ids = SETS.lock();
     while let Some((slot, _, set)) = ids.next(at) {
         all += set.count;
         at = slot + 1;
     }
-    let (sets, most) = (ids.len(), usize::try_from(MAX_VALUE).unwrap_or(0));
-    drop(ids);
-    let (size, last) = if used { (sets, all) } else { (UNDO_SIZE, most) };
+    all
+}
+
+/// `IPC_INFO` and `SEM_INFO`: the highest slot, and `struct seminfo`.
+pub(crate) fn info(used: bool) -> (i32, [u8; INFO_SIZE]) {
+    /// `SEMUSZ`.
+    const UNDO_SIZE: usize = 20;
+    let (sets, highest) = {
+        let ids = SETS.lock();
+        (ids.len(), i32::try_from(ids.highest()).unwrap_or(0))
+    };
+    let most = usize::try_from(MAX_VALUE).unwrap_or(0);
+    let (size, last) = if used {
+        (sets, in_all())
+    } else {
+        (UNDO_SIZE, most)
+    };
+    let [per_set, most_of_all, ops, most_sets] = limits();
     let words = [
-        MAX_ALL,
-        MAX_SETS,
-        MAX_ALL,
-        MAX_ALL,
-        MAX_PER_SET,
-        MAX_OPS,
-        MAX_OPS,
+        most_of_all,
+        most_sets,
+        most_of_all,
+        most_of_all,
+        per_set,
+        ops,
+        // `SEMUME`: entries of a process's undo list, which isn't bounded.
+        500,
         size,
         most,
         last,

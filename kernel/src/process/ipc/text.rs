@@ -3,27 +3,49 @@
 use alloc::sync::Arc;
 
 use kiln_core::errno::Errno;
-use kiln_core::ipc::Perm;
-use kiln_core::ipc::sem::MAX_OPS;
+use kiln_core::ipc::{MAX_OBJECTS, Perm};
+use kiln_core::num::u64_of;
 
 use super::{Object, Table, msg, sem, shm};
-use crate::fs::procfs::{SystemFile, Text, number_file};
+use crate::fs::procfs::{SystemFile, Text, number, number_file, set_number};
 
 /// The files.
 pub(crate) const FILES: &[SystemFile] = &[
     SystemFile::readable("sysvipc/msg", messages),
     SystemFile::readable("sysvipc/sem", semaphores),
     SystemFile::readable("sysvipc/shm", segments),
-    number_file!("sys/kernel/msgmax", crate::process::ipc::msg::MAX_MESSAGE),
-    number_file!("sys/kernel/msgmnb", crate::process::ipc::msg::MAX_BYTES),
-    number_file!("sys/kernel/msgmni", crate::process::ipc::msg::MAX_QUEUES),
-    SystemFile::readable("sys/kernel/sem", |out| {
-        out.put(format_args!("32000\t1024000000\t{MAX_OPS}\t32000\n"))
-    }),
-    number_file!("sys/kernel/shmall", crate::process::ipc::shm::MAX_PAGES),
-    number_file!("sys/kernel/shmmax", crate::process::ipc::shm::MAX_SIZE),
-    number_file!("sys/kernel/shmmni", crate::process::ipc::shm::MAX_COUNT),
+    number_file!("sys/kernel/msgmax", msg::MAX_MESSAGE, 0, INT_MAX),
+    number_file!("sys/kernel/msgmnb", msg::MAX_BYTES, 0, INT_MAX),
+    number_file!("sys/kernel/msgmni", msg::MAX_QUEUES, 0, u64_of(MAX_OBJECTS)),
+    SystemFile {
+        path: "sys/kernel/sem",
+        mode: 0o644,
+        read: |out| {
+            let [per_set, all, ops, sets] = sem::limits();
+            out.put(format_args!("{per_set}\t{all}\t{ops}\t{sets}\n"))
+        },
+        write: Some(set_semaphores),
+    },
+    number_file!("sys/kernel/shmall", shm::MAX_PAGES),
+    number_file!("sys/kernel/shmmax", shm::MAX_SIZE),
+    number_file!("sys/kernel/shmmni", shm::MAX_COUNT, 0, u64_of(MAX_OBJECTS)),
 ];
+
+/// Numbers that are an `int` in Linux.
+const INT_MAX: u64 = i32::MAX as u64;
+
+/// `SEMMSL`, `SEMMNS`, `SEMOPM` and `SEMMNI`; those that aren't written stay.
+fn set_semaphores(text: &[u8]) -> Result<(), Errno> {
+    let words = text.split(u8::is_ascii_whitespace);
+    let words = words.filter(|word| !word.is_empty());
+    for (index, (limit, word)) in sem::LIMITS.iter().zip(words).enumerate() {
+        if index == 3 && number(word)? > u64_of(MAX_OBJECTS) {
+            return Err(Errno::ERANGE);
+        }
+        set_number(limit, word, 0, INT_MAX)?;
+    }
+    Ok(())
+}
 
 /// Calls `row` for every object, the table unlocked.
 fn each<T: Object>(

@@ -6,6 +6,7 @@ macro_rules! put {
     ($out:expr, $($format:tt)*) => { $out.put(format_args!($($format)*)) };
 }
 
+mod config;
 mod sched;
 mod status;
 mod system;
@@ -124,6 +125,11 @@ impl Processes for Table {
                 task.process()
                     .oom_adjustment
                     .store(biased, Ordering::Relaxed);
+                Ok(())
+            }
+            PidFile::TimerSlack => {
+                task::may_pace(&task)?;
+                task.set_timer_slack(procfs::number(value)?);
                 Ok(())
             }
             PidFile::ClearRefs => {

@@ -1,6 +1,8 @@
 //! What `/proc` tells of scheduling: the load, each CPU's time, and of each thread how it is run
 //! (proc(5); Documentation/scheduler/sched-stats.rst of Linux).
 
+use core::sync::atomic::Ordering;
+
 use kiln_core::abi;
 use kiln_core::bandwidth::Limit;
 use kiln_core::errno::Errno;
@@ -19,6 +21,26 @@ pub(super) const FILES: &[SystemFile] = &[
     SystemFile::readable("loadavg", loadavg),
     SystemFile::readable("schedstat", of_cpus),
     SystemFile::readable("stat", stat),
+    SystemFile {
+        path: "sys/kernel/sched_rr_timeslice_ms",
+        mode: 0o644,
+        read: |out| {
+            put!(
+                out,
+                "{}\n",
+                sched::ROUND_NS.load(Ordering::Relaxed) / 1_000_000
+            )
+        },
+        write: Some(|value| {
+            let ms = match i32::try_from(number(value)?) {
+                Ok(ms @ 1..) => ms.unsigned_abs().into(),
+                Ok(_) => sched::USUAL_ROUND_NS / 1_000_000,
+                Err(_) => return Err(Errno::EINVAL),
+            };
+            sched::ROUND_NS.store(ms * 1_000_000, Ordering::Relaxed);
+            Ok(())
+        }),
+    },
     SystemFile {
         path: "sys/kernel/sched_rt_period_us",
         mode: 0o644,

@@ -1,6 +1,7 @@
 //! `/proc/PID/stat`, `statm` and `status`: a task at a glance (proc(5)).
 
 use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
 
 use kiln_core::abi;
 use kiln_core::cred::Credentials;
@@ -180,6 +181,14 @@ pub(super) fn status(task: &Task, out: &mut Text) -> Result<(), Errno> {
     )?;
     let descriptors = task.files().map_or(0, |files| files.shown_size());
     credentials(&task.creds(), descriptors, out)?;
+    put!(
+        out,
+        "NStgid:\t{}\nNSpid:\t{}\nNSpgid:\t{}\nNSsid:\t{}\n",
+        process.pid(),
+        task.tid(),
+        standing.group,
+        standing.session
+    )?;
     sizes(task, out)?;
     let sets = signal_sets(task);
     put!(
@@ -261,7 +270,8 @@ fn sizes(task: &Task, out: &mut Text) -> Result<(), Errno> {
     ] {
         put!(out, "{label}:\t{:>8} kB\n", bytes / 1024)?;
     }
-    Ok(())
+    let huge = !task.process().refuses_huge_pages.load(Ordering::Relaxed);
+    put!(out, "CoreDumping:\t0\nTHP_enabled:\t{}\n", u8::from(huge))
 }
 
 fn signal_line(label: &str, set: SigSet, out: &mut Text) -> Result<(), Errno> {

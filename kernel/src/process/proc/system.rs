@@ -1,5 +1,7 @@
 //! The files of `/proc` that are about processors, processes and the kernel's name.
 
+use core::sync::atomic::{AtomicU64, Ordering};
+
 use kiln_core::errno::Errno;
 
 use crate::arch::identity::identity;
@@ -7,13 +9,21 @@ use crate::arch::smp;
 use crate::arch::time::{self, now_ns};
 use crate::drivers::random;
 use crate::fs::blockdev;
-use crate::fs::procfs::{SystemFile, Text};
-use crate::process::host;
+use crate::fs::procfs::{SystemFile, Text, number, show_number};
+use crate::process::{host, table};
 use crate::sync::Once;
 use crate::{options, sched};
 
+/// What pid_max may be: `RESERVED_PIDS + 1` to `PID_MAX_LIMIT` (linux/threads.h).
+const LEAST_PID_MAX: u32 = 301;
+const MOST_PID_MAX: u32 = 4 << 20;
+
+/// What the superuser says of the kernel's health; it has nothing to say by itself.
+static TAINTED: AtomicU64 = AtomicU64::new(0);
+
 /// The files.
 pub(super) const FILES: &[SystemFile] = &[
+    super::config::FILE,
     SystemFile::readable("cmdline", |out| {
         out.bytes(options::command_line())?;
         out.bytes(b"\n")
@@ -23,13 +33,22 @@ pub(super) const FILES: &[SystemFile] = &[
     SystemFile::readable("uptime", uptime),
     SystemFile::readable("version", version),
     SystemFile {
+        path: "sys/kernel/domainname",
+        mode: 0o644,
+        read: |out| {
+            out.bytes(&host::domain_name()?)?;
+            out.bytes(b"\n")
+        },
+        write: Some(|value| host::set_domain_name(first_line(value))),
+    },
+    SystemFile {
         path: "sys/kernel/hostname",
         mode: 0o644,
         read: |out| {
             out.bytes(&host::host_name()?)?;
             out.bytes(b"\n")
         },
-        write: Some(set_hostname),
+        write: Some(|value| host::set_host_name(first_line(value))),
     },
     SystemFile::readable("sys/kernel/cap_last_cap", |out| out.bytes(b"40\n")),
     SystemFile::readable("sys/kernel/ngroups_max", |out| out.bytes(b"65536\n")),
@@ -37,12 +56,36 @@ pub(super) const FILES: &[SystemFile] = &[
         put!(out, "{}\n", host::RELEASE)
     }),
     SystemFile::readable("sys/kernel/ostype", |out| out.bytes(b"Linux\n")),
-    SystemFile::readable("sys/kernel/pid_max", |out| out.bytes(b"32768\n")),
+    SystemFile {
+        path: "sys/kernel/pid_max",
+        mode: 0o644,
+        read: |out| put!(out, "{}\n", table::max_number()),
+        write: Some(|text| {
+            let max = u32::try_from(number(text)?).unwrap_or(u32::MAX);
+            if !(LEAST_PID_MAX..=MOST_PID_MAX).contains(&max) {
+                return Err(Errno::EINVAL);
+            }
+            table::set_max_number(max);
+            Ok(())
+        }),
+    },
     SystemFile::readable("sys/kernel/random/boot_id", boot_id),
     SystemFile::readable("sys/kernel/random/uuid", |out| {
         write_uuid(out, fresh_uuid())
     }),
     SystemFile::readable("sys/kernel/randomize_va_space", |out| out.bytes(b"2\n")),
+    SystemFile::readable("sys/kernel/seccomp/actions_avail", |out| {
+        out.bytes(b"kill_process kill_thread trap errno trace log allow\n")
+    }),
+    SystemFile {
+        path: "sys/kernel/tainted",
+        mode: 0o644,
+        read: |out| show_number(&TAINTED, out),
+        write: Some(|text| {
+            TAINTED.fetch_or(number(text)?, Ordering::Relaxed);
+            Ok(())
+        }),
+    },
     SystemFile::readable("sys/kernel/threads-max", |out| out.bytes(b"32768\n")),
     SystemFile::readable("sys/kernel/version", |out| put!(out, "{}\n", host::VERSION)),
     SystemFile::readable("sys/vm/mmap_min_addr", |out| out.bytes(b"65536\n")),
@@ -108,9 +151,9 @@ fn version(out: &mut Text) -> Result<(), Errno> {
     )
 }
 
-fn set_hostname(value: &[u8]) -> Result<(), Errno> {
+fn first_line(value: &[u8]) -> &[u8] {
     let end = value.iter().position(|byte| matches!(byte, b'\n' | 0));
-    host::set_host_name(value.get(..end.unwrap_or(value.len())).unwrap_or_default())
+    value.get(..end.unwrap_or(value.len())).unwrap_or_default()
 }
 
 fn boot_id(out: &mut Text) -> Result<(), Errno> {

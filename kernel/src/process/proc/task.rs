@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
+use kiln_core::abi;
 use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
 use kiln_core::num::{u64_of, usize_of};
@@ -12,7 +13,7 @@ use kiln_core::num::{u64_of, usize_of};
 use super::sched;
 use super::status::{stat, statm, status};
 use crate::fs::procfs::{PidFile, Text};
-use crate::process::{Task, oom};
+use crate::process::{Task, current, oom};
 use crate::vm::AddressSpace;
 
 /// Writes the text of a task's file.
@@ -41,9 +42,20 @@ pub(super) fn text(task: &Task, file: PidFile, out: &mut Text) -> Result<(), Err
         PidFile::Stat => stat(task, out),
         PidFile::Statm => statm(task, out),
         PidFile::Status => status(task, out),
+        PidFile::TimerSlack => {
+            may_pace(task)?;
+            put!(out, "{}\n", task.timer_slack())
+        }
         PidFile::Syscall => out.bytes(b"running\n"),
         _ => Err(Errno::ENOENT),
     }
+}
+
+/// Whether the running task may look at another's timer slack, and set it: it may its own.
+pub(super) fn may_pace(task: &Task) -> Result<(), Errno> {
+    let current = current().ok_or(Errno::EPERM)?;
+    let may = core::ptr::eq(&raw const *current, task) || current.creds().has(abi::CAP_SYS_NICE);
+    may.then_some(()).ok_or(Errno::EPERM)
 }
 
 /// The name without its padding.

@@ -220,7 +220,11 @@ pub(crate) fn kill(sender: &Arc<Task>, pid: i32, signal: Option<Signal>) -> Resu
         -1 => table::select(|pid, _| pid != 1 && pid != sender.pid()),
         _ => table::members(pid.unsigned_abs()),
     };
-    send_to_all(targets, send_one, signal == Some(Signal::KILL))
+    match send_to_all(targets, send_one, signal == Some(Signal::KILL)) {
+        // That all the others are somebody else's is no error when it's everybody who is meant.
+        Err(Errno::EPERM) if pid == -1 => Ok(()),
+        result => result,
+    }
 }
 
 /// Sends to several processes; one that could be sent to is enough. What is to kill goes to those that were made

@@ -87,7 +87,7 @@ impl Thread {
     /// How long it runs at most before its CPU looks who is waiting.
     pub(in crate::sched) fn slice(&self) -> u64 {
         match self.kind() {
-            Kind::RoundRobin => cpu::ROUND_NS,
+            Kind::RoundRobin => cpu::ROUND_NS.load(Ordering::Relaxed),
             _ => runqueue::SLICE_NS,
         }
     }
@@ -95,7 +95,7 @@ impl Thread {
     /// Whether it has run for a round of `SCHED_RR`, if that is how it is run.
     pub(in crate::sched) fn round_is_over(&self, now: u64) -> bool {
         let since = self.on_since.load(Ordering::Relaxed);
-        self.kind() == Kind::RoundRobin && now.saturating_sub(since) >= cpu::ROUND_NS
+        self.kind() == Kind::RoundRobin && now.saturating_sub(since) >= self.slice()
     }
 
     pub(in crate::sched) fn kind(&self) -> Kind {

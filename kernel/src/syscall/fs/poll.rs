@@ -3,6 +3,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 
 use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
@@ -240,7 +241,7 @@ pub(crate) fn ppoll(
     with_mask(call.task, space, (mask, mask_size), || {
         let result = do_poll(call.task, fds, count, until);
         let left = Timespec::from_ns(until.left());
-        store_left(space, timeout, until, left.encode());
+        store_left(call.task, space, timeout, until, left.encode());
         result
     })
 }
@@ -303,14 +304,20 @@ pub(super) fn with_mask(
     result
 }
 
-/// Tells the caller how much time was left. It may not be writable: Linux doesn't mind.
+/// `STICKY_TIMEOUTS` (linux/personality.h).
+const STICKY_TIMEOUTS: u32 = 0x400_0000;
+
+/// Tells the caller how much time was left, unless its personality is of a system that doesn't. It may not be
+/// writable: Linux doesn't mind.
 pub(super) fn store_left(
+    task: &Task,
     space: &Arc<AddressSpace>,
     at: UserAddr,
     until: Until,
     left: [u8; TIMESPEC_SIZE],
 ) {
-    if !at.is_null() && until != Until::Forever {
+    let sticky = task.personality().load(Ordering::Relaxed) & STICKY_TIMEOUTS != 0;
+    if !at.is_null() && until != Until::Forever && !sticky {
         let _ = space.write_val(at, &left);
     }
 }

@@ -162,6 +162,7 @@ pub(crate) fn select(
     };
     let result = do_select(call.task, count, [reads, writes, exceptions], until);
     store_left(
+        call.task,
         space,
         timeout,
         until,
@@ -186,7 +187,7 @@ pub(crate) fn pselect6(
     with_mask(call.task, space, mask, || {
         let result = do_select(call.task, count, [reads, writes, exceptions], until);
         let left = Timespec::from_ns(until.left());
-        store_left(space, timeout, until, left.encode());
+        store_left(call.task, space, timeout, until, left.encode());
         result
     })
 }

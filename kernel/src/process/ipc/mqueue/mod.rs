@@ -39,12 +39,26 @@ static MAX_MESSAGES: AtomicU64 = AtomicU64::new(10);
 static MAX_SIZE: AtomicU64 = AtomicU64::new(8192);
 static MAX_QUEUES: AtomicU64 = AtomicU64::new(256);
 
+/// `HARD_MSGMAX` and `HARD_MSGSIZEMAX` (linux/ipc_namespace.h).
+const MOST_MESSAGES: u64 = 65536;
+const MOST_BYTES: u64 = 16 << 20;
+
 /// The files.
 pub(in crate::process) const FILES: &[SystemFile] = &[
-    number_file!("sys/fs/mqueue/msg_default", DEFAULT_MESSAGES),
-    number_file!("sys/fs/mqueue/msg_max", MAX_MESSAGES),
-    number_file!("sys/fs/mqueue/msgsize_default", DEFAULT_SIZE),
-    number_file!("sys/fs/mqueue/msgsize_max", MAX_SIZE),
+    number_file!(
+        "sys/fs/mqueue/msg_default",
+        DEFAULT_MESSAGES,
+        1,
+        MOST_MESSAGES
+    ),
+    number_file!("sys/fs/mqueue/msg_max", MAX_MESSAGES, 1, MOST_MESSAGES),
+    number_file!(
+        "sys/fs/mqueue/msgsize_default",
+        DEFAULT_SIZE,
+        128,
+        MOST_BYTES
+    ),
+    number_file!("sys/fs/mqueue/msgsize_max", MAX_SIZE, 128, MOST_BYTES),
     number_file!("sys/fs/mqueue/queues_max", MAX_QUEUES),
 ];
 
