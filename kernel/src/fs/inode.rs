@@ -326,7 +326,7 @@ impl Inode {
         if let Some(locks) = self.existing_locks() {
             return Ok(locks);
         }
-        let fresh = try_arc(Locks::new())?;
+        let fresh = Locks::new(self)?;
         let mut extra = self.extra.lock();
         Ok(Arc::clone(extra.locks.get_or_insert(fresh)))
     }

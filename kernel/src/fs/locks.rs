@@ -1,15 +1,24 @@
-//! [`Locks`]: an inode's advisory locks, and waiting for them. The rules are in
-//! `kiln_core::fs::locks`.
+//! [`Locks`]: an inode's advisory locks, waiting for them, and what `/proc` says of them. The rules
+//! are in `kiln_core::fs::locks`.
+
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
 
 use kiln_core::errno::Errno;
+use kiln_core::fs::attr::DeviceNumber;
 use kiln_core::fs::locks::{FileLocks, Kind, OFFSET_MAX, Range, Record, RecordLocks, Waits};
 
 use super::fdtable::FdTable;
+use super::inode::Inode;
+use super::memory::{try_arc, try_push};
+use super::text::Text;
 use crate::sched::{Mode, WaitQueue};
 use crate::sync::SpinLock;
 
 /// The advisory locks of an inode.
 pub(crate) struct Locks {
+    /// The inode's file system and number.
+    place: (DeviceNumber, u64),
     records: SpinLock<RecordLocks>,
     files: SpinLock<FileLocks>,
     released: WaitQueue,
@@ -18,6 +27,9 @@ pub(crate) struct Locks {
 /// Which process waits for which to release a record lock.
 static WAITS: SpinLock<Waits> = SpinLock::new(Waits::new());
 
+/// Those of every inode that ever had any.
+static KNOWN: SpinLock<Vec<Weak<Locks>>> = SpinLock::new(Vec::new());
+
 /// Every byte.
 const ALL: Range = Range {
     start: 0,
@@ -25,13 +37,20 @@ const ALL: Range = Range {
 };
 
 impl Locks {
-    /// None held.
-    pub(crate) fn new() -> Self {
-        Self {
+    /// An inode's, none held.
+    pub(super) fn new(inode: &Inode) -> Result<Arc<Self>, Errno> {
+        let fresh = try_arc(Self {
+            place: (inode.sb().dev(), inode.ino()),
             records: SpinLock::new(RecordLocks::default()),
             files: SpinLock::new(FileLocks::default()),
             released: WaitQueue::new(),
+        })?;
+        let mut known = KNOWN.lock();
+        if known.len() == known.capacity() {
+            known.retain(|locks| locks.strong_count() != 0);
         }
+        try_push(&mut known, Arc::downgrade(&fresh))?;
+        Ok(fresh)
     }
 
     /// A lock of another that conflicts with `wanted`.
@@ -82,8 +101,14 @@ impl Locks {
     }
 
     /// Takes or converts a `flock` lock; `wait` until it can be, or EAGAIN (EWOULDBLOCK).
-    pub(crate) fn lock_file(&self, file: u64, kind: Kind, wait: bool) -> Result<(), Errno> {
-        let attempt = || match self.files.lock().try_lock(file, kind) {
+    pub(crate) fn lock_file(
+        &self,
+        file: u64,
+        pid: i32,
+        kind: Kind,
+        wait: bool,
+    ) -> Result<(), Errno> {
+        let attempt = || match self.files.lock().try_lock(file, pid, kind) {
             Ok(true) => Some(Ok(())),
             Ok(false) => None,
             Err(error) => Some(Err(error)),
@@ -119,5 +144,59 @@ impl Locks {
             Ok(result) => result,
             Err(_) => Err(Errno::ERESTARTSYS),
         }
+    }
+
+    /// Writes a line for each lock, counting on; when told, for those set through one open file.
+    pub(super) fn write(
+        &self,
+        through: Option<u64>,
+        count: &mut u32,
+        out: &mut Text,
+    ) -> Result<(), Errno> {
+        let told = |file| through.is_none_or(|one| one == file);
+        let mut line = |what, kind, pid, range| {
+            *count += 1;
+            let label = if through.is_some() { "lock:\t" } else { "" };
+            out.put(format_args!("{label}{count}: {what} ADVISORY  "))?;
+            self.write_line(kind, pid, range, out)
+        };
+        let files = self.files.lock();
+        let (holders, kind) = files.all();
+        for held in holders.iter().filter(|held| told(held.owner)) {
+            line("FLOCK ", kind, held.pid, ALL)?;
+        }
+        drop(files);
+        for held in self.records.lock().iter().filter(|held| told(held.file)) {
+            let what = if held.pid < 0 { "OFDLCK" } else { "POSIX " };
+            line(what, held.kind, held.pid, held.range)?;
+        }
+        Ok(())
+    }
+
+    fn write_line(&self, kind: Kind, pid: i32, range: Range, out: &mut Text) -> Result<(), Errno> {
+        let kind = if kind == Kind::Write { "WRITE" } else { "READ" };
+        let (DeviceNumber { major, minor }, ino) = self.place;
+        out.put(format_args!(
+            "{kind} {pid} {major:02x}:{minor:02x}:{ino} {} ",
+            range.start
+        ))?;
+        if range.end == OFFSET_MAX {
+            return out.bytes(b"EOF\n");
+        }
+        out.put(format_args!("{}\n", range.end))
+    }
+}
+
+/// `/proc/locks`. Who waits isn't in it, nor are leases.
+pub(super) fn write_all(out: &mut Text) -> Result<(), Errno> {
+    let (mut at, mut count) = (0, 0);
+    loop {
+        let Some(locks) = KNOWN.lock().get(at).cloned() else {
+            return Ok(());
+        };
+        if let Some(locks) = locks.upgrade() {
+            locks.write(None, &mut count, out)?;
+        }
+        at += 1;
     }
 }

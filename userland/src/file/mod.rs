@@ -7,6 +7,6 @@ crate::behaviour::behaviours! { "file":
     sticky ["root"], access_check ["root"], set_group_id ["root"], access_errors, mkdir_rmdir, mknod, link_unlink, unlink_open, rename_basic,
     rename_errors, rename_dirs, rename_flags, symlinks, symlink_loops, symlink_final, path_walk, walk_limits, dot_names,
     at_calls, cwd, cwd_removed, root_change ["root"], directory_list, directory_big ["slow"], directory_seek, directory_change,
-    file_system, sync, devices, dev_fd, send_file, copy_range, locks, self_links, tree, big_file, random_access,
+    file_system, sync, devices, dev_fd, send_file, copy_range, locks, locks_told, self_links, tree, big_file, random_access,
     limits_names, control, unnamed, async_io, lock_ring, whiteout ["root"], handles ["root"], directory_notice, leases ["root"],
 }

@@ -74,6 +74,8 @@ impl Range {
 pub struct Record {
     /// Whose.
     pub owner: u64,
+    /// The open file that it was set through; `/proc` tells it there.
+    pub file: u64,
     /// What `F_GETLK` tells of it; -1 for OFD locks.
     pub pid: i32,
     /// Shared or exclusive.
@@ -82,7 +84,7 @@ pub struct Record {
     pub range: Range,
 }
 
-/// The record locks of an inode, ordered by owner and start.
+/// The record locks of an inode; each owner's in the order of bytes.
 #[derive(Default)]
 pub struct RecordLocks {
     list: Vec<Record>,
@@ -107,11 +109,13 @@ impl RecordLocks {
     pub fn set(&mut self, mut lock: Record) -> Result<(), Errno> {
         self.list.try_reserve(3).map_err(|_| Errno::ENOLCK)?;
         let same = |held: &Record| held.owner == lock.owner && held.kind == lock.kind;
-        let mut joined = lock.range;
+        let (mut joined, mut through) = (lock.range, None);
         for held in self.list.iter().filter(|held| same(held)) {
             let touches = held.range.start <= lock.range.end.saturating_add(1)
                 && lock.range.start <= held.range.end.saturating_add(1);
             if touches {
+                // The first of them grows, as on Linux: it stays that file's.
+                through.get_or_insert(held.file);
                 joined.start = joined.start.min(held.range.start);
                 joined.end = joined.end.max(held.range.end);
             }
@@ -125,8 +129,9 @@ impl RecordLocks {
                 && held.range.end <= joined.end)
         });
         self.cut(lock.owner, given);
+        lock.file = through.unwrap_or(lock.file);
         lock.range = joined;
-        self.list.push(lock);
+        self.insert(lock);
         Ok(())
     }
 
@@ -161,7 +166,16 @@ impl RecordLocks {
             held.range.end = range.start.wrapping_sub(1);
             whole.start < range.start
         });
-        self.list.extend(behind);
+        if let Some(behind) = behind {
+            self.insert(behind);
+        }
+    }
+
+    /// Before the owner's locks that begin later, where room has been reserved.
+    fn insert(&mut self, lock: Record) {
+        let later = |held: &Record| held.owner == lock.owner && held.range.start > lock.range.start;
+        let at = self.list.iter().position(later).unwrap_or(self.list.len());
+        self.list.insert(at, lock);
     }
 
     /// Whether the owner holds any lock.
@@ -179,8 +193,17 @@ impl RecordLocks {
 /// The `flock` locks of an inode: one exclusive or many shared.
 #[derive(Default)]
 pub struct FileLocks {
-    holders: Vec<u64>,
+    holders: Vec<FileLock>,
     exclusive: bool,
+}
+
+/// One of [`FileLocks`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FileLock {
+    /// The open file.
+    pub owner: u64,
+    /// Who took it, for `/proc/locks`.
+    pub pid: i32,
 }
 
 impl FileLocks {
@@ -189,13 +212,13 @@ impl FileLocks {
     ///
     /// # Errors
     /// ENOLCK when memory is out.
-    pub fn try_lock(&mut self, owner: u64, kind: Kind) -> Result<bool, Errno> {
+    pub fn try_lock(&mut self, owner: u64, pid: i32, kind: Kind) -> Result<bool, Errno> {
         self.unlock(owner);
         if !self.holders.is_empty() && (self.exclusive || kind == Kind::Write) {
             return Ok(false);
         }
         self.holders.try_reserve(1).map_err(|_| Errno::ENOLCK)?;
-        self.holders.push(owner);
+        self.holders.push(FileLock { owner, pid });
         self.exclusive = kind == Kind::Write;
         Ok(true)
     }
@@ -203,8 +226,19 @@ impl FileLocks {
     /// Releases the owner's lock; whether there was one.
     pub fn unlock(&mut self, owner: u64) -> bool {
         let before = self.holders.len();
-        self.holders.retain(|holder| *holder != owner);
+        self.holders.retain(|holder| holder.owner != owner);
         self.holders.len() != before
+    }
+
+    /// Every lock, and of which kind they are.
+    #[must_use]
+    pub fn all(&self) -> (&[FileLock], Kind) {
+        let kind = if self.exclusive {
+            Kind::Write
+        } else {
+            Kind::Read
+        };
+        (&self.holders, kind)
     }
 }
 
@@ -276,6 +310,7 @@ mod tests {
     fn record(owner: u64, kind: Kind, start: u64, end: u64) -> Record {
         Record {
             owner,
+            file: owner,
             pid: 1,
             kind,
             range: Range { start, end },
@@ -345,11 +380,11 @@ mod tests {
     #[test]
     fn flock_converts() {
         let mut locks = FileLocks::default();
-        assert_eq!(locks.try_lock(1, Kind::Read), Ok(true));
-        assert_eq!(locks.try_lock(2, Kind::Read), Ok(true));
-        assert_eq!(locks.try_lock(1, Kind::Write), Ok(false));
+        assert_eq!(locks.try_lock(1, 0, Kind::Read), Ok(true));
+        assert_eq!(locks.try_lock(2, 0, Kind::Read), Ok(true));
+        assert_eq!(locks.try_lock(1, 0, Kind::Write), Ok(false));
         assert!(locks.unlock(2));
-        assert_eq!(locks.try_lock(1, Kind::Write), Ok(true));
-        assert_eq!(locks.try_lock(2, Kind::Read), Ok(false));
+        assert_eq!(locks.try_lock(1, 0, Kind::Write), Ok(true));
+        assert_eq!(locks.try_lock(2, 0, Kind::Read), Ok(false));
     }
 }

@@ -13,7 +13,7 @@ use crate::arch;
 use crate::fs::context::FsContext;
 use crate::fs::fdtable::{FdTable, NR_OPEN};
 use crate::fs::mount::{INVISIBLE, Mount, MountFlags, Path};
-use crate::fs::{aio, inotify, lease, superblock};
+use crate::fs::{aio, inotify, lease, locks, superblock};
 use crate::mm::frame;
 use crate::vm::{ALWAYS_OVERCOMMIT, reclaim, writeback};
 
@@ -22,6 +22,7 @@ pub(super) const FILES: &[SystemFile] = &[
     SystemFile::readable("cmdline", |out| out.bytes(b"kiln\n")),
     SystemFile::readable("devices", devices),
     SystemFile::readable("filesystems", filesystems),
+    SystemFile::readable("locks", locks::write_all),
     SystemFile::readable("meminfo", meminfo),
     SystemFile::readable("swaps", |out| {
         out.bytes(b"Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n")
@@ -323,5 +324,8 @@ pub(super) fn fd_info(files: &FdTable, fd: i32, out: &mut Text) -> Result<(), Er
         file.path.mount.id(),
         file.inode.ino()
     ))?;
+    if let Some(locks) = file.inode.existing_locks() {
+        locks.write(Some(file.id()), &mut 0, out)?;
+    }
     file.ops.describe(out).map_err(|_| Errno::ENOMEM)
 }

@@ -288,6 +288,7 @@ fn record_lock(
     };
     let wanted = kind.map(|kind| Record {
         owner,
+        file: file.id(),
         pid,
         kind,
         range,
@@ -362,5 +363,6 @@ pub(in crate::syscall) fn flock(call: &mut Call<'_>, fd: i32, operation: u32) ->
         _ => return Err(Errno::EINVAL),
     };
     let locks = file.inode.locks()?;
-    locks.lock_file(file.id(), kind, wait).map(|()| 0)
+    let pid = int_arg(u64::from(call.task.pid()));
+    locks.lock_file(file.id(), pid, kind, wait).map(|()| 0)
 }
