@@ -18,6 +18,8 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("disks::a_fault_reads_what_lies_around", read_around),
         Case::new("disks::an_ext4_root_vanishes_unless_rw", ext4_root),
         Case::new("disks::a_damaged_root_is_refused", damaged_root),
+        Case::new("disks::a_file_is_a_disk", loop_devices),
+        Case::new("disks::a_file_has_partitions", loop_partitions),
     ]
 }
 
@@ -153,6 +155,56 @@ fn ext4_root() -> Result<()> {
     e2fsck(&image)?;
     on_root(&image, &["--rw"], "/bin/busybox cat /file")?.is(0, "changed\n")?;
     e2fsck(&image)
+}
+
+/// Images are made, mounted and filled inside, as recipes for images do; the host finds them whole.
+fn loop_devices() -> Result<()> {
+    let scratch = Scratch::new("loop")?;
+    let (given, made) = (scratch.path("in"), scratch.path("out"));
+    fs::create_dir_all(&given)?;
+    mke2fs(&given.join("ext4"), 16 << 20)?;
+    let script = "cd /tmp; ls /dev/loop*; losetup -f; dd if=/dev/zero of=ext2 bs=1M count=4 2>/dev/null; \
+        losetup /dev/loop0 ext2 && losetup -a; mke2fs /dev/loop0 >/dev/null; mkdir a b; mount /dev/loop0 a; \
+        echo one > a/f; losetup -d /dev/loop0; losetup -a; umount a; losetup -a; \
+        cp /in/ext4 .; mount -o loop ext4 a; mount -o loop ext2 b; grep loop /proc/mounts; \
+        cp b/f a/f; i=0; while [ $i -lt 200 ]; do echo $i > a/$i; i=$((i+1)); done; \
+        cat /sys/block/loop0/loop/backing_file /sys/block/loop0/size; umount a b; losetup -a; \
+        mount -o loop,ro ext4 a; cat a/f a/199; touch a/x; umount a; cp ext4 ext2 /out; \
+        mount -o loop,sb=1,wrong ext4 a; mount -o loop,errors=continue,noload ext4 a; ls a/f";
+    let words = [
+        "--in".to_owned(),
+        given.display().to_string(),
+        "--out".to_owned(),
+        made.display().to_string(),
+    ];
+    let told = "/dev/loop0: 0 ext2\n";
+    let wanted = format!(
+        "/dev/loop-control\n/dev/loop0\n{told}{told}\
+         /dev/loop0 /tmp/a ext4 rw,relatime 0 0\n/dev/loop1 /tmp/b ext4 rw,relatime 0 0\n\
+         /tmp/ext4\n32768\none\n199\na/f\n"
+    );
+    let got = Job::sh_with(words, script)
+        .deadline(Duration::from_secs(60))
+        .run()?;
+    ensure!(got.out() == wanted, "{}", got.shown());
+    for said in ["Read-only file system", "failed: Invalid argument"] {
+        ensure!(got.err().contains(said), "{}", got.shown());
+    }
+    e2fsck(&made.join("ext4"))?;
+    e2fsck(&made.join("ext2"))
+}
+
+/// Two entries of a partition table, at the first MiB and the fifth.
+fn loop_partitions() -> Result<()> {
+    let script = r"cd /tmp; dd if=/dev/zero of=disk bs=1M count=10 2>/dev/null
+        (printf '\0\0\0\0\203\0\0\0\0\010\0\0\0\040\0\0\0\0\0\0\203\0\0\0\0\050\0\0\0\040\0\0'
+        dd if=/dev/zero bs=32 count=1; printf '\125\252') 2>/dev/null | dd of=disk bs=1 seek=446 conv=notrunc 2>/dev/null
+        mknod /dev/loop3 b 7 3; losetup -P /dev/loop3 disk; ls /dev/loop3*; grep -c loop3p /proc/partitions; ls -d /sys/block/loop3/loop3p*
+        mke2fs /dev/loop3p2 >/dev/null; mkdir a; mount /dev/loop3p2 a; echo two > a/f; umount a
+        losetup -d /dev/loop3; ls /dev/loop3*; losetup -o 5242880 /dev/loop3 disk; mount -o ro /dev/loop3 a; cat a/f";
+    let wanted = "/dev/loop3\n/dev/loop3p1\n/dev/loop3p2\n2\n/sys/block/loop3/loop3p1\n\
+                  /sys/block/loop3/loop3p2\n/dev/loop3\ntwo\n";
+    Job::sh_with([] as [&str; 0], script).run()?.is(0, wanted)
 }
 
 fn damaged_root() -> Result<()> {

@@ -82,6 +82,16 @@ impl<'a> Segment<'a> {
     pub(crate) fn len(&self) -> usize {
         self.len
     }
+
+    /// Copies what is in it to `out`, which is as long.
+    pub(crate) fn load(&self, out: &mut [u8]) {
+        self.frame.read(self.offset, out);
+    }
+
+    /// Copies `bytes` into it, as many as it has.
+    pub(crate) fn store(&self, bytes: &[u8]) {
+        self.frame.write(self.offset, bytes);
+    }
 }
 
 /// The memory of a transfer, in order.
@@ -122,24 +132,28 @@ pub(crate) struct DiskStats {
     pub(crate) errors: u64,
     /// Flushes that failed: what was written may be lost.
     pub(crate) failed_flushes: u64,
+    /// Nanoseconds for which it was busy, where that is measured.
+    pub(crate) busy: u64,
 }
 
 /// [`DiskStats`] as they are counted.
 #[derive(Default, Debug)]
-pub(super) struct Counters {
-    pub(super) read: AtomicU64,
-    pub(super) written: AtomicU64,
-    pub(super) errors: AtomicU64,
-    pub(super) failed_flushes: AtomicU64,
+pub(crate) struct Counters {
+    pub(crate) read: AtomicU64,
+    pub(crate) written: AtomicU64,
+    pub(crate) errors: AtomicU64,
+    pub(crate) failed_flushes: AtomicU64,
+    pub(crate) busy: AtomicU64,
 }
 
 impl Counters {
-    pub(super) fn snapshot(&self) -> DiskStats {
+    pub(crate) fn snapshot(&self) -> DiskStats {
         DiskStats {
             read: self.read.load(Ordering::Relaxed),
             written: self.written.load(Ordering::Relaxed),
             errors: self.errors.load(Ordering::Relaxed),
             failed_flushes: self.failed_flushes.load(Ordering::Relaxed),
+            busy: self.busy.load(Ordering::Relaxed),
         }
     }
 }
@@ -172,6 +186,47 @@ pub(crate) trait BlockDevice: Send + Sync {
 
     /// What it has done so far.
     fn stats(&self) -> DiskStats;
+
+    /// Bytes of a block.
+    fn block_size(&self) -> u32 {
+        512
+    }
+
+    /// Says that it can't be written from now on, or can again.
+    fn set_read_only(&self, on: bool) -> Result<(), IoError> {
+        let _ = on;
+        Err(IoError::Unsupported)
+    }
+
+    /// Somebody begins to use it (`more`), or ceases to.
+    fn count_user(&self, more: bool) {
+        let _ = more;
+    }
+}
+
+/// A disk in use: it is told when that begins and ends.
+pub(crate) struct Opened(Arc<dyn BlockDevice>);
+
+impl Opened {
+    /// Begins.
+    pub(crate) fn new(disk: Arc<dyn BlockDevice>) -> Self {
+        disk.count_user(true);
+        Self(disk)
+    }
+}
+
+impl core::ops::Deref for Opened {
+    type Target = Arc<dyn BlockDevice>;
+
+    fn deref(&self) -> &Arc<dyn BlockDevice> {
+        &self.0
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.0.count_user(false);
+    }
 }
 
 static DISKS: Once<alloc::vec::Vec<Arc<dyn BlockDevice>>> = Once::new();

@@ -1,17 +1,20 @@
-//! Disks as files: `/dev/vda` and its like, through a page cache of the disk's own.
+//! Disks as files: `/dev/vda`, `/dev/loop0` and their like, through a page cache of the disk's own.
 //!
 //! A mounted file system has private buffers and doesn't see this cache, as on Linux.
 //!
-//! Here are the minor numbers, what each stands for, and the caches. [`part`] makes a partition a disk of its
-//! own, [`pages`] fills a cache, [`file`] is what a program opens.
+//! A device is known by its [`Key`]. Here is what each stands for, and the caches. [`loops`] has the disks that
+//! are files, [`part`] makes a partition a disk of its own, [`pages`] fills a cache, [`file`] is what a program
+//! opens.
 
 mod file;
+pub(crate) mod loops;
 mod pages;
 mod part;
 
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use kiln_core::abi;
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::{DeviceNumber, FileType};
 use kiln_core::fs::flags::OpenFlags;
@@ -23,9 +26,10 @@ use super::devices::{self, Driver};
 use super::file::FileOps;
 use super::inode::Inode;
 use super::memory::{try_arc, try_push};
+use super::superblock;
 use super::text::Text;
 use super::vfs::Node;
-use crate::drivers::block::{self, BlockDevice, SECTOR_SIZE};
+use crate::drivers::block::{self, BlockDevice, Opened, SECTOR_SIZE};
 use crate::sync::SpinLock;
 use crate::vm::Mapping;
 use file::DiskFile;
@@ -33,20 +37,48 @@ use pages::Pages;
 use part::Part;
 
 /// The major number of virtio disks, and minor numbers for each (its partitions).
-pub(crate) const MAJOR: u32 = 254;
+const VIRTIO_MAJOR: u32 = 254;
 pub(super) const MINORS: u32 = 16;
+/// The major number of partitions that have none of their disk's (`BLOCK_EXT_MAJOR`, linux/major.h).
+const EXTENDED_MAJOR: u32 = 259;
+
+/// A device number in one word: the major number above [`MINOR_BITS`] of the minor one.
+pub(crate) type Key = u32;
+
+const MINOR_BITS: u32 = 20;
+
+const fn key(major: u32, minor: u32) -> Key {
+    major << MINOR_BITS | minor
+}
+
+fn key_of(inode: &Inode) -> Key {
+    let number = inode.rdev();
+    key(number.major, number.minor)
+}
+
+/// The device number that a key stands for.
+pub(crate) const fn number(key: Key) -> DeviceNumber {
+    DeviceNumber::new(key >> MINOR_BITS, key & ((1 << MINOR_BITS) - 1))
+}
 
 /// A disk or a part of one, once it has been opened: its pages.
 struct Cache {
-    minor: u32,
+    key: Key,
     device: Arc<dyn BlockDevice>,
     mapping: Arc<Mapping>,
 }
 
 static CACHES: SpinLock<Vec<Cache>> = SpinLock::new(Vec::new());
 
-/// The partitions found so far, each with its disk's first minor number.
-static PARTITIONS: SpinLock<Vec<(u32, Partition)>> = SpinLock::new(Vec::new());
+/// A partition that was found.
+#[derive(Clone, Copy)]
+struct Known {
+    key: Key,
+    disk: Key,
+    part: Partition,
+}
+
+static PARTITIONS: SpinLock<Vec<Known>> = SpinLock::new(Vec::new());
 
 /// Makes the device files of all registered disks.
 pub(crate) fn init() -> Result<(), Errno> {
@@ -54,129 +86,220 @@ pub(crate) fn init() -> Result<(), Errno> {
     let count = u32::try_from(disks.len()).map_err(|_| Errno::EINVAL)?;
     devices::register(Driver {
         kind: FileType::BlockDevice,
-        major: MAJOR,
+        major: VIRTIO_MAJOR,
         first: 0,
         count: count * MINORS,
         open,
     })?;
-    (0..count).try_for_each(|number| add_node(number * MINORS))
+    (0..count).try_for_each(|number| add_node(virtio(number)))
+}
+
+/// The virtio disk of that number.
+const fn virtio(number: u32) -> Key {
+    key(VIRTIO_MAJOR, number * MINORS)
+}
+
+/// Reads the partition table of the virtio disk of that number.
+pub(crate) fn scan_virtio(number: u32) -> Result<(), Errno> {
+    scan(virtio(number))
 }
 
 /// The path in `/dev` of a disk or partition.
-fn node_path(minor: u32) -> Result<Vec<u8>, Errno> {
+fn node_path(key: Key) -> Result<Vec<u8>, Errno> {
     let mut path = Text::default();
     path.bytes(b"/")?;
-    write_name(minor, &mut path)?;
+    write_name(key, &mut path)?;
     Ok(path.into_bytes())
 }
 
-fn add_node(minor: u32) -> Result<(), Errno> {
+fn add_node(key: Key) -> Result<(), Errno> {
     let node = Node {
-        rdev: DeviceNumber::new(MAJOR, minor),
+        rdev: number(key),
         ..Node::new(FileType::BlockDevice, 0o660)
     };
-    devfs::add(&node_path(minor)?, &node)
+    devfs::add(&node_path(key)?, &node)
+}
+
+fn remove_node(key: Key) -> Result<(), Errno> {
+    devfs::remove(&node_path(key)?)
 }
 
 /// Reads a disk's partition table and makes device files of what is in it, in place of those of an earlier
 /// reading. EBUSY while one of these is open.
-pub(crate) fn scan(disk: u32) -> Result<(), Errno> {
-    let first = disk * MINORS;
-    let device = block::disks().get(usize_of32(disk)).ok_or(Errno::ENXIO)?;
-    let is_part = |minor: u32| minor != first && minor / MINORS == disk;
-    let mut caches = CACHES.lock();
-    let in_use = |cache: &Cache| is_part(cache.minor) && Arc::strong_count(&cache.mapping) > 1;
-    if caches.iter().any(in_use) {
-        return Err(Errno::EBUSY);
-    }
-    let (gone, kept) = core::mem::take(&mut *caches)
-        .into_iter()
-        .partition(|cache: &Cache| is_part(cache.minor));
-    *caches = kept;
-    drop(caches);
-    let gone: Vec<Cache> = gone;
-    drop(gone);
+fn scan(disk: Key) -> Result<(), Errno> {
+    let device = disk_at(disk).ok_or(Errno::ENXIO)?;
+    forget_parts(disk)?;
     let found = partition::partitions(device.sectors(), |sector| {
         let mut bytes = [0; SECTOR_SIZE];
         let at = sector.checked_mul(u64_of(SECTOR_SIZE))?;
-        block::read_bytes(&**device, at, &mut bytes).ok()?;
+        block::read_bytes(&*device, at, &mut bytes).ok()?;
         Some(bytes)
     });
-    while let Some(minor) = next_minor(first + 1).filter(|minor| is_part(*minor)) {
-        devfs::remove(&node_path(minor)?)?;
-        let mut all = PARTITIONS.lock();
-        all.retain(|(of, part)| of + part.number != minor);
-    }
     for part in found {
-        try_push(&mut PARTITIONS.lock(), (first, part))?;
-        add_node(first + part.number)?;
+        let mut all = PARTITIONS.lock();
+        let key = if number(disk).major == VIRTIO_MAJOR {
+            disk + part.number
+        } else {
+            let free = |key: &Key| all.iter().all(|known| known.key != *key);
+            let mut keys = key(EXTENDED_MAJOR, 0)..key(EXTENDED_MAJOR + 1, 0);
+            keys.find(free).ok_or(Errno::ENOSPC)?
+        };
+        try_push(&mut all, Known { key, disk, part })?;
+        drop(all);
+        add_node(key)?;
     }
     Ok(())
 }
 
-/// The first minor number from there on that stands for a disk or partition.
-pub(crate) fn next_minor(from: u32) -> Option<u32> {
-    let disk = from.checked_next_multiple_of(MINORS)?;
-    let disk = (usize_of32(disk / MINORS) < block::disks().len()).then_some(disk);
-    let parts = PARTITIONS.lock();
-    let minors = parts.iter().map(|(first, part)| first + part.number);
-    minors.filter(|minor| *minor >= from).chain(disk).min()
+/// Takes the partitions of a disk away. EBUSY while one of them is open.
+fn forget_parts(disk: Key) -> Result<(), Errno> {
+    let mut at = 0;
+    while let Some(part) = next_part(disk, at) {
+        at = part + 1;
+        let caches = CACHES.lock();
+        let mut own = caches.iter().filter(|cache| cache.key == part);
+        if own.any(|cache| Arc::strong_count(&cache.mapping) > 1) {
+            return Err(Errno::EBUSY);
+        }
+    }
+    while let Some(part) = next_part(disk, 0) {
+        forget_cache(part);
+        remove_node(part)?;
+        PARTITIONS.lock().retain(|known| known.key != part);
+    }
+    Ok(())
 }
 
-/// The disk that a minor number belongs to.
-pub(super) fn disk(minor: u32) -> Option<&'static Arc<dyn BlockDevice>> {
-    block::disks().get(usize_of32(minor / MINORS))
+/// Drops the pages of a device.
+fn forget_cache(key: Key) {
+    let mut caches = CACHES.lock();
+    let at = caches.iter().position(|cache| cache.key == key);
+    let gone = at.map(|at| caches.swap_remove(at));
+    drop(caches);
+    drop(gone);
+}
+
+fn part_at(key: Key) -> Option<Known> {
+    let parts = PARTITIONS.lock();
+    parts.iter().find(|known| known.key == key).copied()
+}
+
+/// The first partition of a disk from there on.
+pub(crate) fn next_part(disk: Key, from: Key) -> Option<Key> {
+    let parts = PARTITIONS.lock();
+    let own = parts.iter().filter(|known| known.disk == disk);
+    own.map(|known| known.key).filter(|key| *key >= from).min()
+}
+
+/// The first virtio disk from there on.
+pub(crate) fn next_virtio(from: Key) -> Option<Key> {
+    let at = from.max(virtio(0)).checked_next_multiple_of(MINORS)?;
+    let number = (at - virtio(0)) / MINORS;
+    (usize_of32(number) < block::disks().len()).then_some(at)
+}
+
+/// The first whole disk from there on.
+pub(crate) fn next_disk(from: Key) -> Option<Key> {
+    loops::next(from).or_else(|| next_virtio(from))
+}
+
+/// The first disk or partition from there on.
+pub(crate) fn next(from: Key) -> Option<Key> {
+    let parts = PARTITIONS.lock();
+    let keys = parts.iter().map(|known| known.key);
+    let part = keys.filter(|key| *key >= from).min();
+    drop(parts);
+    part.into_iter().chain(next_disk(from)).min()
+}
+
+/// The disk that a device is, or is a part of.
+pub(crate) fn whole(key: Key) -> Key {
+    part_at(key).map_or(key, |known| known.disk)
+}
+
+/// The whole disk with that key.
+fn disk_at(key: Key) -> Option<Arc<dyn BlockDevice>> {
+    let DeviceNumber { major, minor } = number(key);
+    match major {
+        VIRTIO_MAJOR if minor.is_multiple_of(MINORS) => {
+            block::disks().get(usize_of32(minor / MINORS)).cloned()
+        }
+        loops::MAJOR => Some(loops::find(minor)?),
+        _ => None,
+    }
+}
+
+/// The disk that a device is, or is a part of.
+pub(super) fn disk(key: Key) -> Option<Arc<dyn BlockDevice>> {
+    disk_at(whole(key))
 }
 
 /// Writes the name of a disk or partition.
-pub(crate) fn write_name(minor: u32, out: &mut Text) -> Result<(), Errno> {
-    let disk = disk(minor).ok_or(Errno::ENOENT)?;
+pub(crate) fn write_name(key: Key, out: &mut Text) -> Result<(), Errno> {
+    let disk = disk(key).ok_or(Errno::ENOENT)?;
     out.bytes(disk.name().as_bytes())?;
-    match minor % MINORS {
-        0 => Ok(()),
-        number => out.put(format_args!("{number}")),
+    let Some(Known { part, .. }) = part_at(key) else {
+        return Ok(());
+    };
+    if disk
+        .name()
+        .as_bytes()
+        .last()
+        .is_some_and(u8::is_ascii_digit)
+    {
+        out.bytes(b"p")?;
+    }
+    out.put(format_args!("{}", part.number))
+}
+
+/// The number of a partition on its disk; 0 for a whole one.
+pub(crate) fn part_number(key: Key) -> u32 {
+    part_at(key).map_or(0, |known| known.part.number)
+}
+
+/// Where on its disk a device begins and how long it is, in sectors.
+pub(crate) fn extent(key: Key) -> Option<(u64, u64)> {
+    match part_at(key) {
+        Some(Known { part, .. }) => Some((part.start, part.sectors)),
+        None => Some((0, disk_at(key)?.sectors())),
     }
 }
 
-/// Where on its disk a minor number's device begins and how long it is, in sectors.
-pub(crate) fn extent(minor: u32) -> Option<(u64, u64)> {
-    let disk = disk(minor)?;
-    if minor.is_multiple_of(MINORS) {
-        return Some((0, disk.sectors()));
-    }
-    let parts = PARTITIONS.lock();
-    let found = parts
-        .iter()
-        .find(|(first, part)| first + part.number == minor);
-    found.map(|(_, part)| (part.start, part.sectors))
+/// What a disk has done (Documentation/block/stat.rst of Linux); only sectors and, for loop devices, time.
+pub(crate) fn statistics(key: Key) -> [u64; 17] {
+    let stats = disk(key).map_or_else(Default::default, |disk| disk.stats());
+    let mut values = [0; 17];
+    let sector = u64_of(SECTOR_SIZE);
+    values[2] = stats.read / sector;
+    values[6] = stats.written / sector;
+    values[9] = stats.busy.div_ceil(1_000_000);
+    values
 }
 
 /// The disk or partition that a block device's file stands for.
 pub(crate) fn disk_of(inode: &Inode) -> Result<Arc<dyn BlockDevice>, Errno> {
-    let number = inode.rdev();
-    if inode.kind() != FileType::BlockDevice || number.major != MAJOR {
+    if inode.kind() != FileType::BlockDevice {
         return Err(Errno::ENXIO);
     }
-    let (start, sectors) = extent(number.minor).ok_or(Errno::ENXIO)?;
-    let disk = disk(number.minor).ok_or(Errno::ENXIO)?;
-    if number.minor.is_multiple_of(MINORS) {
-        return Ok(Arc::clone(disk));
-    }
+    let key = key_of(inode);
+    let Some(Known { disk, part, .. }) = part_at(key) else {
+        return disk_at(key).ok_or(Errno::ENXIO);
+    };
     let mut name = Text::default();
-    write_name(number.minor, &mut name)?;
+    write_name(key, &mut name)?;
     Ok(try_arc(Part {
-        disk: Arc::clone(disk),
+        disk: disk_at(disk).ok_or(Errno::ENXIO)?,
         name: String::from_utf8(name.into_bytes()).map_err(|_| Errno::EINVAL)?,
-        start,
-        sectors,
+        start: part.start,
+        sectors: part.sectors,
     })?)
 }
 
 /// The pages of a disk or partition, made when it is first opened.
 fn cache_of(inode: &Inode) -> Result<(Arc<dyn BlockDevice>, Arc<Mapping>), Errno> {
-    let minor = inode.rdev().minor;
+    let key = key_of(inode);
     let known = |caches: &[Cache]| {
-        let found = caches.iter().find(|cache| cache.minor == minor);
+        let found = caches.iter().find(|cache| cache.key == key);
         found.map(|cache| (Arc::clone(&cache.device), Arc::clone(&cache.mapping)))
     };
     if let Some(found) = known(&CACHES.lock()) {
@@ -190,7 +313,7 @@ fn cache_of(inode: &Inode) -> Result<(Arc<dyn BlockDevice>, Arc<Mapping>), Errno
         return Ok(found);
     }
     let entry = Cache {
-        minor,
+        key,
         device: Arc::clone(&device),
         mapping: Arc::clone(&mapping),
     };
@@ -198,14 +321,19 @@ fn cache_of(inode: &Inode) -> Result<(Arc<dyn BlockDevice>, Arc<Mapping>), Errno
     Ok((device, mapping))
 }
 
-fn open(inode: &Arc<Inode>, flags: OpenFlags) -> Result<Arc<dyn FileOps>, Errno> {
-    let (disk, mapping) = cache_of(inode)?;
-    if flags.writes() && disk.read_only() {
-        return Err(Errno::EACCES);
+/// Opens a disk or partition; for `O_EXCL` it mustn't be mounted.
+pub(super) fn open(inode: &Arc<Inode>, flags: OpenFlags) -> Result<Arc<dyn FileOps>, Errno> {
+    let key = key_of(inode);
+    if number(key).major == loops::MAJOR {
+        loops::make(Some(number(key).minor))?;
     }
+    if flags.has(abi::O_EXCL) && superblock::on_device(inode.rdev()).is_some() {
+        return Err(Errno::EBUSY);
+    }
+    let (disk, mapping) = cache_of(inode)?;
     Ok(try_arc(DiskFile {
-        minor: inode.rdev().minor,
-        disk,
+        key,
+        disk: Opened::new(disk),
         mapping,
     })?)
 }

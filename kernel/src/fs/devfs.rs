@@ -22,7 +22,7 @@ pub(crate) const TYPE: FileSystemType = FileSystemType {
 };
 
 /// Character devices: name, mode, major, minor.
-const CHARS: [(&[u8], u32, u32, u32); 8] = [
+const CHARS: [(&[u8], u32, u32, u32); 9] = [
     (b"/null", 0o666, 1, 3),
     (b"/zero", 0o666, 1, 5),
     (b"/full", 0o666, 1, 7),
@@ -31,6 +31,7 @@ const CHARS: [(&[u8], u32, u32, u32); 8] = [
     (b"/tty", 0o666, 5, 0),
     (b"/console", 0o600, 5, 1),
     (b"/ptmx", 0o666, 5, 2),
+    (b"/loop-control", 0o660, 10, 237),
 ];
 
 /// Links: name, target.

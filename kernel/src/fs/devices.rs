@@ -7,6 +7,7 @@ use kiln_core::errno::Errno;
 use kiln_core::fs::attr::FileType;
 use kiln_core::fs::flags::OpenFlags;
 
+use super::blockdev::loops;
 use super::file::{File, FileOps, Ioctl, MapSource};
 use super::inode::Inode;
 use super::memory::{try_arc, try_push};
@@ -47,6 +48,9 @@ pub(super) fn open(inode: &Arc<Inode>, flags: OpenFlags) -> Result<Arc<dyn FileO
         && let Some(device) = Memory::of(number.minor)
     {
         return Ok(try_arc(device)?);
+    }
+    if let Some(device) = loops::open_at(inode, flags) {
+        return device;
     }
     let driver = {
         let drivers = DRIVERS.lock();

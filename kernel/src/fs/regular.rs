@@ -28,9 +28,35 @@ fn mapping(file: &File) -> Result<&Arc<Mapping>, Errno> {
     file.inode.mapping().ok_or(Errno::EINVAL)
 }
 
+/// EINVAL where a file on a disk is to be read or written past the cache (`O_DIRECT`), but not in whole blocks.
+pub(super) fn check_direct(
+    file: &File,
+    pos: u64,
+    len: usize,
+    block_size: u32,
+) -> Result<(), Errno> {
+    let whole = (pos | u64_of(len)).is_multiple_of(u64::from(block_size));
+    if file.has(abi::O_DIRECT) && !whole {
+        return Err(Errno::EINVAL);
+    }
+    Ok(())
+}
+
+/// The same of a regular file.
+fn check_whole(file: &File, mapping: &Mapping, pos: u64, len: usize) -> Result<(), Errno> {
+    // As block devices have them.
+    const BLOCK_SIZE: u32 = 512;
+    if mapping.has_source() {
+        return check_direct(file, pos, len, BLOCK_SIZE);
+    }
+    Ok(())
+}
+
 impl FileOps for Regular {
     fn read(&self, file: &File, dst: &mut IoDst<'_>, pos: &mut u64) -> Result<usize, Errno> {
-        let done = mapping(file)?.read(*pos, dst)?;
+        let mapping = mapping(file)?;
+        check_whole(file, mapping, *pos, dst.remaining())?;
+        let done = mapping.read(*pos, dst)?;
         *pos += u64_of(done);
         if !file.has(abi::O_NOATIME) {
             file.path.mount.accessed(&file.inode);
@@ -50,6 +76,7 @@ impl FileOps for Regular {
         if *pos >= MAX_SIZE {
             return Err(Errno::EFBIG);
         }
+        check_whole(file, mapping, *pos, src.remaining())?;
         let room = limits::room(*pos)?;
         src.limit(usize_of(room.min(MAX_SIZE - *pos)));
         memfd::check_write(file, *pos + u64_of(src.remaining()))?;

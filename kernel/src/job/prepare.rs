@@ -178,7 +178,7 @@ fn register_disks(spec: &Spec) -> Result<(), Failure> {
         .zip(&spec.disks)
         .filter(|(_, disk)| disk.mountpoint.is_empty())
     {
-        fs::blockdev::scan(number).map_err(|errno| {
+        fs::blockdev::scan_virtio(number).map_err(|errno| {
             Failure::bad_job(format!(
                 "reading a partition table: {}",
                 errno.description()

@@ -43,6 +43,8 @@ enum Advice {
     Remove,
     /// Nothing.
     Nothing,
+    /// Nothing, but what is locked can't be.
+    Cold,
 }
 
 fn advice(number: u32) -> Option<Advice> {
@@ -77,7 +79,8 @@ fn advice(number: u32) -> Option<Advice> {
         abi::MADV_DODUMP => Advice::Flags(none, AreaFlags::DONT_DUMP),
         abi::MADV_WIPEONFORK => Advice::Flags(AreaFlags::WIPE_ON_FORK, none),
         abi::MADV_KEEPONFORK => Advice::Flags(none, AreaFlags::WIPE_ON_FORK),
-        abi::MADV_COLD | abi::MADV_PAGEOUT | abi::MADV_COLLAPSE => Advice::Nothing,
+        abi::MADV_COLD | abi::MADV_PAGEOUT => Advice::Cold,
+        abi::MADV_COLLAPSE => Advice::Nothing,
         abi::MADV_POPULATE_READ => Advice::Populate(Access::Read),
         abi::MADV_POPULATE_WRITE => Advice::Populate(Access::Write),
         _ => return None,
@@ -102,6 +105,15 @@ impl AddressSpace {
             Advice::WillNeed => self.advise_will_need(&range),
             Advice::Remove => self.advise_remove(&range),
             Advice::Nothing => covered(&self.read_areas(), &range),
+            Advice::Cold => {
+                let areas = self.read_areas();
+                // What is locked stays where it is.
+                let locked = |area: &VmArea| area.flags.contains(AreaFlags::LOCKED);
+                if areas.map.overlapping(&range).any(locked) {
+                    return Err(Errno::EINVAL);
+                }
+                covered(&areas, &range)
+            }
         }
     }
 

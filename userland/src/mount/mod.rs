@@ -6,7 +6,7 @@ crate::behaviour::behaviours! { "mount":
     bind ["root"], bind_recursive ["root"], flags ["root"], moving ["root"], unmounting ["root"], expiring ["root"],
     errors ["root"], propagation ["root"], pivot ["root"], tmpfs_options ["root"], tmpfs_full ["root"],
     by_descriptor ["root"], tree_descriptor ["root"], stacking ["root"], root_of_devices ["root"],
-    file_flags ["root"], access_lists ["root"],
+    file_flags ["root"], access_lists ["root"], names_refused ["root"], shared ["root"],
 }
 
 /// Keeps what is mounted here from the rest of the machine, where that can be.

@@ -9,6 +9,7 @@
 //! | [`index`] | a directory in memory, with stable cursors |
 //! | [`pipe`] | the ring of a pipe |
 //! | [`locks`] | record locks and `flock` |
+//! | [`loopdev`] | loop devices as programs describe them |
 //! | [`xattr`] | extended attributes in memory |
 //! | [`erofs`] | the read-only image the root is seeded from |
 //! | [`ext4`] | the disk format of `/in` and `/out` |
@@ -22,6 +23,7 @@ pub mod flags;
 pub mod index;
 pub mod inotify;
 pub mod locks;
+pub mod loopdev;
 pub mod overlay;
 pub mod partition;
 pub mod perm;

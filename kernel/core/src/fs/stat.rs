@@ -132,6 +132,18 @@ impl Stat {
         out.bytes
     }
 
+    /// Which flags the file system would tell of, `own` among them: on disks also that a file is compressed, encrypted or
+    /// sealed, which none is.
+    fn known_flags(&self, own: u64) -> u64 {
+        const NEVER: u32 =
+            abi::STATX_ATTR_COMPRESSED | abi::STATX_ATTR_ENCRYPTED | abi::STATX_ATTR_VERITY;
+        match (self.has_flags, self.dev.major) {
+            (false, _) => 0,
+            (true, 0) => own,
+            _ => own | u64::from(NEVER),
+        }
+    }
+
     /// As `struct statx`: the basic fields and the mount, and the birth time if `wanted` has it.
     #[must_use]
     pub fn to_statx(&self, wanted: u32) -> [u8; STATX_SIZE] {
@@ -155,7 +167,7 @@ impl Stat {
             .u64(self.ino)
             .u64(attr.size)
             .u64(attr.blocks)
-            .u64(known | if self.has_flags { own } else { 0 })
+            .u64(known | self.known_flags(own))
             .short_time(attr.atime)
             .short_time(attr.btime)
             .short_time(attr.ctime)

@@ -103,6 +103,9 @@ pub fn check(attr: &Attr, who: &Identity<'_>, name: &[u8], want: Want) -> Result
         return Err(Errno::EPERM);
     }
     let denied = if writes { Errno::EPERM } else { Errno::ENODATA };
+    if matches!(name, b"user." | b"trusted." | b"security.") {
+        return Err(Errno::EINVAL);
+    }
     if name.starts_with(b"user.") {
         if !matches!(attr.kind, FileType::Regular | FileType::Directory) {
             return Err(denied);
@@ -162,6 +165,10 @@ mod tests {
             Err(Errno::EPERM)
         );
         assert_eq!(check(&link, &who, b"trusted.x", Want::WRITE), Ok(()));
+        assert_eq!(
+            check(&link, &who, b"trusted.", Want::WRITE),
+            Err(Errno::EINVAL)
+        );
         assert_eq!(
             check(&link, &who, b"system.x", Want::READ),
             Err(Errno::EOPNOTSUPP)

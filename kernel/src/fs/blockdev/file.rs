@@ -4,13 +4,13 @@ use alloc::sync::Arc;
 use kiln_core::abi;
 use kiln_core::addr::{PAGE_SIZE, UserAddr};
 use kiln_core::errno::Errno;
-use kiln_core::fs::attr::DeviceNumber;
+use kiln_core::fs::loopdev::PARTSCAN;
 use kiln_core::num::{low16, u64_of, usize_of};
 
-use super::{CACHES, MAJOR, MINORS, extent, scan};
-use crate::drivers::block::{BlockDevice, SECTOR_SIZE};
+use super::{CACHES, Key, extent, loops, next_part, number, scan, whole};
+use crate::drivers::block::{Opened, SECTOR_SIZE};
 use crate::fs::file::{File, FileOps, Ioctl, MapSource};
-use crate::fs::superblock;
+use crate::fs::{regular, superblock};
 use crate::vm::{IoDst, IoSrc, Mapping};
 
 /// Requests that `linux-raw-sys` lacks.
@@ -23,8 +23,8 @@ const MAX_SECTORS: u16 = 2560;
 
 /// An open disk.
 pub(super) struct DiskFile {
-    pub(super) minor: u32,
-    pub(super) disk: Arc<dyn BlockDevice>,
+    pub(super) key: Key,
+    pub(super) disk: Opened,
     pub(super) mapping: Arc<Mapping>,
 }
 
@@ -52,7 +52,7 @@ impl DiskFile {
 
     /// `HDIO_GETGEO`: heads, sectors, cylinders as virtio disks make them up, and where it begins.
     fn geometry(&self, request: &Ioctl<'_>) -> Result<u64, Errno> {
-        let (start, sectors) = extent(self.minor).ok_or(Errno::ENXIO)?;
+        let (start, sectors) = extent(self.key).ok_or(Errno::ENXIO)?;
         let cylinders = low16(sectors >> 11);
         let mut bytes = [0; 16];
         let (head, tail) = bytes.split_at_mut(8);
@@ -69,21 +69,36 @@ impl DiskFile {
         if !request.privileged {
             return Err(Errno::EACCES);
         }
-        if !self.minor.is_multiple_of(MINORS) {
+        if whole(self.key) != self.key || !self.has_parts() {
             return Err(Errno::EINVAL);
         }
-        let mounted = (self.minor..self.minor + MINORS)
-            .any(|minor| superblock::on_device(DeviceNumber::new(MAJOR, minor)).is_some());
-        if mounted {
+        let mounted = |key| superblock::on_device(number(key)).is_some();
+        let mut part = next_part(self.key, 0);
+        let mut in_use = mounted(self.key);
+        while let Some(key) = part {
+            in_use |= mounted(key);
+            part = next_part(self.key, key + 1);
+        }
+        if in_use {
             return Err(Errno::EBUSY);
         }
         self.flush()?;
-        scan(self.minor / MINORS).map(|()| 0)
+        scan(self.key).map(|()| 0)
+    }
+
+    /// Whether partitions are looked for: on a loop device, if it was asked to.
+    fn has_parts(&self) -> bool {
+        let number = number(self.key);
+        number.major != loops::MAJOR
+            || loops::find(number.minor)
+                .and_then(|device| device.bound().ok())
+                .is_some_and(|(status, _)| status.flags & PARTSCAN != 0)
     }
 }
 
 impl FileOps for DiskFile {
-    fn read(&self, _: &File, dst: &mut IoDst<'_>, pos: &mut u64) -> Result<usize, Errno> {
+    fn read(&self, file: &File, dst: &mut IoDst<'_>, pos: &mut u64) -> Result<usize, Errno> {
+        regular::check_direct(file, *pos, dst.remaining(), self.disk.block_size())?;
         let done = self.mapping.read(*pos, dst)?;
         *pos += u64_of(done);
         Ok(done)
@@ -93,10 +108,14 @@ impl FileOps for DiskFile {
         if src.remaining() == 0 {
             return Ok(0);
         }
+        if self.disk.read_only() {
+            return Err(Errno::EPERM);
+        }
         let room = self.mapping.size().saturating_sub(*pos);
         if room == 0 {
             return Err(Errno::ENOSPC);
         }
+        regular::check_direct(file, *pos, src.remaining(), self.disk.block_size())?;
         src.limit(usize_of(room));
         let done = self.mapping.write(*pos, src)?;
         *pos += u64_of(done);
@@ -118,7 +137,7 @@ impl FileOps for DiskFile {
         /// The table's handle and the closing file's.
         const LAST: usize = 2;
         let mut caches = CACHES.lock();
-        let at = caches.iter().position(|cache| cache.minor == self.minor);
+        let at = caches.iter().position(|cache| cache.key == self.key);
         let gone = at
             .filter(|_| Arc::strong_count(&self.mapping) <= LAST && self.mapping.dirty_pages() == 0)
             .map(|at| caches.swap_remove(at));
@@ -144,9 +163,9 @@ impl FileOps for DiskFile {
             abi::ioctl::BLKGETSIZE64 => answer(request, &size.to_le_bytes()),
             abi::ioctl::BLKGETSIZE => answer(request, &(size / u64_of(SECTOR_SIZE)).to_le_bytes()),
             abi::ioctl::BLKSSZGET | abi::ioctl::BLKPBSZGET => {
-                answer(request, &512u32.to_le_bytes())
+                answer(request, &self.disk.block_size().to_le_bytes())
             }
-            abi::ioctl::BLKIOMIN => answer(request, &512u32.to_le_bytes()),
+            abi::ioctl::BLKIOMIN => answer(request, &self.disk.block_size().to_le_bytes()),
             BLKIOOPT => answer(request, &0u32.to_le_bytes()),
             abi::ioctl::BLKALIGNOFF => answer(request, &0i32.to_le_bytes()),
             abi::ioctl::BLKRAGET | abi::ioctl::BLKFRAGET => {
@@ -175,6 +194,15 @@ impl FileOps for DiskFile {
                 self.discard(start, len)?;
                 Ok(0)
             }
+            abi::ioctl::BLKROSET => {
+                if !request.privileged {
+                    return Err(Errno::EACCES);
+                }
+                let on: u32 = request.space.read_val(UserAddr::new(request.arg))?;
+                self.disk.set_read_only(on != 0)?;
+                Ok(0)
+            }
+            _ if number(self.key).major == loops::MAJOR => loops::ioctl(self, file, request),
             _ => Err(Errno::ENOTTY),
         }
     }

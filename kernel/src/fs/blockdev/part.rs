@@ -66,4 +66,12 @@ impl BlockDevice for Part {
     fn stats(&self) -> DiskStats {
         self.disk.stats()
     }
+
+    fn block_size(&self) -> u32 {
+        self.disk.block_size()
+    }
+
+    fn count_user(&self, more: bool) {
+        self.disk.count_user(more);
+    }
 }

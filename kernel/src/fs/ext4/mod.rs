@@ -32,7 +32,7 @@ use super::clock;
 use super::inode::{Inode, InodeParts};
 use super::memory::{try_arc, try_box};
 use super::superblock::{FileSystemType, MountRequest, SuperBlock, SuperOps};
-use crate::drivers::block::BlockDevice;
+use crate::drivers::block::Opened;
 use crate::mm::{frame, kmem};
 use crate::sched::Mutex;
 use crate::sync::{Once, SpinLock};
@@ -56,7 +56,7 @@ const fn file_system(name: &'static str) -> FileSystemType {
     FileSystemType {
         name,
         driver: Some("ext4"),
-        option: None,
+        option: Some(|name, _| core_fs::check_option(name)),
         mount,
     }
 }
@@ -77,7 +77,7 @@ struct Doomed {
 /// A mounted ext4 file system.
 struct Volume {
     core: Mutex<Ext4<Disk>>,
-    disk: Arc<dyn BlockDevice>,
+    disk: Opened,
     /// log2 of the block size.
     block_bits: u32,
     sb: Once<Weak<SuperBlock>>,
@@ -113,8 +113,9 @@ fn now() -> Time {
 
 /// Mounts the file system on the disk of `request`; its root directory.
 fn mount(request: &MountRequest<'_>) -> Result<Arc<Inode>, Errno> {
+    core_fs::check_options(request.options)?;
     let device = request.device.as_ref().ok_or(Errno::ENOTBLK)?;
-    let disk = &blockdev::disk_of(device)?;
+    let disk = Opened::new(blockdev::disk_of(device)?);
     if disk.read_only() && !request.read_only {
         return Err(Errno::EACCES);
     }
@@ -123,11 +124,11 @@ fn mount(request: &MountRequest<'_>) -> Result<Arc<Inode>, Errno> {
         cache_bytes: cache_bytes(),
         now: now(),
     };
-    let core = Ext4::mount(Disk::new(Arc::clone(disk))?, &options).map_err(Error::errno)?;
+    let core = Ext4::mount(Disk::new(Arc::clone(&disk))?, &options).map_err(Error::errno)?;
     let block_size = core.block_size();
     let volume = try_arc(Volume {
         core: Mutex::new(core),
-        disk: Arc::clone(disk),
+        disk,
         block_bits: block_size.trailing_zeros(),
         sb: Once::new(),
         known: SpinLock::new(BTreeMap::new()),
@@ -421,6 +422,10 @@ impl SuperOps for Super {
 
     fn time_limits(&self) -> (i64, i64) {
         self.0.core.lock().time_limits()
+    }
+
+    fn reconfigure(&self, options: &[u8]) -> Result<(), Errno> {
+        core_fs::check_options(options)
     }
 
     fn remount(&self, read_only: bool) -> Result<(), Errno> {

@@ -8,6 +8,7 @@ use kiln_core::errno::Errno;
 use super::File;
 use crate::fs::context::Lookup;
 use crate::fs::fasync::AsyncList;
+use crate::fs::fdtable::FdTable;
 use crate::fs::inode::Emit;
 use crate::fs::pipe::Pipe;
 use crate::sched::{Poller, WaitQueue};
@@ -77,6 +78,8 @@ pub(crate) struct Ioctl<'a> {
     pub(crate) space: &'a Arc<AddressSpace>,
     /// Whether the caller may administrate the system (`CAP_SYS_ADMIN`).
     pub(crate) privileged: bool,
+    /// The caller's descriptors.
+    pub(crate) files: &'a FdTable,
 }
 
 /// What open files of a kind do. The defaults are for what it doesn't have.

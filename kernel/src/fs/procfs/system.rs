@@ -160,9 +160,9 @@ fn uptime(out: &mut Text) -> Result<(), Errno> {
 }
 
 fn devices(out: &mut Text) -> Result<(), Errno> {
-    out.bytes(b"Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n  5 /dev/ptmx\n128 ptm\n136 pts\n\n")?;
+    out.bytes(b"Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n  5 /dev/ptmx\n 10 misc\n128 ptm\n136 pts\n\n")?;
     out.bytes(b"Block devices:\n")?;
-    out.bytes(b"254 virtblk\n")
+    out.bytes(b"  7 loop\n254 virtblk\n259 blkext\n")
 }
 
 fn filesystems(out: &mut Text) -> Result<(), Errno> {

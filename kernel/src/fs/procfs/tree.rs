@@ -319,7 +319,9 @@ impl InodeOps for Node {
         if let Self::Fds(who, _) = self {
             who.check()?;
         }
-        self.child(name)?.map(|node| node.inode(dir)).transpose()
+        // Nor can anything be made under a name that isn't there.
+        let node = self.child(name)?.ok_or(Errno::ENOENT)?;
+        node.inode(dir).map(Some)
     }
 
     fn cacheable(&self) -> bool {

@@ -1,18 +1,27 @@
 //! Disks in `/sys`: where they hang among the devices, their sizes and limits, and the links that
 //! lead to them by name and by number.
 //!
-//! The numbers along a path are the disk's, three times (the device, its bus, its driver's), then the minor
-//! number of a partition.
+//! The numbers along a path are the disk's key, up to three times (the device, its bus, its driver's), then the
+//! key of a partition, which is larger.
 
 use kiln_core::errno::Errno;
+use kiln_core::fs::loopdev::{AUTOCLEAR, DIRECT_IO, PARTSCAN, Status};
 
 use super::{Entry, Family, Numbers, Text, What};
-use crate::fs::blockdev::{self, MAJOR, MINORS};
+use crate::fs::blockdev::{self, Key, MINORS, loops};
+use crate::vm::MapName;
 
 /// Where Linux hangs the disks of a machine whose devices its command line tells of.
 macro_rules! disk {
     ($rest:literal) => {
         concat!("devices/virtio-mmio-cmdline/*/*/block/*", $rest)
+    };
+}
+
+/// Where it hangs those that are no devices of the machine.
+macro_rules! virt {
+    ($rest:literal) => {
+        concat!("devices/virtual/block/*", $rest)
     };
 }
 
@@ -36,8 +45,8 @@ pub(super) const ENTRIES: &[Entry] = &[
         path: "dev/block/*",
         what: What::Links(
             Family {
-                next: |_, from| blockdev::next_minor(from),
-                name: |minor, out| out.put(format_args!("{MAJOR}:{minor}")),
+                next: |_, from| blockdev::next(from),
+                name: numbers,
             },
             |n, out| {
                 out.bytes(b"../../")?;
@@ -48,15 +57,15 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry::family(
         "devices/virtio-mmio-cmdline/*",
         Family {
-            next: |_, from| next_disk(from),
-            name: |disk, out| out.put(format_args!("virtio-mmio.{}", disk / MINORS)),
+            next: |_, from| blockdev::next_virtio(from),
+            name: |disk, out| out.put(format_args!("virtio-mmio.{}", index(disk))),
         },
     ),
     Entry::family(
         "devices/virtio-mmio-cmdline/*/*",
         Family {
             next: same,
-            name: |disk, out| out.put(format_args!("virtio{}", disk / MINORS)),
+            name: |disk, out| out.put(format_args!("virtio{}", index(disk))),
         },
     ),
     Entry::fixed("devices/virtio-mmio-cmdline/*/*/device", "0x0002\n"),
@@ -75,11 +84,11 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry::file(disk!("/dev"), |n, out| device(last(n), out)),
     Entry {
         path: disk!("/device"),
-        what: What::Link(|n, out| out.put(format_args!("../../../virtio{}", last(n) / MINORS))),
+        what: What::Link(|n, out| out.put(format_args!("../../../virtio{}", index(last(n))))),
     },
     Entry::fixed(disk!("/discard_alignment"), "0\n"),
     Entry::file(disk!("/diskseq"), |n, out| {
-        out.put(format_args!("{}\n", last(n) / MINORS + 1))
+        out.put(format_args!("{}\n", index(last(n)) + 1))
     }),
     Entry::fixed(disk!("/events"), "\n"),
     Entry::fixed(disk!("/events_async"), "\n"),
@@ -115,36 +124,20 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry::fixed(disk!("/queue/write_same_max_bytes"), "0\n"),
     Entry::fixed(disk!("/queue/write_zeroes_max_bytes"), "0\n"),
     Entry::fixed(disk!("/queue/zoned"), "none\n"),
-    Entry::family(
-        disk!("/*"),
-        Family {
-            next: |n, from| {
-                let disk = last(n);
-                let part = blockdev::next_minor(from.max(disk + 1))?;
-                (part / MINORS == disk / MINORS).then_some(part)
-            },
-            name: blockdev::write_name,
-        },
-    ),
+    Entry::family(disk!("/*"), PARTS),
     Entry::fixed(disk!("/*/alignment_offset"), "0\n"),
     Entry::file(disk!("/*/dev"), |n, out| device(last(n), out)),
     Entry::fixed(disk!("/*/discard_alignment"), "0\n"),
     Entry::directory(disk!("/*/holders")),
     Entry::fixed(disk!("/*/inflight"), "       0        0\n"),
     Entry::file(disk!("/*/partition"), |n, out| {
-        out.put(format_args!("{}\n", last(n) % MINORS))
+        out.put(format_args!("{}\n", blockdev::part_number(last(n))))
     }),
     Entry::file(disk!("/*/ro"), |n, out| read_only(last(n), out)),
     Entry::file(disk!("/*/size"), |n, out| size(last(n), out)),
-    Entry::file(disk!("/*/start"), |n, out| {
-        let start = blockdev::extent(last(n)).map_or(0, |(start, _)| start);
-        out.put(format_args!("{start}\n"))
-    }),
+    Entry::file(disk!("/*/start"), |n, out| start(last(n), out)),
     Entry::link(disk!("/*/subsystem"), "../../../../../../../class/block"),
-    Entry::file(disk!("/*/uevent"), |n, out| {
-        event(last(n), "partition", out)?;
-        out.put(format_args!("PARTN={}\n", last(n) % MINORS))
-    }),
+    Entry::file(disk!("/*/uevent"), |n, out| part_event(last(n), out)),
     Entry::fixed(disk!("/range"), "16\n"),
     Entry::fixed(disk!("/removable"), "0\n"),
     Entry::file(disk!("/ro"), |n, out| read_only(last(n), out)),
@@ -154,19 +147,81 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry::link(disk!("/subsystem"), "../../../../../../class/block"),
     Entry::file(disk!("/uevent"), |n, out| {
         event(last(n), "disk", out)?;
-        out.put(format_args!("DISKSEQ={}\n", last(n) / MINORS + 1))
+        out.put(format_args!("DISKSEQ={}\n", index(last(n)) + 1))
     }),
+    Entry::family(
+        virt!(""),
+        Family {
+            next: |_, from| loops::next(from),
+            name: blockdev::write_name,
+        },
+    ),
+    Entry::file(virt!("/dev"), |n, out| device(last(n), out)),
+    Entry::directory(virt!("/holders")),
+    Entry::family(
+        virt!("/loop*"),
+        Family {
+            next: |n, from| {
+                let device = loops::find(blockdev::number(last(n)).minor)?;
+                same(n, from).filter(|_| device.bound().is_ok())
+            },
+            name: |_, out| out.bytes(b"loop"),
+        },
+    ),
+    Entry::file(virt!("/loop*/autoclear"), |n, out| {
+        of_loop(n, out, |status| has(status, AUTOCLEAR))
+    }),
+    Entry::file(virt!("/loop*/backing_file"), backing_file),
+    Entry::file(virt!("/loop*/dio"), |n, out| {
+        of_loop(n, out, |status| has(status, DIRECT_IO))
+    }),
+    Entry::file(virt!("/loop*/offset"), |n, out| {
+        of_loop(n, out, |status| status.offset)
+    }),
+    Entry::file(virt!("/loop*/partscan"), |n, out| {
+        of_loop(n, out, |status| has(status, PARTSCAN))
+    }),
+    Entry::file(virt!("/loop*/sizelimit"), |n, out| {
+        of_loop(n, out, |status| status.size_limit)
+    }),
+    Entry::file(virt!("/queue/logical_block_size"), |n, out| {
+        block_size(last(n), out)
+    }),
+    Entry::fixed(virt!("/queue/rotational"), "0\n"),
+    Entry::fixed(virt!("/removable"), "0\n"),
+    Entry::file(virt!("/ro"), |n, out| read_only(last(n), out)),
+    Entry::file(virt!("/size"), |n, out| size(last(n), out)),
+    Entry::directory(virt!("/slaves")),
+    Entry::file(virt!("/stat"), |n, out| statistics(last(n), out)),
+    Entry::link(virt!("/subsystem"), "../../../../class/block"),
+    Entry::file(virt!("/uevent"), |n, out| event(last(n), "disk", out)),
+    Entry::family(virt!("/*"), PARTS),
+    Entry::file(virt!("/*/dev"), |n, out| device(last(n), out)),
+    Entry::file(virt!("/*/partition"), |n, out| {
+        out.put(format_args!("{}\n", blockdev::part_number(last(n))))
+    }),
+    Entry::file(virt!("/*/ro"), |n, out| read_only(last(n), out)),
+    Entry::file(virt!("/*/size"), |n, out| size(last(n), out)),
+    Entry::file(virt!("/*/start"), |n, out| start(last(n), out)),
+    Entry::link(virt!("/*/subsystem"), "../../../../../class/block"),
+    Entry::file(virt!("/*/uevent"), |n, out| part_event(last(n), out)),
 ];
 
 /// The whole disks.
 const DISKS: Family = Family {
-    next: |_, from| next_disk(from),
+    next: |_, from| blockdev::next_disk(from),
     name: blockdev::write_name,
 };
 
 /// Disks and partitions.
 const ALL: Family = Family {
-    next: |_, from| blockdev::next_minor(from),
+    next: |_, from| blockdev::next(from),
+    name: blockdev::write_name,
+};
+
+/// The partitions of the disk along the path.
+const PARTS: Family = Family {
+    next: |n, from| blockdev::next_part(last(n), from),
     name: blockdev::write_name,
 };
 
@@ -175,9 +230,9 @@ fn last(numbers: &Numbers) -> u32 {
     numbers.iter().copied().fold(0, u32::max)
 }
 
-/// The disk at or behind a minor number.
-fn next_disk(from: u32) -> Option<u32> {
-    blockdev::next_minor(from.checked_next_multiple_of(MINORS)?)
+/// The number of a virtio disk.
+fn index(disk: Key) -> u32 {
+    blockdev::number(disk).minor / MINORS
 }
 
 /// The one member of a family below a disk: the same disk.
@@ -187,60 +242,93 @@ fn same(numbers: &Numbers, from: u32) -> Option<u32> {
 }
 
 /// Where a disk or partition is below `/sys`.
-fn place(minor: u32, out: &mut Text) -> Result<(), Errno> {
-    let disk = minor / MINORS;
-    out.put(format_args!(
-        "devices/virtio-mmio-cmdline/virtio-mmio.{disk}/virtio{disk}/block/"
-    ))?;
-    blockdev::write_name(disk * MINORS, out)?;
-    if minor.is_multiple_of(MINORS) {
+fn place(key: Key, out: &mut Text) -> Result<(), Errno> {
+    let disk = blockdev::whole(key);
+    if loops::next(disk) == Some(disk) {
+        out.bytes(b"devices/virtual/block/")?;
+    } else {
+        let index = index(disk);
+        out.put(format_args!(
+            "devices/virtio-mmio-cmdline/virtio-mmio.{index}/virtio{index}/block/"
+        ))?;
+    }
+    blockdev::write_name(disk, out)?;
+    if key == disk {
         return Ok(());
     }
     out.bytes(b"/")?;
-    blockdev::write_name(minor, out)
+    blockdev::write_name(key, out)
 }
 
-fn device(minor: u32, out: &mut Text) -> Result<(), Errno> {
-    out.put(format_args!("{MAJOR}:{minor}\n"))
+fn numbers(key: Key, out: &mut Text) -> Result<(), Errno> {
+    let number = blockdev::number(key);
+    out.put(format_args!("{}:{}", number.major, number.minor))
 }
 
-fn size(minor: u32, out: &mut Text) -> Result<(), Errno> {
-    let sectors = blockdev::extent(minor).map_or(0, |(_, count)| count);
+fn device(key: Key, out: &mut Text) -> Result<(), Errno> {
+    numbers(key, out)?;
+    out.bytes(b"\n")
+}
+
+fn size(key: Key, out: &mut Text) -> Result<(), Errno> {
+    let sectors = blockdev::extent(key).map_or(0, |(_, count)| count);
     out.put(format_args!("{sectors}\n"))
 }
 
-fn read_only(minor: u32, out: &mut Text) -> Result<(), Errno> {
-    let read_only = blockdev::disk(minor).is_some_and(|disk| disk.read_only());
+fn start(key: Key, out: &mut Text) -> Result<(), Errno> {
+    let start = blockdev::extent(key).map_or(0, |(start, _)| start);
+    out.put(format_args!("{start}\n"))
+}
+
+fn block_size(key: Key, out: &mut Text) -> Result<(), Errno> {
+    let size = blockdev::disk(key).map_or(512, |disk| disk.block_size());
+    out.put(format_args!("{size}\n"))
+}
+
+fn has(status: &Status, flag: u32) -> u64 {
+    u64::from(status.flags & flag != 0)
+}
+
+fn read_only(key: Key, out: &mut Text) -> Result<(), Errno> {
+    let read_only = blockdev::disk(key).is_some_and(|disk| disk.read_only());
     out.put(format_args!("{}\n", u32::from(read_only)))
 }
 
-/// What a disk has done (Documentation/block/stat.rst of Linux); only sectors are counted.
-fn statistics(minor: u32, out: &mut Text) -> Result<(), Errno> {
-    let stats = blockdev::disk(minor).map_or_else(Default::default, |disk| disk.stats());
-    out.put(format_args!(
-        "{:8} {:8} {:8} {:8} {:8} {:8} {:8} {:8} {:8} {:8} {:8} {:8} {:8} {:8} {:8} {:8} {:8}\n",
-        0,
-        0,
-        stats.read / 512,
-        0,
-        0,
-        0,
-        stats.written / 512,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0
-    ))
+fn statistics(key: Key, out: &mut Text) -> Result<(), Errno> {
+    for (at, value) in blockdev::statistics(key).iter().enumerate() {
+        let space = if at == 0 { "" } else { " " };
+        out.put(format_args!("{space}{value:8}"))?;
+    }
+    out.bytes(b"\n")
 }
 
-fn event(minor: u32, kind: &str, out: &mut Text) -> Result<(), Errno> {
-    out.put(format_args!("MAJOR={MAJOR}\nMINOR={minor}\nDEVNAME="))?;
-    blockdev::write_name(minor, out)?;
+fn event(key: Key, kind: &str, out: &mut Text) -> Result<(), Errno> {
+    let number = blockdev::number(key);
+    out.put(format_args!(
+        "MAJOR={}\nMINOR={}\nDEVNAME=",
+        number.major, number.minor
+    ))?;
+    blockdev::write_name(key, out)?;
     out.put(format_args!("\nDEVTYPE={kind}\n"))
+}
+
+fn part_event(key: Key, out: &mut Text) -> Result<(), Errno> {
+    event(key, "partition", out)?;
+    out.put(format_args!("PARTN={}\n", blockdev::part_number(key)))
+}
+
+/// Writes something about a loop device that has a file.
+fn of_loop(numbers: &Numbers, out: &mut Text, tell: fn(&Status) -> u64) -> Result<(), Errno> {
+    let device = loops::find(blockdev::number(last(numbers)).minor).ok_or(Errno::ENODEV)?;
+    let (status, _) = device.bound()?;
+    out.put(format_args!("{}\n", tell(&status)))
+}
+
+fn backing_file(numbers: &Numbers, out: &mut Text) -> Result<(), Errno> {
+    let device = loops::find(blockdev::number(last(numbers)).minor).ok_or(Errno::ENODEV)?;
+    let (_, file) = device.bound()?;
+    let mut path = alloc::vec::Vec::new();
+    file.path(&mut path);
+    out.bytes(&path)?;
+    out.bytes(b"\n")
 }

@@ -3,6 +3,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use kiln_core::errno::Errno;
+use kiln_core::fs::attr::DeviceNumber;
 
 use crate::arch::identity::identity;
 use crate::arch::smp;
@@ -29,6 +30,7 @@ pub(super) const FILES: &[SystemFile] = &[
         out.bytes(b"\n")
     }),
     SystemFile::readable("cpuinfo", cpuinfo),
+    SystemFile::readable("diskstats", disk_stats),
     SystemFile::readable("partitions", partitions),
     SystemFile::readable("uptime", uptime),
     SystemFile::readable("version", version),
@@ -126,12 +128,32 @@ fn one_cpu(out: &mut Text, id: u32) -> Result<(), Errno> {
 fn partitions(out: &mut Text) -> Result<(), Errno> {
     out.bytes(b"major minor  #blocks  name\n\n")?;
     let mut at = 0;
-    while let Some(minor) = blockdev::next_minor(at) {
-        let blocks = blockdev::extent(minor).map_or(0, |(_, sectors)| sectors / 2);
-        put!(out, "{:>4} {minor:>7} {blocks:>10} ", blockdev::MAJOR)?;
-        blockdev::write_name(minor, out)?;
+    while let Some(key) = blockdev::next(at) {
+        at = key + 1;
+        let blocks = blockdev::extent(key).map_or(0, |(_, sectors)| sectors / 2);
+        let DeviceNumber { major, minor } = blockdev::number(key);
+        // Loop devices without a file aren't listed.
+        if blocks == 0 {
+            continue;
+        }
+        put!(out, "{major:>4} {minor:>7} {blocks:>10} ")?;
+        blockdev::write_name(key, out)?;
         out.bytes(b"\n")?;
-        at = minor + 1;
+    }
+    Ok(())
+}
+
+fn disk_stats(out: &mut Text) -> Result<(), Errno> {
+    let mut at = 0;
+    while let Some(key) = blockdev::next(at) {
+        at = key + 1;
+        let DeviceNumber { major, minor } = blockdev::number(key);
+        put!(out, "{major:>4} {minor:>7} ")?;
+        blockdev::write_name(key, out)?;
+        for value in blockdev::statistics(key) {
+            put!(out, " {value}")?;
+        }
+        out.bytes(b"\n")?;
     }
     Ok(())
 }

@@ -18,8 +18,8 @@ use crate::vm::{IoDst, IoSrc, MapRequest};
 
 /// Bytes of `struct io_event`.
 const EVENT_SIZE: u64 = 32;
-/// Most requests of a context.
-const MAX_ROOM: u32 = 0x1000_0000;
+/// Most requests of a context: as many events as Linux lets there be bytes.
+const MAX_ROOM: u32 = 0x1000_0000 / 32;
 
 /// `struct iocb` (linux/aio_abi.h).
 struct Request {

@@ -18,6 +18,7 @@ use crate::vm::AddressSpace;
 
 /// Requests that the bindings lack (linux/fs.h). Those about flags are said to be of a long; they are of an int.
 const FS_IOC_GETFLAGS: u32 = 0x8008_6601;
+const FS_IOC_GETVERSION: u32 = 0x8008_7601;
 const FS_IOC_SETFLAGS: u32 = 0x4008_6602;
 const FS_IOC_FSGETXATTR: u32 = 0x801C_581F;
 const FS_IOC_FSSETXATTR: u32 = 0x401C_5820;
@@ -94,6 +95,7 @@ fn of_kind(
             arg,
             space,
             privileged: call.task.creds().has(abi::CAP_SYS_ADMIN),
+            files: call.files,
         },
     );
     match done {
@@ -134,6 +136,11 @@ fn of_inode(
         }
         FS_IOC_GETFLAGS => {
             space.write_val(at, &vfs::flags(&file.path)?)?;
+            Ok(0)
+        }
+        FS_IOC_GETVERSION if file.inode.sb().dev().major != 0 => {
+            let generation = file.inode.sb().ops().generation(file.inode.ino())?;
+            space.write_val(at, &generation)?;
             Ok(0)
         }
         FS_IOC_SETFLAGS => {

@@ -38,9 +38,10 @@ fn set(
     find: impl FnOnce() -> Result<Path, Errno>,
     (name, value, size, flags): (UserAddr, UserAddr, usize, u32),
 ) -> SysResult {
+    const BOTH: u32 = abi::XATTR_CREATE | abi::XATTR_REPLACE;
     let mode = match flags {
         0 => SetMode::Any,
-        abi::XATTR_CREATE => SetMode::Create,
+        abi::XATTR_CREATE | BOTH => SetMode::Create,
         abi::XATTR_REPLACE => SetMode::Replace,
         _ => return Err(Errno::EINVAL),
     };
@@ -50,8 +51,12 @@ fn set(
     }
     let mut bytes = try_zeros(size)?;
     call.space.copy_in(&mut bytes, value)?;
-    let creds = call.task.creds();
-    vfs::set_xattr(&identity(&creds), &find()?, &name, &bytes, mode).map(|()| 0)
+    let (creds, path) = (call.task.creds(), find()?);
+    if flags == BOTH {
+        // What must be new must be there, too: either way it's an error.
+        vfs::get_xattr(&identity(&creds), &path, &name)?;
+    }
+    vfs::set_xattr(&identity(&creds), &path, &name, &bytes, mode).map(|()| 0)
 }
 
 /// Copies what was found to the program's buffer; of a size of 0, tells the length.

@@ -47,6 +47,7 @@ mod list;
 mod map;
 mod mount;
 mod namei;
+mod options;
 mod orphan;
 mod rename;
 mod seal;
@@ -66,6 +67,7 @@ pub use list::Entry;
 pub use map::{Allocated, Fill, Mapping, State};
 pub use mount::Options;
 pub use namei::{NewFile, Unlinked};
+pub use options::{check_option, check_options};
 pub use rename::How;
 pub use xattr::SetMode;
 

@@ -1,10 +1,11 @@
 //! Mounting: mount(2) in its parts, and the end of the job, when everything is brought to disk.
 //!
-//! [`moving`] puts mounts elsewhere, [`unmount`] takes them away, [`configure`] is the interface of
+//! [`moving`] puts mounts elsewhere, [`unmount`] takes them away, [`propagate`] does the same to peers, [`configure`] is the interface of
 //! fsopen(2) and its kin.
 
 mod configure;
 mod moving;
+mod propagate;
 mod unmount;
 
 use alloc::sync::Arc;
@@ -141,7 +142,8 @@ fn graft(namespace: &Namespace, mount: &Arc<Mount>, place: Path) -> Result<(), E
     if is_dir(mount.root()) != is_dir(&place.dentry) {
         return Err(Errno::ENOTDIR);
     }
-    namespace.attach(mount, place)
+    namespace.attach(mount, place)?;
+    propagate::mounted(namespace, mount).or_else(|error| namespace.dissolve(mount).and(Err(error)))
 }
 
 /// Shows what is at `source` at `target` too; with what is mounted beneath it if `recursive`.
@@ -168,6 +170,7 @@ pub(crate) fn bind(
     let copy = copy_tree(namespace, &from, recursive)?;
     namespace
         .put(&copy, place)
+        .and_then(|()| propagate::mounted(namespace, &copy))
         .or_else(|error| namespace.dissolve(&copy).and(Err(error)))
 }
 

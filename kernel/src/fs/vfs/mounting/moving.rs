@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use kiln_core::errno::Errno;
 
-use super::{check_place, is_dir, may_mount};
+use super::{check_place, is_dir, may_mount, propagate};
 use crate::fs::context::Lookup;
 use crate::fs::mount::{Mount, Namespace, Path};
 use crate::fs::vfs::resolve;
@@ -43,7 +43,8 @@ pub(crate) fn move_path(namespace: &Namespace, from: &Path, place: Path) -> Resu
         }
         at = above.mount.place();
     }
-    namespace.put(&from.mount, place)
+    namespace.put(&from.mount, place)?;
+    propagate::mounted(namespace, &from.mount)
 }
 
 /// Whether `path` lies at or beneath `root`, across mounts.

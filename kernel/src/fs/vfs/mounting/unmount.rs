@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use kiln_core::errno::Errno;
 
-use super::{may_mount, reconfigure};
+use super::{may_mount, propagate, reconfigure};
 use crate::fs::context::Lookup;
 use crate::fs::mount::{Mount, Namespace, Path};
 use crate::fs::superblock;
@@ -44,9 +44,16 @@ pub(crate) fn unmount(lookup: &Lookup<'_>, target: &[u8], flags: u32) -> Result<
             return Err(Errno::EAGAIN);
         }
     }
+    let companions = propagate::companions(namespace, &mount)?;
     if flags & MNT_DETACH != 0 {
         if namespace.is_root(&mount) {
             return Err(Errno::EINVAL);
+        }
+        // Innermost first: what is left has nothing on it.
+        for inner in namespace.tree(&mount)?.iter().rev() {
+            for gone in propagate::companions(namespace, inner)? {
+                namespace.dissolve(&gone)?;
+            }
         }
         namespace.dissolve(&mount)?;
     } else if is_own_root {
@@ -56,9 +63,15 @@ pub(crate) fn unmount(lookup: &Lookup<'_>, target: &[u8], flags: u32) -> Result<
         if namespace.is_root(&mount) || is_busy(namespace, &mount)? {
             return Err(Errno::EBUSY);
         }
-        namespace.lift(&mount);
-        namespace.forget(&mount);
+        if companions.iter().any(is_in_use) {
+            return Err(Errno::EBUSY);
+        }
+        for gone in companions.iter().chain([&mount]) {
+            namespace.lift(gone);
+            namespace.forget(gone);
+        }
     }
+    drop(companions);
     drop(mount);
     drop(guard);
     superblock::settle()
@@ -66,5 +79,9 @@ pub(crate) fn unmount(lookup: &Lookup<'_>, target: &[u8], flags: u32) -> Result<
 
 /// Whether something is open in a mount, stands in it, or is mounted on it.
 fn is_busy(namespace: &Namespace, mount: &Arc<Mount>) -> Result<bool, Errno> {
-    Ok(!namespace.children(mount)?.is_empty() || Arc::strong_count(mount) > IDLE)
+    Ok(!namespace.children(mount)?.is_empty() || is_in_use(mount))
+}
+
+fn is_in_use(mount: &Arc<Mount>) -> bool {
+    Arc::strong_count(mount) > IDLE
 }
