@@ -71,8 +71,10 @@ impl Command {
             abi::FUTEX_CMP_REQUEUE_PI => (Operation::RequeueToLock, false),
             _ => return Err(Errno::ENOSYS),
         };
-        let takes_clock = matches!(operation, Operation::Wait { .. } | Operation::WaitForLock)
-            || command == abi::FUTEX_LOCK_PI2;
+        let takes_clock = matches!(
+            command,
+            abi::FUTEX_WAIT_BITSET | abi::FUTEX_WAIT_REQUEUE_PI | abi::FUTEX_LOCK_PI2
+        );
         if realtime && !takes_clock {
             return Err(Errno::ENOSYS);
         }

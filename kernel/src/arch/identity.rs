@@ -15,6 +15,12 @@ pub(crate) struct Identity {
     pub(crate) model: u32,
     /// Stepping.
     pub(crate) stepping: u32,
+    /// The highest leaf.
+    pub(crate) level: u32,
+    /// Bits of a physical address.
+    pub(crate) physical_bits: u32,
+    /// Bits of a virtual one.
+    pub(crate) virtual_bits: u32,
     /// The words that [`FLAGS`] looks into.
     words: [u32; 6],
 }
@@ -151,7 +157,11 @@ pub(crate) fn identity() -> Identity {
     } else {
         0
     };
+    let sizes = __cpuid(0x8000_0008).eax;
     Identity {
+        level: zero.eax,
+        physical_bits: sizes & 0xFF,
+        virtual_bits: sizes >> 8 & 0xFF,
         vendor,
         brand,
         family,

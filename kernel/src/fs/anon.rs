@@ -57,7 +57,7 @@ pub(crate) struct Plain;
 impl InodeOps for Plain {}
 
 impl Anonymous {
-    const fn new(name: &'static str, magic: u32) -> Self {
+    pub(super) const fn new(name: &'static str, magic: u32) -> Self {
         Self {
             name,
             magic,
@@ -93,6 +93,23 @@ impl Anonymous {
             sb,
             attr,
             mapping,
+            ops,
+        })
+    }
+
+    /// An inode of that number, which stands for what has it.
+    pub(super) fn numbered(
+        &self,
+        ino: u64,
+        attr: Attr,
+        ops: Arc<dyn InodeOps>,
+    ) -> Result<Arc<Inode>, Errno> {
+        let sb = Arc::clone(self.mount()?.sb());
+        Inode::new(InodeParts {
+            ino,
+            sb,
+            attr,
+            mapping: None,
             ops,
         })
     }

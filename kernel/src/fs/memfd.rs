@@ -58,6 +58,8 @@ pub(crate) fn create(who: &Identity<'_>, name: &[u8], flags: u32) -> Result<Arc<
     let mut shown = alloc::vec::Vec::new();
     append(&mut shown, b"/memfd:")?;
     append(&mut shown, name)?;
+    // It never had a name in a directory.
+    append(&mut shown, b" (deleted)")?;
     let path = MEMORY.path(inode, &shown)?;
     let raw = abi::O_RDWR | abi::O_LARGEFILE;
     let file = File::new(path, regular::ops(), OpenFlags { raw, mode: 0 })?;

@@ -90,12 +90,11 @@ fn open_by_type(inode: &Arc<Inode>, flags: OpenFlags) -> Result<Arc<dyn FileOps>
     }
     match inode.kind() {
         FileType::Regular if inode.mapping().is_some() => Ok(regular::ops()),
-        FileType::Regular => Err(Errno::EINVAL),
+        FileType::Regular | FileType::Socket => Err(Errno::ENXIO),
         FileType::Directory if flags.has(abi::O_DIRECT) => Err(Errno::EINVAL),
         FileType::Directory => Ok(directory::ops()),
         FileType::Fifo => pipe::open(inode, flags),
         FileType::CharDevice | FileType::BlockDevice => devices::open(inode, flags),
-        FileType::Socket => Err(Errno::ENXIO),
         FileType::Symlink => Err(Errno::ELOOP),
     }
 }

@@ -157,9 +157,15 @@ impl Pipe {
                 Ok(count) => {
                     done += count;
                     drop(slot.page);
-                    let freed = self.ring.lock().consume(count);
+                    let freed = match slot.packet {
+                        true => self.ring.lock().discard_first(),
+                        false => self.ring.lock().consume(count),
+                    };
                     if let Some(page) = freed {
                         self.recycle(page);
+                    }
+                    if slot.packet {
+                        break;
                     }
                 }
                 Err(error) => {
@@ -222,7 +228,7 @@ impl Pipe {
         }
         let mut done = if packets { 0 } else { self.top_up(src)? };
         while src.remaining() > 0 && !self.ring.lock().is_full() {
-            match self.add_page(src, !packets) {
+            match self.add_page(src, packets) {
                 Ok(count) => done += count,
                 Err(_) if done > 0 => break,
                 Err(error) => return Err(error),
@@ -265,7 +271,7 @@ impl Pipe {
         Ok(done)
     }
 
-    fn add_page(&self, src: &mut IoSrc<'_>, open: bool) -> Result<usize, Errno> {
+    fn add_page(&self, src: &mut IoSrc<'_>, packet: bool) -> Result<usize, Errno> {
         let page = self.page()?;
         let wanted = src.remaining().min(PAGE_SIZE);
         let done = match src.take_into_frame(&page, 0, PAGE_SIZE) {
@@ -279,7 +285,8 @@ impl Pipe {
             page,
             offset: 0,
             len: done,
-            open,
+            open: !packet,
+            packet,
         };
         let pushed = self.ring.lock().push(slot);
         pushed.map_err(|_| Errno::ENOMEM)?;

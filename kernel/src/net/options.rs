@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering;
 use kiln_core::errno::Errno;
 use kiln_core::fs::perm::Capability;
 use kiln_core::net::cmsg::{self, Builder};
-use kiln_core::net::options::{Rights, Stamp, Value, is_socket_level, so};
+use kiln_core::net::options::{Rights, Stamp, Value, int, is_socket_level, so};
 use kiln_core::net::{family, level};
 
 use super::socket::{Caller, Protocol, Received};
@@ -36,6 +36,7 @@ pub(super) fn set(
         unix: common.family == family::UNIX,
     };
     if inet && matches!(name, so::ACCEPTCONN | so::TYPE | so::ERROR) {
+        int(value)?;
         return Err(Errno::ENOPROTOOPT);
     }
     common.options.lock().set(name, value, rights)?;
@@ -91,6 +92,8 @@ pub(super) fn get(
             try_copy(&none)
         }),
         so::MEMINFO => mem_info(socket, room),
+        // No filter.
+        so::ATTACH_FILTER => Ok(Vec::new()),
         so::PEERGROUPS => Err(Errno::ENODATA),
         _ => match common.options().get(name) {
             Ok(value) => encode(value),

@@ -25,14 +25,14 @@ const UDP_LINE: usize = 127;
 
 pub(crate) const FILES: &[SystemFile] = &[
     SystemFile::readable("net/dev", dev),
-    SystemFile::readable("net/if_inet6", |out| {
-        out.bytes(b"00000000000000000000000000000001 01 80 10 80       lo\n")
-    }),
-    SystemFile::readable("net/netlink", |out| {
-        out.bytes(
-            b"sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n",
-        )
-    }),
+    SystemFile::fixed(
+        "net/if_inet6",
+        "00000000000000000000000000000001 01 80 10 80       lo\n",
+    ),
+    SystemFile::fixed(
+        "net/netlink",
+        "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n",
+    ),
     SystemFile::readable("net/raw", |out| heading(out, UDP_HEAD, UDP_LINE)),
     SystemFile::readable("net/raw6", |out| out.bytes(UDP6_HEAD)),
     SystemFile::readable("net/route", |out| {
@@ -40,57 +40,50 @@ pub(crate) const FILES: &[SystemFile] = &[
             b"Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT";
         heading(out, head, 127)
     }),
-    SystemFile::readable("net/ipv6_route", |out| {
-        out.bytes(
-            b"00000000000000000000000000000001 80 00000000000000000000000000000000 00 00000000000000000000000000000000 00000000 00000001 00000000 80200001       lo\n",
-        )
-    }),
-    SystemFile::readable("net/arp", |out| {
-        out.bytes(
-            b"IP address       HW type     Flags       HW address            Mask     Device\n",
-        )
-    }),
-    SystemFile::readable("net/packet", |out| {
-        out.bytes(b"sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n")
-    }),
+    SystemFile::fixed(
+        "net/ipv6_route",
+        "00000000000000000000000000000001 80 00000000000000000000000000000000 00 00000000000000000000000000000000 00000000 00000001 00000000 80200001       lo\n",
+    ),
+    SystemFile::fixed(
+        "net/arp",
+        "IP address       HW type     Flags       HW address            Mask     Device\n",
+    ),
+    SystemFile::fixed(
+        "net/packet",
+        "sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n",
+    ),
     SystemFile::readable("net/sockstat", sockstat),
     SystemFile::readable("net/tcp", |out| tcp(out, false)),
     SystemFile::readable("net/tcp6", |out| tcp(out, true)),
     SystemFile::readable("net/udp", |out| udp(out, false)),
     SystemFile::readable("net/udp6", |out| udp(out, true)),
     SystemFile::readable("net/unix", unix_sockets),
-    SystemFile::readable("sys/net/core/optmem_max", |out| out.bytes(b"131072\n")),
-    SystemFile::readable("sys/net/core/rmem_default", |out| out.bytes(b"212992\n")),
-    SystemFile::readable("sys/net/core/rmem_max", |out| out.bytes(b"212992\n")),
-    SystemFile::readable("sys/net/core/somaxconn", |out| out.bytes(b"4096\n")),
-    SystemFile::readable("sys/net/core/wmem_default", |out| out.bytes(b"212992\n")),
-    SystemFile::readable("sys/net/core/wmem_max", |out| out.bytes(b"212992\n")),
-    SystemFile::readable("sys/net/ipv4/ip_forward", |out| out.bytes(b"0\n")),
-    SystemFile::readable("sys/net/ipv4/ip_local_port_range", |out| {
-        out.bytes(b"32768\t60999\n")
-    }),
-    SystemFile::readable("sys/net/ipv4/ip_unprivileged_port_start", |out| {
-        out.bytes(b"1024\n")
-    }),
-    SystemFile::readable("sys/net/ipv4/tcp_congestion_control", |out| {
-        out.bytes(b"cubic\n")
-    }),
-    SystemFile::readable("sys/net/ipv4/tcp_fin_timeout", |out| out.bytes(b"60\n")),
-    SystemFile::readable("sys/net/ipv4/tcp_max_syn_backlog", |out| {
-        out.bytes(b"4096\n")
-    }),
-    SystemFile::readable("sys/net/ipv4/tcp_rmem", |out| {
-        out.bytes(b"4096\t131072\t6291456\n")
-    }),
-    SystemFile::readable("sys/net/ipv4/tcp_wmem", |out| {
-        out.bytes(b"4096\t16384\t4194304\n")
-    }),
-    SystemFile::readable("sys/net/ipv6/bindv6only", |out| out.bytes(b"0\n")),
-    SystemFile::readable("sys/net/ipv6/conf/all/disable_ipv6", |out| {
-        out.bytes(b"0\n")
-    }),
-    SystemFile::readable("sys/net/ipv6/conf/lo/disable_ipv6", |out| out.bytes(b"0\n")),
-    SystemFile::readable("sys/net/unix/max_dgram_qlen", |out| out.bytes(b"10\n")),
+    SystemFile::fixed("sys/net/core/optmem_max", "131072\n"),
+    SystemFile::fixed("sys/net/core/rmem_default", "212992\n"),
+    SystemFile::fixed("sys/net/core/rmem_max", "212992\n"),
+    SystemFile::fixed("sys/net/core/somaxconn", "4096\n"),
+    SystemFile::fixed("sys/net/core/wmem_default", "212992\n"),
+    SystemFile::fixed("sys/net/core/wmem_max", "212992\n"),
+    SystemFile::fixed("sys/net/ipv4/ip_forward", "0\n"),
+    SystemFile::fixed("sys/net/ipv4/ip_local_port_range", "32768\t60999\n"),
+    SystemFile::fixed("sys/net/ipv4/ip_unprivileged_port_start", "1024\n"),
+    SystemFile::fixed("sys/net/ipv4/tcp_congestion_control", "cubic\n"),
+    SystemFile::fixed(
+        "sys/net/ipv4/tcp_allowed_congestion_control",
+        "reno cubic\n",
+    ),
+    SystemFile::fixed(
+        "sys/net/ipv4/tcp_available_congestion_control",
+        "reno cubic\n",
+    ),
+    SystemFile::fixed("sys/net/ipv4/tcp_fin_timeout", "60\n"),
+    SystemFile::fixed("sys/net/ipv4/tcp_max_syn_backlog", "4096\n"),
+    SystemFile::fixed("sys/net/ipv4/tcp_rmem", "4096\t131072\t6291456\n"),
+    SystemFile::fixed("sys/net/ipv4/tcp_wmem", "4096\t16384\t4194304\n"),
+    SystemFile::fixed("sys/net/ipv6/bindv6only", "0\n"),
+    SystemFile::fixed("sys/net/ipv6/conf/all/disable_ipv6", "0\n"),
+    SystemFile::fixed("sys/net/ipv6/conf/lo/disable_ipv6", "0\n"),
+    SystemFile::fixed("sys/net/unix/max_dgram_qlen", "10\n"),
 ];
 
 fn heading(out: &mut Text, text: &[u8], width: usize) -> Result<(), Errno> {

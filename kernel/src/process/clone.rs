@@ -260,6 +260,9 @@ fn new_process(
         .oom_adjustment
         .store(from.oom_adjustment.load(Relaxed), Relaxed);
     process
+        .core_filter
+        .store(from.core_filter.load(Relaxed), Relaxed);
+    process
         .refuses_huge_pages
         .store(from.refuses_huge_pages.load(Relaxed), Relaxed);
     process.set_exe(from.exe());

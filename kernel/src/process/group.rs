@@ -63,6 +63,8 @@ pub(crate) struct Process {
     pub(crate) started: u64,
     /// oom_score_adj, biased by 1000.
     pub(crate) oom_adjustment: AtomicU32,
+    /// What a core file would hold (core(5)); kept, not used.
+    pub(crate) core_filter: AtomicU32,
     /// Commands registered with membarrier(2).
     pub(crate) membarrier: AtomicU64,
     /// The kernel's own first process.
@@ -138,6 +140,7 @@ impl Process {
             maker: AtomicU32::new(0),
             started: crate::arch::time::now_ns(),
             oom_adjustment: AtomicU32::new(1000),
+            core_filter: AtomicU32::new(0x33),
             membarrier: AtomicU64::new(0),
             is_init: pid == 1,
         }))

@@ -16,6 +16,7 @@ use super::fs::named;
 use super::limits::targets;
 use super::{Call, SysResult};
 use crate::arch::time::now_ns;
+use crate::fs::procfs::namespace_kind;
 use crate::fs::{clock, superblock};
 use crate::sync::SpinLock;
 use crate::vm::AddressSpace;
@@ -49,10 +50,15 @@ pub(super) fn swapoff(call: &mut Call<'_>, path: UserAddr) -> SysResult {
     Err(Errno::EINVAL)
 }
 
-/// No file stands for a namespace.
-pub(super) fn setns(call: &mut Call<'_>, fd: i32, _kind: u32) -> SysResult {
-    call.files.get(fd)?;
-    Err(Errno::EINVAL)
+/// There is one namespace of each kind: to enter it is to stay.
+pub(super) fn setns(call: &mut Call<'_>, fd: i32, kind: u32) -> SysResult {
+    let file = call.files.get(fd)?;
+    let of_file = namespace_kind(&file.inode).filter(|own| kind == 0 || kind == *own);
+    match of_file.ok_or(Errno::EINVAL)? {
+        // One's own user namespace can't be entered again.
+        abi::CLONE_NEWUSER => Err(Errno::EINVAL),
+        _ => check(call, abi::CAP_SYS_ADMIN).map(|()| 0),
+    }
 }
 
 /// sysfs(2): the kinds of file systems by number.

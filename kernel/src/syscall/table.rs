@@ -311,7 +311,7 @@ syscalls! {
     305 clock_adjtime(Clock, Ptr) [rare::clock_adjtime] Partial "as adjtimex";
     306 syncfs(Fd) [fs::mounts::syncfs] Full "";
     307 sendmmsg(Fd, Ptr, Uint, MsgFlags) [net::send::sendmmsg] Full "";
-    308 setns(Fd, Hex) [rare::setns] Stub "no file stands for a namespace: EINVAL";
+    308 setns(Fd, Hex) [rare::setns] Partial "there is one namespace of each kind; not by pidfd";
     309 getcpu(IntOut, IntOut, Ptr) [sched::getcpu] Full "";
     310 process_vm_readv(Pid, Ptr, Size, Ptr, Size, Hex) [process_vm::process_vm_readv] Full "";
     311 process_vm_writev(Pid, Ptr, Size, Ptr, Size, Hex) [process_vm::process_vm_writev] Full "";

@@ -26,8 +26,10 @@ pub struct Slot<P> {
     /// Bytes.
     pub len: usize,
     /// Whether later bytes may be added behind these in the same page: not when it was spliced
-    /// in, nor when it is a packet of its own (`O_DIRECT`).
+    /// in, nor when it is a packet.
     pub open: bool,
+    /// Whether it is a packet (`O_DIRECT`): a read takes no more than one, and loses what it has no room for.
+    pub packet: bool,
 }
 
 /// The slots in use, oldest first.
@@ -234,6 +236,7 @@ mod tests {
                 offset: 0,
                 len: head.len(),
                 open: true,
+                packet: false,
             };
             ring.push(slot).unwrap();
             data = rest;

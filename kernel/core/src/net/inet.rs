@@ -12,6 +12,7 @@ use crate::errno::Errno;
 pub mod ip {
     pub const TOS: u32 = 1;
     pub const TTL: u32 = 2;
+    pub const HDRINCL: u32 = 3;
     pub const PKTINFO: u32 = 8;
     pub const RECVERR: u32 = 11;
     pub const RECVTTL: u32 = 12;
@@ -20,6 +21,7 @@ pub mod ip {
     pub const FREEBIND: u32 = 15;
     pub const TRANSPARENT: u32 = 19;
     pub const ORIGDSTADDR: u32 = 20;
+    pub const NODEFRAG: u32 = 22;
     pub const MULTICAST_IF: u32 = 32;
     pub const MULTICAST_TTL: u32 = 33;
     pub const MULTICAST_LOOP: u32 = 34;
@@ -56,7 +58,9 @@ pub mod ipv6 {
 pub mod tcp {
     pub const NODELAY: u32 = 1;
     pub const MAXSEG: u32 = 2;
+    pub const LINGER2: u32 = 8;
     pub const DEFER_ACCEPT: u32 = 9;
+    pub const WINDOW_CLAMP: u32 = 10;
     pub const INFO: u32 = 11;
     pub const CONGESTION: u32 = 13;
     pub const MD5SIG: u32 = 14;
@@ -64,17 +68,23 @@ pub mod tcp {
     pub const ULP: u32 = 31;
 }
 
+/// Options at IP's level for which no bytes mean 0: from those of received options to that of ports.
+const EMPTY_IS_0: [u32; 12] = [ip::TOS, 6, 7, ip::PKTINFO, 10, 11, 12, 13, 18, 20, 23, 24];
+
 /// A row: level, name, first value, smallest, largest.
 type Row = (i32, u32, i32, i32, i32);
 
 const BOOL: (i32, i32) = (i32::MIN, i32::MAX);
+
+/// Every number but the one that tells a switch, for what is rounded instead of refused.
+const ANY: (i32, i32) = (-i32::MAX, i32::MAX);
 
 const fn switch(level: i32, name: u32, first: i32) -> Row {
     (level, name, first, BOOL.0, BOOL.1)
 }
 
 /// How many are kept.
-const ROWS: usize = 67;
+const ROWS: usize = 70;
 
 /// What is kept. An on-or-off option takes every number and keeps 0 or 1.
 static TABLE: [Row; ROWS] = [
@@ -92,14 +102,16 @@ static TABLE: [Row; ROWS] = [
     switch(level::IP, ip::TRANSPARENT, 0),
     switch(level::IP, ip::ORIGDSTADDR, 0),
     (level::IP, 21, 0, 0, 255),
-    switch(level::IP, 22, 0),
+    // IP_HDRINCL and IP_NODEFRAG: of raw sockets alone, and told of all.
+    (level::IP, ip::HDRINCL, 0, 1, 0),
+    (level::IP, ip::NODEFRAG, 0, 1, 0),
     switch(level::IP, 23, 0),
     switch(level::IP, 24, 0),
     switch(level::IP, 25, 0),
     switch(level::IP, 26, 0),
     (level::IP, ip::MULTICAST_TTL, 1, -1, 255),
     switch(level::IP, ip::MULTICAST_LOOP, 1),
-    switch(level::IP, ip::MULTICAST_ALL, 1),
+    (level::IP, ip::MULTICAST_ALL, 1, 0, 1),
     switch(level::IP, 50, 0),
     (level::IPV6, ipv6::UNICAST_HOPS, -1, -1, 255),
     (level::IPV6, ipv6::MULTICAST_HOPS, 1, -1, 255),
@@ -129,19 +141,22 @@ static TABLE: [Row; ROWS] = [
     (level::TCP, 5, 75, 1, 32767),
     (level::TCP, 6, 9, 1, 127),
     (level::TCP, 7, 6, 1, 127),
-    (level::TCP, 8, 60, -1, i32::MAX),
-    (level::TCP, tcp::DEFER_ACCEPT, 0, 0, 1 << 20),
-    (level::TCP, 10, 0, 0, i32::MAX),
+    (level::TCP, tcp::LINGER2, 60, ANY.0, ANY.1),
+    (level::TCP, tcp::DEFER_ACCEPT, 0, ANY.0, ANY.1),
+    (level::TCP, tcp::WINDOW_CLAMP, 0, ANY.0, ANY.1),
     switch(level::TCP, 12, 1),
-    switch(level::TCP, 16, 0),
+    (level::TCP, 16, 0, 0, 1),
     (level::TCP, 18, 0, 0, i32::MAX),
     (level::TCP, 23, 0, 0, i32::MAX),
     (level::TCP, 25, 0, i32::MIN, i32::MAX),
     (level::TCP, 27, 0, 0, 2),
     // TCP_FASTOPEN_CONNECT: no server gives a cookie, so connecting is as without it.
     switch(level::TCP, 30, 0),
-    switch(level::TCP, 36, 0),
+    (level::TCP, 36, 0, 0, 1),
     switch(level::UDP, 1, 0),
+    // UDP_NO_CHECK6_TX and UDP_NO_CHECK6_RX: there is nothing to sum up between here and here.
+    switch(level::UDP, 101, 0),
+    switch(level::UDP, 102, 0),
     (level::UDP, 103, 0, 0, 65_535),
     switch(level::UDP, 104, 0),
     (level::UDPLITE, 10, 0, 0, 65_535),
@@ -163,6 +178,37 @@ impl Default for InetOptions {
 fn row(level: i32, name: u32) -> Option<(usize, Row)> {
     let mut rows = TABLE.iter().copied().enumerate();
     rows.find(|(_, (at, row, ..))| *at == level && *row == name)
+}
+
+/// What TCP makes of a number: bounded times, and times in retransmissions.
+fn rounded(name: u32, number: i32) -> i32 {
+    match name {
+        tcp::LINGER2 if number < 0 => -1,
+        // `tcp_fin_timeout`, and at most twice that (`TCP_FIN_TIMEOUT_MAX`).
+        tcp::LINGER2 if number == 0 => 60,
+        tcp::LINGER2 => number.min(120),
+        tcp::DEFER_ACCEPT => retransmissions(number),
+        // Half of the smallest receive buffer.
+        tcp::WINDOW_CLAMP if number > 0 => number.max(1152),
+        tcp::WINDOW_CLAMP if number < 0 => 1152,
+        _ => number,
+    }
+}
+
+/// Seconds up to the end of the retransmission in which `seconds` are over: the first comes after one, the next after
+/// twice as long, until they come every two minutes.
+fn retransmissions(seconds: i32) -> i32 {
+    if seconds <= 0 {
+        return 0;
+    }
+    let (mut period, mut pause) = (1, 1);
+    let mut count = 1;
+    while seconds > period && count < 255 {
+        count += 1;
+        pause = (pause * 2).min(120);
+        period += pause;
+    }
+    period
 }
 
 impl InetOptions {
@@ -195,11 +241,15 @@ impl InetOptions {
     /// # Errors
     /// `ENOPROTOOPT` for what isn't kept, `EINVAL` for a value that is short or out of bounds.
     pub fn set(&mut self, level: i32, name: u32, value: &[u8]) -> Result<(), Errno> {
-        let (at, (.., first, low, high)) = row(level, name).ok_or(Errno::ENOPROTOOPT)?;
+        let (at, (.., low, high)) = row(level, name).ok_or(Errno::ENOPROTOOPT)?;
+        if matches!((level, name), (level::IP, ip::HDRINCL | ip::NODEFRAG)) {
+            return Err(Errno::ENOPROTOOPT);
+        }
         let mut number = match (value.len(), level) {
             (4.., _) => super::options::int(value)?,
             // At IP's level a byte will do.
             (1.., level::IP) => i32::from(value.first().copied().unwrap_or(0)),
+            (0, level::IP) if EMPTY_IS_0.contains(&name) => 0,
             _ => return Err(Errno::EINVAL),
         };
         if (level, name) == (level::IP, ip::TOS) {
@@ -224,7 +274,9 @@ impl InetOptions {
         if (low, high) == BOOL && name != 25 {
             number = i32::from(number != 0);
         }
-        let _ = first;
+        if level == level::TCP {
+            number = rounded(name, number);
+        }
         if let Some(to) = self.values.get_mut(at) {
             *to = number;
         }
@@ -296,6 +348,11 @@ mod tests {
         assert_eq!(options.set(level::IP, ip::TOS, &[16]), Ok(()));
         assert_eq!(options.service(false), 16);
         assert_eq!(options.set(level::TCP, 4, &[16]), Err(Errno::EINVAL));
+        for (seconds, kept) in [(-1, 0), (1, 1), (2, 3), (8, 15), (60, 63), (200, 247)] {
+            let name = tcp::DEFER_ACCEPT;
+            assert_eq!(set(&mut options, level::TCP, name, seconds), Ok(()));
+            assert_eq!(options.get(level::TCP, name), Ok(kept));
+        }
         assert_eq!(
             set(&mut options, level::TCP, 99, 1),
             Err(Errno::ENOPROTOOPT)

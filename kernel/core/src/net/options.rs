@@ -46,6 +46,7 @@ pub mod so {
     pub const RXQ_OVFL: u32 = 40;
     pub const PEEK_OFF: u32 = 42;
     pub const LOCK_FILTER: u32 = 44;
+    pub const SELECT_ERR_QUEUE: u32 = 45;
     pub const BUSY_POLL: u32 = 46;
     pub const MAX_PACING_RATE: u32 = 47;
     pub const INCOMING_CPU: u32 = 49;
@@ -93,6 +94,7 @@ const SWITCHES: &[u32] = &[
     so::RXQ_OVFL,
     so::ZEROCOPY,
     so::LOCK_FILTER,
+    so::SELECT_ERR_QUEUE,
 ];
 
 /// A socket's options at the level of sockets.
@@ -129,6 +131,7 @@ pub struct Options {
     pub peek_off: i32,
     busy_poll: u32,
     pacing: u32,
+    incoming_cpu: i32,
     /// The interface that alone counts; 0: any.
     pub device: u32,
 }
@@ -201,6 +204,7 @@ impl Options {
             peek_off: -1,
             busy_poll: 0,
             pacing: u32::MAX,
+            incoming_cpu: -1,
             device: 0,
         }
     }
@@ -233,6 +237,9 @@ impl Options {
         }
         let number = int(value)?;
         let on = number != 0;
+        if name == so::ZEROCOPY && !(0..=1).contains(&number) {
+            return Err(Errno::EINVAL);
+        }
         if SWITCHES.contains(&name) {
             return self.set_switch(name, on, rights);
         }
@@ -279,7 +286,7 @@ impl Options {
                 self.stamping = number;
                 self.stamps = rights.inet && number & STAMPS == STAMPS;
             }
-            so::INCOMING_CPU => {}
+            so::INCOMING_CPU => self.incoming_cpu = number,
             so::PASSPIDFD => return Err(Errno::EOPNOTSUPP),
             _ => return Err(Errno::ENOPROTOOPT),
         }
@@ -361,10 +368,11 @@ impl Options {
             so::TIMESTAMPNS => int(u32::from(self.timestamp == Stamp::Nano)),
             so::PEEK_OFF => Ok(Value::Int(self.peek_off)),
             so::BUSY_POLL => int(self.busy_poll),
-            so::MAX_PACING_RATE => int(self.pacing),
+            so::MAX_PACING_RATE if self.pacing == u32::MAX => Ok(Value::Long(u64::MAX)),
+            so::MAX_PACING_RATE => Ok(Value::Long(self.pacing.into())),
             so::BINDTOIFINDEX => int(self.device),
             so::PASSPIDFD => int(u32::from(self.pass_pidfd)),
-            so::INCOMING_CPU => Ok(Value::Int(-1)),
+            so::INCOMING_CPU => Ok(Value::Int(self.incoming_cpu)),
             // And the clock of no device.
             so::TIMESTAMPING => Ok(Value::Pair(self.stamping, 0)),
             _ => Err(Errno::ENOPROTOOPT),

@@ -6,7 +6,7 @@ use kiln_core::fs::dirent::Entry;
 
 use super::names::{PID_FILES, PID_LINKS, TOP_LINKS};
 use super::tree::{Node, Who, system_child};
-use super::{SystemFile, files, processes};
+use super::{SystemFile, files, ns, processes};
 use crate::fs::inode::Emit;
 
 /// Cursors of `/proc` itself: first what is always there, then processes.
@@ -29,7 +29,9 @@ fn fixed_names(node: &Node, mut each: impl FnMut(&str, Node) -> bool) {
                 continue;
             }
             last = Some(name);
-            if let Some(node) = system_child(prefix, name)
+            let is_link = prefix.is_empty() && TOP_LINKS.contains(&name);
+            if !is_link
+                && let Some(node) = system_child(prefix, name)
                 && !each(name, node)
             {
                 return;
@@ -47,13 +49,20 @@ fn fixed_names(node: &Node, mut each: impl FnMut(&str, Node) -> bool) {
         }
         Node::Directory(prefix) => system(prefix),
         Node::Process(who) => {
-            let others = ["fd", "fdinfo", "task"].into_iter();
+            let others = ["children", "fd", "fdinfo", "net", "ns", "task"].into_iter();
             let files = PID_FILES.iter().map(|(name, ..)| *name);
             let links = PID_LINKS.iter().map(|(name, _)| *name);
             for name in others.chain(files).chain(links) {
                 if let Some(node) = who.child(name)
                     && !each(name, node)
                 {
+                    return;
+                }
+            }
+        }
+        Node::Namespaces(who) => {
+            for (index, kind) in ns::KINDS.iter().enumerate() {
+                if !each(kind.0, Node::Namespace(*who, index)) {
                     return;
                 }
             }
@@ -117,6 +126,9 @@ impl Digits {
 
 /// Lists `dir` from `cursor` on.
 pub(super) fn list(dir: &Node, cursor: u64, emit: &mut Emit<'_>) -> Result<(), Errno> {
+    if let Some(who) = dir.who() {
+        processes()?.owner(who.pid).map_err(|_| Errno::ENOENT)?;
+    }
     let mut at = 2;
     let mut stopped = false;
     fixed_names(dir, |name, node| {

@@ -69,6 +69,7 @@ impl FileOps for MemFile {
     }
 
     fn seek_end(&self, _: &File) -> Option<u64> {
-        None
+        // No end to count from.
+        Some(u64::MAX)
     }
 }

@@ -9,6 +9,7 @@
 mod list;
 mod mem;
 mod names;
+mod ns;
 mod pagemap;
 mod system;
 mod tree;
@@ -31,6 +32,7 @@ use crate::vm::AddressSpace;
 
 pub(crate) use super::text::Text;
 pub(crate) use names::{PidFile, PidLink};
+pub(crate) use ns::kind_of as namespace_kind;
 pub(crate) use tree::process_of;
 
 /// The type `proc`.
@@ -50,6 +52,8 @@ pub(crate) trait Processes: Send + Sync {
     fn next_process(&self, from: u32) -> Option<u32>;
     /// The lowest id of a thread of `pid`, `from` or above.
     fn next_thread(&self, pid: u32, from: u32) -> Option<u32>;
+    /// How many threads a process has.
+    fn threads(&self, pid: u32) -> u32;
     /// User and group that own the files of a process.
     fn owner(&self, pid: u32) -> Result<(u32, u32), Errno>;
     /// Writes the text of a process's file; of thread `tid`, where threads differ.
@@ -96,19 +100,38 @@ pub(crate) struct SystemFile {
     pub(crate) path: &'static str,
     /// Permissions.
     pub(crate) mode: u32,
-    /// Writes its text.
-    pub(crate) read: ReadText,
+    /// Its text.
+    pub(crate) text: Content,
     /// Takes what is written to it.
     pub(crate) write: Option<WriteText>,
 }
 
+/// A system file's text.
+#[derive(Clone, Copy)]
+pub(crate) enum Content {
+    /// Always the same.
+    Fixed(&'static str),
+    /// Written when it is read.
+    Told(ReadText),
+}
+
 impl SystemFile {
+    /// A file that always has the same text.
+    pub(crate) const fn fixed(path: &'static str, text: &'static str) -> Self {
+        Self {
+            path,
+            mode: 0o444,
+            text: Content::Fixed(text),
+            write: None,
+        }
+    }
+
     /// A file that everybody may read.
     pub(crate) const fn readable(path: &'static str, read: ReadText) -> Self {
         Self {
             path,
             mode: 0o444,
-            read,
+            text: Content::Told(read),
             write: None,
         }
     }
@@ -124,7 +147,9 @@ macro_rules! number_file {
         $crate::fs::procfs::SystemFile {
             path: $path,
             mode: 0o644,
-            read: |out| $crate::fs::procfs::show_number(&$number, out),
+            text: $crate::fs::procfs::Content::Told(|out| {
+                $crate::fs::procfs::show_number(&$number, out)
+            }),
             write: Some(|text| $crate::fs::procfs::set_number(&$number, text, $least, $most)),
         }
     };

@@ -9,10 +9,16 @@ pub(crate) enum PidFile {
     Cmdline,
     /// `comm`
     Comm,
+    /// `coredump_filter`
+    CoredumpFilter,
+    /// `children`: of threads alone
+    Children,
     /// `environ`
     Environ,
     /// `io`
     Io,
+    /// `uid_map`, `gid_map` and `projid_map`: there is one user namespace, so each id is itself.
+    IdMap,
     /// `limits`
     Limits,
     /// `maps`
@@ -39,6 +45,10 @@ pub(crate) enum PidFile {
     Sched,
     /// `schedstat`
     SchedStat,
+    /// `sessionid` and `loginuid`: nobody logs in.
+    NoLogin,
+    /// `setgroups`
+    SetGroups,
     /// `smaps`
     Smaps,
     /// `smaps_rollup`
@@ -55,6 +65,8 @@ pub(crate) enum PidFile {
     Wchan,
     /// `cgroup`: this room's
     Cgroup,
+    /// `cpuset`: this room's
+    Cpuset,
     /// `mounts`: this room's
     Mounts,
     /// `mountinfo`: this room's
@@ -87,15 +99,19 @@ pub(crate) enum PidLink {
 use PidFile::*;
 
 /// Files of a process, with their permissions.
-pub(super) const PID_FILES: [(&str, u32, PidFile); 29] = [
+pub(super) const PID_FILES: [(&str, u32, PidFile); 37] = [
     ("auxv", 0o400, Auxv),
     ("cgroup", 0o444, Cgroup),
     ("clear_refs", 0o200, ClearRefs),
     ("cmdline", 0o444, Cmdline),
     ("comm", 0o644, Comm),
+    ("coredump_filter", 0o644, CoredumpFilter),
+    ("cpuset", 0o444, Cpuset),
     ("environ", 0o400, Environ),
+    ("gid_map", 0o644, IdMap),
     ("io", 0o400, Io),
     ("limits", 0o444, Limits),
+    ("loginuid", 0o644, NoLogin),
     ("maps", 0o444, Maps),
     ("mem", 0o600, Mem),
     ("mountinfo", 0o444, MountInfo),
@@ -107,8 +123,11 @@ pub(super) const PID_FILES: [(&str, u32, PidFile); 29] = [
     ("oom_score_adj", 0o644, OomScoreAdj),
     ("pagemap", 0o400, Pagemap),
     ("personality", 0o400, Personality),
+    ("projid_map", 0o644, IdMap),
     ("sched", 0o644, Sched),
     ("schedstat", 0o444, SchedStat),
+    ("sessionid", 0o444, NoLogin),
+    ("setgroups", 0o644, SetGroups),
     ("smaps", 0o444, Smaps),
     ("smaps_rollup", 0o444, SmapsRollup),
     ("stat", 0o444, Stat),
@@ -116,6 +135,7 @@ pub(super) const PID_FILES: [(&str, u32, PidFile); 29] = [
     ("status", 0o444, Status),
     ("syscall", 0o400, Syscall),
     ("timerslack_ns", 0o666, TimerSlack),
+    ("uid_map", 0o644, IdMap),
     ("wchan", 0o444, Wchan),
 ];
 
@@ -126,4 +146,4 @@ pub(super) const PID_LINKS: [(&str, PidLink); 3] = [
 ];
 
 /// Links at the top: name, target.
-pub(super) const TOP_LINKS: [&str; 3] = ["mounts", "self", "thread-self"];
+pub(super) const TOP_LINKS: [&str; 4] = ["mounts", "net", "self", "thread-self"];

@@ -47,6 +47,7 @@ impl FileOps for PagemapFile {
     }
 
     fn seek_end(&self, _: &File) -> Option<u64> {
-        None
+        // No end to count from.
+        Some(u64::MAX)
     }
 }

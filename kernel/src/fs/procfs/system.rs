@@ -8,7 +8,7 @@ use kiln_core::errno::Errno;
 use kiln_core::num::{u64_of, usize_of32};
 use kiln_core::vma;
 
-use super::{SystemFile, Text, number_file};
+use super::{Content, SystemFile, Text, number_file};
 use crate::arch;
 use crate::fs::context::FsContext;
 use crate::fs::fdtable::{FdTable, NR_OPEN};
@@ -19,52 +19,55 @@ use crate::vm::{ALWAYS_OVERCOMMIT, reclaim, writeback};
 
 /// The files.
 pub(super) const FILES: &[SystemFile] = &[
-    SystemFile::readable("cmdline", |out| out.bytes(b"kiln\n")),
+    SystemFile::fixed("cmdline", "kiln\n"),
     SystemFile::readable("devices", devices),
     SystemFile::readable("filesystems", filesystems),
     SystemFile::readable("locks", locks::write_all),
     SystemFile::readable("meminfo", meminfo),
-    SystemFile::readable("swaps", |out| {
-        out.bytes(b"Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n")
-    }),
+    SystemFile::fixed(
+        "swaps",
+        "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n",
+    ),
     SystemFile::readable("uptime", uptime),
     number_file!("sys/fs/aio-max-nr", aio::MAX_REQUESTS),
     SystemFile::readable("sys/fs/aio-nr", |out| {
         out.put(format_args!("{}\n", aio::in_use()))
     }),
-    SystemFile::readable("sys/fs/file-max", |out| out.bytes(b"9223372036854775807\n")),
-    SystemFile::readable("sys/fs/dir-notify-enable", |out| out.bytes(b"1\n")),
+    SystemFile::fixed("sys/fs/file-max", "9223372036854775807\n"),
+    SystemFile::fixed("sys/fs/dir-notify-enable", "1\n"),
     number_file!("sys/fs/lease-break-time", lease::BREAK_TIME),
-    SystemFile::readable("sys/fs/leases-enable", |out| out.bytes(b"1\n")),
+    SystemFile::fixed("sys/fs/leases-enable", "1\n"),
     number_file!("sys/fs/inotify/max_queued_events", inotify::MAX_QUEUED),
     number_file!("sys/fs/inotify/max_user_instances", inotify::MAX_INSTANCES),
     number_file!("sys/fs/inotify/max_user_watches", inotify::MAX_WATCHES),
     SystemFile::readable("sys/fs/nr_open", |out| out.put(format_args!("{NR_OPEN}\n"))),
-    SystemFile::readable("sys/fs/pipe-max-size", |out| out.bytes(b"1048576\n")),
-    SystemFile::readable("sys/fs/pipe-user-pages-soft", |out| out.bytes(b"16384\n")),
-    SystemFile::readable("sys/fs/protected_hardlinks", |out| out.bytes(b"0\n")),
-    SystemFile::readable("sys/fs/protected_symlinks", |out| out.bytes(b"0\n")),
-    SystemFile::readable("sys/kernel/random/entropy_avail", |out| out.bytes(b"256\n")),
+    SystemFile::fixed("sys/fs/pipe-max-size", "1048576\n"),
+    SystemFile::fixed("sys/fs/pipe-user-pages-soft", "16384\n"),
+    SystemFile::fixed("sys/fs/protected_hardlinks", "0\n"),
+    SystemFile::fixed("sys/fs/protected_symlinks", "0\n"),
+    SystemFile::fixed("sys/kernel/random/entropy_avail", "256\n"),
+    SystemFile::fixed("sys/fs/suid_dumpable", "0\n"),
+    SystemFile::fixed("sys/vm/swappiness", "60\n"),
     SystemFile {
         path: "sys/vm/drop_caches",
         mode: 0o200,
-        read: |out| out.bytes(b"0\n"),
+        text: Content::Told(|out| out.bytes(b"0\n")),
         write: Some(drop_caches),
     },
     SystemFile {
         path: "sys/vm/overcommit_memory",
         mode: 0o644,
-        read: |out| {
+        text: Content::Told(|out| {
             let always = ALWAYS_OVERCOMMIT.load(Ordering::Relaxed);
             out.put(format_args!("{}\n", u8::from(always)))
-        },
+        }),
         write: Some(set_overcommit),
     },
-    SystemFile::readable("sys/vm/overcommit_ratio", |out| out.bytes(b"50\n")),
+    SystemFile::fixed("sys/vm/overcommit_ratio", "50\n"),
     SystemFile {
         path: "sys/vm/max_map_count",
         mode: 0o644,
-        read: |out| out.put(format_args!("{}\n", vma::most_areas())),
+        text: Content::Told(|out| out.put(format_args!("{}\n", vma::most_areas()))),
         write: Some(set_most_areas),
     },
 ];

@@ -10,12 +10,13 @@ use kiln_core::decimal;
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::{Attr, FileType, SetAttr};
 use kiln_core::fs::flags::OpenFlags;
+use kiln_core::num::u64_of;
 use kiln_core::path::Link;
 
 use super::mem::MemFile;
 use super::names::{PID_FILES, PID_LINKS, PidFile, PidLink, TOP_LINKS};
 use super::pagemap::PagemapFile;
-use super::{Processes, SystemFile, Text, files, list, processes, system};
+use super::{Content, Processes, SystemFile, Text, files, list, ns, processes, system};
 use crate::fs::clock;
 use crate::fs::file::FileOps;
 use crate::fs::inode::{Emit, Inode, InodeOps, InodeParts};
@@ -48,6 +49,10 @@ pub(super) enum Node {
     File(Who, PidFile, u32),
     /// A link of a process.
     Link(Who, PidLink),
+    /// `ns`
+    Namespaces(Who),
+    /// A link to a namespace: which of [`ns::KINDS`].
+    Namespace(Who, usize),
 }
 
 /// A process, or one of its threads.
@@ -93,26 +98,35 @@ impl Node {
     fn is_dir(&self) -> bool {
         matches!(
             self,
-            Self::Root | Self::Directory(_) | Self::Process(_) | Self::Tasks(_) | Self::Fds(..)
+            Self::Root
+                | Self::Directory(_)
+                | Self::Process(_)
+                | Self::Tasks(_)
+                | Self::Fds(..)
+                | Self::Namespaces(_)
         )
     }
 
     pub(super) fn kind(&self) -> FileType {
         match self {
-            Self::TopLink(_) | Self::Fd(..) | Self::Link(..) => FileType::Symlink,
+            Self::TopLink(_) | Self::Fd(..) | Self::Link(..) | Self::Namespace(..) => {
+                FileType::Symlink
+            }
             node if node.is_dir() => FileType::Directory,
             _ => FileType::Regular,
         }
     }
 
-    fn who(&self) -> Option<Who> {
+    pub(super) fn who(&self) -> Option<Who> {
         match self {
             Self::Process(who)
             | Self::Fds(who, _)
             | Self::Fd(who, _)
             | Self::FdInfo(who, _)
             | Self::File(who, ..)
-            | Self::Link(who, _) => Some(*who),
+            | Self::Link(who, _)
+            | Self::Namespaces(who)
+            | Self::Namespace(who, _) => Some(*who),
             Self::Tasks(pid) => Some(Who {
                 pid: *pid,
                 tid: *pid,
@@ -125,9 +139,11 @@ impl Node {
     fn mode(&self) -> Result<u32, Errno> {
         Ok(match self {
             Self::Root | Self::Directory(_) | Self::Process(_) | Self::Tasks(_) => 0o555,
-            Self::Fds(..) => 0o500,
+            Self::Fds(_, false) => 0o500,
+            Self::Fds(_, true) => 0o555,
+            Self::Namespaces(_) => 0o511,
             Self::System(file) => file.mode,
-            Self::TopLink(_) | Self::Link(..) => 0o777,
+            Self::TopLink(_) | Self::Link(..) | Self::Namespace(..) => 0o777,
             Self::File(_, _, mode) => *mode,
             Self::FdInfo(..) => 0o444,
             Self::Fd(who, fd) => {
@@ -158,7 +174,9 @@ impl Node {
             Self::Process(who) => by_process(who, 1),
             Self::Tasks(pid) => u64::from(*pid) << 25 | 2,
             Self::Fds(who, info) => by_process(who, 3 + u64::from(*info)),
+            Self::Namespaces(who) => by_process(who, 5),
             Self::Link(who, link) => by_process(who, 16 + *link as u64),
+            Self::Namespace(who, kind) => by_process(who, 32 + u64_of(*kind)),
             Self::File(who, file, _) => by_process(who, 64 + *file as u64),
             Self::Fd(who, fd) => by_process(who, 1 << 22 | u64::from(fd.cast_unsigned())),
             Self::FdInfo(who, fd) => by_process(who, 1 << 23 | u64::from(fd.cast_unsigned())),
@@ -179,6 +197,10 @@ impl Node {
             },
             Self::Directory(prefix) => system_child(prefix, text),
             Self::Process(who) => who.child(text),
+            Self::Namespaces(who) => {
+                let found = ns::KINDS.iter().position(|kind| kind.0 == text);
+                found.map(|kind| Self::Namespace(*who, kind))
+            }
             Self::Tasks(pid) => {
                 let tid = number(name).filter(|tid| {
                     processes().is_ok_and(|all| all.next_thread(*pid, *tid) == Some(*tid))
@@ -212,8 +234,12 @@ impl Node {
             None => (0, 0),
         };
         let mut attr = Attr::new(self.kind(), self.mode()?, uid, gid, clock::now());
-        if let Self::Fd(..) = self {
-            attr.size = 64;
+        match self {
+            Self::Fd(..) => attr.size = 64,
+            // A directory's name, its own and its subdirectories'.
+            Self::Tasks(pid) => attr.nlink = 2 + processes()?.threads(pid),
+            Self::Process(who) => attr.nlink = if who.thread { 6 } else { 7 },
+            _ => {}
         }
         Inode::new(InodeParts {
             sb: Arc::clone(dir.sb()),
@@ -229,7 +255,10 @@ impl TextSource for Node {
     fn write_text(&self, out: &mut Text) -> Result<(), Errno> {
         let all = processes();
         match self {
-            Self::System(file) => (file.read)(out),
+            Self::System(file) => match file.text {
+                Content::Fixed(text) => out.bytes(text.as_bytes()),
+                Content::Told(write) => write(out),
+            },
             Self::File(who, PidFile::MountInfo, _) => {
                 system::mount_info(&*all?.context(who.pid, who.tid)?, out)
             }
@@ -239,7 +268,16 @@ impl TextSource for Node {
             Self::File(who, PidFile::MountStats, _) => {
                 system::mount_stats(&*all?.context(who.pid, who.tid)?, out)
             }
-            Self::File(_, PidFile::Cgroup, _) => out.bytes(b"0::/\n"),
+            Self::File(who, file @ (PidFile::Cgroup | PidFile::Cpuset), _) => {
+                all?.owner(who.pid)?;
+                out.bytes(match file {
+                    PidFile::Cgroup => b"0::/\n",
+                    _ => b"/\n",
+                })
+            }
+            // Those outlive the process, as its user namespace does.
+            Self::File(_, PidFile::IdMap, _) => out.bytes(b"         0          0 4294967295\n"),
+            Self::File(_, PidFile::SetGroups, _) => out.bytes(b"allow\n"),
             Self::File(who, file, _) => all?.text(who.pid, who.tid, *file, out),
             Self::FdInfo(who, fd) => {
                 let files = all?.files(who.pid, who.tid)?;
@@ -252,7 +290,7 @@ impl TextSource for Node {
     fn set(&self, value: &[u8]) -> Result<(), Errno> {
         match self {
             Self::System(file) => {
-                let write = file.write.ok_or(Errno::EACCES)?;
+                let write = file.write.ok_or(Errno::EIO)?;
                 if value.is_empty() {
                     Ok(())
                 } else {
@@ -280,6 +318,11 @@ impl Who {
         match name {
             "fd" => return Some(Node::Fds(*self, false)),
             "fdinfo" => return Some(Node::Fds(*self, true)),
+            "net" => return Some(Node::Directory("net/")),
+            "ns" => return Some(Node::Namespaces(*self)),
+            "children" if self.thread => {
+                return Some(Node::File(*self, PidFile::Children, 0o444));
+            }
             "task" if !self.thread => return Some(Node::Tasks(self.pid)),
             _ => {}
         }
@@ -289,6 +332,15 @@ impl Who {
         }
         let link = PID_LINKS.iter().find(|(link, _)| *link == name)?;
         Some(Node::Link(*self, link.1))
+    }
+
+    /// The error of what is missing: ENOENT when the process ended but is still there.
+    fn missing(&self, error: Errno) -> Errno {
+        match processes().and_then(|all| all.owner(self.pid)) {
+            Ok(_) => Errno::ENOENT,
+            Err(Errno::ESRCH) => Errno::ESRCH,
+            Err(_) => error,
+        }
     }
 
     /// EACCES unless the caller may look into the process.
@@ -319,7 +371,7 @@ impl InodeOps for Node {
         if let Self::Fds(who, _) = self {
             who.check()?;
         }
-        // Nor can anything be made under a name that isn't there.
+        // Not merely without an inode: names can't be made here, and who tries is told so.
         let node = self.child(name)?.ok_or(Errno::ENOENT)?;
         node.inode(dir).map(Some)
     }
@@ -355,11 +407,21 @@ impl InodeOps for Node {
     fn follow(&self, inode: &Arc<Inode>) -> Result<Link<Path>, Errno> {
         match self {
             Self::Link(who, link) => {
-                let path = who.check()?.link(who.pid, who.tid, *link)?;
-                Ok(Link::Jump(path))
+                let path = who.check()?.link(who.pid, who.tid, *link);
+                path.map(Link::Jump).map_err(|error| who.missing(error))
+            }
+            Self::Namespace(who, kind) => {
+                // What ended has none but these two.
+                let ended = who.check()?.files(who.pid, who.tid).is_err();
+                if ended && !ns::outlives(*kind) {
+                    return Err(who.missing(Errno::ENOENT));
+                }
+                let kind = ns::KINDS.get(*kind).ok_or(Errno::ENOENT)?;
+                ns::path(kind).map(Link::Jump)
             }
             Self::Fd(who, fd) => {
-                let files = who.check()?.files(who.pid, who.tid)?;
+                let files = who.check()?.files(who.pid, who.tid);
+                let files = files.map_err(|error| who.missing(error))?;
                 let file = files.get_any(*fd).map_err(|_| Errno::ENOENT)?;
                 Ok(Link::Jump(file.path.clone()))
             }
@@ -370,6 +432,13 @@ impl InodeOps for Node {
     fn open(&self, inode: &Arc<Inode>, flags: OpenFlags) -> Result<Arc<dyn FileOps>, Errno> {
         if inode.kind() != FileType::Regular {
             return crate::fs::open_by_type(inode, flags);
+        }
+        if let Self::System(file) = self
+            && file.write.is_none()
+            && file.path.starts_with("sys/")
+            && flags.writes()
+        {
+            return Err(Errno::EACCES);
         }
         if let Self::File(who, file, _) = self
             && file.is_private()

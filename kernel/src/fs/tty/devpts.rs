@@ -64,7 +64,7 @@ pub(crate) const FILES: &[SystemFile] = &[
               pty_master           /dev/ptm      128 0-1048575 pty:master\n",
         )
     }),
-    SystemFile::readable("tty/ldiscs", |out| out.bytes(b"n_tty       0\n")),
+    SystemFile::fixed("tty/ldiscs", "n_tty       0\n"),
     number_file!("sys/kernel/pty/max", MAX),
     SystemFile::readable("sys/kernel/pty/nr", |out| {
         out.put(format_args!("{}\n", COUNT.load(Ordering::Relaxed)))

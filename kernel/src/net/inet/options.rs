@@ -145,12 +145,6 @@ pub(super) fn get_tcp(
             };
             try_copy(&shown.to_le_bytes())
         }
-        (level::TCP, tcp::DEFER_ACCEPT) => {
-            // In seconds, of as many attempts as it takes, each twice as long.
-            let seconds = socket.ends().options.get(number, name)?.cast_unsigned();
-            let shown = (seconds + 1).next_power_of_two() - 1;
-            try_copy(&shown.to_le_bytes())
-        }
         (level::UDP, _) => Err(Errno::ENOPROTOOPT),
         _ => get_plain(&socket.ends(), connected, number, name, room),
     }

@@ -7,7 +7,7 @@ use kiln_core::ipc::{MAX_OBJECTS, Perm};
 use kiln_core::num::u64_of;
 
 use super::{Object, Table, msg, sem, shm};
-use crate::fs::procfs::{SystemFile, Text, number, number_file, set_number};
+use crate::fs::procfs::{Content, SystemFile, Text, number, number_file, set_number};
 
 /// The files.
 pub(crate) const FILES: &[SystemFile] = &[
@@ -20,10 +20,10 @@ pub(crate) const FILES: &[SystemFile] = &[
     SystemFile {
         path: "sys/kernel/sem",
         mode: 0o644,
-        read: |out| {
+        text: Content::Told(|out| {
             let [per_set, all, ops, sets] = sem::limits();
             out.put(format_args!("{per_set}\t{all}\t{ops}\t{sets}\n"))
-        },
+        }),
         write: Some(set_semaphores),
     },
     number_file!("sys/kernel/shmall", shm::MAX_PAGES),

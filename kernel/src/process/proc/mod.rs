@@ -18,6 +18,7 @@ use core::sync::atomic::Ordering;
 use kiln_core::abi::{CAP_SYS_ADMIN, CAP_SYS_PTRACE};
 use kiln_core::cred::Ids;
 use kiln_core::errno::Errno;
+use kiln_core::num::{low32, u64_of};
 
 use super::ipc::{self, mqueue};
 use super::{Process, Task, current, file_limit, table};
@@ -89,6 +90,10 @@ impl Processes for Table {
             .min()
     }
 
+    fn threads(&self, pid: u32) -> u32 {
+        process(pid).map_or(0, |process| low32(u64_of(process.thread_count())))
+    }
+
     fn owner(&self, pid: u32) -> Result<(u32, u32), Errno> {
         let Some(task) = process(pid)?.first_task() else {
             return Ok((0, 0));
@@ -108,6 +113,8 @@ impl Processes for Table {
         let task = task_of(pid, tid)?;
         match file {
             PidFile::Comm => {
+                let own = current().is_some_and(|own| own.pid() == task.pid());
+                own.then_some(()).ok_or(Errno::EINVAL)?;
                 let end = value.iter().position(|byte| matches!(byte, b'\n' | 0));
                 set_name(
                     &task,
@@ -115,6 +122,15 @@ impl Processes for Table {
                 );
                 Ok(())
             }
+            PidFile::CoredumpFilter => {
+                let filter = task::number(value)?;
+                task.process()
+                    .core_filter
+                    .store(low32(filter), Ordering::Relaxed);
+                Ok(())
+            }
+            // Once told, ids aren't told otherwise.
+            PidFile::IdMap | PidFile::SetGroups => Err(Errno::EPERM),
             PidFile::OomScoreAdj => {
                 let text = core::str::from_utf8(value).map_err(|_| Errno::EINVAL)?;
                 let value: i64 = text.trim().parse().map_err(|_| Errno::EINVAL)?;

@@ -11,7 +11,7 @@ use super::NS_PER_TICK;
 use crate::arch::smp;
 use crate::arch::time::now_ns;
 use crate::fs::clock;
-use crate::fs::procfs::{SystemFile, Text};
+use crate::fs::procfs::{Content, SystemFile, Text};
 use crate::process::{Task, table};
 use crate::sched;
 
@@ -24,13 +24,13 @@ pub(super) const FILES: &[SystemFile] = &[
     SystemFile {
         path: "sys/kernel/sched_rr_timeslice_ms",
         mode: 0o644,
-        read: |out| {
+        text: Content::Told(|out| {
             put!(
                 out,
                 "{}\n",
                 sched::ROUND_NS.load(Ordering::Relaxed) / 1_000_000
             )
-        },
+        }),
         write: Some(|value| {
             let ms = match i32::try_from(number(value)?) {
                 Ok(ms @ 1..) => ms.unsigned_abs().into(),
@@ -44,7 +44,7 @@ pub(super) const FILES: &[SystemFile] = &[
     SystemFile {
         path: "sys/kernel/sched_rt_period_us",
         mode: 0o644,
-        read: |out| put!(out, "{}\n", sched::limit().period / 1000),
+        text: Content::Told(|out| put!(out, "{}\n", sched::limit().period / 1000)),
         write: Some(|value| {
             let period = u64::try_from(number(value)?).map_err(|_| Errno::EINVAL)?;
             set_limit(Limit {
@@ -56,10 +56,10 @@ pub(super) const FILES: &[SystemFile] = &[
     SystemFile {
         path: "sys/kernel/sched_rt_runtime_us",
         mode: 0o644,
-        read: |out| match sched::limit().runtime {
+        text: Content::Told(|out| match sched::limit().runtime {
             Some(runtime) => put!(out, "{}\n", runtime / 1000),
             None => out.bytes(b"-1\n"),
-        },
+        }),
         write: Some(|value| {
             let runtime = match number(value)? {
                 -1 => None,
@@ -131,7 +131,7 @@ fn stat(out: &mut Text) -> Result<(), Errno> {
         all(|counts| counts.switches)
     )?;
     put!(out, "processes {last}\nprocs_running {}\n", sched::active())?;
-    out.bytes(b"procs_blocked 0\n")
+    out.bytes(b"procs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n")
 }
 
 fn line(times: [u64; 4], out: &mut Text) -> Result<(), Errno> {

@@ -100,7 +100,7 @@ pub(super) fn stat(task: &Task, out: &mut Text) -> Result<(), Errno> {
         out,
         "{} {nice} {} 0 {} ",
         task.thread().map_or(20, |thread| thread.shown_priority()),
-        process.thread_count(),
+        process.thread_count().max(1),
         ticks(process.started)
     )?;
     // 23: memory; 26: code and stack; 31: signals.
@@ -194,7 +194,7 @@ pub(super) fn status(task: &Task, out: &mut Text) -> Result<(), Errno> {
     put!(
         out,
         "Threads:\t{}\nSigQ:\t{}/{}\n",
-        process.thread_count(),
+        process.thread_count().max(1),
         sets.queued,
         process.limit(abi::RLIMIT_SIGPENDING)
     )?;

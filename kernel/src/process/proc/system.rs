@@ -6,11 +6,11 @@ use kiln_core::errno::Errno;
 use kiln_core::fs::attr::DeviceNumber;
 
 use crate::arch::identity::identity;
-use crate::arch::smp;
 use crate::arch::time::{self, now_ns};
+use crate::arch::{caches, smp};
 use crate::drivers::random;
 use crate::fs::blockdev;
-use crate::fs::procfs::{SystemFile, Text, number, show_number};
+use crate::fs::procfs::{Content, SystemFile, Text, number, show_number};
 use crate::process::{host, table};
 use crate::sync::Once;
 use crate::{options, sched};
@@ -37,31 +37,37 @@ pub(super) const FILES: &[SystemFile] = &[
     SystemFile {
         path: "sys/kernel/domainname",
         mode: 0o644,
-        read: |out| {
+        text: Content::Told(|out| {
             out.bytes(&host::domain_name()?)?;
             out.bytes(b"\n")
-        },
+        }),
         write: Some(|value| host::set_domain_name(first_line(value))),
     },
     SystemFile {
         path: "sys/kernel/hostname",
         mode: 0o644,
-        read: |out| {
+        text: Content::Told(|out| {
             out.bytes(&host::host_name()?)?;
             out.bytes(b"\n")
-        },
+        }),
         write: Some(|value| host::set_host_name(first_line(value))),
     },
-    SystemFile::readable("sys/kernel/cap_last_cap", |out| out.bytes(b"40\n")),
-    SystemFile::readable("sys/kernel/ngroups_max", |out| out.bytes(b"65536\n")),
+    SystemFile::fixed("sys/kernel/cap_last_cap", "40\n"),
+    SystemFile::fixed("sys/kernel/core_pattern", "core\n"),
+    SystemFile::fixed("sys/kernel/core_uses_pid", "0\n"),
+    SystemFile::fixed("sys/kernel/dmesg_restrict", "0\n"),
+    SystemFile::fixed("sys/kernel/overflowgid", "65534\n"),
+    SystemFile::fixed("sys/kernel/overflowuid", "65534\n"),
+    SystemFile::fixed("sys/kernel/sched_rr_timeslice_ms", "100\n"),
+    SystemFile::fixed("sys/kernel/ngroups_max", "65536\n"),
     SystemFile::readable("sys/kernel/osrelease", |out| {
         put!(out, "{}\n", host::RELEASE)
     }),
-    SystemFile::readable("sys/kernel/ostype", |out| out.bytes(b"Linux\n")),
+    SystemFile::fixed("sys/kernel/ostype", "Linux\n"),
     SystemFile {
         path: "sys/kernel/pid_max",
         mode: 0o644,
-        read: |out| put!(out, "{}\n", table::max_number()),
+        text: Content::Told(|out| put!(out, "{}\n", table::max_number())),
         write: Some(|text| {
             let max = u32::try_from(number(text)?).unwrap_or(u32::MAX);
             if !(LEAST_PID_MAX..=MOST_PID_MAX).contains(&max) {
@@ -75,22 +81,23 @@ pub(super) const FILES: &[SystemFile] = &[
     SystemFile::readable("sys/kernel/random/uuid", |out| {
         write_uuid(out, fresh_uuid())
     }),
-    SystemFile::readable("sys/kernel/randomize_va_space", |out| out.bytes(b"2\n")),
-    SystemFile::readable("sys/kernel/seccomp/actions_avail", |out| {
-        out.bytes(b"kill_process kill_thread trap errno trace log allow\n")
-    }),
+    SystemFile::fixed("sys/kernel/randomize_va_space", "2\n"),
+    SystemFile::fixed(
+        "sys/kernel/seccomp/actions_avail",
+        "kill_process kill_thread trap errno trace log allow\n",
+    ),
     SystemFile {
         path: "sys/kernel/tainted",
         mode: 0o644,
-        read: |out| show_number(&TAINTED, out),
+        text: Content::Told(|out| show_number(&TAINTED, out)),
         write: Some(|text| {
             TAINTED.fetch_or(number(text)?, Ordering::Relaxed);
             Ok(())
         }),
     },
-    SystemFile::readable("sys/kernel/threads-max", |out| out.bytes(b"32768\n")),
+    SystemFile::fixed("sys/kernel/threads-max", "32768\n"),
     SystemFile::readable("sys/kernel/version", |out| put!(out, "{}\n", host::VERSION)),
-    SystemFile::readable("sys/vm/mmap_min_addr", |out| out.bytes(b"65536\n")),
+    SystemFile::fixed("sys/vm/mmap_min_addr", "65536\n"),
 ];
 
 fn cpuinfo(out: &mut Text) -> Result<(), Errno> {
@@ -100,6 +107,7 @@ fn cpuinfo(out: &mut Text) -> Result<(), Errno> {
 fn one_cpu(out: &mut Text, id: u32) -> Result<(), Errno> {
     let cpu = identity();
     let khz = time::khz();
+    let count = smp::count();
     put!(out, "processor\t: {id}\nvendor_id\t: {}\n", cpu.vendor())?;
     put!(
         out,
@@ -114,15 +122,28 @@ fn one_cpu(out: &mut Text, id: u32) -> Result<(), Errno> {
         cpu.stepping
     )?;
     put!(out, "cpu MHz\t\t: {}.{:03}\n", khz / 1000, khz % 1000)?;
-    let count = smp::count();
+    // The cache of the highest level.
+    if let Some(cache) = (0..4).rev().find_map(|index| caches::cache(index, count)) {
+        put!(out, "cache size\t: {} KB\n", cache.size() / 1024)?;
+    }
     put!(out, "physical id\t: 0\nsiblings\t: {count}\n")?;
     put!(out, "core id\t\t: {id}\ncpu cores\t: {count}\n")?;
-    out.bytes(b"fpu\t\t: yes\nfpu_exception\t: yes\nwp\t\t: yes\nflags\t\t:")?;
+    put!(out, "apicid\t\t: {id}\ninitial apicid\t: {id}\n")?;
+    put!(
+        out,
+        "fpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: {}\nwp\t\t: yes\nflags\t\t:",
+        cpu.level
+    )?;
     for flag in cpu.flags() {
         put!(out, " {flag}")?;
     }
     put!(out, "\nbogomips\t: {}.{:02}\n", khz / 500, khz / 5 % 100)?;
-    out.bytes(b"clflush size\t: 64\ncache_alignment\t: 64\n\n")
+    put!(
+        out,
+        "clflush size\t: 64\ncache_alignment\t: 64\naddress sizes\t: {} bits physical, {} bits virtual\npower management:\n\n",
+        cpu.physical_bits,
+        cpu.virtual_bits
+    )
 }
 
 fn partitions(out: &mut Text) -> Result<(), Errno> {

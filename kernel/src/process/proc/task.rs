@@ -13,7 +13,7 @@ use kiln_core::num::{u64_of, usize_of};
 use super::sched;
 use super::status::{stat, statm, status};
 use crate::fs::procfs::{PidFile, Text};
-use crate::process::{Task, current, oom};
+use crate::process::{Task, current, oom, table};
 use crate::vm::AddressSpace;
 
 /// Writes the text of a task's file.
@@ -21,9 +21,14 @@ pub(super) fn text(task: &Task, file: PidFile, out: &mut Text) -> Result<(), Err
     match file {
         PidFile::Auxv => auxv(task, out),
         PidFile::Cmdline => cmdline(task, out),
+        PidFile::Children => children(task, out),
         PidFile::Comm => {
             out.bytes(&name(task))?;
             out.bytes(b"\n")
+        }
+        PidFile::CoredumpFilter => {
+            let filter = task.process().core_filter.load(Ordering::Relaxed);
+            put!(out, "{filter:08x}\n")
         }
         PidFile::Environ => environ(task, out),
         PidFile::Io => io(out),
@@ -39,6 +44,7 @@ pub(super) fn text(task: &Task, file: PidFile, out: &mut Text) -> Result<(), Err
         PidFile::Personality => put!(out, "{:08x}\n", task.personality.load(Ordering::Relaxed)),
         PidFile::Sched => sched::of_task(task, out),
         PidFile::SchedStat => sched::turns(task, out),
+        PidFile::NoLogin => out.bytes(b"4294967295"),
         PidFile::Stat => stat(task, out),
         PidFile::Statm => statm(task, out),
         PidFile::Status => status(task, out),
@@ -56,6 +62,36 @@ pub(super) fn may_pace(task: &Task) -> Result<(), Errno> {
     let current = current().ok_or(Errno::EPERM)?;
     let may = core::ptr::eq(&raw const *current, task) || current.creds().has(abi::CAP_SYS_NICE);
     may.then_some(()).ok_or(Errno::EPERM)
+}
+
+/// A number as the kernel reads it from text: `0x` and `0` tell its base.
+pub(super) fn number(text: &[u8]) -> Result<u64, Errno> {
+    let text = core::str::from_utf8(text)
+        .map_err(|_| Errno::EINVAL)?
+        .trim();
+    let parsed = match (text.strip_prefix("0x"), text.strip_prefix('0')) {
+        (Some(hex), _) => u64::from_str_radix(hex, 16),
+        (None, Some(octal)) if !octal.is_empty() => u64::from_str_radix(octal, 8),
+        _ => text.parse(),
+    };
+    parsed.map_err(|_| Errno::EINVAL)
+}
+
+/// The children of a process, which its first thread tells.
+fn children(task: &Task, out: &mut Text) -> Result<(), Errno> {
+    let pid = task.pid();
+    if task.tid() != pid {
+        return Ok(());
+    }
+    let mut pids = table::pids()?;
+    pids.sort_unstable();
+    for child in pids {
+        let standing = table::standing(child);
+        if standing.is_some_and(|standing| standing.parent == pid) && child != pid {
+            put!(out, "{child} ")?;
+        }
+    }
+    Ok(())
 }
 
 /// The name without its padding.
