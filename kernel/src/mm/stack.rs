@@ -54,6 +54,26 @@ impl KernelStack {
         Bounds::of(self.slot).end - 16
     }
 
+    /// Takes its pages out of the tables, and notes how deep it went.
+    fn unmap(&self) -> [Option<FrameRef>; (STACK_SIZE / PAGE) as usize] {
+        HIGH_WATER.fetch_max(
+            depth(self.slot, HIGH_WATER.load(Ordering::Relaxed)),
+            Ordering::Relaxed,
+        );
+        core::array::from_fn(|page| {
+            kernel::unmap_frame(VirtAddr::new(self.bottom() + u64_of(page) * PAGE))
+        })
+    }
+
+    /// Gives its place away: no TLB knows the pages any more.
+    fn free_slot(&self) {
+        let (word, bit) = (self.slot / 64, self.slot % 64);
+        if let Some(word) = USED.get(usize_of32(word)) {
+            word.fetch_and(!(1 << bit), Ordering::Release);
+        }
+        HINT.fetch_min(self.slot, Ordering::Relaxed);
+    }
+
     /// Keeps it mapped for good.
     pub(crate) fn leak(self) -> StackTop {
         let top = self.top();
@@ -65,21 +85,28 @@ impl KernelStack {
 
 impl Drop for KernelStack {
     fn drop(&mut self) {
-        HIGH_WATER.fetch_max(
-            depth(self.slot, HIGH_WATER.load(Ordering::Relaxed)),
-            Ordering::Relaxed,
-        );
-        let pages: [_; (STACK_SIZE / PAGE) as usize] = core::array::from_fn(|page| {
-            kernel::unmap_frame(VirtAddr::new(self.bottom() + u64_of(page) * PAGE))
-        });
+        let pages = self.unmap();
         shootdown::forget_kernel(self.bottom(), self.bottom() + STACK_SIZE);
         // Only now: until then another CPU's TLB may have led there.
         drop(pages);
-        let (word, bit) = (self.slot / 64, self.slot % 64);
-        if let Some(word) = USED.get(usize_of32(word)) {
-            word.fetch_and(!(1 << bit), Ordering::Release);
-        }
-        HINT.fetch_min(self.slot, Ordering::Relaxed);
+        self.free_slot();
+    }
+}
+
+/// Drops all of them, with one request to the other CPUs.
+pub(crate) fn release<const N: usize>(stacks: [Option<KernelStack>; N]) {
+    if stacks.iter().all(Option::is_none) {
+        return;
+    }
+    let pages = stacks
+        .each_ref()
+        .map(|stack| stack.as_ref().map(KernelStack::unmap));
+    shootdown::forget_all_of_kernel();
+    // As above.
+    drop(pages);
+    for stack in stacks.into_iter().flatten() {
+        stack.free_slot();
+        core::mem::forget(stack);
     }
 }
 

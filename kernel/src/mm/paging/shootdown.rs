@@ -91,6 +91,11 @@ pub(crate) fn forget_kernel(start: u64, end: u64) {
     ask(crate::arch::cpu::online() & !own, KERNEL, start, end);
 }
 
+/// Makes every CPU forget all of the kernel's half.
+pub(crate) fn forget_all_of_kernel() {
+    forget_kernel(0, u64::MAX);
+}
+
 /// Makes every other CPU go through a full barrier: what they did before is done when this returns.
 pub(crate) fn barrier() {
     let own = 1 << this_cpu().id();
@@ -160,6 +165,10 @@ fn answer() {
 }
 
 fn flush(start: u64, end: u64) {
+    if end == u64::MAX {
+        super::super::kernel::flush_all();
+        return;
+    }
     if (end - start) / PAGE > FEW && start >> 63 == 0 {
         // A program's pages are never global, so this drops them all.
         tlb::flush_all();
