@@ -79,7 +79,7 @@ pub(super) struct Shared {
     pub(super) fs: Option<Arc<FsContext>>,
 }
 
-/// What a running thread holds of what its task shares, so that its calls need neither locks nor counts for it.
+/// What a running thread holds of its task's, so that its calls need neither locks nor counts for it.
 /// Given back before the thread ends, and taken anew when the task got something else ([`NOTIFY_SHARED`]).
 pub(crate) struct Held {
     /// The address space.
@@ -88,6 +88,8 @@ pub(crate) struct Held {
     pub(crate) files: Arc<FdTable>,
     /// Root, working directory and umask.
     pub(crate) fs: Arc<FsContext>,
+    /// Who it is.
+    pub(crate) creds: Arc<Credentials>,
 }
 
 /// A task's own part in signals.
@@ -313,13 +315,14 @@ impl Task {
         self.shared.lock().fs.clone().ok_or(Errno::ESRCH)
     }
 
-    /// All three, for its thread to hold; `None` once the task has ended.
+    /// All of it and its credentials, for its thread to hold; `None` once the task has ended.
     pub(crate) fn hold(&self) -> Option<Held> {
         let Shared { space, files, fs } = self.shared();
         Some(Held {
             space: space?,
             files: files?,
             fs: fs?,
+            creds: self.creds(),
         })
     }
 
@@ -331,10 +334,15 @@ impl Task {
     /// Puts other shared things in place and gives the old ones back, for dropping outside.
     pub(super) fn replace_shared(&self, change: impl FnOnce(&mut Shared) -> Shared) -> Shared {
         let old = change(&mut self.shared.lock());
+        self.note_change();
+        old
+    }
+
+    /// What its thread holds isn't what it has any more.
+    fn note_change(&self) {
         if let Some(thread) = self.thread() {
             thread.note(NOTIFY_SHARED);
         }
-        old
     }
 
     /// Who it is.
@@ -361,6 +369,7 @@ impl Task {
         let creds = Arc::new(creds);
         let old = core::mem::replace(&mut *self.creds.lock(), creds);
         drop(old);
+        self.note_change();
         Ok(())
     }
 

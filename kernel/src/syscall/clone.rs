@@ -112,7 +112,7 @@ fn wanted_number(call: &Call<'_>, at: u64, count: u64) -> Result<u32, Errno> {
     if number == 0 {
         return Err(Errno::EINVAL);
     }
-    let creds = call.task.creds();
+    let creds = call.creds;
     if !creds.has(abi::CAP_CHECKPOINT_RESTORE) && !creds.has(abi::CAP_SYS_ADMIN) {
         return Err(Errno::EPERM);
     }

@@ -15,7 +15,7 @@ use crate::fs::{inotify, vfs};
 use crate::process::signal::fd as signalfd;
 
 fn may_wake(call: &Call<'_>) -> bool {
-    call.task.creds().has(abi::CAP_WAKE_ALARM)
+    call.creds.has(abi::CAP_WAKE_ALARM)
 }
 
 pub(super) fn timerfd_create(call: &mut Call<'_>, clock: i32, flags: u32) -> SysResult {

@@ -11,19 +11,19 @@ use super::{Call, SysResult};
 use crate::process::table;
 
 pub(super) fn getuid(call: &mut Call<'_>) -> SysResult {
-    Ok(call.task.creds().uids.real.into())
+    Ok(call.creds.uids.real.into())
 }
 
 pub(super) fn geteuid(call: &mut Call<'_>) -> SysResult {
-    Ok(call.task.creds().uids.effective.into())
+    Ok(call.creds.uids.effective.into())
 }
 
 pub(super) fn getgid(call: &mut Call<'_>) -> SysResult {
-    Ok(call.task.creds().gids.real.into())
+    Ok(call.creds.gids.real.into())
 }
 
 pub(super) fn getegid(call: &mut Call<'_>) -> SysResult {
-    Ok(call.task.creds().gids.effective.into())
+    Ok(call.creds.gids.effective.into())
 }
 
 /// Changes ids, and what else goes by them.
@@ -80,7 +80,7 @@ pub(super) fn getresuid(
     effective: UserAddr,
     saved: UserAddr,
 ) -> SysResult {
-    tell(call, &call.task.creds().uids, [real, effective, saved])
+    tell(call, &call.creds.uids, [real, effective, saved])
 }
 
 pub(super) fn getresgid(
@@ -89,14 +89,14 @@ pub(super) fn getresgid(
     effective: UserAddr,
     saved: UserAddr,
 ) -> SysResult {
-    tell(call, &call.task.creds().gids, [real, effective, saved])
+    tell(call, &call.creds.gids, [real, effective, saved])
 }
 
 /// Most supplementary groups (`NGROUPS_MAX`, linux/limits.h).
 const GROUPS_MAX: u32 = 65536;
 
 pub(super) fn getgroups(call: &mut Call<'_>, room: i32, list: UserAddr) -> SysResult {
-    let creds = call.task.creds();
+    let creds = call.creds;
     let count = creds.groups.len();
     let room = usize::try_from(room).map_err(|_| Errno::EINVAL)?;
     if room > 0 {
@@ -114,7 +114,7 @@ pub(super) fn getgroups(call: &mut Call<'_>, room: i32, list: UserAddr) -> SysRe
 }
 
 pub(super) fn setgroups(call: &mut Call<'_>, count: u32, list: UserAddr) -> SysResult {
-    if !call.task.creds().has(kiln_core::abi::CAP_SETGID) {
+    if !call.creds.has(kiln_core::abi::CAP_SETGID) {
         return Err(Errno::EPERM);
     }
     if count > GROUPS_MAX {

@@ -54,7 +54,7 @@ pub(super) fn shmget(call: &mut Call<'_>, key: i32, size: u64, flags: u32) -> Sy
     /// Huge pages, whose size the highest bits tell as a power of two; there are none.
     const HUGETLB: u32 = 0o4000;
     const SIZES: [u32; 3] = [0, 21, 30];
-    let made = shm::get(key, size, flags, &call.task.creds());
+    let made = shm::get(key, size, flags, call.creds);
     if made == Err(Errno::ENOMEM) && flags & HUGETLB != 0 {
         let known = SIZES.contains(&(flags >> 26));
         return Err(if known { Errno::EPERM } else { Errno::EINVAL });
@@ -67,7 +67,7 @@ pub(super) fn shmget(call: &mut Call<'_>, key: i32, size: u64, flags: u32) -> Sy
 }
 
 pub(super) fn shmat(call: &mut Call<'_>, id: i32, addr: u64, flags: u32) -> SysResult {
-    shm::attach(call.space, id, addr, flags, &call.task.creds())
+    shm::attach(call.space, id, addr, flags, call.creds)
 }
 
 pub(super) fn shmdt(call: &mut Call<'_>, addr: u64) -> SysResult {
@@ -81,17 +81,17 @@ pub(super) fn shmctl(call: &mut Call<'_>, id: i32, command: i32, at: UserAddr) -
     const USED: i32 = 14;
     const STAT_ANY: i32 = 15;
     not_negative(&[id, command])?;
-    let creds = call.task.creds();
+    let creds = call.creds;
     let answer = match command {
         INFO => shm::limits(),
         USED => shm::in_use(),
-        STAT | SLOT_STAT | STAT_ANY => shm::stat(id, command != STAT, command == STAT_ANY, &creds)?,
+        STAT | SLOT_STAT | STAT_ANY => shm::stat(id, command != STAT, command == STAT_ANY, creds)?,
         SET => {
             let (perm, _) = read_perm::<{ shm::DS_SIZE }>(call, at)?;
-            shm::set(id, &perm, &creds)?
+            shm::set(id, &perm, creds)?
         }
-        RMID => shm::remove(id, &creds)?,
-        LOCK | UNLOCK => shm::lock(id, command == LOCK, &creds)?,
+        RMID => shm::remove(id, creds)?,
+        LOCK | UNLOCK => shm::lock(id, command == LOCK, creds)?,
         _ => return Err(Errno::EINVAL),
     };
     match answer {
@@ -103,7 +103,7 @@ pub(super) fn shmctl(call: &mut Call<'_>, id: i32, command: i32, at: UserAddr) -
 }
 
 pub(super) fn semget(call: &mut Call<'_>, key: i32, count: i32, flags: u32) -> SysResult {
-    id_result(sem::get(key, count, flags, &call.task.creds())?)
+    id_result(sem::get(key, count, flags, call.creds)?)
 }
 
 /// `struct sembuf`s.
@@ -156,7 +156,7 @@ pub(super) fn semtimedop(
         Some(time) => Some(relative_deadline(time.to_ns()?)),
         None => None,
     };
-    sem::operate(id, &ops, deadline, call.task.pid(), &call.task.creds()).map(|()| 0)
+    sem::operate(id, &ops, deadline, call.task.pid(), call.creds).map(|()| 0)
 }
 
 pub(super) fn semop(call: &mut Call<'_>, id: i32, ops: UserAddr, count: u32) -> SysResult {
@@ -181,7 +181,7 @@ pub(super) fn semctl(
     const USED: i32 = 19;
     const STAT_ANY: i32 = 20;
     not_negative(&[id])?;
-    let (creds, pid) = (call.task.creds(), call.task.pid());
+    let (creds, pid) = (call.creds, call.task.pid());
     let at = UserAddr::new(arg);
     match command {
         INFO | USED => {
@@ -189,17 +189,17 @@ pub(super) fn semctl(
             copy_out(call, at, &bytes, highest)
         }
         STAT | SLOT_STAT | STAT_ANY => {
-            let (result, bytes) = sem::stat(id, command != STAT, command == STAT_ANY, &creds)?;
+            let (result, bytes) = sem::stat(id, command != STAT, command == STAT_ANY, creds)?;
             copy_out(call, at, &bytes, result)
         }
-        GETPID => sem::ask(id, number, sem::Ask::Pid, &creds),
-        GETVAL => sem::ask(id, number, sem::Ask::Value, &creds),
-        GETNCNT => sem::ask(id, number, sem::Ask::WaitingToGrow, &creds),
-        GETZCNT => sem::ask(id, number, sem::Ask::WaitingForZero, &creds),
-        GETALL => copy_out(call, at, &sem::all(id, &creds)?, 0),
-        SETVAL => sem::set_value(id, number, int_arg(arg), pid, &creds).map(|()| 0),
+        GETPID => sem::ask(id, number, sem::Ask::Pid, creds),
+        GETVAL => sem::ask(id, number, sem::Ask::Value, creds),
+        GETNCNT => sem::ask(id, number, sem::Ask::WaitingToGrow, creds),
+        GETZCNT => sem::ask(id, number, sem::Ask::WaitingForZero, creds),
+        GETALL => copy_out(call, at, &sem::all(id, creds)?, 0),
+        SETVAL => sem::set_value(id, number, int_arg(arg), pid, creds).map(|()| 0),
         SETALL => {
-            let mut bytes = try_zeros(2 * sem::size_to_set(id, &creds)?)?;
+            let mut bytes = try_zeros(2 * sem::size_to_set(id, creds)?)?;
             call.space.copy_in(&mut bytes, at)?;
             let mut values = Vec::new();
             values
@@ -212,15 +212,15 @@ pub(super) fn semctl(
         }
         SET => {
             let (perm, _) = read_perm::<{ sem::DS_SIZE }>(call, at)?;
-            sem::set_perm(id, &perm, &creds).map(|()| 0)
+            sem::set_perm(id, &perm, creds).map(|()| 0)
         }
-        RMID => sem::remove(id, &creds).map(|()| 0),
+        RMID => sem::remove(id, creds).map(|()| 0),
         _ => Err(Errno::EINVAL),
     }
 }
 
 pub(super) fn msgget(call: &mut Call<'_>, key: i32, flags: u32) -> SysResult {
-    id_result(msg::get(key, flags, &call.task.creds())?)
+    id_result(msg::get(key, flags, call.creds)?)
 }
 
 /// Bytes of a message's type, before its text.
@@ -247,7 +247,7 @@ pub(super) fn msgsnd(
         kind,
         text: text.into_boxed_slice(),
     };
-    msg::send(id, message, flags, call.task.pid(), &call.task.creds()).map(|()| 0)
+    msg::send(id, message, flags, call.task.pid(), call.creds).map(|()| 0)
 }
 
 pub(super) fn msgrcv(
@@ -260,7 +260,7 @@ pub(super) fn msgrcv(
 ) -> SysResult {
     not_negative(&[id])?;
     let room = usize::try_from(size).map_err(|_| Errno::EINVAL)?;
-    let message = msg::receive(id, kind, room, flags, call.task.pid(), &call.task.creds())?;
+    let message = msg::receive(id, kind, room, flags, call.task.pid(), call.creds)?;
     let space = call.space;
     space.write_val(at, &message.kind.cast_unsigned())?;
     let text = message.text.get(..room).unwrap_or(&message.text);
@@ -276,14 +276,14 @@ pub(super) fn msgctl(call: &mut Call<'_>, id: i32, command: i32, at: UserAddr) -
     /// Where `msg_qbytes` stands.
     const MAX_BYTES: usize = 88;
     not_negative(&[id, command])?;
-    let creds = call.task.creds();
+    let creds = call.creds;
     match command {
         INFO | USED => {
             let (highest, bytes) = msg::info(command == USED);
             copy_out(call, at, &bytes, highest)
         }
         STAT | SLOT_STAT | STAT_ANY => {
-            let (result, bytes) = msg::stat(id, command != STAT, command == STAT_ANY, &creds)?;
+            let (result, bytes) = msg::stat(id, command != STAT, command == STAT_ANY, creds)?;
             copy_out(call, at, &bytes, result)
         }
         SET => {
@@ -291,9 +291,9 @@ pub(super) fn msgctl(call: &mut Call<'_>, id: i32, command: i32, at: UserAddr) -
             let max = whole.get(MAX_BYTES..MAX_BYTES + 8);
             let max = max.and_then(|bytes| bytes.try_into().ok());
             let max = u64::from_le_bytes(max.unwrap_or_default());
-            msg::set(id, &perm, max, &creds).map(|()| 0)
+            msg::set(id, &perm, max, creds).map(|()| 0)
         }
-        RMID => msg::remove(id, &creds).map(|()| 0),
+        RMID => msg::remove(id, creds).map(|()| 0),
         _ => Err(Errno::EINVAL),
     }
 }

@@ -26,7 +26,7 @@ fn write_limit(call: &Call<'_>, at: UserAddr, limit: Rlimit) -> Result<(), Errno
 /// Sets a limit of a task's process, and tells those who keep it.
 fn set_limit(call: &Call<'_>, target: &Arc<Task>, resource: u32, new: Rlimit) -> Result<(), Errno> {
     let process = target.process();
-    let privileged = call.task.creds().has(abi::CAP_SYS_RESOURCE);
+    let privileged = call.creds.has(abi::CAP_SYS_RESOURCE);
     process.with_limits(|limits| limits.set(resource, new, privileged))?;
     match resource {
         abi::RLIMIT_STACK | abi::RLIMIT_AS | abi::RLIMIT_DATA | abi::RLIMIT_MEMLOCK => {
@@ -143,7 +143,7 @@ pub(super) fn targets(call: &Call<'_>, which: u32, who: i32) -> Result<Vec<Arc<T
         }
         abi::PRIO_USER => {
             let uid = if who == 0 {
-                call.task.creds().uids.real
+                call.creds.uids.real
             } else {
                 who.cast_unsigned()
             };
@@ -183,7 +183,7 @@ pub(super) fn getpriority(call: &mut Call<'_>, which: u32, who: i32) -> SysResul
 
 pub(super) fn setpriority(call: &mut Call<'_>, which: u32, who: i32, value: i32) -> SysResult {
     let value = i8::try_from(value.clamp(-20, 19)).unwrap_or(19);
-    let own = call.task.creds();
+    let own = call.creds;
     let mut result = Ok(0);
     for task in targets(call, which, who)? {
         let theirs = task.creds().uids;
@@ -207,7 +207,7 @@ pub(super) fn setpriority(call: &mut Call<'_>, which: u32, who: i32, value: i32)
 pub(super) fn may_raise(call: &Call<'_>, value: i8) -> bool {
     let allowed = call.task.process().limit(abi::RLIMIT_NICE);
     let needed = u64::from((20 - i32::from(value)).unsigned_abs());
-    needed <= allowed || call.task.creds().has(abi::CAP_SYS_NICE)
+    needed <= allowed || call.creds.has(abi::CAP_SYS_NICE)
 }
 
 pub(super) fn personality(call: &mut Call<'_>, new: u64) -> SysResult {

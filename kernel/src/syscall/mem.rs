@@ -64,7 +64,7 @@ pub(super) fn mmap(
         flags,
         file,
         offset,
-        low: call.task.creds().has(abi::CAP_SYS_RAWIO),
+        low: call.creds.has(abi::CAP_SYS_RAWIO),
     };
     Ok(call.space.mmap(request)?.raw())
 }
@@ -134,7 +134,7 @@ pub(super) fn mremap(
 ) -> SysResult {
     let flags = u32::try_from(flags).map_err(|_| Errno::EINVAL)?;
     let space = call.space;
-    let low = call.task.creds().has(abi::CAP_SYS_RAWIO);
+    let low = call.creds.has(abi::CAP_SYS_RAWIO);
     let moved = space.mremap(addr, old_len, new_len, flags, new_addr, low)?;
     Ok(moved.raw())
 }
@@ -154,8 +154,7 @@ pub(super) fn madvise(call: &mut Call<'_>, addr: u64, len: u64, advice: u32) -> 
 /// The space, with the limits that the caller's credentials give it now.
 fn limited_space<'a>(call: &Call<'a>) -> &'a Arc<AddressSpace> {
     let limits = call.task.process().limits();
-    call.space
-        .set_limits(memory_limits(&limits, &call.task.creds()));
+    call.space.set_limits(memory_limits(&limits, call.creds));
     call.space
 }
 

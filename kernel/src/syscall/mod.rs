@@ -9,6 +9,7 @@
 use alloc::sync::Arc;
 
 use kiln_core::addr::UserAddr;
+use kiln_core::cred::Credentials;
 use kiln_core::errno::Errno;
 use kiln_core::num::{int_arg, low32, usize_of};
 use kiln_core::strace::Arg;
@@ -53,12 +54,14 @@ pub(crate) use thread::main_loop;
 pub(crate) struct Call<'a> {
     /// The thread that made it.
     pub(crate) task: &'a Arc<Task>,
-    /// Its address space, as it was when the call began; so are the next two.
+    /// Its address space, as it was when the call began; so are the next three.
     pub(crate) space: &'a Arc<AddressSpace>,
     /// Its open files.
     pub(crate) files: &'a Arc<FdTable>,
     /// Its root, working directory and umask.
     pub(crate) fs: &'a Arc<FsContext>,
+    /// Who it is.
+    pub(crate) creds: &'a Arc<Credentials>,
     /// Its registers; `orig_rax` holds the call's number.
     pub(crate) regs: &'a mut UserContext,
 }
@@ -232,6 +235,7 @@ fn dispatch(task: &Arc<Task>, held: &Held, regs: &mut UserContext) {
         space: &held.space,
         files: &held.files,
         fs: &held.fs,
+        creds: &held.creds,
         regs,
     };
     let result = if trace::enabled() {

@@ -161,7 +161,7 @@ pub(super) fn mbind(
     if flags & !(MF_STRICT | MF_MOVE | MF_MOVE_ALL) != 0 {
         return Err(Errno::EINVAL);
     }
-    if flags & MF_MOVE_ALL != 0 && !call.task.creds().has(CAP_SYS_NICE) {
+    if flags & MF_MOVE_ALL != 0 && !call.creds.has(CAP_SYS_NICE) {
         return Err(Errno::EPERM);
     }
     if !start.is_multiple_of(PAGE) {
@@ -219,7 +219,7 @@ pub(super) fn migrate_pages(
     nodes(call, from, bits)?;
     let to = nodes(call, to, bits)?;
     let other = target(call, pid)?;
-    if to.others && !call.task.creds().has(CAP_SYS_NICE) {
+    if to.others && !call.creds.has(CAP_SYS_NICE) {
         return Err(Errno::EPERM);
     }
     // Of the nodes named only this one is there.
@@ -243,7 +243,7 @@ pub(super) fn move_pages(
     if flags & !(MF_MOVE | MF_MOVE_ALL) != 0 {
         return Err(Errno::EINVAL);
     }
-    if flags & MF_MOVE_ALL != 0 && !call.task.creds().has(CAP_SYS_NICE) {
+    if flags & MF_MOVE_ALL != 0 && !call.creds.has(CAP_SYS_NICE) {
         return Err(Errno::EPERM);
     }
     let other = target(call, pid)?.space().map_err(|_| Errno::EINVAL)?;

@@ -56,7 +56,7 @@ pub(super) fn pidfd_send_signal(
     let info = signal.map(|signal| match told {
         Some(bytes) => SigInfo::decode(signal, &bytes),
         None => {
-            let uid = call.task.creds().uids.real;
+            let uid = call.creds.uids.real;
             SigInfo::user(signal, abi::SI_USER.cast_signed(), call.task.pid(), uid)
         }
     });
@@ -137,7 +137,7 @@ pub(super) fn process_madvise(
     if !proc::may_inspect(call.task, &other) {
         return Err(Errno::EACCES);
     }
-    if !call.task.creds().has(abi::CAP_SYS_NICE) {
+    if !call.creds.has(abi::CAP_SYS_NICE) {
         return Err(Errno::EPERM);
     }
     let mut done = 0;

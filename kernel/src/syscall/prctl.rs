@@ -177,7 +177,7 @@ fn set_habits(call: &Call<'_>, among: u32, chosen: u32) {
 }
 
 fn flusher(call: &Call<'_>, option: u32, [second, rest @ ..]: [u64; 4]) -> SysResult {
-    if !call.task.creds().has(abi::CAP_SYS_RESOURCE) {
+    if !call.creds.has(abi::CAP_SYS_RESOURCE) {
         return Err(Errno::EPERM);
     }
     match (option, second) {
@@ -253,7 +253,7 @@ fn set_memory(call: &Call<'_>, [what, value, len, fifth]: [u64; 4]) -> SysResult
         space.write_val(UserAddr::new(value), &MEMORY_MAP_SIZE)?;
         return Ok(0);
     }
-    if !call.task.creds().has(abi::CAP_SYS_RESOURCE) {
+    if !call.creds.has(abi::CAP_SYS_RESOURCE) {
         return Err(Errno::EPERM);
     }
     let mut info = ProgramInfo::clone(&space.info());
@@ -329,9 +329,7 @@ fn ambient(call: &Call<'_>, [what, cap, rest @ ..]: [u64; 4]) -> SysResult {
             creds.caps.ambient = kiln_core::cred::CapSet::EMPTY;
             Ok(0)
         }),
-        (ctl::PR_CAP_AMBIENT_IS_SET, Some(cap)) => {
-            Ok(call.task.creds().caps.ambient.contains(cap).into())
-        }
+        (ctl::PR_CAP_AMBIENT_IS_SET, Some(cap)) => Ok(call.creds.caps.ambient.contains(cap).into()),
         (ctl::PR_CAP_AMBIENT_RAISE, Some(cap)) => call
             .task
             .change_creds(|creds| creds.raise_ambient(cap))

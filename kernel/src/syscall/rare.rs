@@ -22,7 +22,7 @@ use crate::sync::SpinLock;
 use crate::vm::AddressSpace;
 
 fn check(call: &Call<'_>, capability: u32) -> Result<(), Errno> {
-    let has = call.task.creds().has(capability);
+    let has = call.creds.has(capability);
     has.then_some(()).ok_or(Errno::EPERM)
 }
 
@@ -117,7 +117,7 @@ fn quota_command(raw: u32) -> Result<(u32, u32), Errno> {
 
 /// No quotas are ever on: what a command comes to on a file system that could have some.
 fn quota(call: &Call<'_>, command: u32, kind: u32, id: u32) -> SysResult {
-    let creds = call.task.creds();
+    let creds = call.creds;
     let free = match command {
         Q_SYNC | Q_GETFMT | Q_GETINFO => true,
         Q_GETQUOTA | Q_XGETQUOTA => match kind {
@@ -271,12 +271,12 @@ pub(super) fn ioprio_set(call: &mut Call<'_>, which: u32, who: i32, value: u32) 
     // Beyond the three bits of the level hints may follow.
     let (class, level) = (value >> 13 & 7, value & 0x1fff);
     match class {
-        1 if !call.task.creds().has(abi::CAP_SYS_ADMIN) => return Err(Errno::EPERM),
+        1 if !call.creds.has(abi::CAP_SYS_ADMIN) => return Err(Errno::EPERM),
         0 if level != 0 => return Err(Errno::EINVAL),
         0..=3 => {}
         _ => return Err(Errno::EINVAL),
     }
-    let own = call.task.creds();
+    let own = call.creds;
     for task in targets(call, which.wrapping_sub(IOPRIO_WHO_PROCESS), who)? {
         let theirs = task.creds().uids;
         let may = [theirs.real, theirs.effective].contains(&own.uids.effective);

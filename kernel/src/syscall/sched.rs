@@ -35,12 +35,12 @@ fn target(call: &Call<'_>, pid: i32) -> Result<Arc<Task>, Errno> {
 
 /// Whether the caller may change how the target is run: it is the same user's.
 fn is_own(call: &Call<'_>, target: &Task) -> bool {
-    let (euid, theirs) = (call.task.creds().uids.effective, target.creds().uids);
+    let (euid, theirs) = (call.creds.uids.effective, target.creds().uids);
     euid == theirs.effective || euid == theirs.real
 }
 
 fn may_nice(call: &Call<'_>) -> bool {
-    call.task.creds().has(abi::CAP_SYS_NICE)
+    call.creds.has(abi::CAP_SYS_NICE)
 }
 
 pub(super) fn getaffinity(call: &mut Call<'_>, pid: i32, size: usize, at: UserAddr) -> SysResult {

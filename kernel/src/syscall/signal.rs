@@ -192,7 +192,7 @@ fn send_to_thread(call: &Call<'_>, pid: Option<i32>, tid: i32, number: i32) -> S
         return Err(Errno::EPERM);
     }
     if let Some(number) = number {
-        let uid = call.task.creds().uids.real;
+        let uid = call.creds.uids.real;
         let info = SigInfo::user(number, abi::SI_TKILL, call.task.pid(), uid);
         signal::send_to_task(&task, info)?;
     }

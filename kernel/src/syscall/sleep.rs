@@ -57,7 +57,7 @@ pub(super) fn clock_nanosleep(
     if id == abi::CLOCK_PROCESS_CPUTIME_ID {
         return sleep_cpu(call.task, id.cast_signed(), ns, absolute, left);
     }
-    if is_alarm(id) && !call.task.creds().has(abi::CAP_WAKE_ALARM) {
+    if is_alarm(id) && !call.creds.has(abi::CAP_WAKE_ALARM) {
         return Err(Errno::EPERM);
     }
     read_clock(call.task, id.cast_signed())?;

@@ -23,7 +23,7 @@ pub(super) fn uname(call: &mut Call<'_>, at: UserAddr) -> SysResult {
 
 /// A name that a privileged program sets.
 fn read_name(call: &Call<'_>, at: UserAddr, len: i32) -> Result<([u8; 64], usize), Errno> {
-    if !call.task.creds().has(abi::CAP_SYS_ADMIN) {
+    if !call.creds.has(abi::CAP_SYS_ADMIN) {
         return Err(Errno::EPERM);
     }
     let len = usize::try_from(len)
@@ -158,7 +158,7 @@ pub(super) fn syslog(call: &mut Call<'_>, action: u32, buffer: UserAddr, len: i3
     /// Room for the log: what Linux has by default (`CONFIG_LOG_BUF_SHIFT`).
     const SIZE: u64 = 1 << 17;
     // As where `dmesg_restrict` is set, which is usual.
-    if !call.task.creds().has(abi::CAP_SYSLOG) {
+    if !call.creds.has(abi::CAP_SYSLOG) {
         return Err(Errno::EPERM);
     }
     let bad = match action {
@@ -221,7 +221,7 @@ pub(super) fn reboot(
     command: u32,
     _arg: UserAddr,
 ) -> SysResult {
-    if !call.task.creds().has(abi::CAP_SYS_BOOT) {
+    if !call.creds.has(abi::CAP_SYS_BOOT) {
         return Err(Errno::EPERM);
     }
     if magic != REBOOT_MAGIC || !REBOOT_MAGICS.contains(&magic2) {

@@ -147,7 +147,7 @@ fn set_wall(call: &Call<'_>, time: Timespec) -> SysResult {
     if time.sec >= LAST_SECOND {
         return Err(Errno::EINVAL);
     }
-    if !call.task.creds().has(abi::CAP_SYS_TIME) {
+    if !call.creds.has(abi::CAP_SYS_TIME) {
         return Err(Errno::EPERM);
     }
     // The time of day never was before the boot.
@@ -198,7 +198,7 @@ pub(super) fn settimeofday(call: &mut Call<'_>, at: UserAddr, zone: UserAddr) ->
     if time.is_some_and(|time| time.sec >= LAST_SECOND) {
         return Err(Errno::EINVAL);
     }
-    if !call.task.creds().has(abi::CAP_SYS_TIME) {
+    if !call.creds.has(abi::CAP_SYS_TIME) {
         return Err(Errno::EPERM);
     }
     if let Some(zone) = zone {

@@ -137,7 +137,7 @@ pub(super) fn timer_create(
         // Read before the clock is judged.
         read_event(call, event)?;
     }
-    let may_wake = call.task.creds().has(abi::CAP_WAKE_ALARM);
+    let may_wake = call.creds.has(abi::CAP_WAKE_ALARM);
     let is_refused = u32::try_from(id).is_ok_and(is_alarm) && !may_wake;
     let clock = match u32::try_from(id) {
         Ok(abi::CLOCK_REALTIME | abi::CLOCK_REALTIME_ALARM) => Clock::Realtime,

@@ -88,11 +88,11 @@ pub(in crate::syscall) fn faccessat2(
     let want = Want::from_bits(mode).ok_or(Errno::EINVAL)?;
     let known = abi::AT_EACCESS | abi::AT_SYMLINK_NOFOLLOW | abi::AT_EMPTY_PATH;
     known_flags(flags, known)?;
-    let creds = call.task.creds();
+    let creds = call.creds;
     let who = if flags & abi::AT_EACCESS != 0 {
-        identity(&creds)
+        identity(creds)
     } else {
-        real_identity(&creds)
+        real_identity(creds)
     };
     let path = resolve_as(call, &who, dirfd, path, flags)?;
     vfs::access(&who, &path, want).map(|()| 0)
@@ -140,8 +140,8 @@ pub(in crate::syscall) fn fchmod(call: &mut Call<'_>, fd: i32, mode: u32) -> Sys
 }
 
 fn change_mode(call: &Call<'_>, path: &Path, mode: u32) -> SysResult {
-    let creds = call.task.creds();
-    vfs::chmod(&identity(&creds), path, mode).map(|()| 0)
+    let creds = call.creds;
+    vfs::chmod(&identity(creds), path, mode).map(|()| 0)
 }
 
 pub(in crate::syscall) fn chown(
@@ -184,17 +184,17 @@ pub(in crate::syscall) fn fchown(call: &mut Call<'_>, fd: i32, uid: u32, gid: u3
 }
 
 fn change_owner(call: &Call<'_>, path: &Path, uid: u32, gid: u32) -> SysResult {
-    let creds = call.task.creds();
-    vfs::chown(&identity(&creds), path, uid, gid).map(|()| 0)
+    let creds = call.creds;
+    vfs::chown(&identity(creds), path, uid, gid).map(|()| 0)
 }
 
 /// A time to set: `None` leaves it alone, `Some(None)` is now.
 type Change = Option<Option<Timestamp>>;
 
 fn set_times(call: &Call<'_>, path: &Path, times: [Change; 2]) -> SysResult {
-    let creds = call.task.creds();
+    let creds = call.creds;
     let [atime, mtime] = times;
-    vfs::set_times(&identity(&creds), path, atime, mtime).map(|()| 0)
+    vfs::set_times(&identity(creds), path, atime, mtime).map(|()| 0)
 }
 
 /// Two times, from `[seconds, fraction]` pairs; a fraction of `limit` or more is no time.

@@ -126,8 +126,8 @@ fn set_status_flags(call: &Call<'_>, file: &Arc<File>, fd: i32, flags: u32) -> S
     if file.has(abi::O_APPEND) && flags & abi::O_APPEND == 0 {
         vfs::check_not_append_only(&file.inode)?;
     }
-    let creds = call.task.creds();
-    let owns = |attr: &Attr| identity(&creds).owns(attr);
+    let creds = call.creds;
+    let owns = |attr: &Attr| identity(creds).owns(attr);
     if fresh & abi::O_NOATIME != 0 && !file.inode.with_attr(owns) {
         return Err(Errno::EPERM);
     }
@@ -166,9 +166,9 @@ fn other(call: &Call<'_>, file: &Arc<File>, fd: i32, what: u32, arg: u64) -> Sys
         command::SETPIPE_SZ => {
             let pipe = file.ops.pipe().ok_or(Errno::EBADF)?;
             let bytes = usize_of32(low32(arg));
-            let creds = call.task.creds();
+            let creds = call.creds;
             if bytes > MAX_SLOTS * kiln_core::addr::PAGE_SIZE
-                && !identity(&creds).can(Capability::SysResource)
+                && !identity(creds).can(Capability::SysResource)
             {
                 return Err(Errno::EPERM);
             }

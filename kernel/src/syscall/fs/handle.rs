@@ -95,7 +95,7 @@ pub(in crate::syscall) fn open_by_handle_at(
     } else {
         file(call, mount)?.path.clone()
     };
-    if !call.task.creds().has(abi::CAP_DAC_READ_SEARCH) {
+    if !call.creds.has(abi::CAP_DAC_READ_SEARCH) {
         return Err(Errno::EPERM);
     }
     let from = at.checked_add(HEAD).ok_or(Errno::EFAULT)?;
@@ -114,7 +114,7 @@ pub(in crate::syscall) fn open_by_handle_at(
     if flags.has(abi::O_DIRECTORY) && path.inode()?.kind() != FileType::Directory {
         return Err(Errno::ENOTDIR);
     }
-    let (context, creds) = (call.fs, call.task.creds());
-    let file = vfs::open_path(&Lookup::new(context, identity(&creds)), path, flags)?;
+    let (context, creds) = (call.fs, call.creds);
+    let file = vfs::open_path(&Lookup::new(context, identity(creds)), path, flags)?;
     super::install(call, file, flags.has(abi::O_CLOEXEC))
 }

@@ -56,7 +56,7 @@ pub(in crate::syscall) fn ioctl(call: &mut Call<'_>, fd: i32, command: u32, arg:
         }
         FICLONE | FICLONERANGE | FIDEDUPERANGE => no_shared_blocks(call, &file, command, arg),
         FIFREEZE | FITHAW => {
-            if !call.task.creds().has(abi::CAP_SYS_ADMIN) {
+            if !call.creds.has(abi::CAP_SYS_ADMIN) {
                 return Err(Errno::EPERM);
             }
             // No file system here can be frozen, so none is.
@@ -94,7 +94,7 @@ fn of_kind(
             command,
             arg,
             space,
-            privileged: call.task.creds().has(abi::CAP_SYS_ADMIN),
+            privileged: call.creds.has(abi::CAP_SYS_ADMIN),
             files: call.files,
         },
     );
@@ -117,7 +117,7 @@ fn of_inode(
     match command {
         ioctl::FIBMAP if kind == FileType::Regular => {
             // Where blocks lie is for the privileged, and not told here.
-            if !call.task.creds().has(abi::CAP_SYS_RAWIO) {
+            if !call.creds.has(abi::CAP_SYS_RAWIO) {
                 return Err(Errno::EPERM);
             }
             let _: u32 = space.read_val(at)?;
@@ -166,8 +166,8 @@ fn of_inode(
 }
 
 fn set_flags(call: &Call<'_>, file: &File, flags: u32) -> SysResult {
-    let creds = call.task.creds();
-    vfs::set_flags(&identity(&creds), &file.path, flags).map(|()| 0)
+    let creds = call.creds;
+    vfs::set_flags(&identity(creds), &file.path, flags).map(|()| 0)
 }
 
 /// Words of `struct fsxattr` (linux/fs.h).

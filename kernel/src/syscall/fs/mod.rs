@@ -113,8 +113,8 @@ pub(in crate::syscall) fn with_lookup<T>(
     base: Option<Path>,
     work: impl FnOnce(&Lookup<'_>) -> Result<T, Errno>,
 ) -> Result<T, Errno> {
-    let (context, creds) = (call.fs, call.task.creds());
-    work(&Lookup::new(context, identity(&creds)).at(base))
+    let (context, creds) = (call.fs, call.creds);
+    work(&Lookup::new(context, identity(creds)).at(base))
 }
 
 /// Copies the path at `addr` and does `work` with it, relative to `dirfd`.

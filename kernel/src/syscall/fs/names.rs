@@ -125,10 +125,10 @@ pub(in crate::syscall) fn linkat(
     flags: u32,
 ) -> SysResult {
     known_flags(flags, abi::AT_SYMLINK_FOLLOW | abi::AT_EMPTY_PATH)?;
-    let creds = call.task.creds();
+    let creds = call.creds;
     if flags & abi::AT_EMPTY_PATH != 0
         && path_arg(call, old)?.is_empty()
-        && !identity(&creds).can(kiln_core::fs::perm::Capability::DacReadSearch)
+        && !identity(creds).can(kiln_core::fs::perm::Capability::DacReadSearch)
     {
         return Err(Errno::ENOENT);
     }
@@ -179,9 +179,9 @@ pub(in crate::syscall) fn renameat2(
     }
     let new = not_empty(new?)?;
     let to = base(call, new_dir, &new)?;
-    let (context, creds) = (call.fs, call.task.creds());
-    let from = Lookup::new(context, identity(&creds)).at(from);
-    let to = Lookup::new(context, identity(&creds)).at(to);
+    let (context, creds) = (call.fs, call.creds);
+    let from = Lookup::new(context, identity(creds)).at(from);
+    let to = Lookup::new(context, identity(creds)).at(to);
     vfs::rename(&from, &old, &to, &new, flags).map(|()| 0)
 }
 

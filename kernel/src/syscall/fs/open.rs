@@ -21,8 +21,8 @@ fn open_at(
     // Where the directory is the root, absolute paths begin there too.
     let from: &[u8] = if restrictions.in_root { b"" } else { &path };
     let base = base(call, dirfd, from)?;
-    let (context, creds) = (call.fs, call.task.creds());
-    let mut lookup = Lookup::new(context, identity(&creds)).at(base);
+    let (context, creds) = (call.fs, call.creds);
+    let mut lookup = Lookup::new(context, identity(creds)).at(base);
     lookup.restrictions = restrictions;
     let file = vfs::open(&lookup, &path, flags)?;
     install(call, file, flags.has(abi::O_CLOEXEC))
@@ -118,8 +118,8 @@ pub(in crate::syscall) fn pipe(call: &mut Call<'_>, fds: UserAddr) -> SysResult 
 
 pub(in crate::syscall) fn pipe2(call: &mut Call<'_>, fds: UserAddr, flags: u32) -> SysResult {
     super::known_flags(flags, abi::O_CLOEXEC | abi::O_DIRECT | abi::O_NONBLOCK)?;
-    let creds = call.task.creds();
-    let (reader, writer) = pipe::create(&identity(&creds), flags)?;
+    let creds = call.creds;
+    let (reader, writer) = pipe::create(&identity(creds), flags)?;
     let (files, limit) = (call.files, descriptor_limit(call));
     let cloexec = flags & abi::O_CLOEXEC != 0;
     let first = files.install(reader, cloexec, limit)?;
@@ -161,7 +161,7 @@ pub(in crate::syscall) fn memfd_create(
     if huge {
         return Err(Errno::ENOSYS);
     }
-    let creds = call.task.creds();
-    let file = memfd::create(&identity(&creds), &name, flags)?;
+    let creds = call.creds;
+    let file = memfd::create(&identity(creds), &name, flags)?;
     install(call, file, flags & abi::MFD_CLOEXEC != 0)
 }

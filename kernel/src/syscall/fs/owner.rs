@@ -104,7 +104,7 @@ fn by_kind(kind: u32, number: u32) -> Result<Whom, Errno> {
 }
 
 fn set(call: &Call<'_>, file: &File, whom: Whom) -> SysResult {
-    let uids = call.task.creds().uids;
+    let uids = call.creds.uids;
     let mut owner = file.owner().lock();
     let (uid, euid) = match whom {
         Whom::Nobody => (owner.uid, owner.euid),
@@ -131,7 +131,7 @@ pub(super) fn set_lease(call: &Call<'_>, file: &Arc<File>, fd: i32, kind: u32) -
     if file.is_event() {
         return Err(Errno::EINVAL);
     }
-    let creds = call.task.creds();
+    let creds = call.creds;
     let owner = file.inode.with_attr(|attr| attr.uid);
     if creds.uids.fs != owner && !creds.has(abi::CAP_LEASE) {
         return Err(Errno::EACCES);

@@ -51,12 +51,12 @@ fn set(
     }
     let mut bytes = try_zeros(size)?;
     call.space.copy_in(&mut bytes, value)?;
-    let (creds, path) = (call.task.creds(), find()?);
+    let (creds, path) = (call.creds, find()?);
     if flags == BOTH {
         // What must be new must be there, too: either way it's an error.
-        vfs::get_xattr(&identity(&creds), &path, &name)?;
+        vfs::get_xattr(&identity(creds), &path, &name)?;
     }
-    vfs::set_xattr(&identity(&creds), &path, &name, &bytes, mode).map(|()| 0)
+    vfs::set_xattr(&identity(creds), &path, &name, &bytes, mode).map(|()| 0)
 }
 
 /// Copies what was found to the program's buffer; of a size of 0, tells the length.
@@ -76,8 +76,8 @@ fn get(
     (name, to, size): (UserAddr, UserAddr, usize),
 ) -> SysResult {
     let name = name_arg(call, name)?;
-    let creds = call.task.creds();
-    let value = vfs::get_xattr(&identity(&creds), &find()?, &name)?;
+    let creds = call.creds;
+    let value = vfs::get_xattr(&identity(creds), &find()?, &name)?;
     give(call, &value, to, size)
 }
 
@@ -86,8 +86,8 @@ fn list(
     find: impl FnOnce() -> Result<Path, Errno>,
     (to, size): (UserAddr, usize),
 ) -> SysResult {
-    let creds = call.task.creds();
-    let names = vfs::list_xattr(&identity(&creds), &find()?)?;
+    let creds = call.creds;
+    let names = vfs::list_xattr(&identity(creds), &find()?)?;
     give(call, &names, to, size)
 }
 
@@ -97,8 +97,8 @@ fn remove(
     name: UserAddr,
 ) -> SysResult {
     let name = name_arg(call, name)?;
-    let creds = call.task.creds();
-    vfs::remove_xattr(&identity(&creds), &find()?, &name).map(|()| 0)
+    let creds = call.creds;
+    vfs::remove_xattr(&identity(creds), &find()?, &name).map(|()| 0)
 }
 
 /// The three forms of each call: by path, by the link itself, by descriptor.

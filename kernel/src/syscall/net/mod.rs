@@ -85,8 +85,8 @@ pub(super) fn with_caller<T>(
     nonblocking: bool,
     work: impl FnOnce(&Caller<'_>) -> Result<T, Errno>,
 ) -> Result<T, Errno> {
-    let (context, creds) = (call.fs, call.task.creds());
-    let lookup = Lookup::new(context, identity(&creds));
+    let (context, creds) = (call.fs, call.creds);
+    let lookup = Lookup::new(context, identity(creds));
     let peer = Ucred {
         pid: call.task.pid(),
         uid: creds.uids.effective,

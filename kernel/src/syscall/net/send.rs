@@ -3,7 +3,6 @@
 use alloc::sync::Arc;
 use kiln_core::abi;
 use kiln_core::addr::UserAddr;
-use kiln_core::cred::Credentials;
 use kiln_core::errno::Errno;
 use kiln_core::net::cmsg::{self, Cmsg, MAX_FDS, Parser};
 use kiln_core::net::{family, level, msg};
@@ -28,8 +27,8 @@ fn send(
     out: Outgoing<'_>,
 ) -> SysResult {
     let socket = Socket::of(file)?;
-    let (context, creds) = (call.fs, call.task.creds());
-    let lookup = Lookup::new(context, identity(&creds));
+    let (context, creds) = (call.fs, call.creds);
+    let lookup = Lookup::new(context, identity(creds));
     let flags = out.flags;
     let out = Outgoing {
         lookup: Some(&lookup),
@@ -155,7 +154,7 @@ fn take_files(call: &Call<'_>, data: &[u8], out: &mut Outgoing<'_>) -> Result<()
         let file = files.get_any(fd.map_err(|_| Errno::EINVAL)?)?;
         try_push(&mut out.files, file)?;
     }
-    let creds = call.task.creds();
+    let creds = call.creds;
     let privileged = creds.has(abi::CAP_SYS_RESOURCE) || creds.has(abi::CAP_SYS_ADMIN);
     if !privileged && net::in_flight() > descriptor_limit(call) {
         return Err(Errno::ETOOMANYREFS);
@@ -176,7 +175,7 @@ fn claimed(call: &Call<'_>, data: &[u8]) -> Result<Ucred, Errno> {
         uid: u32::from_le_bytes(uid),
         gid: u32::from_le_bytes(gid),
     };
-    let creds: Arc<Credentials> = call.task.creds();
+    let creds = call.creds;
     let own = |ids: kiln_core::cred::Ids, id| [ids.real, ids.effective, ids.saved].contains(&id);
     let pid = claim.pid == call.task.pid() || creds.has(abi::CAP_SYS_ADMIN);
     let uid = own(creds.uids, claim.uid) || creds.has(abi::CAP_SETUID);
