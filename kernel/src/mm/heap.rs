@@ -5,7 +5,7 @@
 //! was [charged](super::kmem) can be allocated without fail.
 
 use core::alloc::{GlobalAlloc, Layout};
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use kiln_core::addr::{PAGE_SHIFT, PAGE_SIZE, PhysAddr};
 use kiln_core::frames::MAX_ORDER;
 use kiln_core::num::{low8, u64_of, usize_of};
@@ -26,6 +26,14 @@ const GROWTH_ORDER: u8 = 4;
 const MAPPED: usize = 8192;
 /// Frames of the reserve: 128 KiB.
 const RESERVE: usize = 32;
+
+/// Frames that slabs and `talc` have.
+static HELD: AtomicUsize = AtomicUsize::new(0);
+
+/// How many frames small and middling objects lie in (Linux: `Slab` in `/proc/meminfo`).
+pub(crate) fn held_frames() -> usize {
+    HELD.load(Ordering::Relaxed)
+}
 
 /// The global allocator.
 struct Heap {
@@ -58,7 +66,10 @@ unsafe impl GlobalAlloc for Heap {
             Some(class) => {
                 // SAFETY: allocated above with the same layout, as the caller promises.
                 let empty = unsafe { self.small.lock().free(class, object) };
-                drop(empty);
+                if let Some(frame) = empty {
+                    HELD.fetch_sub(1, Ordering::Relaxed);
+                    drop(frame);
+                }
             }
             // SAFETY: as above.
             None if is_mapped(object) => unsafe {
@@ -142,7 +153,9 @@ fn is_mapped(object: *mut u8) -> bool {
 }
 
 fn grow_slabs() -> Result<FrameRef, OutOfMemory> {
-    FrameRef::alloc().or_else(|OutOfMemory| SPARE.lock().take())
+    let frame = FrameRef::alloc().or_else(|OutOfMemory| SPARE.lock().take())?;
+    HELD.fetch_add(1, Ordering::Relaxed);
+    Ok(frame)
 }
 
 /// Where `talc` gets memory from.
@@ -157,6 +170,7 @@ unsafe impl Source for Frames {
         let (block, order) = grow(needed).map_err(|OutOfMemory| ())?;
         // SAFETY: the block is ours for good, mapped and writable in the physmap.
         unsafe { talc.claim(physmap(block), PAGE_SIZE << order) };
+        HELD.fetch_add(1 << order, Ordering::Relaxed);
         Ok(())
     }
 }

@@ -6,7 +6,7 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use kiln_core::addr::{PAGE_SIZE, VirtAddr};
-use kiln_core::num::{low32, u64_of, usize_of32};
+use kiln_core::num::{low32, u64_of, usize_of, usize_of32};
 
 use super::frame::{FrameRef, OutOfMemory};
 use super::layout::{STACK_SIZE, STACK_SLOT, STACK_SLOTS, STACKS};
@@ -118,6 +118,14 @@ pub(crate) fn high_water() -> u64 {
     let live = (0..STACK_SLOTS).filter(|slot| is_used(*slot));
     let dropped = HIGH_WATER.load(Ordering::Relaxed);
     live.fold(dropped, |deepest, slot| depth(slot, deepest).max(deepest))
+}
+
+/// How many pages stacks take.
+pub(crate) fn pages() -> usize {
+    let used = USED
+        .iter()
+        .map(|word| word.load(Ordering::Relaxed).count_ones());
+    usize_of32(used.sum::<u32>()) * usize_of(STACK_SIZE / PAGE)
 }
 
 fn is_used(slot: u32) -> bool {

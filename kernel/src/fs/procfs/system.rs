@@ -14,7 +14,7 @@ use crate::fs::context::FsContext;
 use crate::fs::fdtable::{FdTable, NR_OPEN};
 use crate::fs::mount::{INVISIBLE, Mount, MountFlags, Path};
 use crate::fs::{aio, inotify, lease, locks, superblock};
-use crate::mm::frame;
+use crate::mm::{frame, heap, stack};
 use crate::vm::{ALWAYS_OVERCOMMIT, reclaim, writeback};
 
 /// The files.
@@ -132,9 +132,10 @@ fn meminfo(out: &mut Text) -> Result<(), Errno> {
         ("AnonPages", 0),
         ("Mapped", 0),
         ("Shmem", kib(kept)),
-        ("Slab", 0),
+        ("Slab", kib(heap::held_frames())),
         ("SReclaimable", 0),
-        ("SUnreclaim", 0),
+        ("SUnreclaim", kib(heap::held_frames())),
+        ("KernelStack", kib(stack::pages())),
         ("CommitLimit", kib(memory.total / 2)),
         ("Committed_AS", kib(memory.total - memory.free)),
         ("HugePages_Total", 0),
