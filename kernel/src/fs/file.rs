@@ -265,6 +265,10 @@ impl MapName for File {
         }
     }
 
+    fn written(&self) {
+        self.inode.modified();
+    }
+
     fn punch(&self, offset: u64, len: u64) -> Result<(), Errno> {
         // FALLOC_FL_KEEP_SIZE and FALLOC_FL_PUNCH_HOLE (linux/falloc.h).
         const PUNCH: u32 = 1 | 2;

@@ -32,6 +32,8 @@ pub(crate) trait MapName: Send + Sync {
         let _ = (offset, len);
         Err(Errno::EOPNOTSUPP)
     }
+    /// A program begins to write to a page of it.
+    fn written(&self) {}
     /// One more space, or one space more, maps it.
     fn mapped(&self) {}
     /// What [`Self::mapped`] told of has ended.
@@ -139,6 +141,13 @@ impl MappedFile {
             shared,
             copied: AtomicBool::new(false),
         }))
+    }
+
+    /// A shared page is about to be written to, which is a change of the file (`file_update_time`).
+    pub(super) fn note_write(&self) {
+        if let Some(name) = &self.name {
+            name.written();
+        }
     }
 
     /// A page is about to become a private copy.

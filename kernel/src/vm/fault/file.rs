@@ -8,7 +8,7 @@ use kiln_core::vma::Prot;
 use super::{AddressSpace, Attempt, FaultError, or_make_room, page_flags};
 use crate::mm::frame::FrameRef;
 use crate::mm::paging::{Gather, PageFlags};
-use crate::vm::area::VmArea;
+use crate::vm::area::{Object, VmArea};
 use crate::vm::mapping::{Mapping, Unmappable};
 use crate::vm::reclaim::alloc_frame;
 use crate::vm::space::PAGE;
@@ -100,6 +100,9 @@ impl AddressSpace {
         let frame = self.file_page(mapping, index)?;
         if track {
             mapping.reserve(index)?;
+        }
+        if let Object::File { file, .. } = &area.backing {
+            file.note_write();
         }
         self.map_shared_writable(area, page, mapping, index, frame)
     }
