@@ -101,6 +101,17 @@ impl<T> RunQueue<T> {
         self.floor.saturating_add(virtual_time(SLICE_NS, weight))
     }
 
+    /// Lets the queue's virtual time follow the running thread's, as far as nobody behind it waits: a thread that has long
+    /// run alone has left the queue's behind (`update_min_vruntime`).
+    pub fn follow(&mut self, running: Rank) {
+        if running.is_real_time() {
+            return;
+        }
+        let first = self.first().filter(|first| !first.is_real_time());
+        let least = first.map_or(running.time(), |first| first.time().min(running.time()));
+        self.floor = self.floor.max(least);
+    }
+
     /// The virtual time a thread gets that wakes with this one.
     #[must_use]
     pub fn placed(&self, time: u64) -> u64 {

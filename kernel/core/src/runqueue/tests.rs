@@ -50,6 +50,22 @@ fn a_sleeper_earns_little() {
 }
 
 #[test]
+fn a_new_thread_counts_from_the_one_that_runs() {
+    let mut queue: RunQueue<u8> = RunQueue::new();
+    let running = Rank::fair(30_000_000);
+    queue.follow(running);
+    assert_eq!(queue.placed_new(NICE_0_WEIGHT), 30_000_000 + SLICE_NS);
+    // Having slept, it doesn't take the place of the one that made it.
+    assert!(!Rank::fair(queue.placed(34_000_000)).preempts(running));
+    // Nobody who waits is passed by.
+    queue.push(Rank::fair(31_000_000), 1);
+    queue.follow(Rank::fair(50_000_000));
+    assert_eq!(queue.floor(), 31_000_000);
+    queue.follow(Rank::real_time(5));
+    assert_eq!(queue.floor(), 31_000_000);
+}
+
+#[test]
 fn real_time_comes_first_and_keeps_its_order() {
     let mut queue = RunQueue::new();
     queue.push(Rank::fair(0), 'f');

@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use kiln_core::runqueue::{Rank, Room, RunQueue, SLICE_NS};
 
-use super::{Cpu, all, cpu, interrupt, this_id};
+use super::{Cpu, all, cpu, current, interrupt, this_id};
 use crate::arch::time;
 use crate::mm::OutOfMemory;
 use crate::sched::thread::{Kind, Thread};
@@ -57,6 +57,16 @@ impl Cpu {
         Some(thread)
     }
 
+    /// Where the thread that runs stands by now; on another CPU, where it stood when that last looked.
+    fn running_now(&self, id: u32) -> Rank {
+        if id != this_id() {
+            return self.running_rank();
+        }
+        let thread = current();
+        thread.advance();
+        thread.rank()
+    }
+
     /// Adds a thread: with `placed` one that has slept, with `first` one that had to make way.
     pub(in crate::sched) fn push(
         &self,
@@ -70,9 +80,11 @@ impl Cpu {
             budget::wake(&thread, time::now_ns());
         }
         thread.times.queued.store(time::now_ns(), Ordering::Relaxed);
+        let running = (placed && thread.is_new()).then(|| self.running_now(id));
         let mut queue = self.queue.lock();
         if placed {
-            let time = if thread.is_new() {
+            let time = if let Some(running) = running {
+                queue.follow(running);
                 queue.placed_new(thread.weight.load(Ordering::Relaxed))
             } else {
                 queue.placed(thread.virtual_time.load(Ordering::Relaxed))
