@@ -102,11 +102,6 @@ pub fn check(attr: &Attr, who: &Identity<'_>, name: &[u8], want: Want) -> Result
     if writes && attr.has(IMMUTABLE | APPEND_ONLY) {
         return Err(Errno::EPERM);
     }
-    if let Some(at) = name.iter().position(|byte| *byte == b'.')
-        && at + 1 == name.len()
-    {
-        return Err(Errno::EINVAL);
-    }
     let denied = if writes { Errno::EPERM } else { Errno::ENODATA };
     if matches!(name, b"user." | b"trusted." | b"security.") {
         return Err(Errno::EINVAL);
