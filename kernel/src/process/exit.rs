@@ -61,7 +61,7 @@ pub(super) fn ask_to_end(task: &Task) {
 
 /// Ends the running task: gives up what it holds and tells those who care. It runs no program
 /// after this.
-pub(super) fn end_task(task: &Arc<Task>) {
+pub(crate) fn end_task(task: &Arc<Task>) {
     start::maybe_leave(task.process());
     ptrace::release_tracees(task);
     // Heirs first: a lock that the list frees is theirs already.

@@ -59,6 +59,7 @@ pub(crate) mod usage;
 pub(crate) mod user_dispatch;
 pub(crate) mod wait;
 
+pub(crate) use exit::end_task;
 pub(crate) use fault::on_fault;
 pub(crate) use group::Process;
 pub(crate) use signal::{tell_overrun, work};

@@ -16,7 +16,7 @@ pub(crate) fn main_loop(task: Arc<Task>, mut regs: UserContext) {
     };
     // A signal may have come before the thread's first instruction.
     if task.has_work() && process::work(&task, &mut regs) == ControlFlow::Break(()) {
-        return;
+        return process::end_task(&task);
     }
     let Some(mut held) = task.hold() else {
         return;
@@ -54,17 +54,19 @@ pub(crate) fn main_loop(task: Arc<Task>, mut regs: UserContext) {
             process::tell_overrun(&task);
         }
         if thread.is_notified(NOTIFY_KILL | NOTIFY_SIGNAL | NOTIFY_SHARED) {
-            // Who ends has closed its files before anybody hears of it.
-            drop(held);
-            thread.clear_notice(NOTIFY_SHARED);
+            if thread.is_notified(NOTIFY_SHARED) {
+                thread.clear_notice(NOTIFY_SHARED);
+                held = match task.hold() {
+                    Some(held) => held,
+                    None => return,
+                };
+            }
             if task.has_work() && process::work(&task, &mut regs) == ControlFlow::Break(()) {
-                return;
+                // Its files are closed before anybody hears of the end.
+                drop(held);
+                return process::end_task(&task);
             }
             watched = task.breakpoints();
-            held = match task.hold() {
-                Some(held) => held,
-                None => return,
-            };
         }
     }
 }

@@ -55,7 +55,7 @@ enum Next {
 }
 
 /// Does what must be done before the task goes on in user mode: ends it, stops it, or makes it run
-/// handlers. `Break` when the task has ended: the caller's loop returns, and nothing else follows.
+/// handlers. `Break` when it ends: the caller lets go of what it holds of the task, and calls [`exit::end_task`].
 pub(crate) fn work(task: &Arc<Task>, regs: &mut UserContext) -> ControlFlow<()> {
     let mut decided = None;
     loop {
@@ -67,7 +67,6 @@ pub(crate) fn work(task: &Arc<Task>, regs: &mut UserContext) -> ControlFlow<()> 
             }
             Next::End => {
                 ptrace::exit_event(task, regs);
-                exit::end_task(task);
                 return ControlFlow::Break(());
             }
             Next::Stop => stop::stop_here(task),
