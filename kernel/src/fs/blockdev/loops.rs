@@ -102,35 +102,48 @@ pub(crate) fn next(from: Key) -> Option<Key> {
 
 /// The loop device of that number, or of the first that nobody has; made where it isn't there.
 pub(super) fn make(number: Option<u32>) -> Result<Arc<Loop>, Errno> {
-    if let Some(found) = number.and_then(find) {
-        return Ok(found);
-    }
-    let mut loops = LOOPS.lock();
-    let is_free = |number: &u32| loops.iter().all(|one| one.number != *number);
-    let number = match number {
-        Some(number) => number,
-        None => (0..).find(is_free).ok_or(Errno::ENOSPC)?,
-    };
-    if !is_free(&number) {
-        return Err(Errno::EEXIST);
-    }
-    let fresh = try_arc(Loop {
-        number,
-        name: format!("loop{number}"),
-        state: SpinLock::new(State::FREE),
-        users: AtomicUsize::new(0),
-        counters: Counters::default(),
-    })?;
-    try_push(&mut loops, Arc::clone(&fresh))?;
-    drop(loops);
-    match add_node(fresh.key()) {
-        // Somebody made the device file before.
-        Ok(()) | Err(Errno::EEXIST) => Ok(fresh),
-        Err(error) => Err(error),
+    loop {
+        if let Some(found) = number.and_then(find) {
+            return Ok(found);
+        }
+        let free = || (0..).find(|number| find(*number).is_none());
+        let number = number.or_else(free).ok_or(Errno::ENOSPC)?;
+        // Not under the list's lock, where nothing may wait for memory.
+        let fresh = try_arc(Loop::new(number))?;
+        if !enter(&fresh)? {
+            // Somebody has made one of that number meanwhile.
+            continue;
+        }
+        return match add_node(fresh.key()) {
+            // Somebody made the device file before.
+            Ok(()) | Err(Errno::EEXIST) => Ok(fresh),
+            Err(error) => Err(error),
+        };
     }
 }
 
+/// Adds it to the list, unless there is one of its number.
+fn enter(fresh: &Arc<Loop>) -> Result<bool, Errno> {
+    let mut loops = LOOPS.lock();
+    if loops.iter().any(|one| one.number == fresh.number) {
+        return Ok(false);
+    }
+    try_push(&mut loops, Arc::clone(fresh))?;
+    Ok(true)
+}
+
 impl Loop {
+    /// Without a file.
+    fn new(number: u32) -> Self {
+        Self {
+            number,
+            name: format!("loop{number}"),
+            state: SpinLock::new(State::FREE),
+            users: AtomicUsize::new(0),
+            counters: Counters::default(),
+        }
+    }
+
     fn key(&self) -> Key {
         key(MAJOR, self.number)
     }
