@@ -36,9 +36,12 @@ unsafe impl<T: Send> Send for Once<T> {}
 #[inline(never)]
 fn begin(state: &AtomicU8) -> bool {
     loop {
-        match state.compare_exchange(EMPTY, BUSY, Ordering::Acquire, Ordering::Acquire) {
+        // Nearly always: without taking the line from the other CPUs.
+        if state.load(Ordering::Acquire) == FULL {
+            return false;
+        }
+        match state.compare_exchange(EMPTY, BUSY, Ordering::Acquire, Ordering::Relaxed) {
             Ok(_) => return true,
-            Err(FULL) => return false,
             Err(_) => ipi::relax(),
         }
     }
