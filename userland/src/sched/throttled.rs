@@ -34,12 +34,15 @@ fn shares(name: &str, policy: i32, count: usize, work: fn()) {
         hog
     };
     let hogs: Vec<_> = (0..count).map(hog).collect();
-    let (start, used) = (monotonic(), now(libc::CLOCK_PROCESS_CPUTIME_ID));
-    while monotonic() < start + 3 * SECOND / 2 {}
-    let used = now(libc::CLOCK_PROCESS_CPUTIME_ID) - used;
-    let wall = monotonic() - start;
-    // Generously: where this machine is itself one of many, what others take of its time may count as used here.
-    say!("{name}: the rest goes on: true, not alone: {}", used * 5 < wall * 4);
+    // Where this machine is itself one of many, what others take of its time may count as used here: the least of a few
+    // spells tells.
+    let spell = |_| {
+        let (start, used) = (monotonic(), now(libc::CLOCK_PROCESS_CPUTIME_ID));
+        while monotonic() < start + 3 * SECOND / 2 {}
+        let used = now(libc::CLOCK_PROCESS_CPUTIME_ID) - used;
+        used * 2 < monotonic() - start
+    };
+    say!("{name}: the rest goes on: true, as the lesser part: {}", (0..5).any(spell));
     for hog in hogs {
         let _ = signal::kill(hog, libc::SIGKILL);
         say!("{name}: {}", child::end_of(hog));
