@@ -115,6 +115,12 @@ pub(crate) fn set_interval(
     Ok(process.timers.interval(process, which)?.set(new, false))
 }
 
+/// Whether a timer may have sent this signal.
+pub(super) fn may_have_sent(info: &SigInfo) -> bool {
+    info.code == abi::SI_TIMER
+        || matches!(info.signal, Signal::ALRM | Signal::VTALRM | Signal::PROF)
+}
+
 /// A signal was taken from a queue: when a timer sent it, that timer goes on, and the signal tells
 /// how many periods were missed.
 pub(super) fn dequeued(process: &Arc<Process>, info: SigInfo) -> SigInfo {

@@ -13,6 +13,7 @@ calls! {
     fn timer_settime(id: i32, flags: i32, new: &[i64; 4], old: Option<&mut [i64; 4]>) = SYS_timer_settime;
     fn timer_gettime(id: i32, out: &mut [i64; 4]) = SYS_timer_gettime;
     fn timer_delete(id: i32) = SYS_timer_delete;
+    fn timer_getoverrun(id: i32) = SYS_timer_getoverrun;
     fn gettimeofday(out: Option<&mut libc::timeval>, zone: Option<&mut libc::timezone>) = SYS_gettimeofday;
     fn settimeofday(new: Option<&libc::timeval>, zone: Option<&[i32; 2]>) = SYS_settimeofday;
     fn time(out: Option<&mut i64>) = SYS_time;

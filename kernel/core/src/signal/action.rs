@@ -147,7 +147,10 @@ impl SigActions {
     pub fn is_ignored(&self, signal: Signal) -> bool {
         match self.get(signal).disposition {
             Disposition::Ignore => !SigSet::UNBLOCKABLE.contains(signal),
-            Disposition::Default => signal.default_action() == DefaultAction::Ignore,
+            Disposition::Default => matches!(
+                signal.default_action(),
+                DefaultAction::Ignore | DefaultAction::Continue
+            ),
             Disposition::Handler(_) => false,
         }
     }
@@ -216,6 +219,6 @@ mod tests {
         assert!(actions.is_ignored(Signal::INT));
         assert_eq!(actions.get(Signal::TERM), SigAction::default());
         assert!(actions.is_ignored(Signal::CHLD));
-        assert!(!actions.is_ignored(Signal::CONT));
+        assert!(actions.is_ignored(Signal::CONT));
     }
 }

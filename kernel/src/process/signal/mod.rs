@@ -48,6 +48,8 @@ enum Next {
     TryStop(Signal),
     /// A handler runs.
     Handle(SigInfo, SigAction),
+    /// Nobody hears of it but the timer that sent it, which goes on.
+    Ignored(SigInfo),
     /// The tracer sees a signal first.
     Traced(SigInfo),
     /// The task stops for its tracer.
@@ -72,6 +74,9 @@ pub(crate) fn work(task: &Arc<Task>, regs: &mut UserContext) -> ControlFlow<()> 
             Next::Stop => stop::stop_here(task),
             Next::TryStop(signal) => stop::try_stop(task.process(), signal),
             Next::Handle(info, action) => handle(task, regs, info, &action),
+            Next::Ignored(info) => {
+                timers::dequeued(task.process(), info);
+            }
             Next::Traced(info) => {
                 let info = timers::dequeued(task.process(), info);
                 if let Some(info) = ptrace::stop::signal_stop(task, regs, info) {
@@ -134,8 +139,11 @@ fn next(task: &Arc<Task>) -> Next {
         if traced && info.signal != Signal::KILL {
             return Next::Traced(info);
         }
-        if let Some(next) = decide(task, &mut group, info) {
-            return next;
+        let from_timer = timers::may_have_sent(&info);
+        match decide(task, &mut group, info.clone()) {
+            Some(next) => return next,
+            None if from_timer => return Next::Ignored(info),
+            None => {}
         }
     }
 }
