@@ -140,7 +140,7 @@ fn next(task: &Arc<Task>) -> Next {
             return Next::Traced(info);
         }
         let from_timer = timers::may_have_sent(&info);
-        match decide(task, &mut group, info.clone()) {
+        match decide(task, &mut group, info) {
             Some(next) => return next,
             None if from_timer => return Next::Ignored(info),
             None => {}
