@@ -23,6 +23,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("boot::broken_kernels_end", broken_kernels),
         Case::new("boot::broken_roots_end", broken_roots),
         Case::new("boot::options_are_told", options_told),
+        Case::new("boot::the_machine_is_told", machine_told),
         Case::new("boot::numbers_can_be_bounded", numbers_bounded),
     ];
     for size in ["16M", "32M", "64M", "1G", "3G", "8G"] {
@@ -161,6 +162,14 @@ fn broken_roots() -> Result<()> {
 fn options_told() -> Result<()> {
     let script = "zcat /proc/config.gz | grep -cE '^CONFIG_(SYSVIPC|SECCOMP|HZ)=' && zcat /proc/config.gz | grep -c _NS=";
     Job::new(["--", "sh", "-c", script]).run()?.is(1, "3\n0\n")
+}
+
+/// `/proc` tells what the kernel was told, and how long it had nothing to do.
+fn machine_told() -> Result<()> {
+    let script = "sleep 0.3; grep -c verbose /proc/cmdline; read up idle < /proc/uptime; [ ${idle#0.0} = $idle ]; echo $?";
+    let got = Job::new(["--append", "verbose", "--", "sh", "-c", script]).run()?;
+    ensure!(got.out() == "1\n0\n", "{}", got.shown());
+    Ok(())
 }
 
 /// Process numbers begin anew below `pid_max`, and a name of the domain's can be given.

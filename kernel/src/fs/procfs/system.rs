@@ -9,7 +9,6 @@ use kiln_core::num::{u64_of, usize_of32};
 use kiln_core::vma;
 
 use super::{Content, SystemFile, Text, number_file};
-use crate::arch;
 use crate::fs::context::FsContext;
 use crate::fs::fdtable::{FdTable, NR_OPEN};
 use crate::fs::mount::{INVISIBLE, Mount, MountFlags, Path};
@@ -19,7 +18,6 @@ use crate::vm::{ALWAYS_OVERCOMMIT, reclaim, writeback};
 
 /// The files.
 pub(super) const FILES: &[SystemFile] = &[
-    SystemFile::fixed("cmdline", "kiln\n"),
     SystemFile::readable("devices", devices),
     SystemFile::readable("filesystems", filesystems),
     SystemFile::readable("locks", locks::write_all),
@@ -28,7 +26,6 @@ pub(super) const FILES: &[SystemFile] = &[
         "swaps",
         "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n",
     ),
-    SystemFile::readable("uptime", uptime),
     number_file!("sys/fs/aio-max-nr", aio::MAX_REQUESTS),
     SystemFile::readable("sys/fs/aio-nr", |out| {
         out.put(format_args!("{}\n", aio::in_use()))
@@ -155,12 +152,6 @@ impl core::fmt::Display for Colon {
         let width = f.width().unwrap_or(0).saturating_sub(self.0.len() + 1);
         write!(f, "{}:{:width$}", self.0, "")
     }
-}
-
-fn uptime(out: &mut Text) -> Result<(), Errno> {
-    let hundredths = arch::time::now_ns() / 10_000_000;
-    let (seconds, rest) = (hundredths / 100, hundredths % 100);
-    out.put(format_args!("{seconds}.{rest:02} 0.00\n"))
 }
 
 fn devices(out: &mut Text) -> Result<(), Errno> {
