@@ -1,7 +1,6 @@
 //! chattr's flags: what an immutable file and an append-only one refuse, and who may set them.
-use super::{alone, mount};
+use super::with_tmpfs;
 use crate::out::{say, show, show_ok};
-use crate::scratch::Scratch;
 use crate::sys::{Plain, child, file, process};
 use libc::{AT_FDCWD, O_APPEND, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY};
 use std::ffi::CStr;
@@ -47,11 +46,7 @@ fn tries(path: &CStr) {
 }
 
 pub(crate) fn run(_: &[&CStr]) -> i32 {
-    alone();
-    let _dir = Scratch::enter();
-    let _ = file::mkdir(c"t", 0o755);
-    show("mount", mount(c"t", c"t", c"tmpfs", 0));
-    file::make(c"t/f", b"text", 0o644);
+    let _dir = with_tmpfs();
     let _ = file::mkdir(c"t/d", 0o755);
     file::make(c"t/d/in", b"", 0o644);
     say!("{}", get(c"t/f"));

@@ -15,6 +15,16 @@ fn alone() {
     let _ = file::mount(c"none", c"/", c"", libc::MS_REC | libc::MS_PRIVATE, None);
 }
 
+/// A scratch directory with a tmpfs on `t` in it, and a file `t/f`.
+fn with_tmpfs() -> crate::scratch::Scratch {
+    alone();
+    let dir = crate::scratch::Scratch::enter();
+    let _ = file::mkdir(c"t", 0o755);
+    crate::out::show("mount", mount(c"t", c"t", c"tmpfs", 0));
+    file::make(c"t/f", b"text", 0o644);
+    dir
+}
+
 /// What `/proc/self/mountinfo` says of the mounts whose places end so: root, flags, how they propagate,
 /// type, source and options.
 fn info(end: &str) -> Vec<String> {

@@ -1,9 +1,8 @@
 //! Names and flags that are refused before anything is looked for: extended attributes without a name behind their
 //! prefix, attributes that must be new and old at once, files below `/proc`, directories past the cache, locked
 //! memory that is to go, rooms for requests that can't be.
-use super::{alone, mount};
+use super::with_tmpfs;
 use crate::out::{say, show, show_ok};
-use crate::scratch::Scratch;
 use crate::sys::{self, file, io, memory::{Map, PAGE, madvise}};
 use libc::{O_CREAT, O_DIRECT, O_DIRECTORY, O_RDONLY, O_WRONLY};
 use std::ffi::CStr;
@@ -45,11 +44,7 @@ fn advice() {
 }
 
 pub(crate) fn run(_: &[&CStr]) -> i32 {
-    alone();
-    let _dir = Scratch::enter();
-    let _ = file::mkdir(c"t", 0o755);
-    show("mount", mount(c"t", c"t", c"tmpfs", 0));
-    file::make(c"t/f", b"text", 0o644);
+    let _dir = with_tmpfs();
     attributes();
     below_proc();
     show_ok("a directory past the cache", file::open(c"t", O_RDONLY | O_DIRECT, 0));

@@ -38,6 +38,8 @@ static END: AtomicU64 = AtomicU64::new(0);
 const KERNEL: u64 = 0;
 /// Nothing is to be flushed.
 const NOTHING: u64 = u64::MAX << 1;
+/// Where a range ends that is the whole of the kernel's half.
+const EVERYTHING: u64 = u64::MAX;
 /// Don't flush: load the kernel's own root instead.
 const LEAVE: u64 = 1;
 /// Don't flush: load the descriptor table at `START`, of `END` entries.
@@ -93,7 +95,7 @@ pub(crate) fn forget_kernel(start: u64, end: u64) {
 
 /// Makes every CPU forget all of the kernel's half.
 pub(crate) fn forget_all_of_kernel() {
-    forget_kernel(0, u64::MAX);
+    forget_kernel(0, EVERYTHING);
 }
 
 /// Makes every other CPU go through a full barrier: what they did before is done when this returns.
@@ -165,7 +167,7 @@ fn answer() {
 }
 
 fn flush(start: u64, end: u64) {
-    if end == u64::MAX {
+    if end == EVERYTHING {
         super::super::kernel::flush_all();
         return;
     }

@@ -115,15 +115,11 @@ impl Processes for Table {
             PidFile::Comm => {
                 let own = current().is_some_and(|own| own.pid() == task.pid());
                 own.then_some(()).ok_or(Errno::EINVAL)?;
-                let end = value.iter().position(|byte| matches!(byte, b'\n' | 0));
-                set_name(
-                    &task,
-                    value.get(..end.unwrap_or(value.len())).unwrap_or_default(),
-                );
+                set_name(&task, system::first_line(value));
                 Ok(())
             }
             PidFile::CoredumpFilter => {
-                let filter = task::number(value)?;
+                let filter = procfs::number(value)?;
                 task.process()
                     .core_filter
                     .store(low32(filter), Ordering::Relaxed);

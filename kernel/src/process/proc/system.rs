@@ -34,31 +34,22 @@ pub(super) const FILES: &[SystemFile] = &[
     SystemFile::readable("partitions", partitions),
     SystemFile::readable("uptime", uptime),
     SystemFile::readable("version", version),
-    SystemFile {
-        path: "sys/kernel/domainname",
-        mode: 0o644,
-        text: Content::Told(|out| {
-            out.bytes(&host::domain_name()?)?;
-            out.bytes(b"\n")
-        }),
-        write: Some(|value| host::set_domain_name(first_line(value))),
-    },
-    SystemFile {
-        path: "sys/kernel/hostname",
-        mode: 0o644,
-        text: Content::Told(|out| {
-            out.bytes(&host::host_name()?)?;
-            out.bytes(b"\n")
-        }),
-        write: Some(|value| host::set_host_name(first_line(value))),
-    },
+    name_file(
+        "sys/kernel/domainname",
+        |out| line(&host::domain_name()?, out),
+        |value| host::set_domain_name(first_line(value)),
+    ),
+    name_file(
+        "sys/kernel/hostname",
+        |out| line(&host::host_name()?, out),
+        |value| host::set_host_name(first_line(value)),
+    ),
     SystemFile::fixed("sys/kernel/cap_last_cap", "40\n"),
     SystemFile::fixed("sys/kernel/core_pattern", "core\n"),
     SystemFile::fixed("sys/kernel/core_uses_pid", "0\n"),
     SystemFile::fixed("sys/kernel/dmesg_restrict", "0\n"),
     SystemFile::fixed("sys/kernel/overflowgid", "65534\n"),
     SystemFile::fixed("sys/kernel/overflowuid", "65534\n"),
-    SystemFile::fixed("sys/kernel/sched_rr_timeslice_ms", "100\n"),
     SystemFile::fixed("sys/kernel/ngroups_max", "65536\n"),
     SystemFile::readable("sys/kernel/osrelease", |out| {
         put!(out, "{}\n", host::RELEASE)
@@ -99,6 +90,25 @@ pub(super) const FILES: &[SystemFile] = &[
     SystemFile::readable("sys/kernel/version", |out| put!(out, "{}\n", host::VERSION)),
     SystemFile::fixed("sys/vm/mmap_min_addr", "65536\n"),
 ];
+
+/// A file that shows one of the machine's names, and changes it.
+const fn name_file(
+    path: &'static str,
+    read: fn(&mut Text) -> Result<(), Errno>,
+    write: fn(&[u8]) -> Result<(), Errno>,
+) -> SystemFile {
+    SystemFile {
+        path,
+        mode: 0o644,
+        text: Content::Told(read),
+        write: Some(write),
+    }
+}
+
+fn line(text: &[u8], out: &mut Text) -> Result<(), Errno> {
+    out.bytes(text)?;
+    out.bytes(b"\n")
+}
 
 fn cpuinfo(out: &mut Text) -> Result<(), Errno> {
     (0..smp::count()).try_for_each(|id| one_cpu(out, id))
@@ -194,7 +204,8 @@ fn version(out: &mut Text) -> Result<(), Errno> {
     )
 }
 
-fn first_line(value: &[u8]) -> &[u8] {
+/// What is written to a file, as far as its first line goes.
+pub(super) fn first_line(value: &[u8]) -> &[u8] {
     let end = value.iter().position(|byte| matches!(byte, b'\n' | 0));
     value.get(..end.unwrap_or(value.len())).unwrap_or_default()
 }

@@ -64,19 +64,6 @@ pub(super) fn may_pace(task: &Task) -> Result<(), Errno> {
     may.then_some(()).ok_or(Errno::EPERM)
 }
 
-/// A number as the kernel reads it from text: `0x` and `0` tell its base.
-pub(super) fn number(text: &[u8]) -> Result<u64, Errno> {
-    let text = core::str::from_utf8(text)
-        .map_err(|_| Errno::EINVAL)?
-        .trim();
-    let parsed = match (text.strip_prefix("0x"), text.strip_prefix('0')) {
-        (Some(hex), _) => u64::from_str_radix(hex, 16),
-        (None, Some(octal)) if !octal.is_empty() => u64::from_str_radix(octal, 8),
-        _ => text.parse(),
-    };
-    parsed.map_err(|_| Errno::EINVAL)
-}
-
 /// The children of a process, which its first thread tells.
 fn children(task: &Task, out: &mut Text) -> Result<(), Errno> {
     let pid = task.pid();

@@ -139,10 +139,9 @@ fn next(task: &Arc<Task>) -> Next {
         if traced && info.signal != Signal::KILL {
             return Next::Traced(info);
         }
-        let from_timer = timers::may_have_sent(&info);
         match decide(task, &mut group, info) {
             Some(next) => return next,
-            None if from_timer => return Next::Ignored(info),
+            None if timers::may_have_sent(&info) => return Next::Ignored(info),
             None => {}
         }
     }
