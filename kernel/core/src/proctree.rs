@@ -360,8 +360,8 @@ impl<P: Clone, T: Clone> ProcessTree<P, T> {
     }
 
     /// Hands the children of `pid` over to `reaper`, or to the first process, which keeps no list
-    /// of its children, and tells of each.
-    pub fn hand_over_children(&mut self, pid: u32, reaper: u32, mut tell: impl FnMut(&P)) {
+    /// of its children, and tells of each and of whose it is now.
+    pub fn hand_over_children(&mut self, pid: u32, reaper: u32, mut tell: impl FnMut(&P, u32)) {
         let Some(node) = self.node_mut(pid) else {
             return;
         };
@@ -376,7 +376,7 @@ impl<P: Clone, T: Clone> ProcessTree<P, T> {
         for child in &children {
             if let Some(node) = self.node_mut(*child) {
                 node.parent = reaper;
-                tell(&node.process);
+                tell(&node.process, reaper);
             }
         }
     }

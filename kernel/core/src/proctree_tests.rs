@@ -11,7 +11,7 @@ fn fork(tree: &mut Tree, parent: u32) -> u32 {
 }
 
 fn reap(tree: &mut Tree, pid: u32) {
-    tree.hand_over_children(pid, 1, |_| {});
+    tree.hand_over_children(pid, 1, |_, _| {});
     tree.remove_thread(pid);
     tree.remove_process(pid);
 }

@@ -389,6 +389,7 @@ fn enter(parent: &Arc<Task>, child: &Arc<Task>, args: &CloneArgs) -> Result<u32,
         } else {
             parent.pid()
         };
+        process.set_parent(above);
         tree.add_process(tid, above, Arc::clone(process))
             .and_then(|()| {
                 let joined = join_group(parent, child);

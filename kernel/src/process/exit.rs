@@ -230,7 +230,8 @@ fn hand_over_in(tree: &mut table::Tree, pid: u32) -> HandedOver {
         process.is_subreaper.load(Ordering::Relaxed) && process.thread_count() > 0
     });
     let mut handed = HandedOver::default();
-    tree.hand_over_children(pid, reaper, |child| {
+    tree.hand_over_children(pid, reaper, |child, parent| {
+        child.set_parent(parent);
         // Whoever takes orphans waits for plain children.
         let usual = Signal::CHLD.number();
         child.exit_signal.store(usual, Ordering::Relaxed);

@@ -27,6 +27,8 @@ pub(crate) type SharedActions = Arc<SpinLock<SigActions>>;
 pub(crate) struct Process {
     /// Set once, when the process enters the table.
     pid: AtomicU32,
+    /// Its parent's number, as the tree has it: getppid(2) needn't ask there.
+    parent: AtomicU32,
     pub(super) group: SpinLock<Group>,
     limits: SpinLock<Rlimits>,
     /// Signal its parent gets when it ends; 0: none.
@@ -116,6 +118,7 @@ impl Process {
         let _charge = kmem::charge(size_of::<Self>() + 16)?;
         Ok(Arc::new(Self {
             pid: AtomicU32::new(pid),
+            parent: AtomicU32::new(0),
             group: SpinLock::new(Group {
                 actions,
                 ..Group::default()
@@ -144,6 +147,16 @@ impl Process {
             membarrier: AtomicU64::new(0),
             is_init: pid == 1,
         }))
+    }
+
+    /// Its parent's number; 0: none.
+    pub(crate) fn parent(&self) -> u32 {
+        self.parent.load(Ordering::Relaxed)
+    }
+
+    /// The tree gives it a parent.
+    pub(super) fn set_parent(&self, parent: u32) {
+        self.parent.store(parent, Ordering::Relaxed);
     }
 
     /// Its number.

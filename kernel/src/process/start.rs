@@ -275,6 +275,7 @@ fn enter(task: &Arc<Task>) -> Result<(), Errno> {
     group.tasks.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
     group.tasks.push(Arc::clone(task));
     drop(group);
+    process.set_parent(1);
     tree.add_process(process.pid(), 1, Arc::clone(process))?;
     tree.start_session(process.pid())
 }

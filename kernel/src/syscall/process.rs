@@ -143,8 +143,7 @@ pub(super) fn gettid(call: &mut Call<'_>) -> SysResult {
 }
 
 pub(super) fn getppid(call: &mut Call<'_>) -> SysResult {
-    let standing = table::standing(call.task.pid()).ok_or(Errno::ESRCH)?;
-    Ok(standing.parent.into())
+    Ok(call.task.process().parent().into())
 }
 
 pub(super) fn getpgrp(call: &mut Call<'_>) -> SysResult {
