@@ -5,7 +5,7 @@
 # they find the block through the last word of their stack.
 #
 # The kernel stack while a thread is in user mode, from the top down: the frames that called
-# run_user, and the registers it saved. TSS.RSP0 points there, and so do syscalls.
+# run_user, the registers it saved and what it was given. TSS.RSP0 points there, and so do syscalls.
 #
 # DS, ES, FS and the bases of FS and GS are the running thread's all the time: the scheduler switches
 # them.
@@ -154,16 +154,29 @@ from_user:
     pop rcx
     mov [rax + {ss}], cx
     mov qword ptr [rax + {orig_rax}], -1
+    mov rdi, rax
     mov rsp, gs:[{this_rsp0}]
     # A trap leaves SS null, SYSCALL loads it. An emulator would translate all of the kernel for either.
     push 2
     mov ecx, {kernel_data}
     mov ss, ecx
     popfq
-    mov eax, 1
+    mov eax, {trap}
+    cmp byte ptr [rdi + {vector}], 14       # #PF
+    jne return_from_run_user
+    mov rdi, [rsp]
+    call [rsp + 16]
+    test eax, eax
+    jnz return_from_run_user
+    cli
+    cmp byte ptr gs:[{this_need_resched}], 0
+    jne 30f
+    mov rdi, [rsp + 24]
+    jmp enter_user
 
-# EAX = what run_user returns.
+# EAX = what run_user returns, RSP = where it keeps what it was given.
 return_from_run_user:
+    add rsp, 40
     pop r15
     pop r14
     pop r13
@@ -204,8 +217,34 @@ syscall_entry:
     mov [rsp + {rsp}], rdx
     mov dword ptr [rsp + {cs}], {user_selectors}
     mov rsp, gs:[{this_rsp0}]
-    xor eax, eax
-    jmp return_from_run_user
+    sti
+    mov rdi, [rsp]
+    call [rsp + 8]
+    test eax, eax
+    jnz return_from_run_user
+
+    # Back at once, with RAX from the context. RBX, RBP and R12 to R15 are the program's still: the function
+    # keeps them. SYSCALL left in RCX and R11 what SYSRET takes from there.
+    cli
+    cmp byte ptr gs:[{this_need_resched}], 0
+    jne 30f
+    mov rdi, [rsp + 24]
+    mov gs:[{this_rsp0}], rsp
+    mov gs:[{this_context}], rdi
+    mov r11, [rdi + {rflags}]
+    test r11d, 0x10100                      # TF, RF: see below
+    jnz 10f
+    mov rcx, [rdi + {rip}]
+    mov rsi, [rdi + {rsi}]
+    mov r8, [rdi + {r8}]
+    mov r9, [rdi + {r9}]
+    mov r10, [rdi + {r10}]
+    swapgs
+    mov rax, [rdi + {rax}]
+    mov rdx, [rdi + {rdx}]
+    mov rsp, [rdi + {rsp}]
+    mov rdi, [rdi + {rdi}]
+    sysretq
 
 # The same from compatibility mode, which has no calls. Nothing of the kernel's is touched, not even GS.
     .balign 2
@@ -225,13 +264,21 @@ run_user:
     push r13
     push r14
     push r15
+    # What serves the program finds them so, with RSP a multiple of 16 (hence five) as the ABI wants it.
+    push rcx
+    push rdi
+    push rcx
+    push rsi
+    push rdx
     cli
     cmp byte ptr gs:[{this_need_resched}], 0
     jne 30f
+
+# RDI = the context.
+enter_user:
     mov gs:[{this_rsp0}], rsp
     mov gs:[{this_context}], rdi
-
-    mov rbx, [rdi + {rbx}]
+10: mov rbx, [rdi + {rbx}]
     mov rbp, [rdi + {rbp}]
     mov rsi, [rdi + {rsi}]
     mov r8, [rdi + {r8}]
@@ -283,7 +330,7 @@ run_user:
     mov rdi, [rdi + {rdi}]
 13: iretq
 
-30: mov eax, 2
+30: mov eax, {reschedule}
     jmp return_from_run_user
 
 # An RIP, CS or SS that can't be: as if the program had raised the exception (RAX, RDX) with these
@@ -293,7 +340,7 @@ run_user:
     mov rcx, gs:[{this_context}]
     mov [rcx + {vector}], rax
     mov [rcx + {error}], rdx
-    mov eax, 1
+    mov eax, {trap}
     jmp return_from_run_user
 
     .pushsection .ex_table, "a", @progbits

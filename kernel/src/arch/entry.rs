@@ -3,13 +3,14 @@
 //! | label | entered by | leaves by |
 //! | --- | --- | --- |
 //! | `trap_stubs` | exceptions and interrupts, 16 bytes a vector | one of the next two |
-//! | `from_user` | traps that interrupted user mode | returning from `run_user` with 1 |
+//! | `from_user` | traps that interrupted user mode | returning from `run_user` with [`TRAP`] |
 //! | `from_kernel` | traps that interrupted the kernel | `trap::from_kernel`, then IRETQ |
-//! | `syscall_entry` | SYSCALL | returning from `run_user` with 0 |
+//! | `syscall_entry` | SYSCALL | calling what `run_user` was given, then SYSRET or returning from `run_user` |
 //! | `syscall_entry_32` | SYSCALL in compatibility mode | SYSRET at once |
 //! | `run_user` | a call with a `UserContext` | SYSRET or IRETQ |
 
 use core::arch::global_asm;
+use core::ffi::c_void;
 use core::mem::offset_of;
 
 use super::cpu::PerCpu;
@@ -51,6 +52,8 @@ global_asm!(
     ss = const offset_of!(UserContext, ss),
     has_fsgsbase = sym super::features::FSGSBASE_BYTE,
     handler = sym super::trap::from_kernel,
+    trap = const TRAP,
+    reschedule = const RESCHEDULE,
 );
 
 unsafe extern "C" {
@@ -60,11 +63,27 @@ unsafe extern "C" {
     pub(super) fn syscall_entry();
     /// See `entry.S`.
     pub(super) fn syscall_entry_32();
-    /// Runs `context` in user mode until something stops it: 0 a syscall, 1 the trap in
-    /// `context.vector`, 2 nothing, because the CPU's `need_resched` was set. Returns with
-    /// interrupts off.
-    pub(super) fn run_user(context: *mut UserContext) -> u32;
+    /// Runs `context` in user mode until something stops it, and returns what: [`TRAP`], with interrupts
+    /// off unless it is a page fault, [`RESCHEDULE`], or what `serve` answered, with interrupts on.
+    ///
+    /// A SYSCALL writes all of `context` and calls `serve` with `program`, interrupts on. When it answers 0
+    /// and has changed nothing of `context` but `rax`, the program goes on at once. So it does after a page
+    /// fault for which `fault`, called with interrupts off, answers 0.
+    pub(super) fn run_user(
+        context: *mut UserContext,
+        serve: Service,
+        program: *mut c_void,
+        fault: Service,
+    ) -> u32;
 }
+
+/// What `run_user` calls for the program. It answers 0 or what `run_user` returns.
+pub(super) type Service = unsafe extern "C" fn(program: *mut c_void) -> u32;
+
+/// What `run_user` returns for the trap in `context.vector`.
+pub(super) const TRAP: u32 = 1;
+/// What it returns when the CPU's `need_resched` kept it from user mode.
+pub(super) const RESCHEDULE: u32 = 2;
 
 /// Where the IDT sends `vector`.
 pub(super) fn stub_address(vector: u8) -> u64 {

@@ -1,6 +1,7 @@
 //! User mode as a function: [`run`] enters it and returns why it stopped.
 
 use core::arch::asm;
+use core::ffi::c_void;
 use core::mem::offset_of;
 
 use x86_64::VirtAddr;
@@ -70,11 +71,69 @@ impl UserContext {
 /// and ID. IF is added.
 pub(crate) const ENTERABLE_FLAGS: u32 = 0x24_5DD5 | 0x1_0000;
 
+/// What runs in user mode: its registers, and who serves its calls.
+pub(crate) trait Program {
+    /// The registers, always the same ones.
+    fn context(&mut self) -> &mut UserContext;
+
+    /// A SYSCALL came: number in `orig_rax`, arguments in RDI, RSI, RDX, R10, R8, R9.
+    fn syscall(&mut self) -> AfterCall;
+
+    /// It touched a page that it couldn't.
+    fn page_fault(&mut self, fault: Fault) -> AfterFault;
+}
+
+/// Registers alone serve nothing.
+impl Program for UserContext {
+    fn context(&mut self) -> &mut UserContext {
+        self
+    }
+
+    fn syscall(&mut self) -> AfterCall {
+        AfterCall::Unserved
+    }
+
+    fn page_fault(&mut self, _: Fault) -> AfterFault {
+        AfterFault::Unserved
+    }
+}
+
+/// How a program goes on after a SYSCALL.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub(crate) enum AfterCall {
+    /// At once: its answer is in RAX, and no other register was changed.
+    Resume = 0,
+    /// [`run`] returns [`Stop::Syscall`].
+    Unserved = 3,
+    /// [`run`] returns [`Stop::Served`].
+    Stop = 4,
+}
+
+const _: () = assert!(
+    AfterCall::Unserved as u32 != entry::TRAP && AfterCall::Stop as u32 != entry::RESCHEDULE,
+    "`run_user` returns these too"
+);
+
+/// How a program goes on after a page fault.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub(crate) enum AfterFault {
+    /// At once.
+    Resume = 0,
+    /// [`run`] returns [`Stop::Fault`].
+    Unserved = entry::TRAP,
+    /// [`run`] returns [`Stop::Interrupt`].
+    Stop = entry::RESCHEDULE,
+}
+
 /// Why user mode stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Stop {
-    /// A SYSCALL: number in `orig_rax`, arguments in RDI, RSI, RDX, R10, R8, R9.
+    /// A SYSCALL that nobody served.
     Syscall,
+    /// A SYSCALL that was served, with something left to do before the program goes on.
+    Served,
     /// An exception.
     Fault(Fault),
     /// An interrupt, which has been handled, or [`need_resched`](super::cpu::PerCpu) was set.
@@ -119,26 +178,64 @@ pub(super) fn init() {
     );
 }
 
-/// Enters user mode with `context` in the current address space, and returns when something stops
-/// it, with interrupts on. What the program's registers were is in `context` then.
+/// Enters user mode with the program's registers in the current address space, serves its calls, and
+/// returns when something else stops it, with interrupts on. The registers are the program's then.
 ///
 /// Call it with the FPU state, the bases and the address space of the thread loaded.
 #[inline]
-pub(crate) fn run(context: &mut UserContext) -> Stop {
-    // SAFETY: `context` stays borrowed while `entry.S` writes it, and is this thread's alone. Its
-    // values reach registers of ring 3 only; those that ring 0 would choke on are caught through
-    // the exception table.
-    let code = unsafe { entry::run_user(context) };
-    if code == 0 {
-        x86_64::instructions::interrupts::enable();
-        return Stop::Syscall;
+pub(crate) fn run<P: Program>(program: &mut P) -> Stop {
+    let context: *mut UserContext = program.context();
+    // SAFETY: `program`, and its registers with it, stays borrowed while `entry.S` writes them and while
+    // `serve` gets it back, one at a time, and is this thread's alone. The registers' values reach
+    // registers of ring 3 only; those that ring 0 would choke on are caught through the exception table.
+    let code = unsafe {
+        {
+            let program = (&raw mut *program).cast();
+            entry::run_user(context, serve::<P>, program, resolve::<P>)
+        }
+    };
+    const UNSERVED: u32 = AfterCall::Unserved as u32;
+    const STOP: u32 = AfterCall::Stop as u32;
+    match code {
+        STOP => Stop::Served,
+        UNSERVED => Stop::Syscall,
+        code => interrupted(program.context(), code),
     }
-    interrupted(context, code)
+}
+
+/// What `entry.S` calls for a SYSCALL.
+///
+/// # Safety
+/// `program` points to a `P` that nothing else uses until this returns.
+unsafe extern "C" fn serve<P: Program>(program: *mut c_void) -> u32 {
+    // SAFETY: `run` gave it to `run_user`, and waits.
+    let program = unsafe { &mut *program.cast::<P>() };
+    program.syscall() as u32
+}
+
+/// What `entry.S` calls for a page fault.
+///
+/// # Safety
+/// As for [`serve`].
+unsafe extern "C" fn resolve<P: Program>(program: *mut c_void) -> u32 {
+    // SAFETY: as in `serve`.
+    let program = unsafe { &mut *program.cast::<P>() };
+    let context = program.context();
+    if context.error & USER == 0 {
+        return entry::TRAP;
+    }
+    let fault = Fault {
+        vector: vector::PF,
+        error_code: context.error,
+        addr: context.fault_address,
+    };
+    x86_64::instructions::interrupts::enable();
+    program.page_fault(fault) as u32
 }
 
 #[inline(never)]
 fn interrupted(context: &UserContext, code: u32) -> Stop {
-    let stop = if code == 1 {
+    let stop = if code == entry::TRAP {
         trapped(context)
     } else {
         Stop::Interrupt

@@ -375,6 +375,7 @@ impl Prepared {
         }
         let number = regs.orig_rax;
         Segments::default().set();
+        task.note_registers();
         *regs = UserContext::new(self.loaded.entry.raw(), self.loaded.stack.raw());
         // A tracer sees which call it was.
         regs.orig_rax = number;

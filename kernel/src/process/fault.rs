@@ -10,7 +10,7 @@ use kiln_core::signal::{SigInfo, Signal, frame};
 use super::signal::force;
 use super::task::Task;
 use crate::arch::user::{Fault, UserContext};
-use crate::vm::{Access, FaultError};
+use crate::vm::{Access, AddressSpace, FaultError};
 
 /// Page-fault error code: the page was there, but not for this.
 const PROTECTION: u64 = 1 << 0;
@@ -27,17 +27,41 @@ const DEBUG: u8 = 1;
 
 /// Serves an exception that the program raised: fills a page, or sends the task a signal.
 pub(crate) fn on_fault(task: &Arc<Task>, regs: &UserContext, fault: Fault) {
-    let info = if fault.vector == PAGE_FAULT {
-        match page_fault(task, fault) {
-            Some(info) => info,
-            None => return,
+    if fault.vector == PAGE_FAULT {
+        match task.space() {
+            Ok(space) => on_page_fault(task, &space, fault),
+            Err(_) => force(task, SigInfo::kernel(Signal::KILL)),
         }
-    } else {
-        if fault.vector == DEBUG {
-            task.note_debug(fault.addr);
-        }
-        other(task, regs, fault)
+        return;
+    }
+    if fault.vector == DEBUG {
+        task.note_debug(fault.addr);
+    }
+    tell(task, fault, other(task, regs, fault));
+}
+
+/// Serves a page fault in the task's space.
+#[inline]
+pub(crate) fn on_page_fault(task: &Arc<Task>, space: &Arc<AddressSpace>, fault: Fault) {
+    if let Err(error) = space.fault(UserAddr::new(fault.addr), access(fault)) {
+        refuse(task, fault, error);
+    }
+}
+
+#[cold]
+fn refuse(task: &Arc<Task>, fault: Fault, error: FaultError) {
+    let addr = UserAddr::new(fault.addr);
+    let info = match error {
+        FaultError::Maperr => SigInfo::fault(Signal::SEGV, abi::SEGV_MAPERR, addr),
+        FaultError::Accerr => SigInfo::fault(Signal::SEGV, abi::SEGV_ACCERR, addr),
+        FaultError::BusAdrerr => SigInfo::fault(Signal::BUS, abi::BUS_ADRERR, addr),
+        FaultError::Oom => SigInfo::kernel(Signal::KILL),
     };
+    tell(task, fault, info);
+}
+
+/// Sends the signal, with what its frame tells of the exception.
+fn tell(task: &Arc<Task>, fault: Fault, info: SigInfo) {
     let mut code = fault.error_code;
     if fault.vector == PAGE_FAULT && fault.addr >= TASK_SIZE {
         // Whether anything is mapped there is the kernel's secret.
@@ -57,24 +81,14 @@ fn info_addr(fault: Fault) -> u64 {
     }
 }
 
-fn page_fault(task: &Arc<Task>, fault: Fault) -> Option<SigInfo> {
-    let access = if fault.error_code & FETCH != 0 {
+/// What the program tried to do.
+fn access(fault: Fault) -> Access {
+    if fault.error_code & FETCH != 0 {
         Access::Exec
     } else if fault.error_code & WRITE != 0 {
         Access::Write
     } else {
         Access::Read
-    };
-    let addr = UserAddr::new(fault.addr);
-    let Ok(space) = task.space() else {
-        return Some(SigInfo::kernel(Signal::KILL));
-    };
-    match space.fault(addr, access) {
-        Ok(()) => None,
-        Err(FaultError::Maperr) => Some(SigInfo::fault(Signal::SEGV, abi::SEGV_MAPERR, addr)),
-        Err(FaultError::Accerr) => Some(SigInfo::fault(Signal::SEGV, abi::SEGV_ACCERR, addr)),
-        Err(FaultError::BusAdrerr) => Some(SigInfo::fault(Signal::BUS, abi::BUS_ADRERR, addr)),
-        Err(_) => Some(SigInfo::kernel(Signal::KILL)),
     }
 }
 

@@ -60,7 +60,7 @@ pub(crate) mod user_dispatch;
 pub(crate) mod wait;
 
 pub(crate) use exit::end_task;
-pub(crate) use fault::on_fault;
+pub(crate) use fault::{on_fault, on_page_fault};
 pub(crate) use group::Process;
 pub(crate) use signal::{tell_overrun, work};
 pub(crate) use start::{init, spawn_job};

@@ -127,22 +127,14 @@ pub(crate) fn after_interrupt(task: &Arc<Task>, regs: &mut UserContext) {
     abort_section(task, regs);
 }
 
-/// Before user mode, where the thread isn't on the CPU `known`: tells the program. The CPU it is on now.
-pub(crate) fn tell_cpu(task: &Arc<Task>, known: u32) -> u32 {
-    let Some(thread) = task.thread() else {
-        return known;
-    };
-    loop {
-        let cpu = thread.last_cpu();
-        let addr = task.rseq.lock().addr;
-        if addr != 0 && write_cpu(task, UserAddr::new(addr), cpu, cpu).is_err() {
-            force(task, SigInfo::kernel(Signal::SEGV));
-            return cpu;
-        }
-        // The writing may have slept.
-        if thread.last_cpu() == cpu {
-            return cpu;
-        }
+/// Before user mode, where the thread is on another CPU than before: tells the program. The writing may
+/// sleep, and the thread be on yet another CPU after it, of which it gets notice.
+pub(crate) fn tell_cpu(task: &Arc<Task>) {
+    let Some(thread) = task.thread() else { return };
+    let cpu = thread.last_cpu();
+    let addr = task.rseq.lock().addr;
+    if addr != 0 && write_cpu(task, UserAddr::new(addr), cpu, cpu).is_err() {
+        force(task, SigInfo::kernel(Signal::SEGV));
     }
 }
 

@@ -87,7 +87,7 @@ impl Task {
     fn set_filter(&self, filter: Arc<Filter>) {
         // What goes is in the new one's chain, or was none.
         let old = self.filters.lock().replace(filter);
-        self.attention.fetch_or(FILTERED, Ordering::Release);
+        self.attend(FILTERED);
         drop(old);
     }
 }
@@ -103,7 +103,7 @@ pub(super) fn inherit(parent: &Task, child: &Task) {
         child.set_filter(filter);
     }
     let strict = parent.attention.load(Ordering::Relaxed) & STRICT;
-    child.attention.fetch_or(strict, Ordering::Relaxed);
+    child.attend(strict);
     if parent.has_no_new_privileges() {
         child.set_no_new_privileges();
     }
@@ -117,7 +117,7 @@ pub(crate) fn set_strict(task: &Task) -> Result<(), Errno> {
     if task.seccomp_mode() == mode::FILTER {
         return Err(Errno::EINVAL);
     }
-    task.attention.fetch_or(STRICT, Ordering::Relaxed);
+    task.attend(STRICT);
     Ok(())
 }
 

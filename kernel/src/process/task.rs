@@ -18,7 +18,10 @@ use super::rseq::Rseq;
 use super::{futex, ptrace, seccomp, user_dispatch};
 use crate::fs::{FdTable, FsContext};
 use crate::mm::kmem;
-use crate::sched::{self, NOTIFY_KILL, NOTIFY_SHARED, NOTIFY_SIGNAL, Thread, WaitQueue};
+use crate::sched::{
+    self, NOTIFY_ATTENDED, NOTIFY_KILL, NOTIFY_REGISTERS, NOTIFY_SHARED, NOTIFY_SIGNAL, Thread,
+    WaitQueue,
+};
 use crate::sync::{Once, SpinLock};
 use crate::vm::AddressSpace;
 
@@ -281,8 +284,27 @@ impl Task {
         &self.process
     }
 
+    /// Its system calls take the long way from now on: see `attention`.
+    pub(super) fn attend(&self, why: u32) {
+        self.attention.fetch_or(why, Ordering::AcqRel);
+        if let Some(thread) = self.thread() {
+            thread.note(NOTIFY_ATTENDED);
+        }
+    }
+
+    /// They don't for this reason any more. The thread finds out by itself.
+    pub(super) fn attend_no_more(&self, why: u32) {
+        self.attention.fetch_and(!why, Ordering::AcqRel);
+    }
+
+    /// The call in progress changed registers.
+    pub(super) fn note_registers(&self) {
+        if let Some(thread) = self.thread() {
+            thread.note(NOTIFY_REGISTERS);
+        }
+    }
+
     /// Whether its system calls take the long way, through tracers and filters.
-    #[inline]
     pub(crate) fn is_attended(&self) -> bool {
         self.attention.load(Ordering::Relaxed) != 0
     }

@@ -49,13 +49,13 @@ pub(crate) fn switch_on(
         len,
         selector,
     };
-    task.attention.fetch_or(DISPATCHED, Ordering::Relaxed);
+    task.attend(DISPATCHED);
     Ok(())
 }
 
 /// Switches it off.
 pub(crate) fn switch_off(task: &Task) {
-    task.attention.fetch_and(!DISPATCHED, Ordering::Relaxed);
+    task.attend_no_more(DISPATCHED);
 }
 
 /// Whether a call is the kernel's. Otherwise SIGSYS is on its way.

@@ -11,7 +11,7 @@ use core::sync::atomic::Ordering;
 use kiln_core::bandwidth::{Limit, Params, Reservation};
 
 use super::cpu::{self, Cpu};
-use super::thread::{Kind, Thread};
+use super::thread::{Kind, NOTIFY_HELD, Thread};
 use super::wait::Mode;
 use super::{timer, wait::Wake};
 use crate::arch::{smp, time};
@@ -100,7 +100,7 @@ pub(super) fn look(thread: &Thread, cpu: &Cpu, now: u64) {
         None
     };
     if let Some(until) = until {
-        thread.held.store(until.max(1), Ordering::Relaxed);
+        hold_until(thread, until);
     }
 }
 
@@ -109,20 +109,25 @@ pub(super) fn give_up(thread: &Thread) {
     let mut own = thread.reservation.lock();
     own.give_up();
     if let Some(until) = own.spent_until() {
-        thread.held.store(until.max(1), Ordering::Relaxed);
+        hold_until(thread, until);
     }
+}
+
+fn hold_until(thread: &Thread, until: u64) {
+    thread.held.store(until, Ordering::Relaxed);
+    thread.note(NOTIFY_HELD);
 }
 
 /// Before user mode: keeps a thread that has had what it may until its next period. Whether it is one
 /// with a deadline that has overrun its time.
 #[inline]
 pub(crate) fn hold(thread: &Arc<Thread>) -> bool {
-    thread.held.load(Ordering::Relaxed) != 0 && hold_now(thread)
+    thread.take_notice(NOTIFY_HELD) && hold_now(thread)
 }
 
 #[cold]
 fn hold_now(thread: &Thread) -> bool {
-    let until = thread.held.swap(0, Ordering::Relaxed);
+    let until = thread.held.load(Ordering::Relaxed);
     // Its end needn't wait, and nothing else is told.
     let _: Result<(), Wake> = timer::sleep_until(Mode::Killable, Some(until));
     if thread.kind() != Kind::Deadline {

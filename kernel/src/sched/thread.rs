@@ -40,6 +40,14 @@ pub(crate) const NOTIFY_SIGNAL: u32 = 1;
 pub(crate) const NOTIFY_KILL: u32 = 2;
 /// What its task shares isn't what it was: the thread must look again.
 pub(crate) const NOTIFY_SHARED: u32 = 4;
+/// Its calls are attended to, or were.
+pub(crate) const NOTIFY_ATTENDED: u32 = 8;
+/// It is on another CPU than before.
+pub(crate) const NOTIFY_MOVED: u32 = 16;
+/// The call in progress changed more of its registers than RAX.
+pub(crate) const NOTIFY_REGISTERS: u32 = 32;
+/// It has had the CPU for as long as it may, for now.
+pub(super) const NOTIFY_HELD: u32 = 64;
 
 /// Running, or in a run queue.
 pub(super) const RUNNING: u8 = 0;
@@ -233,6 +241,30 @@ impl Thread {
     /// Clears flags.
     pub(crate) fn clear_notice(&self, flags: u32) {
         self.notify.fetch_and(!flags, Ordering::AcqRel);
+    }
+
+    /// Clears a flag; whether it was set.
+    pub(crate) fn take_notice(&self, flag: u32) -> bool {
+        let noticed = self.is_notified(flag);
+        if noticed {
+            self.clear_notice(flag);
+        }
+        noticed
+    }
+
+    /// Whether there is anything to look at before user mode: any flag.
+    #[inline]
+    pub(crate) fn has_notice(&self) -> bool {
+        self.notify.load(Ordering::Acquire) != 0
+    }
+
+    /// Makes it CPU `id`'s; whose it was.
+    pub(super) fn move_to(&self, id: u32) -> u32 {
+        let from = self.cpu.swap(id, Ordering::Relaxed);
+        if from != id {
+            self.note(NOTIFY_MOVED);
+        }
+        from
     }
 
     /// Whether any of the flags is set.

@@ -95,7 +95,7 @@ fn calls(space: &Arc<AddressSpace>, context: &mut UserContext) -> u64 {
                 assert_eq!(resolved, Ok(()), "{fault:?} at {:#x}", context.rip);
             }
             Stop::Fault(fault) => panic!("{fault:?} at {:#x}", context.rip),
-            Stop::Interrupt => {}
+            Stop::Interrupt | Stop::Served => {}
         }
     }
 }

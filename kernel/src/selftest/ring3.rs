@@ -44,7 +44,7 @@ fn vector(code: &[u8]) -> Option<u8> {
                 assert_eq!(context.orig_rax, u64::MAX);
                 return Some(fault.vector);
             }
-            Stop::Interrupt => {}
+            Stop::Interrupt | Stop::Served => {}
         }
     }
 }
@@ -167,7 +167,7 @@ fn single_steps() {
         match user::run(&mut context) {
             Stop::Syscall => return,
             Stop::Fault(fault) => assert_eq!(fault.vector, 1),
-            Stop::Interrupt => {}
+            Stop::Interrupt | Stop::Served => {}
         }
     }
     panic!("no syscall");

@@ -223,28 +223,28 @@ pub(crate) fn entry(number: u64) -> Option<&'static Entry> {
     table::ENTRIES.get(row)
 }
 
-/// Runs the call that the registers ask for and leaves its answer in RAX.
-#[inline(always)]
-fn dispatch(task: &Arc<Task>, held: &Held, regs: &mut UserContext) {
-    // The upper half doesn't count (`do_syscall_64`).
-    let number = u64::from(low32(regs.orig_rax));
-    count::called(number);
-    let handler = HANDLERS.get(usize_of(number)).copied().unwrap_or(absent);
-    let mut call = Call {
-        task,
-        space: &held.space,
-        files: &held.files,
-        fs: &held.fs,
-        creds: &held.creds,
-        regs,
-    };
-    let result = if trace::enabled() {
-        trace::traced(&mut call, handler)
-    } else {
-        handler(&mut call)
-    };
-    regs.rax = match result {
-        Ok(value) => value,
-        Err(errno) => errno.to_return(),
-    };
+impl<'a> Call<'a> {
+    fn new(task: &'a Arc<Task>, held: &'a Held, regs: &'a mut UserContext) -> Self {
+        Self {
+            task,
+            space: &held.space,
+            files: &held.files,
+            fs: &held.fs,
+            creds: &held.creds,
+            regs,
+        }
+    }
+
+    /// Runs what the registers ask for, through `run`, and leaves the answer in RAX.
+    #[inline(always)]
+    fn dispatch(&mut self, run: impl FnOnce(&mut Self, Handler) -> SysResult) {
+        // The upper half doesn't count (`do_syscall_64`).
+        let number = u64::from(low32(self.regs.orig_rax));
+        count::called(number);
+        let handler = HANDLERS.get(usize_of(number)).copied().unwrap_or(absent);
+        self.regs.rax = match run(self, handler) {
+            Ok(value) => value,
+            Err(errno) => errno.to_return(),
+        };
+    }
 }

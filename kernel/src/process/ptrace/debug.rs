@@ -38,7 +38,7 @@ impl Task {
 
     /// A new program has none.
     pub(in crate::process) fn forget_breakpoints(&self) {
-        self.attention.fetch_and(!WATCHED, Ordering::Relaxed);
+        self.attend_no_more(WATCHED);
         self.trace.lock().breakpoints = Breakpoints::default();
     }
 }
@@ -81,9 +81,9 @@ pub(super) fn write(
     }
     slot.breakpoints = new;
     if low32(new.control) & 0xff == 0 {
-        tracee.attention.fetch_and(!WATCHED, Ordering::Relaxed);
+        tracee.attend_no_more(WATCHED);
     } else {
-        tracee.attention.fetch_or(WATCHED, Ordering::Relaxed);
+        tracee.attend(WATCHED);
     }
     Ok(())
 }

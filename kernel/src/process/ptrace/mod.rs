@@ -206,7 +206,7 @@ fn attach_to(tracee: &Arc<Task>, trace: Trace) -> Result<(), Errno> {
         return Err(Errno::EPERM);
     }
     slot.trace = trace.take();
-    tracee.attention.fetch_or(IS_TRACED, Ordering::Relaxed);
+    tracee.attend(IS_TRACED);
     TRACED.fetch_add(1, Ordering::Relaxed);
     tracees.list.push(Arc::clone(tracee));
     Ok(())
@@ -229,7 +229,7 @@ fn unlink(tracee: &Arc<Task>, signal: u32) -> Option<Box<Trace>> {
     };
     let mut slot = tracee.trace.lock();
     let trace = slot.trace.take();
-    tracee.attention.fetch_and(!IS_TRACED, Ordering::Relaxed);
+    tracee.attend_no_more(IS_TRACED);
     if let Some(frame) = slot.frame.as_mut() {
         frame.resumed = true;
         frame.signal = signal;

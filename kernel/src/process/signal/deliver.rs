@@ -107,6 +107,7 @@ pub(super) fn frame_failed(task: &Arc<Task>, signal: Signal) {
 
 /// rt_sigreturn(2): back to what the handler interrupted. Gives RAX.
 pub(crate) fn sigreturn(task: &Arc<Task>, regs: &mut UserContext) -> u64 {
+    task.note_registers();
     regs.orig_rax = u64::MAX;
     if try_sigreturn(task, regs).is_err() {
         force(task, SigInfo::kernel(Signal::SEGV));

@@ -104,7 +104,7 @@ impl Cpu {
 
 /// Makes a thread CPU `id`'s, as far behind or ahead there as it was where it came from.
 pub(in crate::sched) fn adopt(id: u32, thread: &Thread) {
-    let from = thread.cpu.swap(id, Ordering::Relaxed);
+    let from = thread.move_to(id);
     if from != id {
         let floor = |id| cpu(id).map_or(0, |cpu| cpu.floor.load(Ordering::Relaxed));
         let time = thread.virtual_time.load(Ordering::Relaxed);

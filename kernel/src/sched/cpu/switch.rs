@@ -168,7 +168,7 @@ fn switch_to(cpu: &'static Cpu, next: Arc<Thread>, others: bool) {
     while next.on_cpu.swap(true, Ordering::Acquire) {
         ipi::relax();
     }
-    next.cpu.store(this_id(), Ordering::Relaxed);
+    next.move_to(this_id());
     cpu.counts.switch(&next, now);
     if let Some(thread) = current.as_ref()
         && let Some(fpu) = &thread.fpu
