@@ -5,11 +5,11 @@
 //! allowed in interrupts. [`Epoll::collect`] takes items off that list and looks at their files
 //! again: only what it sees then counts. Level-triggered items that are ready go back to the list.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::any::Any;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use kiln_core::abi;
 use kiln_core::errno::Errno;
@@ -41,14 +41,8 @@ struct Item {
     events: AtomicU32,
     data: AtomicU64,
     ready: Arc<Ready>,
-    /// The next item of the ready list, and whether this one is in it; the list's lock protects it.
-    link: IrqLock<Link>,
-}
-
-#[derive(Default)]
-struct Link {
-    queued: bool,
-    next: Option<Arc<Item>>,
+    /// Whether it is in the ready list, whose lock protects this.
+    queued: AtomicBool,
 }
 
 /// The ready list and who waits for it.
@@ -57,39 +51,32 @@ struct Ready {
     queue: Arc<WaitQueue>,
 }
 
+/// Items to look at. There is room for all there are ([`List::swap`]), so nothing is allocated when one becomes
+/// ready.
 #[derive(Default)]
 struct List {
-    first: Option<Arc<Item>>,
-    last: Option<Arc<Item>>,
-    length: usize,
+    items: VecDeque<Arc<Item>>,
 }
 
 impl List {
     fn push(&mut self, item: &Arc<Item>) {
-        let mut link = item.link.lock();
-        if link.queued {
-            return;
+        // There may be no room for one that nobody watches any more.
+        if !item.is_off() && !item.queued.load(Ordering::Relaxed) {
+            item.queued.store(true, Ordering::Relaxed);
+            self.items.push_back(Arc::clone(item));
         }
-        link.queued = true;
-        drop(link);
-        match self.last.replace(Arc::clone(item)) {
-            Some(last) => last.link.lock().next = Some(Arc::clone(item)),
-            None => self.first = Some(Arc::clone(item)),
-        }
-        self.length += 1;
     }
 
     fn pop(&mut self) -> Option<Arc<Item>> {
-        let item = self.first.take()?;
-        let mut link = item.link.lock();
-        link.queued = false;
-        self.first = link.next.take();
-        drop(link);
-        if self.first.is_none() {
-            self.last = None;
-        }
-        self.length -= 1;
+        let item = self.items.pop_front()?;
+        item.queued.store(false, Ordering::Relaxed);
         Some(item)
+    }
+
+    /// Goes on in `larger`; gives the memory that was used before.
+    fn swap(&mut self, mut larger: VecDeque<Arc<Item>>) -> VecDeque<Arc<Item>> {
+        larger.extend(self.items.drain(..));
+        core::mem::replace(&mut self.items, larger)
     }
 }
 
@@ -97,6 +84,25 @@ impl Ready {
     fn push(&self, item: &Arc<Item>) {
         self.list.lock().push(item);
         self.queue.wake_one();
+    }
+
+    /// Makes room in the list for one item beside `items` others, of which some may be in it, as some may be that
+    /// nobody watches any more.
+    fn reserve(&self, items: usize) -> Result<(), Errno> {
+        let list = self.list.lock();
+        let (needed, room) = (list.items.len() + items + 1, list.items.capacity());
+        drop(list);
+        if needed <= room {
+            return Ok(());
+        }
+        let mut larger = VecDeque::new();
+        // Those that aren't in it may come meanwhile, but no others.
+        larger
+            .try_reserve_exact(2 * needed)
+            .map_err(|_| Errno::ENOMEM)?;
+        let old = self.list.lock().swap(larger);
+        drop(old);
+        Ok(())
     }
 }
 
@@ -119,12 +125,21 @@ impl Item {
         self.events.store(interest.events, Ordering::Release);
     }
 
-    /// The states of `file` that are wanted; errors and hang-ups always are, unless the item is
-    /// switched off after its one shot.
+    /// Nothing is wanted of it any more, or not until it is changed: it has had its one shot.
+    fn switch_off(&self) {
+        self.events.store(abi::EPOLLONESHOT, Ordering::Release);
+    }
+
+    fn is_off(&self) -> bool {
+        let events = self.events.load(Ordering::Acquire);
+        events & !MODES == 0 && events & abi::EPOLLONESHOT != 0
+    }
+
+    /// The states of `file` that are wanted; errors and hang-ups always are, unless the item is off.
     fn state(&self, file: &Arc<File>, watch: Option<&mut dyn Watch>) -> Events {
         let wanted = self.interest().events & !MODES;
         let state = file.ops.poll(file, watch);
-        if wanted == 0 && self.interest().events & abi::EPOLLONESHOT != 0 {
+        if self.is_off() {
             return Events::empty();
         }
         state & (Events::from_bits_truncate(wanted) | Events::ERR | Events::HUP)
@@ -263,13 +278,14 @@ impl Epoll {
         if entries.map.contains_key(&key) {
             return Err(Errno::EEXIST);
         }
-        let _charge = kmem::charge(2 * size_of::<Entry>())?;
+        let _charge = kmem::charge(2 * size_of::<Entry>() + 4 * size_of::<Arc<Item>>())?;
+        self.ready.reserve(entries.map.len())?;
         let item = try_arc(Item {
             file: Arc::downgrade(file),
             events: AtomicU32::new(interest.events),
             data: AtomicU64::new(interest.data),
             ready: Arc::clone(&self.ready),
-            link: IrqLock::new(Link::default()),
+            queued: AtomicBool::new(false),
         })?;
         let (registration, state) = register(&item, file)?;
         if !state.is_empty() {
@@ -309,17 +325,12 @@ impl Epoll {
     /// # Errors
     /// `ENOENT` when it isn't watched.
     pub(crate) fn remove(&self, fd: i32, file: &Arc<File>) -> Result<(), Errno> {
-        let entry = self
-            .entries
-            .lock()
-            .map
-            .remove(&(fd, file.id()))
-            .ok_or(Errno::ENOENT)?;
-        // It may stand in the ready list still: nothing is wanted of it any more.
-        entry.item.set_interest(Interest {
-            events: abi::EPOLLONESHOT,
-            data: 0,
-        });
+        let mut entries = self.entries.lock();
+        let entry = entries.map.remove(&(fd, file.id())).ok_or(Errno::ENOENT)?;
+        // It may stand in the ready list still.
+        entry.item.switch_off();
+        drop(entries);
+        drop(entry);
         Ok(())
     }
 
@@ -347,14 +358,13 @@ impl Epoll {
         mut emit: impl FnMut(usize, Interest) -> Result<(), Errno>,
     ) -> Result<usize, Errno> {
         let mut count = 0;
-        let waiting = self.ready.list.lock().length;
-        for _ in 0..waiting {
-            if count == max {
-                break;
-            }
-            let Some(item) = self.ready.list.lock().pop() else {
-                break;
-            };
+        // As many as there are at first: those that go back into the list wait for the next time.
+        let mut left = None;
+        while count < max && left != Some(0) {
+            let mut list = self.ready.list.lock();
+            left = Some(left.unwrap_or(list.items.len()).saturating_sub(1));
+            let Some(item) = list.pop() else { break };
+            drop(list);
             let Some(file) = item.file.upgrade() else {
                 continue;
             };
@@ -375,10 +385,7 @@ impl Epoll {
             }
             count += 1;
             if interest.events & abi::EPOLLONESHOT != 0 {
-                item.set_interest(Interest {
-                    events: abi::EPOLLONESHOT,
-                    ..interest
-                });
+                item.switch_off();
             } else if interest.events & abi::EPOLLET == 0 {
                 self.ready.list.lock().push(&item);
             }
@@ -393,12 +400,12 @@ impl Epoll {
 
     /// Whether some file may be ready.
     pub(crate) fn has_candidates(&self) -> bool {
-        self.ready.list.lock().length > 0
+        !self.ready.list.lock().items.is_empty()
     }
 
     /// Whether a watched file is ready, without taking it off the list.
     fn is_ready(&self) -> bool {
-        let waiting = self.ready.list.lock().length;
+        let waiting = self.ready.list.lock().items.len();
         for _ in 0..waiting {
             let Some(item) = self.ready.list.lock().pop() else {
                 return false;
@@ -431,6 +438,19 @@ impl Epoll {
             }
         }
         Ok(())
+    }
+}
+
+impl Drop for Epoll {
+    fn drop(&mut self) {
+        // Items hold the list that holds them.
+        let mut entries = self.entries.lock();
+        for entry in entries.map.values() {
+            entry.item.switch_off();
+        }
+        entries.map.clear();
+        let items = core::mem::take(&mut *self.ready.list.lock());
+        drop(items);
     }
 }
 

@@ -10,7 +10,6 @@ use kiln_core::num::{u64_of, usize_of};
 use super::poll::{Until, read_timespec, with_mask};
 use crate::fs::epoll::{self, Interest};
 use crate::fs::{File, eventfd};
-use crate::process::Task;
 use crate::sched::{Mode, Wake};
 use crate::syscall::{Call, SysResult};
 
@@ -90,8 +89,8 @@ pub(crate) fn epoll_ctl(
     Ok(0)
 }
 
-fn wait(task: &Arc<Task>, epfd: i32, events: UserAddr, max: i32, until: Until) -> SysResult {
-    let file = task.files()?.get(epfd)?;
+fn wait(call: &Call<'_>, epfd: i32, events: UserAddr, max: i32, until: Until) -> SysResult {
+    let file = call.files.get(epfd)?;
     if max <= 0 || max > MAX_EVENTS {
         return Err(Errno::EINVAL);
     }
@@ -99,7 +98,6 @@ fn wait(task: &Arc<Task>, epfd: i32, events: UserAddr, max: i32, until: Until) -
     if !events.range_is_user(max * 12) {
         return Err(Errno::EFAULT);
     }
-    let space = task.space()?;
     let epoll = epoll::of(&file)?;
     loop {
         let count = epoll.collect(max, |index, event| {
@@ -112,7 +110,7 @@ fn wait(task: &Arc<Task>, epfd: i32, events: UserAddr, max: i32, until: Until) -
                 kiln_core::num::low32(data),
                 kiln_core::num::high32(data),
             ];
-            space.write_val(at, &words)
+            call.space.write_val(at, &words)
         })?;
         let deadline = match until {
             _ if count > 0 => return Ok(u64_of(count)),
@@ -152,7 +150,7 @@ pub(crate) fn epoll_wait(
     max: i32,
     timeout: i32,
 ) -> SysResult {
-    interrupted(wait(call.task, epfd, events, max, milliseconds(timeout)))
+    interrupted(wait(call, epfd, events, max, milliseconds(timeout)))
 }
 
 /// epoll_pwait(2).
@@ -167,7 +165,7 @@ pub(crate) fn epoll_pwait(
 ) -> SysResult {
     let space = call.space;
     interrupted(with_mask(call.task, space, (mask, mask_size), || {
-        wait(call.task, epfd, events, max, milliseconds(timeout))
+        wait(call, epfd, events, max, milliseconds(timeout))
     }))
 }
 
@@ -184,7 +182,7 @@ pub(crate) fn epoll_pwait2(
     let space = call.space;
     let until = read_timespec(space, timeout)?;
     interrupted(with_mask(call.task, space, (mask, mask_size), || {
-        wait(call.task, epfd, events, max, until)
+        wait(call, epfd, events, max, until)
     }))
 }
 
