@@ -297,12 +297,13 @@ impl<'a, T: Tree> Walker<'a, T> {
             None => (self.path, &mut self.at),
         };
         let start = after_slashes(text, *at);
-        let rest = text.get(start..).unwrap_or(&[]);
-        if rest.is_empty() {
+        let mut end = start;
+        while text.get(end).is_some_and(|byte| *byte != b'/') {
+            end += 1;
+        }
+        if start == end {
             return None;
         }
-        let length = rest.iter().position(|byte| *byte == b'/');
-        let end = start + length.unwrap_or(rest.len());
         *at = after_slashes(text, end);
         self.name = (start, end);
         self.trailing = *at > end;
@@ -325,9 +326,11 @@ impl Piece {
 }
 
 #[inline]
-fn after_slashes(text: &[u8], from: usize) -> usize {
-    let rest = text.get(from..).unwrap_or(&[]);
-    from + rest.iter().take_while(|byte| **byte == b'/').count()
+fn after_slashes(text: &[u8], mut at: usize) -> usize {
+    while text.get(at) == Some(&b'/') {
+        at += 1;
+    }
+    at
 }
 
 #[cfg(test)]

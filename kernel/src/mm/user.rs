@@ -101,6 +101,7 @@ pub(crate) fn zero_out(to: UserAddr, len: usize) -> Result<(), CopyFault> {
 }
 
 /// Copies `len` bytes from `offset` in `frame` to the program's memory.
+#[inline]
 pub(crate) fn frame_to_user(
     frame: &FrameRef,
     offset: usize,
@@ -116,6 +117,7 @@ pub(crate) fn frame_to_user(
 }
 
 /// Copies `len` bytes of the program's memory to `offset` in `frame`.
+#[inline]
 pub(crate) fn user_to_frame(
     from: UserAddr,
     frame: &FrameRef,

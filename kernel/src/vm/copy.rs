@@ -82,13 +82,28 @@ const WORD_MAX: usize = 16;
 impl AddressSpace {
     /// Repeats `attempt`, which starts at the byte it is given, until all `len` bytes are copied
     /// or a fault can't be resolved; the bytes copied.
+    #[inline]
     pub(super) fn with_faults(
         self: &Arc<Self>,
         len: usize,
         mut attempt: impl FnMut(usize) -> Result<(), CopyFault>,
     ) -> usize {
+        match attempt(0) {
+            Ok(()) => len,
+            Err(fault) => self.after_fault(len, fault, &mut attempt),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn after_fault(
+        self: &Arc<Self>,
+        len: usize,
+        mut fault: CopyFault,
+        attempt: &mut dyn FnMut(usize) -> Result<(), CopyFault>,
+    ) -> usize {
         let mut done = 0;
-        while let Err(fault) = attempt(done) {
+        loop {
             done = (done + fault.done).min(len);
             let access = if fault.write {
                 Access::Write
@@ -98,8 +113,11 @@ impl AddressSpace {
             if self.fault(fault.addr, access).is_err() {
                 return done;
             }
+            match attempt(done) {
+                Ok(()) => return len,
+                Err(next) => fault = next,
+            }
         }
-        len
     }
 
     /// Copies from the program as far as its memory goes; the bytes copied.
@@ -162,9 +180,12 @@ impl AddressSpace {
         dst: UserAddr,
         len: usize,
     ) -> usize {
-        self.with_faults(len, |done| {
-            user::frame_to_user(frame, offset + done, advance(dst, done), len - done)
-        })
+        match user::frame_to_user(frame, offset, dst, len) {
+            Ok(()) => len,
+            Err(fault) => self.after_fault(len, fault, &mut |done| {
+                user::frame_to_user(frame, offset + done, advance(dst, done), len - done)
+            }),
+        }
     }
 
     pub(super) fn user_to_frame(
@@ -174,9 +195,12 @@ impl AddressSpace {
         offset: usize,
         len: usize,
     ) -> usize {
-        self.with_faults(len, |done| {
-            user::user_to_frame(advance(src, done), frame, offset + done, len - done)
-        })
+        match user::user_to_frame(src, frame, offset, len) {
+            Ok(()) => len,
+            Err(fault) => self.after_fault(len, fault, &mut |done| {
+                user::user_to_frame(advance(src, done), frame, offset + done, len - done)
+            }),
+        }
     }
 
     /// Reads a value.

@@ -1,6 +1,6 @@
 //! Directory entries as `getdents` and `getdents64` write them.
 
-use crate::num::{low8, low16, u64_of};
+use crate::num::u64_of;
 use alloc::vec::Vec;
 
 /// Which of the two structures.
@@ -57,19 +57,22 @@ impl Writer {
             return false;
         }
         let start = self.bytes.len();
-        self.bytes.extend_from_slice(&entry.ino.to_le_bytes());
-        self.bytes.extend_from_slice(&next.to_le_bytes());
-        let length16 = low16(u64_of(length));
-        self.bytes.extend_from_slice(&length16.to_le_bytes());
-        if self.layout == Layout::Wide {
-            self.bytes.push(entry.kind);
-        }
-        self.bytes.extend_from_slice(entry.name);
         self.bytes.resize(start + length, 0);
+        let record = self.bytes.get_mut(start..).unwrap_or_default();
+        // The name lies over the type in the old layout, whose type is at the end.
+        if let Some(start) = record.first_chunk_mut::<19>() {
+            let fields = u128::from(next) << 64 | u128::from(entry.ino);
+            let [.., low, high] = u64_of(length).to_be_bytes();
+            start[..16].copy_from_slice(&fields.to_le_bytes());
+            start[16..].copy_from_slice(&[high, low, entry.kind]);
+        }
         if self.layout == Layout::Old
-            && let Some(last) = self.bytes.last_mut()
+            && let Some(last) = record.last_mut()
         {
-            *last = low8(u64::from(entry.kind));
+            *last = entry.kind;
+        }
+        if let Some(name) = record.get_mut(head..head + entry.name.len()) {
+            name.copy_from_slice(entry.name);
         }
         true
     }
