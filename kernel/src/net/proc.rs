@@ -14,10 +14,12 @@ use kiln_core::net::addr::Endpoint;
 
 use super::common::Common;
 use super::inet::address::{Address, TCP_PORTS, UDP_PORTS};
+use super::inet::raw;
+use super::inet::udp::DgramSock;
 use super::{packet, unix};
 use crate::arch::time::now_ns;
 use crate::fs::memory::try_push;
-use crate::fs::procfs::{SystemFile, Text};
+use crate::fs::procfs::{Content, SystemFile, Text};
 
 /// Bytes of a line of IPv4's tables, padded with blanks, and of their headings.
 const TCP_LINE: usize = 149;
@@ -33,8 +35,8 @@ pub(crate) const FILES: &[SystemFile] = &[
         "net/netlink",
         "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n",
     ),
-    SystemFile::readable("net/raw", |out| heading(out, UDP_HEAD, UDP_LINE)),
-    SystemFile::readable("net/raw6", |out| out.bytes(UDP6_HEAD)),
+    SystemFile::readable("net/raw", |out| raw_sockets(out, false)),
+    SystemFile::readable("net/raw6", |out| raw_sockets(out, true)),
     SystemFile::readable("net/route", |out| {
         let head =
             b"Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT";
@@ -67,6 +69,12 @@ pub(crate) const FILES: &[SystemFile] = &[
     SystemFile::fixed("sys/net/ipv4/ip_forward", "0\n"),
     SystemFile::fixed("sys/net/ipv4/ip_local_port_range", "32768\t60999\n"),
     SystemFile::fixed("sys/net/ipv4/ip_unprivileged_port_start", "1024\n"),
+    SystemFile {
+        path: "sys/net/ipv4/ping_group_range",
+        mode: 0o644,
+        text: Content::Told(raw::show_groups),
+        write: Some(raw::set_groups),
+    },
     SystemFile::fixed("sys/net/ipv4/tcp_congestion_control", "cubic\n"),
     SystemFile::fixed(
         "sys/net/ipv4/tcp_allowed_congestion_control",
@@ -200,18 +208,36 @@ fn tcp(out: &mut Text, v6: bool) -> Result<(), Errno> {
 }
 
 fn udp(out: &mut Text, v6: bool) -> Result<(), Errno> {
+    let mut all = Vec::new();
+    for (_, owner) in UDP_PORTS.lock().iter(now_ns()) {
+        if let Some(owner) = owner.and_then(alloc::sync::Weak::upgrade) {
+            try_push(&mut all, owner)?;
+        }
+    }
     match v6 {
         true => out.bytes(UDP6_HEAD)?,
         false => heading(out, UDP_HEAD, UDP_LINE)?,
     }
-    let mut all = Vec::new();
-    for (_, owner) in UDP_PORTS.lock().iter(now_ns()) {
-        if let Some(owner) = owner {
-            try_push(&mut all, owner.clone())?;
-        }
+    datagrams(out, v6, &all, (5, UDP_LINE))
+}
+
+fn raw_sockets(out: &mut Text, v6: bool) -> Result<(), Errno> {
+    match v6 {
+        true => out.bytes(UDP6_HEAD)?,
+        // One blank less than UDP's, and nothing behind it.
+        false => heading(out, UDP_HEAD.get(1..).unwrap_or_default(), 0)?,
     }
+    datagrams(out, v6, &raw::list()?, (4, 0))
+}
+
+fn datagrams(
+    out: &mut Text,
+    v6: bool,
+    all: &[Arc<DgramSock>],
+    (digits, width): (usize, usize),
+) -> Result<(), Errno> {
     let mut index = 0;
-    for socket in all.iter().filter_map(alloc::sync::Weak::upgrade) {
+    for socket in all {
         let address = socket.ends();
         if address.v6 != v6 {
             continue;
@@ -220,9 +246,9 @@ fn udp(out: &mut Text, v6: bool) -> Result<(), Errno> {
         let queues = (0, socket.held());
         let mut line = Text::default();
         let row = Row::of(socket.shared(), address, state, queues);
-        row.write(&mut line, index, 5)?;
+        row.write(&mut line, index, digits)?;
         line.bytes(b" 2 0000000000000000 0")?;
-        finish(out, &line, v6, UDP_LINE)?;
+        finish(out, &line, v6, width)?;
         index += 1;
     }
     Ok(())
@@ -255,6 +281,7 @@ fn sockstat(out: &mut Text) -> Result<(), Errno> {
         out,
         "TCP: inuse {tcp} orphan 0 tw 0 alloc {tcp} mem {pages}\n"
     )?;
-    put!(out, "UDP: inuse {udp} mem 0\n")?;
-    out.bytes(b"UDPLITE: inuse 0\nRAW: inuse 0\nFRAG: inuse 0 memory 0\n")
+    put!(out, "UDP: inuse {udp} mem 0\nUDPLITE: inuse 0\n")?;
+    let raw = raw::list()?.len();
+    put!(out, "RAW: inuse {raw}\nFRAG: inuse 0 memory 0\n")
 }

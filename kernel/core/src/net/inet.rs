@@ -35,6 +35,9 @@ pub mod ip {
 /// Names at `IPPROTO_IPV6` (linux/in6.h).
 #[allow(missing_docs, reason = "Linux's own names")]
 pub mod ipv6 {
+    /// Of RFC 2292, and told under the same number.
+    pub const OLD_PKTINFO: u32 = 2;
+    pub const OLD_HOPLIMIT: u32 = 8;
     pub const UNICAST_HOPS: u32 = 16;
     pub const MULTICAST_IF: u32 = 17;
     pub const MULTICAST_HOPS: u32 = 18;
@@ -84,7 +87,7 @@ const fn switch(level: i32, name: u32, first: i32) -> Row {
 }
 
 /// How many are kept.
-const ROWS: usize = 70;
+const ROWS: usize = 72;
 
 /// What is kept. An on-or-off option takes every number and keeps 0 or 1.
 static TABLE: [Row; ROWS] = [
@@ -113,6 +116,8 @@ static TABLE: [Row; ROWS] = [
     switch(level::IP, ip::MULTICAST_LOOP, 1),
     (level::IP, ip::MULTICAST_ALL, 1, 0, 1),
     switch(level::IP, 50, 0),
+    switch(level::IPV6, ipv6::OLD_PKTINFO, 0),
+    switch(level::IPV6, ipv6::OLD_HOPLIMIT, 0),
     (level::IPV6, ipv6::UNICAST_HOPS, -1, -1, 255),
     (level::IPV6, ipv6::MULTICAST_HOPS, 1, -1, 255),
     (level::IPV6, ipv6::MULTICAST_LOOP, 1, 0, 1),

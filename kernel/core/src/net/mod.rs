@@ -8,6 +8,7 @@
 //! | [`ports`] | who has which local address and port; conflicts; who gets a connection or a datagram |
 //! | [`queue`] | bytes in pieces, with the urgent mark |
 //! | [`inet`] | options of IP, TCP and UDP |
+//! | [`ip`] | heads and sums, for raw sockets |
 //! | [`netlink`] | the answers of a route socket about the one interface there is |
 //!
 //! The kernel's `net` room holds the objects around it. Numbers are of the Linux uapi headers
@@ -16,6 +17,7 @@
 pub mod addr;
 pub mod cmsg;
 pub mod inet;
+pub mod ip;
 pub mod netlink;
 pub mod options;
 pub mod ports;

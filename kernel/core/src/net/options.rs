@@ -221,7 +221,8 @@ impl Options {
         self.pass_pidfd
     }
 
-    fn switch(&mut self, name: u32, on: bool) {
+    /// Turns a switch on or off.
+    pub fn switch(&mut self, name: u32, on: bool) {
         let bit = 1 << (name & 63);
         self.switches = self.switches & !bit | if on { bit } else { 0 };
     }

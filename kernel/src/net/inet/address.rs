@@ -5,7 +5,6 @@ use alloc::sync::Weak;
 use core::net::IpAddr;
 use core::sync::atomic::{AtomicU64, Ordering};
 use kiln_core::errno::Errno;
-use kiln_core::fs::perm::Capability;
 use kiln_core::net::addr::{Endpoint, Reach, family_of, loopback, reach};
 use kiln_core::net::inet::{InetOptions, ip, ipv6};
 use kiln_core::net::options::{Options, so};
@@ -13,21 +12,22 @@ use kiln_core::net::ports::{Claim, PortTable, TIME_WAIT_NS, seed};
 use kiln_core::net::{family, level};
 
 use super::tcp::TcpSock;
-use super::udp::UdpSock;
+use super::udp::DgramSock;
 use crate::arch::time::now_ns;
 use crate::drivers::random;
-use crate::net::socket::Caller;
 use crate::sync::SpinLock;
 
 /// The ports of TCP.
 pub(in crate::net) static TCP_PORTS: SpinLock<PortTable<Weak<TcpSock>>> =
     SpinLock::new(PortTable::new());
 /// A table of UDP's.
-pub(super) type UdpPorts = SpinLock<PortTable<Weak<UdpSock>>>;
+pub(super) type UdpPorts = SpinLock<PortTable<Weak<DgramSock>>>;
 /// The ports of UDP.
 pub(in crate::net) static UDP_PORTS: UdpPorts = SpinLock::new(PortTable::new());
 /// The ports of UDP-Lite.
 pub(super) static UDP_LITE_PORTS: UdpPorts = SpinLock::new(PortTable::new());
+/// Who asks for echoes under which number.
+pub(super) static PING_PORTS: UdpPorts = SpinLock::new(PortTable::new());
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -94,11 +94,12 @@ impl Address {
     }
 
     /// The address to bind to that a program gives, checked as `inet_bind` does.
+    /// `low_ports`: it may have one below 1024.
     pub(super) fn check_bind(
         &self,
-        caller: &Caller<'_>,
         raw: &[u8],
         groups: bool,
+        low_ports: bool,
     ) -> Result<Endpoint, Errno> {
         let wanted = if self.v6 { 24 } else { 16 };
         if raw.len() < wanted {
@@ -132,7 +133,7 @@ impl Address {
         if !near {
             return Err(Errno::EADDRNOTAVAIL);
         }
-        if (1..1024).contains(&to.port) && !caller.lookup.can(Capability::NetBindService) {
+        if (1..1024).contains(&to.port) && !low_ports {
             return Err(Errno::EACCES);
         }
         Ok(to)

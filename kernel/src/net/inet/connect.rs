@@ -6,6 +6,7 @@
 use alloc::sync::{Arc, Weak};
 use kiln_core::abi;
 use kiln_core::errno::Errno;
+use kiln_core::fs::perm::Capability;
 use kiln_core::net::addr::{Endpoint, Reach, family_of, reach};
 use kiln_core::net::family;
 
@@ -31,7 +32,8 @@ impl TcpSock {
     /// bind(2).
     pub(super) fn bind_to(&self, caller: &Caller<'_>, addr: &[u8]) -> Result<(), Errno> {
         let address = self.ends();
-        let to = address.check_bind(caller, addr, false)?;
+        let low = caller.lookup.can(Capability::NetBindService);
+        let to = address.check_bind(addr, false, low)?;
         if self.phase() != Phase::Closed || address.local.port != 0 {
             return Err(Errno::EINVAL);
         }

@@ -102,24 +102,27 @@ fn describe_v4(own: &Address, route: &Route, control: &mut Builder) {
 
 fn describe_v6(own: &Address, route: &Route, control: &mut Builder) {
     let on = |name| own.options.has(level::IPV6, name);
-    if on(ipv6::RECVPKTINFO) {
-        let to = Endpoint {
-            ip: route.to,
-            port: 0,
-        };
-        let mut info = [0; 20];
-        let parts = info.split_at_mut(16);
-        parts.0.copy_from_slice(&to.as_v6().octets());
-        parts.1.copy_from_slice(&LOOPBACK_INDEX.to_le_bytes());
-        control.put(level::IPV6, ipv6::PKTINFO.cast_signed(), &info);
-    }
-    if on(ipv6::RECVHOPLIMIT) {
-        let ttl = u32::from(route.ttl).to_le_bytes();
-        control.put(level::IPV6, ipv6::HOPLIMIT.cast_signed(), &ttl);
-    }
-    if on(ipv6::RECVTCLASS) {
-        let class = u32::from(route.tos).to_le_bytes();
-        control.put(level::IPV6, ipv6::TCLASS.cast_signed(), &class);
+    let to = Endpoint {
+        ip: route.to,
+        port: 0,
+    };
+    let mut info = [0; 20];
+    let parts = info.split_at_mut(16);
+    parts.0.copy_from_slice(&to.as_v6().octets());
+    parts.1.copy_from_slice(&LOOPBACK_INDEX.to_le_bytes());
+    let ttl = u32::from(route.ttl).to_le_bytes();
+    let class = u32::from(route.tos).to_le_bytes();
+    let told: [(u32, u32, &[u8]); 5] = [
+        (ipv6::RECVPKTINFO, ipv6::PKTINFO, &info),
+        (ipv6::RECVHOPLIMIT, ipv6::HOPLIMIT, &ttl),
+        (ipv6::RECVTCLASS, ipv6::TCLASS, &class),
+        (ipv6::OLD_PKTINFO, ipv6::OLD_PKTINFO, &info),
+        (ipv6::OLD_HOPLIMIT, ipv6::OLD_HOPLIMIT, &ttl),
+    ];
+    for (wanted, name, bytes) in told {
+        if on(wanted) {
+            control.put(level::IPV6, name.cast_signed(), bytes);
+        }
     }
     if on(ipv6::ORIGDSTADDR) {
         let name = ipv6::ORIGDSTADDR.cast_signed();

@@ -9,6 +9,7 @@
 //! | [`address`] | an end's own address and port, and who has which |
 //! | [`tcp`], [`connect`] | connections: their ends, and how they begin |
 //! | [`udp`] | datagrams |
+//! | [`raw`] | raw sockets, those that ping, and what answers them |
 //! | [`options`] | options at the levels of IP, TCP and UDP |
 //! | [`control`] | control messages |
 //!
@@ -19,18 +20,17 @@ pub(super) mod address;
 mod connect;
 pub(super) mod control;
 mod options;
+pub(super) mod raw;
 pub(super) mod tcp;
 pub(super) mod udp;
 
 use alloc::sync::Arc;
 use kiln_core::errno::Errno;
 use kiln_core::fs::perm::Capability;
-use kiln_core::net::{family, kind, level};
+use kiln_core::net::{family, ip, kind, level};
 
+use self::udp::DgramSock;
 use super::socket::{Caller, Protocol};
-
-/// `IPPROTO_ICMP` and `IPPROTO_ICMPV6`.
-const ICMP: [i32; 2] = [1, 58];
 
 /// A new internet socket of this type.
 pub(super) fn make(
@@ -44,14 +44,19 @@ pub(super) fn make(
     if number >= 263 {
         return Err(Errno::EINVAL);
     }
+    let short = u16::try_from(number).map_err(|_| Errno::EINVAL)?;
     match (kind, number) {
         (kind::STREAM, 0 | level::TCP) => Ok(tcp::TcpSock::new(v6)?),
-        (kind::DGRAM, 0 | level::UDP) => Ok(udp::UdpSock::new(v6, false)?),
-        (kind::DGRAM, level::UDPLITE) => Ok(udp::UdpSock::new(v6, true)?),
-        (kind::DGRAM, number) if ICMP.contains(&number) => Err(Errno::EACCES),
-        (kind::RAW, _) if number != 0 && !caller.lookup.can(Capability::NetRaw) => {
-            Err(Errno::EPERM)
+        (kind::DGRAM, 0) => Ok(DgramSock::new(v6, kind, ip::UDP)?),
+        (kind::DGRAM, level::UDP | level::UDPLITE) => Ok(DgramSock::new(v6, kind, short)?),
+        (kind::DGRAM, _) if short == raw::icmp(v6) => {
+            raw::may_ping(caller)?;
+            Ok(DgramSock::new(v6, kind, short)?)
         }
+        (kind::RAW, 1..) if caller.lookup.can(Capability::NetRaw) => {
+            Ok(DgramSock::new(v6, kind, short)?)
+        }
+        (kind::RAW, 1..) => Err(Errno::EPERM),
         (kind::STREAM | kind::DGRAM | kind::RAW, _) => Err(Errno::EPROTONOSUPPORT),
         _ => Err(Errno::ESOCKTNOSUPPORT),
     }

@@ -10,8 +10,9 @@ use kiln_core::net::options::int;
 use kiln_core::net::{LOOPBACK_INDEX, LOOPBACK_MTU, level};
 
 use super::address::Address;
+use super::raw;
 use super::tcp::{Phase, TcpSock};
-use super::udp::UdpSock;
+use super::udp::DgramSock;
 use crate::fs::memory::{try_copy, try_push, try_zeros};
 use crate::net::socket::Caller;
 use crate::sync::SpinLock;
@@ -224,12 +225,17 @@ fn tcp_info(socket: &TcpSock) -> Result<Vec<u8>, Errno> {
 
 /// Sets an option of UDP's, or of the levels below.
 pub(super) fn set_udp(
-    socket: &UdpSock,
+    socket: &DgramSock,
     caller: &Caller<'_>,
     number: i32,
     name: u32,
     value: &[u8],
 ) -> Result<(), Errno> {
+    if socket.is_raw()
+        && let Some(done) = raw::set_option(socket, number, name, value)
+    {
+        return done;
+    }
     match (number, name) {
         (level::IP, ip::ADD_MEMBERSHIP) => join(socket, group4(value)?, true),
         (level::IP, ip::DROP_MEMBERSHIP) => join(socket, group4(value)?, false),
@@ -245,11 +251,16 @@ pub(super) fn set_udp(
 
 /// Tells an option of UDP's, or of the levels below.
 pub(super) fn get_udp(
-    socket: &UdpSock,
+    socket: &DgramSock,
     number: i32,
     name: u32,
     room: usize,
 ) -> Result<Vec<u8>, Errno> {
+    if socket.is_raw()
+        && let Some(told) = raw::get_option(socket, number, name, room)
+    {
+        return told;
+    }
     let address = socket.ends();
     match number {
         level::TCP => Err(Errno::ENOPROTOOPT),
@@ -289,7 +300,7 @@ fn group_any(value: &[u8]) -> Result<Group, Errno> {
 }
 
 /// Joins a group or leaves it. Without a route to it an interface must be named.
-fn join(socket: &UdpSock, (group, named): Group, joins: bool) -> Result<(), Errno> {
+fn join(socket: &DgramSock, (group, named): Group, joins: bool) -> Result<(), Errno> {
     if reach(group) != Reach::Multicast {
         return Err(Errno::EINVAL);
     }

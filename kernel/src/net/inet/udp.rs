@@ -1,6 +1,8 @@
-//! [`UdpSock`]: UDP over the loopback interface. A datagram is in the receiver's inbox when send
+//! [`DgramSock`]: UDP over the loopback interface. A datagram is in the receiver's inbox when send
 //! returns, or nowhere: when the inbox is full it is lost, and when nobody has the port a connected
 //! sender learns it by ECONNREFUSED. The calls are in [`calls`].
+//!
+//! Raw sockets and those that ping are sockets of datagrams as well: what they send otherwise is in [`super::raw`].
 
 mod calls;
 
@@ -10,12 +12,16 @@ use core::net::IpAddr;
 use core::sync::atomic::{AtomicBool, Ordering};
 use kiln_core::errno::Errno;
 use kiln_core::net::addr::{Endpoint, Reach, family_of, reach};
-use kiln_core::net::inet::{ip, ipv6};
+use kiln_core::net::inet::{ip as ip_option, ipv6};
+use kiln_core::net::ip;
 use kiln_core::net::options::so;
 use kiln_core::net::{family, kind, level, msg};
 use kiln_core::num::usize_of32;
 
-use super::address::{Address, UDP_LITE_PORTS, UDP_PORTS, UdpPorts, give_port, new_id, take_port};
+use super::address::{
+    Address, PING_PORTS, UDP_LITE_PORTS, UDP_PORTS, UdpPorts, give_port, new_id, take_port,
+};
+use super::raw::{self, ByHand};
 use crate::fs::memory::{try_arc, try_push};
 use crate::mm::kmem;
 use crate::net::common::Common;
@@ -31,8 +37,20 @@ const MAX_V6: usize = 65_527;
 /// Most failed datagrams that are kept for `MSG_ERRQUEUE`.
 const MAX_ERRORS: usize = 64;
 
-/// A UDP socket.
-pub(in crate::net) struct UdpSock {
+/// Who gets what comes for `to`.
+pub(super) fn find(
+    ports: &'static UdpPorts,
+    to: Endpoint,
+    from: Option<Endpoint>,
+) -> Option<Arc<DgramSock>> {
+    let mut table = ports.lock();
+    let found = table.find(to, from, false, true).map(Weak::clone);
+    drop(table);
+    found?.upgrade()
+}
+
+/// A socket of datagrams.
+pub(in crate::net) struct DgramSock {
     me: Weak<Self>,
     common: Common,
     inbox: Inbox,
@@ -40,32 +58,67 @@ pub(in crate::net) struct UdpSock {
     errors: Inbox,
     pub(super) address: SpinLock<Address>,
     pub(super) groups: SpinLock<Vec<IpAddr>>,
+    /// What only raw sockets have.
+    pub(super) by_hand: SpinLock<ByHand>,
     gone: AtomicBool,
     id: u64,
     ports: &'static UdpPorts,
 }
 
-impl UdpSock {
-    /// A new socket; `lite` is UDP-Lite's, whose partial checksums nothing here needs.
-    pub(in crate::net) fn new(v6: bool, lite: bool) -> Result<Arc<Self>, Errno> {
+impl DgramSock {
+    /// A new socket of a protocol: UDP, UDP-Lite, whose partial checksums nothing here needs, ICMP, or
+    /// with the type `SOCK_RAW` any.
+    pub(in crate::net) fn new(v6: bool, kind: u32, protocol: u16) -> Result<Arc<Self>, Errno> {
         let family = if v6 { family::INET6 } else { family::INET };
-        let protocol = if lite { level::UDPLITE } else { level::UDP };
-        let common = Common::new(family, kind::DGRAM, protocol.cast_unsigned())?;
+        let common = Common::new(family, kind, protocol.into())?;
         let inbox = Inbox::new(&common)?;
         let errors = Inbox::new(&common)?;
         let size = size_of::<Self>() + 2 * size_of::<usize>();
         let _charge = kmem::charge(size).map_err(|_| Errno::ENOBUFS)?;
-        Ok(Arc::new_cyclic(|me| Self {
+        let mut address = Address::new(v6);
+        if kind == kind::RAW {
+            // It is told where others tell their port.
+            address.local.port = protocol;
+            address.port_bound = true;
+        }
+        // What isn't UDP's has it from the beginning (`INET_PROTOSW_REUSE`).
+        let reuse = kind == kind::RAW || protocol == raw::icmp(v6);
+        common.options.lock().switch(so::REUSEADDR, reuse);
+        let made = Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             common,
             inbox,
             errors,
-            address: SpinLock::new(Address::new(v6)),
+            address: SpinLock::new(address),
             groups: SpinLock::new(Vec::new()),
+            by_hand: SpinLock::new(ByHand::new(v6, protocol)),
             gone: AtomicBool::new(false),
             id: new_id(),
-            ports: if lite { &UDP_LITE_PORTS } else { &UDP_PORTS },
-        }))
+            ports: match protocol {
+                raw::UDPLITE => &UDP_LITE_PORTS,
+                ip::UDP => &UDP_PORTS,
+                _ => &PING_PORTS,
+            },
+        });
+        if kind == kind::RAW {
+            raw::enter(&made)?;
+        }
+        Ok(made)
+    }
+
+    /// Whether it is a raw one.
+    pub(super) fn is_raw(&self) -> bool {
+        self.common.kind == kind::RAW
+    }
+
+    /// Whether it asks for echoes.
+    pub(super) fn is_ping(&self) -> bool {
+        !self.is_raw() && matches!(self.protocol(), ip::ICMP | ip::ICMPV6)
+    }
+
+    /// Its protocol.
+    pub(super) fn protocol(&self) -> u16 {
+        u16::try_from(self.common.protocol).unwrap_or(0)
     }
 
     /// The addresses of both ends.
@@ -84,7 +137,7 @@ impl UdpSock {
     }
 
     /// Takes a port that is free, unless it has one.
-    fn need_port(&self) -> Result<(), Errno> {
+    pub(super) fn need_port(&self) -> Result<(), Errno> {
         let address = self.ends();
         if address.local.port != 0 {
             return Ok(());
@@ -101,6 +154,10 @@ impl UdpSock {
 
     /// Enters what it is bound and connected to now.
     fn enter(&self) {
+        // An echo comes from whoever was asked, whomever it is connected to.
+        if self.is_ping() {
+            return;
+        }
         let address = self.ends();
         self.ports
             .lock()
@@ -110,7 +167,7 @@ impl UdpSock {
     }
 
     /// EACCES, ENETUNREACH: what is wrong with a destination.
-    fn check_reach(&self, to: Endpoint) -> Result<Reach, Errno> {
+    pub(super) fn check_reach(&self, to: Endpoint) -> Result<Reach, Errno> {
         let reach = reach(to.ip);
         match reach {
             Reach::Local => {}
@@ -128,7 +185,7 @@ impl UdpSock {
     }
 
     /// Where a datagram goes: to the address given, or where it is connected to.
-    fn destination(&self, out: &Outgoing<'_>) -> Result<Endpoint, Errno> {
+    pub(super) fn destination(&self, out: &Outgoing<'_>) -> Result<Endpoint, Errno> {
         let address = self.ends();
         match out.to {
             Some(raw) if family_of(raw) == Some(family::UNSPEC) && !address.v6 => {
@@ -138,12 +195,12 @@ impl UdpSock {
             Some(raw) if family_of(raw) == Some(family::UNSPEC) => {
                 address.peer.ok_or(Errno::EDESTADDRREQ)
             }
-            Some(raw) => address.check_peer(raw, true),
+            Some(raw) => address.check_peer(raw, !self.is_raw() && !self.is_ping()),
             None => address.peer.ok_or(Errno::EDESTADDRREQ),
         }
     }
 
-    fn route(&self, to: Endpoint, out: &Outgoing<'_>) -> Route {
+    pub(super) fn route(&self, to: Endpoint, out: &Outgoing<'_>) -> Route {
         let address = self.ends();
         let v6 = matches!(to.ip, IpAddr::V6(_));
         let mut from = address.source(to);
@@ -172,12 +229,10 @@ impl UdpSock {
         if reach != Reach::Local {
             return self.deliver_to_all(packet, to, route, reach);
         }
-        let found = {
-            let mut table = self.ports.lock();
-            let found = table.find(to, Some(route.from), false, true);
-            found.map(Weak::clone)
-        };
-        match found.and_then(|socket| socket.upgrade()) {
+        let found = find(self.ports, to, Some(route.from));
+        // Seen by raw sockets as it passes; who doesn't see it must not lose it.
+        let _ = raw::seen(self.protocol(), packet, route, found.is_some());
+        match found {
             Some(socket) => socket.take(packet),
             None => self.came_back(packet, route),
         }
@@ -207,7 +262,7 @@ impl UdpSock {
     }
 
     /// Takes a datagram that is for it, if there is room.
-    fn take(&self, packet: &Arc<Packet>) {
+    pub(super) fn take(&self, packet: &Arc<Packet>) {
         let room = usize_of32(self.common.options.lock().rcvbuf);
         let full = self.inbox.held() + packet.size() > room && !self.inbox.is_empty();
         if full || self.gone.load(Ordering::Acquire) {
@@ -222,9 +277,13 @@ impl UdpSock {
         let address = self.ends();
         let queue = match route.to {
             IpAddr::V6(_) => address.options.has(level::IPV6, ipv6::RECVERR),
-            IpAddr::V4(_) => address.options.has(level::IP, ip::RECVERR),
+            IpAddr::V4(_) => address.options.has(level::IP, ip_option::RECVERR),
         };
-        if !queue && address.peer.is_none() {
+        // Who is connected hears of that peer alone.
+        let peer = address
+            .peer
+            .map_or(queue, |peer| (peer.ip, peer.port) == (route.to, route.port));
+        if !peer {
             return;
         }
         if queue && self.errors.messages() < MAX_ERRORS {

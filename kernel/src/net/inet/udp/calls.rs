@@ -1,31 +1,37 @@
-//! What the calls on a UDP socket do: [`Protocol`] for [`UdpSock`].
+//! What the calls on a UDP socket do: [`Protocol`] for [`DgramSock`].
 
 use alloc::sync::Weak;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::sync::atomic::Ordering;
 use kiln_core::errno::Errno;
+use kiln_core::fs::perm::Capability;
 use kiln_core::net::addr::family_of;
 use kiln_core::net::{cmsg, family, msg};
 
-use super::{MAX_V4, MAX_V6, UdpSock};
+use super::{DgramSock, MAX_V4, MAX_V6};
 use crate::fs::memory::try_arc;
 use crate::fs::{Events, Watch};
 use crate::net::common::{Common, SHUT_BOTH, SHUT_READ, SHUT_WRITE};
 use crate::net::inet::address::{give_port, take_port};
-use crate::net::inet::{control, options};
+use crate::net::inet::{control, options, raw};
 use crate::net::packet::{Extra, Packet};
 use crate::net::socket::{Caller, Outgoing, Protocol, Received};
 use crate::vm::{IoDst, IoSrc};
 
-impl Protocol for UdpSock {
+impl Protocol for DgramSock {
     fn common(&self) -> &Common {
         &self.common
     }
 
     fn bind(&self, caller: &Caller<'_>, addr: &[u8]) -> Result<(), Errno> {
+        if self.is_raw() {
+            return raw::bind(self, addr);
+        }
         let address = self.ends();
-        let to = address.check_bind(caller, addr, true)?;
+        let ping = self.is_ping();
+        let low = ping || caller.lookup.can(Capability::NetBindService);
+        let to = address.check_bind(addr, !ping, low)?;
         if address.local.port != 0 {
             return Err(Errno::EINVAL);
         }
@@ -63,6 +69,9 @@ impl Protocol for UdpSock {
         let len = src.remaining();
         if len > 0xFFFF {
             return Err(Errno::EMSGSIZE);
+        }
+        if self.is_raw() || self.is_ping() {
+            return raw::send(self, src, &out);
         }
         // IPv6 minds nothing that it doesn't know.
         if out.flags & msg::OOB != 0 && !self.address.lock().v6 {
@@ -136,8 +145,8 @@ impl Protocol for UdpSock {
 
     fn peer(&self) -> Result<Vec<u8>, Errno> {
         let address = self.ends();
-        let peer = address.peer.ok_or(Errno::ENOTCONN)?;
-        Ok(peer.encode(address.v6))
+        let peer = address.peer.filter(|peer| peer.port != 0);
+        Ok(peer.ok_or(Errno::ENOTCONN)?.encode(address.v6))
     }
 
     fn set_option(
@@ -189,8 +198,13 @@ impl Protocol for UdpSock {
 
     fn release(&self) {
         self.gone.store(true, Ordering::Release);
-        let port = self.address.lock().local.port;
-        give_port(self.ports, self.id, port, false);
+        match self.is_raw() {
+            true => raw::leave(self),
+            false => {
+                let port = self.address.lock().local.port;
+                give_port(self.ports, self.id, port, false);
+            }
+        }
         self.inbox.clear();
         self.errors.clear();
         self.common.changed();
