@@ -23,10 +23,18 @@ pub(in crate::vm) enum Unmappable {
     Unready(Unready),
 }
 
-/// The spaces that map a file, in the order they came.
+/// A space that maps a file, at however many places.
+struct Mapper {
+    registration: u64,
+    space: Weak<AddressSpace>,
+    places: usize,
+}
+
+/// The spaces that map a file, in the order they came: one that comes while all are gone through, by fork, is
+/// gone through, too. Each is there once, as all its areas are looked at.
 #[derive(Default)]
 pub(super) struct Mappers {
-    list: Vec<(u64, Weak<AddressSpace>)>,
+    list: Vec<Mapper>,
     last: u64,
 }
 
@@ -42,24 +50,42 @@ impl Mappers {
         self.list.is_empty()
     }
 
-    /// Adds a space; its registration, never 0.
+    /// Adds a place in a space; the space's registration, never 0.
     pub(in crate::vm) fn add(&mut self, space: Weak<AddressSpace>) -> Result<u64, Errno> {
+        // Whoever maps something now has mostly come lately.
+        let mut known = self.list.iter_mut().rev();
+        if let Some(mapper) = known.find(|mapper| mapper.space.ptr_eq(&space)) {
+            mapper.places += 1;
+            return Ok(mapper.registration);
+        }
         self.list.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         self.last += 1;
-        self.list.push((self.last, space));
+        self.list.push(Mapper {
+            registration: self.last,
+            space,
+            places: 1,
+        });
         Ok(self.last)
     }
 
+    /// Removes a place; the space, when it was its last one.
     pub(in crate::vm) fn remove(&mut self, registration: u64) -> Option<Weak<AddressSpace>> {
-        let at = self.list.binary_search_by_key(&registration, |(id, _)| *id);
-        at.ok().map(|at| self.list.remove(at).1)
+        let found = self
+            .list
+            .binary_search_by_key(&registration, |mapper| mapper.registration);
+        let at = found.ok()?;
+        let mapper = self.list.get_mut(at)?;
+        mapper.places -= 1;
+        (mapper.places == 0).then(|| self.list.remove(at).space)
     }
 
     /// The next space after the given registration.
     pub(in crate::vm) fn next(&self, after: u64) -> Option<(u64, Arc<AddressSpace>)> {
-        let at = self.list.partition_point(|(id, _)| *id <= after);
+        let at = self
+            .list
+            .partition_point(|mapper| mapper.registration <= after);
         let mut rest = self.list.get(at..).unwrap_or_default().iter();
-        rest.find_map(|(id, space)| Some((*id, space.upgrade()?)))
+        rest.find_map(|mapper| Some((mapper.registration, mapper.space.upgrade()?)))
     }
 }
 
