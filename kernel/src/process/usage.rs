@@ -128,7 +128,7 @@ pub(super) fn of_space(space: &AddressSpace) -> Usage {
     Usage {
         minor_faults,
         major_faults,
-        max_resident_kib: space.resident_pages() * 4,
+        max_resident_kib: space.most_resident_pages() * 4,
         ..Usage::default()
     }
 }

@@ -189,6 +189,11 @@ impl AddressSpace {
         self.tables.lock().resident()
     }
 
+    /// The most pages that were mapped at any time.
+    pub(crate) fn most_resident_pages(&self) -> u64 {
+        self.tables.lock().most_resident()
+    }
+
     /// Faults resolved so far: without and with waiting for a device.
     pub(crate) fn fault_counts(&self) -> (u64, u64) {
         let load = |counter: &AtomicUsize| u64_of(counter.load(Ordering::Relaxed));
