@@ -345,6 +345,12 @@ impl<P: Clone, T: Clone> ProcessTree<P, T> {
             .any(|(_, node)| node.group == group && node.session == session)
     }
 
+    /// Whether the process has run exec since it was made.
+    #[must_use]
+    pub fn has_executed(&self, pid: u32) -> bool {
+        self.node(pid).is_some_and(|node| node.has_executed)
+    }
+
     /// The process ran exec.
     pub fn mark_executed(&mut self, pid: u32) {
         if let Some(node) = self.node_mut(pid) {

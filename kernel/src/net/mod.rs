@@ -8,7 +8,7 @@
 //! | [`rights`] | open files on their way, and rings of them |
 //! | [`unix`] | unix sockets |
 //! | [`inet`] | TCP and UDP over the loopback interface |
-//! | [`netlink`] | route sockets |
+//! | [`netlink`] | route sockets, and what tells of processes |
 //! | [`options`], [`ioctl`], [`proc`] | what programs ask of any socket |
 //!
 //! The room stands beside `fs`, whose open files its sockets are, and above `sched`. Nothing of it
@@ -35,6 +35,7 @@ use crate::fs::File;
 use crate::sync::Once;
 
 pub(crate) use inet::control::read as read_control;
+pub(crate) use netlink::events;
 pub(crate) use packet::Ucred;
 pub(crate) use proc::FILES;
 pub(crate) use rights::in_flight;
@@ -80,7 +81,7 @@ fn make(
     match family {
         family::UNIX => Ok(unix::UnixSock::new(unix_kind(kind, protocol)?)?),
         family::INET | family::INET6 => inet::make(caller, family, kind, protocol),
-        family::NETLINK => netlink::make(kind, protocol),
+        family::NETLINK => netlink::make(kind, protocol, caller.meter),
         family::PACKET if !caller.lookup.can(Capability::NetRaw) => Err(Errno::EPERM),
         _ => Err(Errno::EAFNOSUPPORT),
     }

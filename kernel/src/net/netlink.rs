@@ -1,12 +1,18 @@
-//! Route sockets (netlink(7), rtnetlink(7)): who sends a request finds the answers in its inbox.
-//! Nothing can be changed, and nothing changes, so there is nothing to be notified of, but for message
-//! queues' notices, which the C library has sent to such a socket of its own.
+//! Netlink sockets (netlink(7)): who sends a request finds the answers in its inbox. There are route
+//! sockets (rtnetlink(7)), generic ones, and the connector's, which [`events`] come to.
+//! Nothing of the network can be changed, and nothing changes, so there is nothing to be notified of, but for
+//! message queues' notices, which the C library has sent to such a socket of its own.
+
+pub(crate) mod events;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 use kiln_core::errno::Errno;
+use kiln_core::fs::perm::Capability;
 use kiln_core::net::addr::family_of;
+use kiln_core::net::netlink::connector::PROCESSES;
+use kiln_core::net::netlink::generic::Meter;
 use kiln_core::net::options::{BUFFER, int};
 use kiln_core::net::{family, kind, level, msg, netlink};
 
@@ -18,35 +24,57 @@ use crate::fs::memory::{try_arc, try_zeros};
 use crate::fs::{Events, Watch};
 use crate::vm::{IoDst, IoSrc};
 
-/// `NETLINK_ROUTE`: the only protocol there is.
+/// `NETLINK_ROUTE`, `NETLINK_CONNECTOR`, `NETLINK_GENERIC`.
 const ROUTE: u32 = 0;
+const CONNECTOR: u32 = 11;
+const GENERIC: u32 = 16;
+/// Options of a socket (`NETLINK_ADD_MEMBERSHIP`, `NETLINK_DROP_MEMBERSHIP`).
+const JOIN: u32 = 1;
+const LEAVE: u32 = 2;
 /// Most bytes of a request.
 const MAX_REQUEST: usize = 64 * 1024;
 /// Bytes of `struct sockaddr_nl`.
 const ADDRESS: usize = 12;
 
-/// A route socket.
-struct Netlink {
+/// Where what is sent to a socket arrives.
+struct Ends {
     common: Common,
     inbox: Inbox,
+}
+
+impl Ends {
+    /// Puts a message in, while there is room (`ENOBUFS`).
+    fn put(&self, message: &[u8]) -> Result<(), Errno> {
+        if self.inbox.held() > kiln_core::num::usize_of32(BUFFER) {
+            return Err(Errno::ENOBUFS);
+        }
+        self.inbox.push(Packet::of(message)?, false, || Ok(()))
+    }
+}
+
+/// A netlink socket.
+struct Netlink {
+    ends: Arc<Ends>,
+    /// What tells of tasks.
+    meter: Meter,
     /// Its address; 0 while it has none.
     port: AtomicU32,
     groups: AtomicU32,
 }
 
 /// A new socket of this type and protocol.
-pub(super) fn make(kind: u32, protocol: u32) -> Result<Arc<dyn Protocol>, Errno> {
+pub(super) fn make(kind: u32, protocol: u32, meter: Meter) -> Result<Arc<dyn Protocol>, Errno> {
     if kind != kind::DGRAM && kind != kind::RAW {
         return Err(Errno::ESOCKTNOSUPPORT);
     }
-    if protocol != ROUTE {
+    if !matches!(protocol, ROUTE | CONNECTOR | GENERIC) {
         return Err(Errno::EPROTONOSUPPORT);
     }
     let common = Common::new(family::NETLINK, kind, protocol)?;
     let inbox = Inbox::new(&common)?;
     Ok(try_arc(Netlink {
-        common,
-        inbox,
+        ends: try_arc(Ends { common, inbox })?,
+        meter,
         port: AtomicU32::new(0),
         groups: AtomicU32::new(0),
     })?)
@@ -84,17 +112,59 @@ impl Netlink {
     }
 }
 
-impl Protocol for Netlink {
-    fn common(&self) -> &Common {
-        &self.common
+impl Netlink {
+    /// Joins these groups, as bits; the connector's is for those who may.
+    fn join(&self, who: &Caller<'_>, groups: u32) -> Result<(), Errno> {
+        if self.ends.common.protocol == CONNECTOR && groups != 0 {
+            if !who.lookup.can(Capability::NetAdmin) {
+                return Err(Errno::EPERM);
+            }
+            if groups & PROCESSES != 0 {
+                events::join(&self.ends)?;
+            }
+        }
+        self.groups.fetch_or(groups, Ordering::Relaxed);
+        Ok(())
     }
 
-    fn bind(&self, _: &Caller<'_>, addr: &[u8]) -> Result<(), Errno> {
+    /// Serves what was sent.
+    fn serve(&self, raw: &[u8], may: bool) -> Result<(), Errno> {
+        let protocol = self.ends.common.protocol;
+        let port = self.own_port();
+        if protocol == CONNECTOR {
+            events::asked(raw, may);
+            return Ok(());
+        }
+        for request in netlink::requests(raw) {
+            let answers = match protocol {
+                GENERIC => request.answer_generic(port, may, self.meter),
+                _ => request.answer(port),
+            };
+            for answer in answers {
+                match self.ends.put(&answer) {
+                    Err(Errno::ENOBUFS) => {
+                        self.ends.common.fail(Errno::ENOBUFS);
+                        break;
+                    }
+                    put => put?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Protocol for Netlink {
+    fn common(&self) -> &Common {
+        &self.ends.common
+    }
+
+    fn bind(&self, who: &Caller<'_>, addr: &[u8]) -> Result<(), Errno> {
         if addr.len() < ADDRESS || family_of(addr) != Some(family::NETLINK) {
             return Err(Errno::EINVAL);
         }
         let (port, groups) = (word(addr, 4), word(addr, 8));
-        self.groups.store(groups, Ordering::Relaxed);
+        self.join(who, groups)?;
         match port {
             0 => {
                 self.own_port();
@@ -143,17 +213,10 @@ impl Protocol for Netlink {
         }
         let mut raw = try_zeros(len)?;
         let got = src.take(&mut raw)?;
-        let port = self.own_port();
-        for request in netlink::requests(raw.get(..got).unwrap_or_default()) {
-            for answer in request.answer(port) {
-                if self.inbox.held() > kiln_core::num::usize_of32(BUFFER) {
-                    self.common.fail(Errno::ENOBUFS);
-                    break;
-                }
-                let packet = Packet::of(&answer)?;
-                self.inbox.push(packet, false, || Ok(()))?;
-            }
-        }
+        let may = out
+            .lookup
+            .is_some_and(|lookup| lookup.can(Capability::NetAdmin));
+        self.serve(raw.get(..got).unwrap_or_default(), may)?;
         Ok(len)
     }
 
@@ -167,13 +230,19 @@ impl Protocol for Netlink {
         if flags & msg::OOB != 0 {
             return Err(Errno::EOPNOTSUPP);
         }
-        let patience = self.common.read_patience(nonblocking);
-        let over = || self.common.take_error().map(Err);
-        let Some(packet) = self.inbox.message(flags, patience, &over)? else {
+        let patience = self.ends.common.read_patience(nonblocking);
+        let over = || self.ends.common.take_error().map(Err);
+        let Some(packet) = self.ends.inbox.message(flags, patience, &over)? else {
             return Ok(0);
         };
         let answer = packet.give(dst, flags, &mut received.flags)?;
-        received.name = Some(try_arc(encode(0, 0))?);
+        // The connector's messages are all to its group.
+        let groups = if self.ends.common.protocol == CONNECTOR {
+            PROCESSES
+        } else {
+            0
+        };
+        received.name = Some(try_arc(encode(0, groups))?);
         Ok(answer)
     }
 
@@ -186,20 +255,40 @@ impl Protocol for Netlink {
         Ok(encode(0, 0))
     }
 
-    fn set_option(&self, _: &Caller<'_>, number: i32, _: u32, value: &[u8]) -> Result<(), Errno> {
+    fn set_option(
+        &self,
+        who: &Caller<'_>,
+        number: i32,
+        option: u32,
+        value: &[u8],
+    ) -> Result<(), Errno> {
         if number != level::NETLINK {
             return Err(Errno::ENOPROTOOPT);
         }
-        int(value).map(|_| ())
+        let group = int(value)?;
+        if self.ends.common.protocol != CONNECTOR || !matches!(option, JOIN | LEAVE) {
+            return Ok(());
+        }
+        let bit = 1u32
+            .checked_shl(group.cast_unsigned().wrapping_sub(1))
+            .ok_or(Errno::EINVAL)?;
+        self.join(who, bit)?;
+        if option == LEAVE {
+            self.groups.fetch_and(!bit, Ordering::Relaxed);
+            if bit & PROCESSES != 0 {
+                events::leave(&self.ends);
+            }
+        }
+        Ok(())
     }
 
     fn poll(&self, watch: Option<&mut dyn Watch>) -> Events {
         if let Some(watch) = watch {
-            watch.add(&self.common.readers);
+            watch.add(&self.ends.common.readers);
         }
         let mut events = Events::WRITABLE | Events::WRBAND;
-        events.set(Events::ERR, self.common.has_error());
-        events.set(Events::READABLE, !self.inbox.is_empty());
+        events.set(Events::ERR, self.ends.common.has_error());
+        events.set(Events::READABLE, !self.ends.inbox.is_empty());
         events
     }
 
@@ -208,13 +297,11 @@ impl Protocol for Netlink {
     }
 
     fn deliver(&self, notice: &[u8]) -> Result<(), Errno> {
-        if self.inbox.held() > kiln_core::num::usize_of32(BUFFER) {
-            return Err(Errno::ENOBUFS);
-        }
-        self.inbox.push(Packet::of(notice)?, false, || Ok(()))
+        self.ends.put(notice)
     }
 
     fn release(&self) {
-        self.inbox.clear();
+        events::leave(&self.ends);
+        self.ends.inbox.clear();
     }
 }

@@ -10,6 +10,7 @@ use kiln_core::fs::attr::{Attr, FileType};
 use kiln_core::fs::flags::OpenFlags;
 use kiln_core::fs::perm::Identity;
 use kiln_core::net::cmsg::Builder;
+use kiln_core::net::netlink::generic::Meter;
 use kiln_core::net::{kind, msg};
 
 use super::common::Common;
@@ -31,6 +32,8 @@ pub(crate) struct Caller<'a> {
     pub(crate) peer: Ucred,
     /// Connections may not wait.
     pub(crate) nonblocking: bool,
+    /// What tells what a task has used.
+    pub(crate) meter: Meter,
 }
 
 /// What goes out with the bytes.

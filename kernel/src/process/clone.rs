@@ -11,7 +11,7 @@ use kiln_core::signal::{SigActions, Signal};
 
 use super::group::{Process, SharedActions, Stop};
 use super::task::{Completion, Shared, Task, TaskParts, TaskSignals, boxed};
-use super::{pidfd, ptrace, seccomp, table};
+use super::{events, pidfd, ptrace, seccomp, table};
 use crate::arch::segments::Segments;
 use crate::arch::user::UserContext;
 use crate::mm::kmem;
@@ -118,6 +118,7 @@ pub(crate) fn clone(
         // clone(2) doesn't tell of a bad address.
         let _ = space.copy_out(args.parent_tid, &tid.to_le_bytes());
     }
+    events::forked(parent, &child);
     let event = ptrace::event::of_clone(parent, args);
     if event.is_some() || (parent.is_traced() && args.has(abi::CLONE_PTRACE)) {
         // Without memory it runs untraced.

@@ -26,7 +26,7 @@ use super::group::Process;
 use super::signal::force_fatal;
 use super::table;
 use super::task::Task;
-use super::{clone, exit, ptrace, rseq, signal, unshare, user_dispatch};
+use super::{clone, events, exit, ptrace, rseq, signal, unshare, user_dispatch};
 use crate::arch::fpu;
 use crate::arch::segments::Segments;
 use crate::arch::user::UserContext;
@@ -287,6 +287,7 @@ pub(crate) fn exec(task: &Arc<Task>, regs: &mut UserContext, call: &ExecCall) ->
             drop(strings);
             let old_tid = task.tid();
             prepared.commit(task, regs)?;
+            events::executed(task);
             ptrace::exec_event(task, regs, old_tid);
             Ok(())
         }

@@ -19,7 +19,7 @@ use super::signal::{
 };
 use super::table;
 use super::task::Task;
-use super::{futex, ptrace, start, terminal, usage};
+use super::{events, futex, ptrace, start, terminal, usage};
 use crate::sched::NOTIFY_KILL;
 use crate::vm::AddressSpace;
 
@@ -134,6 +134,7 @@ fn leave_group(task: &Arc<Task>) {
         become_zombie(process, status);
     }
     process.thread_events.wake_all();
+    events::ended(task);
 }
 
 /// A process has no threads left.

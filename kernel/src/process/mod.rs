@@ -17,7 +17,8 @@
 //! | [`proc`] | what /proc tells of processes |
 //! | [`ptrace`] | watching and stopping another task |
 //! | [`terminal`] | job control's hooks |
-//! | [`usage`] | processor time and the rest of rusage |
+//! | [`usage`], [`taskstats`] | processor time and the rest of rusage; how generic netlink tells it |
+//! | [`events`] | what the connector tells of processes |
 //! | [`pidfd`] | descriptors that stand for processes |
 //! | [`start`] | PID 1, and the job |
 //! | [`ipc`] | System V IPC |
@@ -33,6 +34,7 @@
 
 mod async_io;
 pub(crate) mod clone;
+pub(crate) mod events;
 pub(crate) mod exe;
 pub(crate) mod exec;
 pub(crate) mod exit;
@@ -52,6 +54,7 @@ pub(crate) mod signal;
 pub(crate) mod start;
 pub(crate) mod table;
 pub(crate) mod task;
+pub(crate) mod taskstats;
 pub(crate) mod terminal;
 pub(crate) mod timers;
 pub(crate) mod unshare;

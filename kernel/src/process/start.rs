@@ -277,6 +277,7 @@ fn enter(task: &Arc<Task>) -> Result<(), Errno> {
     drop(group);
     process.set_parent(1);
     tree.add_process(process.pid(), 1, Arc::clone(process))?;
+    tree.mark_executed(process.pid());
     tree.start_session(process.pid())
 }
 

@@ -15,7 +15,7 @@ use kiln_core::signal::{Pending, SigSet};
 
 use super::group::Process;
 use super::rseq::Rseq;
-use super::{futex, ptrace, seccomp, user_dispatch};
+use super::{events, futex, ptrace, seccomp, user_dispatch};
 use crate::fs::{FdTable, FsContext};
 use crate::mm::kmem;
 use crate::sched::{
@@ -389,9 +389,10 @@ impl Task {
     pub(super) fn set_creds(&self, creds: Credentials) -> Result<(), Errno> {
         let _charge = kmem::charge(size_of::<Credentials>() + 16)?;
         let creds = Arc::new(creds);
+        let now = Arc::clone(&creds);
         let old = core::mem::replace(&mut *self.creds.lock(), creds);
-        drop(old);
         self.note_change();
+        events::changed(self, &old, &now);
         Ok(())
     }
 

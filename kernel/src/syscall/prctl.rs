@@ -11,7 +11,7 @@ use kiln_core::signal::Signal;
 
 use super::{Call, SysResult, seccomp};
 use crate::fs::memory::{try_arc, try_zeros};
-use crate::process::user_dispatch;
+use crate::process::{events, user_dispatch};
 use crate::vm::ProgramInfo;
 
 pub(super) fn prctl(
@@ -136,6 +136,7 @@ fn name(call: &Call<'_>, option: u32, at: UserAddr) -> SysResult {
             .get(..end.unwrap_or(copied.len()))
             .unwrap_or_default(),
     );
+    events::renamed(call.task);
     Ok(0)
 }
 

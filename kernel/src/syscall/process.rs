@@ -13,7 +13,7 @@ use super::{Call, SysResult};
 use crate::mm::paging::shootdown;
 use crate::process::unshare;
 use crate::process::wait::{self, Event, WAIT4_OPTIONS, WAITID_OPTIONS, Which};
-use crate::process::{exit, futex, pidfd, rseq as rseqs, table};
+use crate::process::{events, exit, futex, pidfd, rseq as rseqs, table};
 
 pub(super) fn exit(call: &mut Call<'_>, code: i32) -> SysResult {
     exit::end_thread(call.task, code);
@@ -174,6 +174,7 @@ pub(super) fn setpgid(call: &mut Call<'_>, pid: i32, group: i32) -> SysResult {
 
 pub(super) fn setsid(call: &mut Call<'_>) -> SysResult {
     table::start_session(call.task.pid())?;
+    events::session_began(call.task);
     call.task.process().leave_terminal();
     Ok(call.task.pid().into())
 }

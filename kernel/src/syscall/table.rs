@@ -44,7 +44,7 @@ syscalls! {
     38 setitimer(ItimerWhich, Itimerval, ItimervalOut) [timer::setitimer] Full "";
     39 getpid() [process::getpid] Full "";
     40 sendfile(Fd, Fd, OffPtr, Size) [fs::splice::sendfile] Full "";
-    41 socket(Domain, SocketType, Protocol) [net::socket] Partial "unix, IPv4, IPv6, raw and route sockets; the network is the loopback interface, and raw sockets see no TCP";
+    41 socket(Domain, SocketType, Protocol) [net::socket] Partial "unix, IPv4, IPv6, raw and netlink sockets (routes, process events, TASKSTATS without exit notices); the network is the loopback interface, and raw sockets see no TCP";
     42 connect(Fd, SockAddr, Int) [net::connect] Full "";
     43 accept(Fd, SockAddrOut, LenPtr) [net::accept] Full "";
     44 sendto(Fd, In, Size, MsgFlags, SockAddr, Uint) [net::send::sendto] Full "";

@@ -1,5 +1,9 @@
 //! Route sockets (rtnetlink(7)): the answers to the dumps by which C libraries find interfaces and
-//! addresses, for a machine whose only interface is the loopback's.
+//! addresses, for a machine whose only interface is the loopback's. [`generic`] and [`connector`] are other
+//! protocols of netlink(7).
+
+pub mod connector;
+pub mod generic;
 
 use alloc::vec::Vec;
 
@@ -9,6 +13,8 @@ use crate::errno::Errno;
 /// Bytes of `struct nlmsghdr`.
 pub const HEADER: usize = 16;
 
+/// The least kind that a protocol gives a meaning to (`NLMSG_MIN_TYPE`).
+const MIN_KIND: u16 = 16;
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
 const NEW_LINK: u16 = 16;
@@ -130,7 +136,7 @@ impl Request<'_> {
     #[must_use]
     pub fn answer(&self, port: u32) -> Vec<Vec<u8>> {
         let mut answers = Vec::new();
-        if self.flags & REQUEST == 0 || self.kind < NEW_LINK {
+        if self.flags & REQUEST == 0 || self.kind < MIN_KIND {
             if self.flags & ACK != 0 {
                 answers.push(self.error(0, port));
             }

@@ -21,7 +21,7 @@ use kiln_core::errno::Errno;
 use kiln_core::num::{low32, u64_of};
 
 use super::ipc::{self, mqueue};
-use super::{Process, Task, current, file_limit, table};
+use super::{Process, Task, current, events, file_limit, table};
 use crate::fs::procfs::{self, PidFile, PidLink, Processes, SystemFile, Text};
 use crate::fs::{FdTable, FsContext, Path, limits, superblock};
 use crate::net;
@@ -52,6 +52,7 @@ struct Table;
 fn set_name(task: &Task, name: &[u8]) {
     if let Some(thread) = task.thread() {
         thread.set_name(name);
+        events::renamed(task);
     }
 }
 

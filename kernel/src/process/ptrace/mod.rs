@@ -34,7 +34,7 @@ use kiln_core::wait_status::ExitStatus;
 
 use super::signal::send_to_task;
 use super::task::{Task, boxed};
-use super::{proc, table};
+use super::{events, proc, table};
 use crate::arch::debug::Breakpoints;
 use crate::arch::segments::Segments;
 use crate::arch::user::UserContext;
@@ -288,6 +288,7 @@ pub(crate) fn attach(
         let info = SigInfo::user(Signal::STOP, abi::SI_KERNEL.cast_signed(), 0, 0);
         send_to_task(tracee, info)?;
     }
+    events::traced(tracee, Some(tracer));
     // One that is stopped already tells its tracer so.
     process.thread_events.wake_all();
     Ok(())

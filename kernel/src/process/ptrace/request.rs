@@ -9,6 +9,7 @@ use kiln_core::errno::Errno;
 use kiln_core::num::{u64_of, usize_of};
 use kiln_core::signal::{SigInfo, SigSet, Signal};
 
+use super::super::events;
 use super::super::signal::send;
 use super::super::task::Task;
 use super::event::Event;
@@ -105,6 +106,7 @@ pub(crate) fn resume(
 pub(crate) fn detach(tracer: &Arc<Task>, tracee: &Arc<Task>, signal: u64) -> Result<(), Errno> {
     let signal = stopped(tracer, tracee, |_, _, _| valid_signal(signal))?;
     drop(unlink(tracee, signal));
+    events::traced(tracee, None);
     // A process that is stopped stops the task again.
     prod(tracee);
     Ok(())

@@ -19,6 +19,7 @@ use super::{Call, SysResult};
 use crate::fs::memory::try_zeros;
 use crate::fs::{File, Lookup, identity};
 use crate::net::{self, Caller, Socket, Ucred};
+use crate::process::taskstats;
 
 /// Most connections that wait to be accepted (`net.core.somaxconn`).
 const SOMAXCONN: i32 = 4096;
@@ -96,6 +97,7 @@ pub(super) fn with_caller<T>(
         lookup: &lookup,
         peer,
         nonblocking,
+        meter: taskstats::stats_of,
     })
 }
 
