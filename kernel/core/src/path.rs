@@ -72,7 +72,7 @@ pub trait Tree {
     /// What `node` is.
     fn shape(&self, node: &Self::Node) -> Shape;
     /// Where the link `node` leads; it is followed on the way (`last` false) or at the end.
-    fn follow(&self, node: &Self::Node) -> Result<Link<Self::Node>, Errno>;
+    fn follow(&self, node: &Self::Node, last: bool) -> Result<Link<Self::Node>, Errno>;
 }
 
 /// The last component of a path.
@@ -235,7 +235,7 @@ impl<'a, T: Tree> Walker<'a, T> {
             return Err(Errno::ELOOP);
         }
         self.followed += 1;
-        match self.tree.follow(link)? {
+        match self.tree.follow(link, self.finished())? {
             Link::Text(text) => {
                 match text.first() {
                     None => return Err(Errno::ENOENT),

@@ -44,7 +44,7 @@ impl Tree for HostTree {
         }
     }
 
-    fn follow(&self, node: &PathBuf) -> Result<Link<PathBuf>, Errno> {
+    fn follow(&self, node: &PathBuf, _: bool) -> Result<Link<PathBuf>, Errno> {
         let text = fs::read_link(node).expect("a link");
         Ok(Link::Text(text.into_os_string().into_vec()))
     }

@@ -2,9 +2,10 @@
 //! together with who asks, is what a path is walked with.
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use kiln_core::cred::Credentials;
 use kiln_core::errno::Errno;
+use kiln_core::fs::attr::FileType;
 use kiln_core::fs::perm::{Capability, Identity, Want};
 use kiln_core::path::{Link, Shape, Tree};
 
@@ -12,6 +13,11 @@ use super::inode::Inode;
 use super::memory::try_arc;
 use super::mount::{MountFlags, Namespace, Path};
 use crate::sync::SpinLock;
+
+/// Whether links that others have put into directories like `/tmp` are followed there; 1: they aren't (proc(5)).
+pub(crate) static PROTECTED_SYMLINKS: AtomicU64 = AtomicU64::new(0);
+/// Whether others' files may be given more names; 1: only those one could read and write.
+pub(crate) static PROTECTED_HARDLINKS: AtomicU64 = AtomicU64::new(0);
 
 /// Where a process stands in the tree.
 pub(crate) struct FsContext {
@@ -204,6 +210,41 @@ impl<'a> Lookup<'a> {
     }
 }
 
+impl Lookup<'_> {
+    /// EACCES for a link at a path's end that others have put into a directory like `/tmp`: only its owner, and who gets one
+    /// of the directory's own owner, may be led by it (`protected_symlinks`).
+    fn may_follow(&self, link: &Path, inode: &Arc<Inode>) -> Result<(), Errno> {
+        const OPEN_TO_ALL: u32 = 0o1002;
+        let owner = inode.with_attr(|attr| attr.uid);
+        let parent = link.parent();
+        let (mode, uid) = parent.inode()?.with_attr(|attr| (attr.mode, attr.uid));
+        let others = owner != self.who.uid && owner != uid;
+        match others && mode & OPEN_TO_ALL == OPEN_TO_ALL {
+            true => Err(Errno::EACCES),
+            false => Ok(()),
+        }
+    }
+
+    /// EPERM for another name for a file that one neither owns nor could read and write, or that runs
+    /// as its owner (`protected_hardlinks`).
+    pub(crate) fn may_link(&self, inode: &Arc<Inode>) -> Result<(), Errno> {
+        /// `S_ISUID`, and `S_ISGID` with the group's `x`.
+        const RUNS_AS: [u32; 2] = [0o4000, 0o2010];
+        if PROTECTED_HARDLINKS.load(Ordering::Relaxed) == 0 {
+            return Ok(());
+        }
+        let (owns, mode) = inode.with_attr(|attr| (self.who.owns(attr), attr.mode));
+        let plain = inode.kind() == FileType::Regular
+            && RUNS_AS.iter().all(|bits| mode & bits != *bits)
+            && self.check(inode, Want::READ | Want::WRITE).is_ok();
+        if owns || plain {
+            Ok(())
+        } else {
+            Err(Errno::EPERM)
+        }
+    }
+}
+
 impl Tree for Lookup<'_> {
     type Node = Path;
 
@@ -238,7 +279,6 @@ impl Tree for Lookup<'_> {
     }
 
     fn shape(&self, node: &Path) -> Shape {
-        use kiln_core::fs::attr::FileType;
         match node.dentry.inode().map(|inode| inode.kind()) {
             Some(FileType::Directory) => Shape::Directory,
             Some(FileType::Symlink) => Shape::Symlink,
@@ -246,11 +286,14 @@ impl Tree for Lookup<'_> {
         }
     }
 
-    fn follow(&self, node: &Path) -> Result<Link<Path>, Errno> {
+    fn follow(&self, node: &Path, last: bool) -> Result<Link<Path>, Errno> {
         if self.restrictions.no_links || node.mount.has(MountFlags::NO_SYMFOLLOW) {
             return Err(Errno::ELOOP);
         }
         let inode = node.inode()?;
+        if last && PROTECTED_SYMLINKS.load(Ordering::Relaxed) != 0 {
+            self.may_follow(node, inode)?;
+        }
         node.mount.accessed(inode);
         let link = inode.ops().follow(inode)?;
         if let Link::Jump(_) = link {

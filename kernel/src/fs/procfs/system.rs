@@ -9,7 +9,7 @@ use kiln_core::num::{u64_of, usize_of32};
 use kiln_core::vma;
 
 use super::{Content, SystemFile, Text, number_file};
-use crate::fs::context::FsContext;
+use crate::fs::context::{FsContext, PROTECTED_HARDLINKS, PROTECTED_SYMLINKS};
 use crate::fs::fdtable::{FdTable, NR_OPEN};
 use crate::fs::mount::{INVISIBLE, Mount, MountFlags, Path};
 use crate::fs::{aio, inotify, lease, locks, superblock};
@@ -40,8 +40,8 @@ pub(super) const FILES: &[SystemFile] = &[
     SystemFile::readable("sys/fs/nr_open", |out| out.put(format_args!("{NR_OPEN}\n"))),
     SystemFile::fixed("sys/fs/pipe-max-size", "1048576\n"),
     SystemFile::fixed("sys/fs/pipe-user-pages-soft", "16384\n"),
-    SystemFile::fixed("sys/fs/protected_hardlinks", "0\n"),
-    SystemFile::fixed("sys/fs/protected_symlinks", "0\n"),
+    number_file!("sys/fs/protected_hardlinks", PROTECTED_HARDLINKS, 0, 1),
+    number_file!("sys/fs/protected_symlinks", PROTECTED_SYMLINKS, 0, 1),
     SystemFile::fixed("sys/kernel/random/entropy_avail", "256\n"),
     SystemFile::fixed("sys/fs/suid_dumpable", "0\n"),
     SystemFile::fixed("sys/vm/swappiness", "60\n"),

@@ -135,8 +135,9 @@ pub(crate) fn link(lookup: &Lookup<'_>, old: &Path, path: &[u8]) -> Result<(), E
     if !Arc::ptr_eq(&old.mount, &dir.mount) {
         return Err(Errno::EXDEV);
     }
-    may_change(lookup, &dir)?;
     let inode = old.inode()?;
+    lookup.may_link(inode)?;
+    may_change(lookup, &dir)?;
     if !Arc::ptr_eq(inode.sb(), parent.sb()) {
         return Err(Errno::EXDEV);
     }
