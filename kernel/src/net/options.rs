@@ -165,6 +165,12 @@ pub(super) fn describe(socket: &dyn Protocol, received: &Received, control: &mut
             control.put(level::SOCKET, so::TIMESTAMPING.cast_signed(), &raw);
         }
     }
+    let dropped = received.packet.as_ref();
+    let dropped = dropped.map_or(0, |packet| packet.dropped.load(Ordering::Relaxed));
+    if dropped != 0 && options.has(so::RXQ_OVFL) {
+        let name = so::RXQ_OVFL.cast_signed();
+        control.put(level::SOCKET, name, &dropped.to_le_bytes());
+    }
     if let Some(creds) = received.creds
         && options.has(so::PASSCRED)
     {

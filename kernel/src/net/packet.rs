@@ -9,7 +9,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use kiln_core::addr::PAGE_SIZE;
 use kiln_core::errno::Errno;
 use kiln_core::net::addr::Endpoint;
@@ -208,6 +208,8 @@ pub(crate) struct Route {
     pub(super) tos: u8,
     /// Hops it may go.
     pub(super) ttl: u8,
+    /// It is several datagrams of so many bytes for one that takes them as one; 0: it isn't.
+    pub(super) segment: u16,
 }
 
 /// Bytes on their way.
@@ -223,6 +225,8 @@ pub(crate) struct Packet {
     pub(super) creds: Option<Ucred>,
     pub(super) name: Option<Arc<Vec<u8>>>,
     pub(super) route: Option<Route>,
+    /// Datagrams that its receiver had lost before (`SO_RXQ_OVFL`).
+    pub(super) dropped: AtomicU32,
 }
 
 impl Packet {
@@ -248,6 +252,7 @@ impl Packet {
             creds: extra.creds,
             name: extra.name,
             route: extra.route,
+            dropped: AtomicU32::new(0),
         });
         // Counted only when it is there: the end of the packet counts it out.
         if packet.is_ok() {

@@ -247,7 +247,7 @@ fn datagrams(
         let mut line = Text::default();
         let row = Row::of(socket.shared(), address, state, queues);
         row.write(&mut line, index, digits)?;
-        line.bytes(b" 2 0000000000000000 0")?;
+        put!(line, " 2 0000000000000000 {}", socket.drops())?;
         finish(out, &line, v6, width)?;
         index += 1;
     }

@@ -56,6 +56,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) tos: Option<u8>,
     /// The local address of this datagram alone.
     pub(crate) from: Option<core::net::IpAddr>,
+    /// Bytes of each datagram that this becomes (`UDP_SEGMENT`).
+    pub(crate) segment: Option<u16>,
     pub(crate) nonblocking: bool,
 }
 

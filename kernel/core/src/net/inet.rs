@@ -71,6 +71,14 @@ pub mod tcp {
     pub const ULP: u32 = 31;
 }
 
+/// Names at `IPPROTO_UDP` (linux/udp.h).
+#[allow(missing_docs, reason = "Linux's own names")]
+pub mod udp {
+    pub const CORK: u32 = 1;
+    pub const SEGMENT: u32 = 103;
+    pub const GRO: u32 = 104;
+}
+
 /// Options at IP's level for which no bytes mean 0: from those of received options to that of ports.
 const EMPTY_IS_0: [u32; 12] = [ip::TOS, 6, 7, ip::PKTINFO, 10, 11, 12, 13, 18, 20, 23, 24];
 
@@ -158,12 +166,12 @@ static TABLE: [Row; ROWS] = [
     // TCP_FASTOPEN_CONNECT: no server gives a cookie, so connecting is as without it.
     switch(level::TCP, 30, 0),
     (level::TCP, 36, 0, 0, 1),
-    switch(level::UDP, 1, 0),
+    switch(level::UDP, udp::CORK, 0),
     // UDP_NO_CHECK6_TX and UDP_NO_CHECK6_RX: there is nothing to sum up between here and here.
     switch(level::UDP, 101, 0),
     switch(level::UDP, 102, 0),
-    (level::UDP, 103, 0, 0, 65_535),
-    switch(level::UDP, 104, 0),
+    (level::UDP, udp::SEGMENT, 0, 0, 65_535),
+    switch(level::UDP, udp::GRO, 0),
     (level::UDPLITE, 10, 0, 0, 65_535),
     (level::UDPLITE, 11, 0, 0, 65_535),
 ];

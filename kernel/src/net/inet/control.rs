@@ -4,7 +4,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use kiln_core::errno::Errno;
 use kiln_core::net::addr::{Endpoint, canonical};
 use kiln_core::net::cmsg::{Builder, Cmsg};
-use kiln_core::net::inet::{ip, ipv6};
+use kiln_core::net::inet::{ip, ipv6, udp};
 use kiln_core::net::options::int;
 use kiln_core::net::{LOOPBACK_INDEX, level, msg};
 
@@ -42,7 +42,10 @@ pub(crate) fn read(message: &Cmsg<'_>, out: &mut Outgoing<'_>) -> Result<(), Err
             let index = int(data.get(16..).unwrap_or_default())?;
             out.from = chosen(index, canonical(Ipv6Addr::from(octets)))?;
         }
-        (level::IPV6, _) => return Err(Errno::EINVAL),
+        (level::UDP, udp::SEGMENT) => {
+            let size: [u8; 2] = data.try_into().map_err(|_| Errno::EINVAL)?;
+            out.segment = Some(u16::from_le_bytes(size));
+        }
         _ => return Err(Errno::EINVAL),
     }
     Ok(())
@@ -64,6 +67,10 @@ pub(super) fn describe(own: &Address, received: &Received, control: &mut Builder
     if received.flags & msg::ERRQUEUE != 0 {
         failure(&route, control);
         return;
+    }
+    if route.segment != 0 {
+        let size = u32::from(route.segment).to_le_bytes();
+        control.put(level::UDP, udp::GRO.cast_signed(), &size);
     }
     match own.v6 {
         true => describe_v6(own, &route, control),

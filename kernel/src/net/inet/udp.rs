@@ -9,10 +9,10 @@ mod calls;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::net::IpAddr;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use kiln_core::errno::Errno;
 use kiln_core::net::addr::{Endpoint, Reach, family_of, reach};
-use kiln_core::net::inet::{ip as ip_option, ipv6};
+use kiln_core::net::inet::{ip as ip_option, ipv6, udp};
 use kiln_core::net::ip;
 use kiln_core::net::options::so;
 use kiln_core::net::{family, kind, level, msg};
@@ -34,6 +34,8 @@ use crate::vm::IoDst;
 /// Most bytes of a datagram (ip(7): 65535 with the headers).
 const MAX_V4: usize = 65_507;
 const MAX_V6: usize = 65_527;
+/// Most datagrams that one send may become (linux/udp.h, `UDP_MAX_SEGMENTS`).
+const MAX_SEGMENTS: usize = 128;
 /// Most failed datagrams that are kept for `MSG_ERRQUEUE`.
 const MAX_ERRORS: usize = 64;
 
@@ -61,6 +63,8 @@ pub(in crate::net) struct DgramSock {
     /// What only raw sockets have.
     pub(super) by_hand: SpinLock<ByHand>,
     gone: AtomicBool,
+    /// Datagrams that found no room.
+    dropped: AtomicU32,
     id: u64,
     ports: &'static UdpPorts,
 }
@@ -93,6 +97,7 @@ impl DgramSock {
             groups: SpinLock::new(Vec::new()),
             by_hand: SpinLock::new(ByHand::new(v6, protocol)),
             gone: AtomicBool::new(false),
+            dropped: AtomicU32::new(0),
             id: new_id(),
             ports: match protocol {
                 raw::UDPLITE => &UDP_LITE_PORTS,
@@ -134,6 +139,11 @@ impl DgramSock {
     /// Bytes that wait.
     pub(in crate::net) fn held(&self) -> usize {
         self.inbox.held()
+    }
+
+    /// Datagrams that found no room.
+    pub(in crate::net) fn drops(&self) -> u32 {
+        self.dropped.load(Ordering::Relaxed)
     }
 
     /// Takes a port that is free, unless it has one.
@@ -217,19 +227,48 @@ impl DgramSock {
                 (None, Reach::Multicast) => 1,
                 (None, _) => address.options.hops(v6),
             },
+            segment: 0,
         }
     }
 
-    /// Puts a datagram where it is for.
-    fn deliver(&self, packet: &Arc<Packet>, route: &Route, reach: Reach) -> Result<(), Errno> {
+    /// The socket that has the port a datagram goes to, which lies here.
+    fn receiver(&self, route: &Route) -> Option<Arc<Self>> {
         let to = Endpoint {
             ip: route.to,
             port: route.port,
         };
-        if reach != Reach::Local {
-            return self.deliver_to_all(packet, to, route, reach);
+        find(self.ports, to, Some(route.from))
+    }
+
+    /// Bytes of each datagram that `len` bytes become (`UDP_SEGMENT`); 0: they are one.
+    fn segment(&self, out: &Outgoing<'_>, len: usize) -> Result<u16, Errno> {
+        let options = self.ends().options;
+        let size = out.segment.unwrap_or_else(|| {
+            let kept = options.value(level::UDP, udp::SEGMENT);
+            u16::try_from(kept).unwrap_or(0)
+        });
+        if usize::from(size) * MAX_SEGMENTS < len && size != 0 {
+            return Err(Errno::EINVAL);
         }
-        let found = find(self.ports, to, Some(route.from));
+        Ok(if usize::from(size) < len { size } else { 0 })
+    }
+
+    /// Takes several datagrams as one (`UDP_GRO`).
+    fn gathers(&self) -> bool {
+        self.ends().options.has(level::UDP, udp::GRO)
+    }
+
+    /// Puts a datagram where it is for: to `found`, where that is one socket.
+    fn deliver(
+        &self,
+        packet: &Arc<Packet>,
+        route: &Route,
+        reach: Reach,
+        found: Option<&Self>,
+    ) -> Result<(), Errno> {
+        if reach != Reach::Local {
+            return self.deliver_to_all(packet, route, reach);
+        }
         // Seen by raw sockets as it passes; who doesn't see it must not lose it.
         let _ = raw::seen(self.protocol(), packet, route, found.is_some());
         match found {
@@ -242,10 +281,13 @@ impl DgramSock {
     fn deliver_to_all(
         &self,
         packet: &Arc<Packet>,
-        to: Endpoint,
         route: &Route,
         reach: Reach,
     ) -> Result<(), Errno> {
+        let to = Endpoint {
+            ip: route.to,
+            port: route.port,
+        };
         let mut all: Vec<Weak<Self>> = Vec::new();
         {
             let table = self.ports.lock();
@@ -266,7 +308,11 @@ impl DgramSock {
         let room = usize_of32(self.common.options.lock().rcvbuf);
         let full = self.inbox.held() + packet.size() > room && !self.inbox.is_empty();
         if full || self.gone.load(Ordering::Acquire) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
             return;
+        }
+        if self.common.options.lock().has(so::RXQ_OVFL) {
+            packet.dropped.store(self.drops(), Ordering::Relaxed);
         }
         // Out of memory: lost, as datagrams may be.
         let _ = self.inbox.push(Arc::clone(packet), false, || Ok(()));

@@ -117,7 +117,7 @@ fn read_control(
         let message = message?;
         match (message.level, family) {
             (level::SOCKET, _) => socket_control(call, family, &message, out)?,
-            (level::IP | level::IPV6, family::INET | family::INET6) => {
+            (level::IP | level::IPV6 | level::UDP, family::INET | family::INET6) => {
                 net::read_control(&message, out)?;
             }
             _ => {}

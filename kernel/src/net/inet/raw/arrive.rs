@@ -82,6 +82,7 @@ fn packet(bytes: &[u8], head: &Head, [from, port]: [u16; 2]) -> Result<Arc<Packe
         port,
         tos: head.tos,
         ttl: head.ttl,
+        segment: 0,
     };
     let extra = Extra {
         route: Some(route),

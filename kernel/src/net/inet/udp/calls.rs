@@ -1,23 +1,32 @@
 //! What the calls on a UDP socket do: [`Protocol`] for [`DgramSock`].
 
-use alloc::sync::Weak;
+use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::sync::atomic::Ordering;
 use kiln_core::errno::Errno;
 use kiln_core::fs::perm::Capability;
-use kiln_core::net::addr::family_of;
+use kiln_core::net::addr::{Reach, family_of};
 use kiln_core::net::{cmsg, family, msg};
 
 use super::{DgramSock, MAX_V4, MAX_V6};
-use crate::fs::memory::try_arc;
+use crate::fs::memory::{try_arc, try_push};
 use crate::fs::{Events, Watch};
 use crate::net::common::{Common, SHUT_BOTH, SHUT_READ, SHUT_WRITE};
 use crate::net::inet::address::{give_port, take_port};
 use crate::net::inet::{control, options, raw};
-use crate::net::packet::{Extra, Packet};
+use crate::net::packet::{Extra, Packet, Route};
 use crate::net::socket::{Caller, Outgoing, Protocol, Received};
 use crate::vm::{IoDst, IoSrc};
+
+/// A datagram of so many bytes.
+fn take(src: &mut IoSrc<'_>, len: usize, route: Route) -> Result<Arc<Packet>, Errno> {
+    let extra = Extra {
+        route: Some(route),
+        ..Extra::default()
+    };
+    Packet::take(src, len, None, extra)
+}
 
 impl Protocol for DgramSock {
     fn common(&self) -> &Common {
@@ -94,13 +103,29 @@ impl Protocol for DgramSock {
             return Err(Errno::EPIPE);
         }
         self.need_port()?;
-        let route = self.route(to, &out);
-        let extra = Extra {
-            route: Some(route),
-            ..Extra::default()
-        };
-        let packet = Packet::take(src, len, None, extra)?;
-        self.deliver(&packet, &route, reach)?;
+        let mut route = self.route(to, &out);
+        let mut segment = self.segment(&out, len)?;
+        let found = (reach == Reach::Local)
+            .then(|| self.receiver(&route))
+            .flatten();
+        // Taken as one, or by nobody.
+        if segment != 0 && reach == Reach::Local && found.as_ref().is_none_or(|it| it.gathers()) {
+            route.segment = core::mem::take(&mut segment);
+        }
+        if segment == 0 {
+            let packet = take(src, len, route)?;
+            self.deliver(&packet, &route, reach, found.as_deref())?;
+            return Ok(len);
+        }
+        // All are taken before the first goes.
+        let mut packets = Vec::new();
+        while src.remaining() > 0 {
+            let part = src.remaining().min(segment.into());
+            try_push(&mut packets, take(src, part, route)?)?;
+        }
+        for packet in &packets {
+            self.deliver(packet, &route, reach, found.as_deref())?;
+        }
         Ok(len)
     }
 
