@@ -105,8 +105,11 @@ pub(super) fn score(process: &Arc<Process>) -> u64 {
     if adjustment == 0 || process.is_init() {
         return 0;
     }
-    let space = process.first_task().and_then(|task| task.space().ok());
-    let pages = space.map_or(0, |space| space.resident_pages());
+    // What has ended is chosen no more.
+    let Some(space) = process.first_task().and_then(|task| task.space().ok()) else {
+        return 0;
+    };
+    let pages = space.resident_pages();
     (adjustment + pages * 1000 / total) * 2 / 3
 }
 

@@ -15,6 +15,7 @@ use kiln_core::signal::{Pending, SigSet};
 
 use super::group::Process;
 use super::rseq::Rseq;
+use super::usage::Moved;
 use super::{events, futex, ptrace, seccomp, user_dispatch};
 use crate::fs::{FdTable, FsContext};
 use crate::mm::kmem;
@@ -72,6 +73,8 @@ pub(crate) struct Task {
     pub(super) personality: AtomicU32,
     /// `set_mempolicy(2)`: a `kiln_core::mempolicy::Policy`, packed.
     pub(crate) memory_policy: AtomicU32,
+    /// What its calls move.
+    pub(crate) moved: Moved,
 }
 
 /// What tasks share with each other; empty once the task has ended.
@@ -255,6 +258,7 @@ impl Task {
             habits: AtomicU32::new(parts.habits),
             personality: AtomicU32::new(parts.personality),
             memory_policy: AtomicU32::new(parts.memory_policy),
+            moved: Moved::default(),
         }))
     }
 

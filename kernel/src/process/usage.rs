@@ -1,6 +1,7 @@
 //! Processor time and the rest of `struct rusage`, of a thread, a process and its children.
 
 use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use kiln_core::time::Timeval;
 
@@ -26,6 +27,37 @@ pub(crate) struct Usage {
     pub(crate) involuntary: u64,
     /// Largest resident set, in KiB.
     pub(crate) max_resident_kib: u64,
+    /// What its calls moved: bytes read and written, and how many calls read and wrote.
+    pub(crate) moved: [u64; 4],
+}
+
+/// Places of [`Usage::moved`].
+const READ: usize = 0;
+const WRITTEN: usize = 1;
+
+/// What a thread's calls move ([`Usage::moved`]); only the thread itself adds to it.
+#[derive(Default)]
+pub(crate) struct Moved([AtomicU64; 4]);
+
+impl Moved {
+    fn add(&self, what: usize, bytes: u64) {
+        for (at, count) in [(what, bytes), (what + 2, 1)] {
+            if let Some(to) = self.0.get(at) {
+                let so_far = to.load(Ordering::Relaxed);
+                to.store(so_far.wrapping_add(count), Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// A call has read so much; 0 also for one that failed.
+    pub(crate) fn read(&self, bytes: u64) {
+        self.add(READ, bytes);
+    }
+
+    /// A call has written so much; 0 also for one that failed.
+    pub(crate) fn written(&self, bytes: u64) {
+        self.add(WRITTEN, bytes);
+    }
 }
 
 /// Bytes of `struct rusage`.
@@ -41,6 +73,7 @@ impl Usage {
         voluntary: 0,
         involuntary: 0,
         max_resident_kib: 0,
+        moved: [0; 4],
     };
 
     /// Adds another's; of resident sets the larger counts.
@@ -52,6 +85,9 @@ impl Usage {
         self.voluntary += other.voluntary;
         self.involuntary += other.involuntary;
         self.max_resident_kib = self.max_resident_kib.max(other.max_resident_kib);
+        for (own, other) in self.moved.iter_mut().zip(other.moved) {
+            *own += other;
+        }
     }
 
     /// User and system time together.
@@ -103,6 +139,11 @@ pub(crate) fn of_task(task: &Task) -> Usage {
         system_ns,
         voluntary,
         involuntary,
+        moved: task
+            .moved
+            .0
+            .each_ref()
+            .map(|count| count.load(Ordering::Relaxed)),
         ..Usage::default()
     }
 }

@@ -170,7 +170,10 @@ pub(super) fn list(dir: &Node, cursor: u64, emit: &mut Emit<'_>) -> Result<(), E
             list_numbers(from(2), 2, emit, |tid| all.next_thread(*pid, tid), node);
         }
         Node::Fds(who, info) => {
-            let files = who.check()?.files(who.pid, who.tid)?;
+            // What has ended has nothing open.
+            let Ok(files) = who.check()?.files(who.pid, who.tid) else {
+                return Ok(());
+            };
             let next = |fd: u32| {
                 let (fd, _) = files.next_open(kiln_core::num::usize_of32(fd))?;
                 u32::try_from(fd).ok()

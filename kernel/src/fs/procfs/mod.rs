@@ -33,6 +33,7 @@ use crate::vm::AddressSpace;
 pub(crate) use super::text::Text;
 pub(crate) use names::{PidFile, PidLink};
 pub(crate) use ns::kind_of as namespace_kind;
+pub(crate) use system::page_counts;
 pub(crate) use tree::process_of;
 
 /// The type `proc`.

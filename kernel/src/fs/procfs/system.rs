@@ -18,6 +18,8 @@ use crate::vm::{ALWAYS_OVERCOMMIT, reclaim, writeback};
 
 /// The files.
 pub(super) const FILES: &[SystemFile] = &[
+    // No controllers.
+    SystemFile::fixed("cgroups", "#subsys_name\thierarchy\tnum_cgroups\tenabled\n"),
     SystemFile::readable("devices", devices),
     SystemFile::readable("filesystems", filesystems),
     SystemFile::readable("locks", locks::write_all),
@@ -43,6 +45,7 @@ pub(super) const FILES: &[SystemFile] = &[
     number_file!("sys/fs/protected_hardlinks", PROTECTED_HARDLINKS, 0, 1),
     number_file!("sys/fs/protected_symlinks", PROTECTED_SYMLINKS, 0, 1),
     SystemFile::fixed("sys/kernel/random/entropy_avail", "256\n"),
+    SystemFile::fixed("sys/kernel/random/poolsize", "256\n"),
     SystemFile::fixed("sys/fs/suid_dumpable", "0\n"),
     SystemFile::fixed("sys/vm/swappiness", "60\n"),
     SystemFile {
@@ -106,10 +109,19 @@ fn kib(pages: usize) -> u64 {
     u64_of(pages * (PAGE_SIZE / 1024))
 }
 
+/// Pages of programs' own memory: what nothing else has taken. Their page tables are among them.
+fn anonymous(memory: &frame::MemoryStats) -> usize {
+    let (cached, kept) = reclaim::cached_pages();
+    let others = memory.free + cached + kept + heap::held_frames() + stack::pages();
+    memory.total.saturating_sub(others)
+}
+
 fn meminfo(out: &mut Text) -> Result<(), Errno> {
     let memory = frame::stats();
     let (cached, kept) = reclaim::cached_pages();
     let dirty = writeback::dirty_pages();
+    let anonymous = kib(anonymous(&memory));
+    let slab = kib(heap::held_frames());
     let rows = [
         ("MemTotal", kib(memory.total)),
         ("MemFree", kib(memory.free)),
@@ -120,28 +132,58 @@ fn meminfo(out: &mut Text) -> Result<(), Errno> {
         ("Buffers", 0),
         ("Cached", kib(cached + kept)),
         ("SwapCached", 0),
-        ("Active", 0),
-        ("Inactive", 0),
+        // Nothing is told apart by when it was last used: what can't be given up counts as active.
+        ("Active", anonymous + kib(kept)),
+        ("Inactive", kib(cached)),
+        ("Active(anon)", anonymous + kib(kept)),
+        ("Inactive(anon)", 0),
+        ("Active(file)", 0),
+        ("Inactive(file)", kib(cached)),
         ("SwapTotal", 0),
         ("SwapFree", 0),
         ("Dirty", kib(dirty)),
         ("Writeback", 0),
-        ("AnonPages", 0),
+        ("AnonPages", anonymous),
         ("Mapped", 0),
         ("Shmem", kib(kept)),
-        ("Slab", kib(heap::held_frames())),
+        ("Slab", slab),
         ("SReclaimable", 0),
-        ("SUnreclaim", kib(heap::held_frames())),
+        ("SUnreclaim", slab),
         ("KernelStack", kib(stack::pages())),
         ("CommitLimit", kib(memory.total / 2)),
         ("Committed_AS", kib(memory.total - memory.free)),
+        ("VmallocTotal", VMALLOC_KIB),
+        ("VmallocUsed", kib(stack::pages())),
+        ("VmallocChunk", 0),
         ("HugePages_Total", 0),
+        ("HugePages_Free", 0),
         ("Hugepagesize", 2048),
     ];
-    rows.iter().try_for_each(|(name, value)| match *name {
-        "HugePages_Total" => out.put(format_args!("{name}:       {value}\n")),
-        _ => out.put(format_args!("{:<15} {value:>8} kB\n", Colon(name))),
+    rows.iter().try_for_each(|(name, value)| {
+        let unit = if name.starts_with("HugeP") { "" } else { " kB" };
+        out.put(format_args!("{:<16}{value:>8}{unit}\n", Colon(name)))
     })
+}
+
+/// What the kernel maps by pages are its stacks, in half a TiB.
+const VMALLOC_KIB: u64 = 512 << 20;
+
+/// The rows of `/proc/vmstat` that are about pages.
+pub(crate) fn page_counts() -> [(&'static str, u64); 9] {
+    let memory = frame::stats();
+    let (cached, kept) = reclaim::cached_pages();
+    let rows = [
+        ("nr_free_pages", memory.free),
+        ("nr_anon_pages", anonymous(&memory)),
+        ("nr_file_pages", cached + kept),
+        ("nr_dirty", writeback::dirty_pages()),
+        ("nr_writeback", 0),
+        ("nr_slab_reclaimable", 0),
+        ("nr_slab_unreclaimable", heap::held_frames()),
+        ("nr_shmem", kept),
+        ("nr_kernel_stack", stack::pages() * (PAGE_SIZE / 1024)),
+    ];
+    rows.map(|(name, count)| (name, u64_of(count)))
 }
 
 /// A name with a colon behind it, so that padding comes after the colon.

@@ -84,11 +84,10 @@ impl Processes for Table {
 
     fn next_thread(&self, pid: u32, from: u32) -> Option<u32> {
         let tasks = process(pid).ok()?.tasks().ok()?;
-        tasks
-            .iter()
-            .map(|task| task.tid())
-            .filter(|tid| *tid >= from)
-            .min()
+        let tids = tasks.iter().map(|task| task.tid());
+        // The first one's number lasts as long as the process.
+        let tids = tids.chain(core::iter::once(pid));
+        tids.filter(|tid| *tid >= from).min()
     }
 
     fn threads(&self, pid: u32) -> u32 {

@@ -65,7 +65,12 @@ fn state(task: &Task) -> (char, &'static str) {
 pub(super) fn stat(task: &Task, out: &mut Text) -> Result<(), Errno> {
     let process = task.process();
     let standing = table::standing(process.pid()).ok_or(Errno::ESRCH)?;
-    let usage = usage::of_process(process);
+    // Of the process; in the directory of another thread than its first, of that thread.
+    let whole = task.tid() == process.pid();
+    let (usage, children) = match whole {
+        true => (usage::of_process(process), process.children_usage()),
+        false => (usage::of_task(task), usage::Usage::default()),
+    };
     let (sizes, info) = match space(task) {
         Some(space) => (space.sizes(), space.info()),
         None => (MemorySizes::default(), Arc::default()),
@@ -85,16 +90,20 @@ pub(super) fn stat(task: &Task, out: &mut Text) -> Result<(), Errno> {
     // 7: terminal and its group, flags; 10: faults; 14: times in ticks; 18: priority, nice.
     put!(
         out,
-        "{device} {foreground} 4194304 {} 0 {} 0 ",
+        "{device} {foreground} 4194304 {} {} {} {} ",
         usage.minor_faults,
-        usage.major_faults
+        children.minor_faults,
+        usage.major_faults,
+        children.major_faults
     )?;
     let ticks = |ns: u64| ns / NS_PER_TICK;
     put!(
         out,
-        "{} {} 0 0 ",
+        "{} {} {} {} ",
         ticks(usage.user_ns),
-        ticks(usage.system_ns)
+        ticks(usage.system_ns),
+        ticks(children.user_ns),
+        ticks(children.system_ns)
     )?;
     put!(
         out,
@@ -243,7 +252,12 @@ fn credentials(creds: &Credentials, descriptors: usize, out: &mut Text) -> Resul
     for group in creds.groups.iter() {
         put!(out, "{group} ")?;
     }
-    out.bytes(b"\n")
+    // With or without groups a space comes last.
+    out.bytes(if creds.groups.is_empty() {
+        b" \n"
+    } else {
+        b"\n"
+    })
 }
 
 fn sizes(task: &Task, out: &mut Text) -> Result<(), Errno> {

@@ -10,8 +10,8 @@ use crate::arch::time::{self, now_ns};
 use crate::arch::{caches, smp};
 use crate::drivers::random;
 use crate::fs::blockdev;
-use crate::fs::procfs::{Content, SystemFile, Text, number, show_number};
-use crate::process::{host, table};
+use crate::fs::procfs::{Content, SystemFile, Text, number, page_counts, show_number};
+use crate::process::{host, table, usage};
 use crate::sync::Once;
 use crate::{options, sched};
 
@@ -34,6 +34,7 @@ pub(super) const FILES: &[SystemFile] = &[
     SystemFile::readable("partitions", partitions),
     SystemFile::readable("uptime", uptime),
     SystemFile::readable("version", version),
+    SystemFile::readable("vmstat", vm_stat),
     name_file(
         "sys/kernel/domainname",
         |out| line(&host::domain_name()?, out),
@@ -187,6 +188,35 @@ fn disk_stats(out: &mut Text) -> Result<(), Errno> {
         out.bytes(b"\n")?;
     }
     Ok(())
+}
+
+/// What is counted of memory, and of what went to disks (in KiB) and came from there.
+fn vm_stat(out: &mut Text) -> Result<(), Errno> {
+    let (mut read, mut written) = (0, 0);
+    let mut at = 0;
+    while let Some(key) = blockdev::next(at) {
+        at = key + 1;
+        let [_, _, sectors, _, _, _, out_sectors, ..] = blockdev::statistics(key);
+        read += sectors / 2;
+        written += out_sectors / 2;
+    }
+    let mut all = usage::totals();
+    for pid in table::pids()? {
+        if let Some(process) = table::process_of(pid).filter(|it| it.ended().is_none()) {
+            all.add(&usage::of_process(&process));
+        }
+    }
+    let more = [
+        ("pgpgin", read),
+        ("pgpgout", written),
+        ("pswpin", 0),
+        ("pswpout", 0),
+        ("pgfault", all.minor_faults + all.major_faults),
+        ("pgmajfault", all.major_faults),
+    ];
+    let rows = page_counts();
+    let mut rows = rows.iter().chain(&more);
+    rows.try_for_each(|(name, count)| put!(out, "{name} {count}\n"))
 }
 
 fn uptime(out: &mut Text) -> Result<(), Errno> {

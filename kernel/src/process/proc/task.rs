@@ -13,7 +13,7 @@ use kiln_core::num::{u64_of, usize_of};
 use super::sched;
 use super::status::{stat, statm, status};
 use crate::fs::procfs::{PidFile, Text};
-use crate::process::{Task, current, oom, table};
+use crate::process::{Task, current, oom, table, usage};
 use crate::vm::AddressSpace;
 
 /// Writes the text of a task's file.
@@ -31,7 +31,7 @@ pub(super) fn text(task: &Task, file: PidFile, out: &mut Text) -> Result<(), Err
             put!(out, "{filter:08x}\n")
         }
         PidFile::Environ => environ(task, out),
-        PidFile::Io => io(out),
+        PidFile::Io => io(task, out),
         PidFile::Limits => limits(task, out),
         PidFile::Maps => of_space(task, AddressSpace::maps, out),
         PidFile::OomScoreAdj => put!(out, "{}\n", oom_adjustment(task)),
@@ -130,19 +130,19 @@ fn auxv(task: &Task, out: &mut Text) -> Result<(), Errno> {
     }
 }
 
-fn io(out: &mut Text) -> Result<(), Errno> {
-    for field in [
-        "rchar",
-        "wchar",
-        "syscr",
-        "syscw",
-        "read_bytes",
-        "write_bytes",
-        "cancelled_write_bytes",
-    ] {
-        put!(out, "{field}: 0\n")?;
+/// What a process has moved, with its children that it has waited for; of another thread than its first, what that
+/// has. What of it went to disks or came from there isn't counted.
+fn io(task: &Task, out: &mut Text) -> Result<(), Errno> {
+    let process = task.process();
+    let mut usage = usage::of_task(task);
+    if task.tid() == process.pid() {
+        usage = usage::of_process(process);
+        usage.add(&process.children_usage());
     }
-    Ok(())
+    for (name, count) in ["rchar", "wchar", "syscr", "syscw"].iter().zip(usage.moved) {
+        put!(out, "{name}: {count}\n")?;
+    }
+    out.bytes(b"read_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n")
 }
 
 /// A text that the space itself writes.

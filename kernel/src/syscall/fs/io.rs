@@ -24,7 +24,20 @@ pub(in crate::syscall) const MAX_COUNT: usize = 0x7FFF_F000;
 /// Most buffers of one call (`UIO_MAXIOV`).
 const MAX_VECTORS: usize = 1024;
 
-/// What a write answers: a broken pipe also tells the caller by a signal.
+/// What a read answers, counted.
+pub(super) fn read_so_far(call: &Call<'_>, result: Result<usize, Errno>) -> SysResult {
+    if is_counted(result) {
+        call.task.moved.read(result.map_or(0, u64_of));
+    }
+    result.map(u64_of)
+}
+
+/// Whether a call counts that ends so: not one that was refused before there was anything to move.
+fn is_counted(result: Result<usize, Errno>) -> bool {
+    !matches!(result, Err(Errno::EBADF | Errno::ESPIPE))
+}
+
+/// What a write answers, counted: a broken pipe also tells the caller by a signal.
 pub(in crate::syscall) fn written(
     call: &Call<'_>,
     file: &File,
@@ -33,6 +46,9 @@ pub(in crate::syscall) fn written(
     if result == Err(Errno::EPIPE) && file.ops.signals_broken_pipe() {
         // Nothing is queued for a signal without a story, so this can't fail.
         let _ = signal::send_to_task(call.task, SigInfo::kernel(Signal::PIPE));
+    }
+    if is_counted(result) {
+        call.task.moved.written(result.map_or(0, u64_of));
     }
     result.map(u64_of)
 }
@@ -66,8 +82,8 @@ pub(in crate::syscall) fn read(
     file.check_readable()?;
     let count = buffer_of(&file, buf, count)?;
     let space = call.space;
-    file.read(&mut IoDst::user_buf(space, buf, count))
-        .map(u64_of)
+    let done = file.read(&mut IoDst::user_buf(space, buf, count));
+    read_so_far(call, done)
 }
 
 pub(in crate::syscall) fn write(
@@ -100,8 +116,8 @@ pub(in crate::syscall) fn pread64(
     let file = file(call, fd)?;
     let count = buffer(buf, count)?;
     let space = call.space;
-    file.read_at(&mut IoDst::user_buf(space, buf, count), pos)
-        .map(u64_of)
+    let done = file.read_at(&mut IoDst::user_buf(space, buf, count), pos);
+    read_so_far(call, done)
 }
 
 pub(in crate::syscall) fn pwrite64(
@@ -203,7 +219,7 @@ fn read_vectors(
         Some(pos) => file.read_at(&mut dst, pos),
         None => file.read(&mut dst),
     };
-    done.map(u64_of)
+    read_so_far(call, done)
 }
 
 fn write_vectors(

@@ -98,6 +98,7 @@ fn send(call: &Call<'_>, (to, from): (i32, i32), at: Option<&mut u64>, count: us
         End::new(&to, None),
         count.min(MAX_COUNT),
     );
+    call.task.moved.read(done.map_or(0, u64_of));
     written(call, &to, done)
 }
 
@@ -148,7 +149,11 @@ pub(in crate::syscall) fn copy_file_range(
         End::new(&from, from_at.as_mut()),
         End::new(&to, to_at.as_mut()),
         len,
-    )?;
+    );
+    let moved = done.map_or(0, u64_of);
+    call.task.moved.read(moved);
+    call.task.moved.written(moved);
+    let done = done?;
     write_offset(call, from_offset, from_at)?;
     write_offset(call, to_offset, to_at)?;
     Ok(u64_of(done))
