@@ -264,7 +264,10 @@ impl<P: Clone, T: Clone> ProcessTree<P, T> {
         let node = self.entries.get_mut(pid)?.node.take()?;
         self.processes -= 1;
         if let Some(parent) = self.node_mut(node.parent) {
-            parent.children.retain(|child| *child != pid);
+            // Most often it is one of the last.
+            if let Some(at) = parent.children.iter().rposition(|child| *child == pid) {
+                parent.children.remove(at);
+            }
         }
         self.leave(node.group, node.session);
         self.settle(pid);
@@ -318,6 +321,13 @@ impl<P: Clone, T: Clone> ProcessTree<P, T> {
         children
             .iter()
             .filter_map(|pid| self.node(*pid).map(|node| (*pid, &node.process)))
+    }
+
+    /// The process with this number, if it is a child of `parent`.
+    #[must_use]
+    pub fn child(&self, parent: u32, pid: u32) -> Option<(u32, &P)> {
+        let node = self.node(pid).filter(|node| node.parent == parent)?;
+        Some((pid, &node.process))
     }
 
     /// The members of a process group.

@@ -70,23 +70,23 @@ pub(crate) fn wait(task: &Arc<Task>, which: Which, options: u32) -> Result<Optio
 fn look(process: &Arc<Process>, which: Which, options: u32) -> Result<Option<Event>, Errno> {
     let mut tree = table::tree().lock();
     let mut any = false;
-    let mut found = None;
-    for (pid, child) in tree.children(process.pid()) {
+    let news_of = |(pid, child): (u32, &Arc<Process>)| {
         let counts = match which {
-            Which::Any => true,
-            Which::Process(wanted) => pid == wanted,
+            Which::Any | Which::Process(_) => true,
             Which::Group(group) => tree.standing(pid).is_some_and(|at| at.group == group),
         };
         if !counts || !is_eligible(child, options) {
-            continue;
+            return None;
         }
         any = true;
         let tracer = ptrace::wait::of_child(&tree, pid, process);
-        if let Some(status) = news(child, options, tracer) {
-            found = Some((Arc::clone(child), status));
-            break;
-        }
-    }
+        news(child, options, tracer).map(|status| (Arc::clone(child), status))
+    };
+    let own = process.pid();
+    let found = match which {
+        Which::Process(wanted) => tree.child(own, wanted).and_then(news_of),
+        _ => tree.children(own).find_map(news_of),
+    };
     if let Some((child, status)) = found {
         let reaps = matches!(status, WaitStatus::Ended(_)) && options & WNOWAIT == 0;
         let unlisted = reaps.then(|| exit::unlist(&mut tree, child.pid()));

@@ -9,6 +9,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 /// Most items in a piece.
 const WIDTH: usize = 32;
+/// Pieces that have a note in common, by place: every sixteenth begins a group. Tests want many groups.
+const GROUP: usize = if cfg!(test) { 3 } else { 16 };
 /// Pieces with fewer items are joined with a neighbour if both fit.
 const FEW: usize = WIDTH / 4;
 
@@ -27,8 +29,10 @@ pub(super) struct Pos {
 #[derive(Debug)]
 struct Chunk<T> {
     items: Vec<T>,
-    /// What [`Chunks::note`] remembers of it.
+    /// What [`Chunks::largest`] remembers of it.
     note: AtomicU64,
+    /// The same of its group; [`UNKNOWN`] unless the piece is its group's first.
+    group_note: AtomicU64,
 }
 
 /// No note.
@@ -199,9 +203,14 @@ impl<T> Chunks<T> {
                 (pos.chunk + 1, result)
             }
         };
-        let note = AtomicU64::new(UNKNOWN);
-        self.chunks.insert(chunk, Chunk { items, note });
+        let inserted = Chunk {
+            items,
+            note: AtomicU64::new(UNKNOWN),
+            group_note: AtomicU64::new(UNKNOWN),
+        };
+        self.chunks.insert(chunk, inserted);
         self.forget(chunk);
+        self.forget_groups(chunk);
         Some(result)
     }
 
@@ -231,9 +240,11 @@ impl<T> Chunks<T> {
         match (len(chunk), len(chunk + 1)) {
             (Some(0), _) => {
                 self.chunks.remove(chunk);
+                self.forget_groups(chunk);
             }
             (Some(own), Some(next)) if own.min(next) < FEW && own + next <= WIDTH => {
                 let next = self.chunks.remove(chunk + 1);
+                self.forget_groups(chunk + 1);
                 if let Some(own) = self.chunks.get_mut(chunk) {
                     own.items.extend(next.items);
                 }
@@ -248,36 +259,88 @@ impl<T> Chunks<T> {
         self.spare.truncate(1);
     }
 
-    /// The piece of a place, and its first place.
-    pub(super) fn piece(&self, pos: Pos) -> (&[T], Pos) {
-        let items = self
-            .chunks
-            .get(pos.chunk)
-            .map(|chunk| chunk.items.as_slice());
-        (items.unwrap_or_default(), Pos { slot: 0, ..pos })
-    }
-
-    /// Whether the place isn't its piece's last.
-    pub(super) fn is_within(&self, pos: Pos) -> bool {
-        self.piece(pos).0.len() > pos.slot + 1
-    }
-
-    /// What was last [remembered](Self::remember) of the piece of a place, if it hasn't changed since.
-    pub(super) fn note(&self, pos: Pos) -> Option<u64> {
-        let note = self.chunks.get(pos.chunk)?.note.load(Ordering::Relaxed);
-        (note != UNKNOWN).then_some(note)
-    }
-
-    /// Remembers a number.
-    pub(super) fn remember(&self, pos: Pos, note: u64) {
-        if let Some(chunk) = self.chunks.get(pos.chunk) {
-            chunk.note.store(note, Ordering::Relaxed);
+    /// Going down from a place that is its piece's last, or its group's: the first place of the group or of the
+    /// piece, if no two neighbours in there are `least` or more apart by `gap`.
+    pub(super) fn skip(&self, pos: Pos, least: u64, gap: &impl Fn(&T, &T) -> u64) -> Option<Pos> {
+        let chunk = pos.chunk;
+        if self.chunks.get(chunk)?.items.len() > pos.slot + 1 {
+            return None;
         }
+        let is_last = chunk % GROUP == GROUP - 1 || chunk + 1 == self.chunks.len();
+        let first = chunk - chunk % GROUP;
+        if is_last && self.largest_of_group(first, gap) < least {
+            return Some(Pos {
+                chunk: first,
+                slot: 0,
+            });
+        }
+        (self.largest(chunk, gap) < least).then_some(Pos { chunk, slot: 0 })
+    }
+
+    /// The largest `gap` between two neighbours in a piece.
+    fn largest(&self, chunk: usize, gap: &impl Fn(&T, &T) -> u64) -> u64 {
+        let Some(chunk) = self.chunks.get(chunk) else {
+            return 0;
+        };
+        recall(&chunk.note, || {
+            let pairs = chunk.items.windows(2).map(|pair| match pair {
+                [low, high] => gap(low, high),
+                _ => 0,
+            });
+            pairs.max().unwrap_or(0)
+        })
+    }
+
+    /// The same in a group, between its pieces too.
+    fn largest_of_group(&self, first: usize, gap: &impl Fn(&T, &T) -> u64) -> u64 {
+        let members = first..self.chunks.len().min(first + GROUP);
+        let Some([leader, ..]) = self.chunks.get(members.clone()) else {
+            return 0;
+        };
+        recall(&leader.group_note, || {
+            let ends = |at: usize| {
+                let low = self.chunks.get(at.checked_sub(1)?)?.items.last()?;
+                Some(gap(low, self.chunks.get(at)?.items.first()?))
+            };
+            let between = members.clone().skip(1).filter_map(ends);
+            let within = members.clone().map(|at| self.largest(at, gap));
+            between.chain(within).max().unwrap_or(0)
+        })
     }
 
     fn forget(&mut self, chunk: usize) {
         if let Some(chunk) = self.chunks.get_mut(chunk) {
             *chunk.note.get_mut() = UNKNOWN;
         }
+        if let Some(leader) = self.chunks.get_mut(chunk - chunk % GROUP) {
+            *leader.group_note.get_mut() = UNKNOWN;
+        }
     }
+
+    /// A piece came to or left this place: the groups from here on are others. Those that were first are one place
+    /// further now, or one before.
+    fn forget_groups(&mut self, chunk: usize) {
+        let first = chunk - chunk % GROUP;
+        for leader in (first..=self.chunks.len()).step_by(GROUP) {
+            for chunk in self
+                .chunks
+                .iter_mut()
+                .skip(leader.saturating_sub(1))
+                .take(3)
+            {
+                *chunk.group_note.get_mut() = UNKNOWN;
+            }
+        }
+    }
+}
+
+/// What `note` says, or what is found out, which it says from then on.
+fn recall(note: &AtomicU64, find_out: impl FnOnce() -> u64) -> u64 {
+    let known = note.load(Ordering::Relaxed);
+    if known != UNKNOWN {
+        return known;
+    }
+    let found = find_out();
+    note.store(found, Ordering::Relaxed);
+    found
 }

@@ -2,7 +2,6 @@
 
 use core::ops::Range;
 
-use super::chunks::Pos;
 use super::{Area, AreaFlags, AreaMap, Backing};
 
 /// Which gap is looked for.
@@ -40,31 +39,13 @@ impl<B: Backing> AreaMap<B> {
             let area = area.filter(|area| area.start > gap.within.start)?;
             ceiling = ceiling.min(Self::floor_of(area, gap.guard));
             at = below?;
-            if let Some(first) = self.skip_piece(at, gap.len) {
+            if let Some(first) = self.areas.skip(at, gap.len, &between) {
+                // What lies below that one's area hasn't been looked at.
                 at = first;
                 let area = self.areas.get(at)?;
                 ceiling = ceiling.min(Self::floor_of(area, gap.guard));
             }
         }
-    }
-
-    /// When the place is its piece's last and no gap below an area of the piece is large enough: the
-    /// piece's first place. What lies below that one's area isn't looked at.
-    fn skip_piece(&self, at: Pos, len: u64) -> Option<Pos> {
-        let (piece, first) = self.areas.piece(at);
-        if self.areas.is_within(at) {
-            return None;
-        }
-        let largest = self.areas.note(at).unwrap_or_else(|| {
-            let gap = |pair: &[Area<B>]| match pair {
-                [low, high] => high.start - low.end,
-                _ => 0,
-            };
-            let largest = piece.windows(2).map(gap).max().unwrap_or(0);
-            self.areas.remember(at, largest);
-            largest
-        });
-        (largest < len).then_some(first)
     }
 
     /// The start of the lowest gap that fits.
@@ -95,4 +76,9 @@ impl<B: Backing> AreaMap<B> {
             area.start
         }
     }
+}
+
+/// Bytes between two areas.
+const fn between<B>(low: &Area<B>, high: &Area<B>) -> u64 {
+    high.start - low.end
 }
