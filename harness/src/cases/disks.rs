@@ -16,6 +16,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("disks::a_failed_flush_fails_the_job", failed_flush),
         Case::new("disks::many_wait_for_one_disk", many_wait),
         Case::new("disks::a_fault_reads_what_lies_around", read_around),
+        Case::new("disks::files_lie_in_pieces", extents),
         Case::new("disks::an_ext4_root_vanishes_unless_rw", ext4_root),
         Case::new("disks::a_damaged_root_is_refused", damaged_root),
         Case::new("disks::a_file_is_a_disk", loop_devices),
@@ -111,6 +112,25 @@ fn read_around() -> Result<()> {
     );
     let words = ["--root", &root, "--disk", &disk, "--", "/behave", name];
     Job::new(words).run()?.is(0, &wanted)?;
+    e2fsck(&image)
+}
+
+/// A program is told where the pieces of a file lie, as Linux tells it on ext4.
+fn extents() -> Result<()> {
+    let scratch = Scratch::new("extents")?;
+    let image = scratch.path("disk");
+    fs::File::create(&image)?.set_len(64 << 20)?;
+    let mut command = Command::new(crate::recipe::program("mke2fs")?);
+    command.args(["-q", "-F", "-t", "ext4", "-b", "4096"]);
+    command.arg(&image);
+    Job::of(command).run()?.has_status(0)?;
+    let root = super::userland::root_dir()?.display().to_string();
+    let disk = format!("{}:/disk", image.display());
+    let program = ["--", "/behave", "file/extents", "/disk"];
+    let words = ["--root", &root, "--disk", &disk];
+    Job::new(words.into_iter().chain(program))
+        .run()?
+        .is(0, include_str!("extents.txt"))?;
     e2fsck(&image)
 }
 

@@ -29,7 +29,7 @@ use crate::sched::Mutex;
 use crate::sync::SpinLock;
 use crate::vm::Mapping;
 
-pub(crate) use ops::{Allocate, AllocateKind, Emit, InodeOps, NewInode, Rename};
+pub(crate) use ops::{Allocate, AllocateKind, Emit, Extent, InodeOps, NewInode, Rename};
 
 /// What an inode is made of.
 pub(crate) struct InodeParts {

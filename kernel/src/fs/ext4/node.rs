@@ -11,19 +11,22 @@ use kiln_core::errno::Errno;
 use kiln_core::fs::acl::{self, Acl};
 use kiln_core::fs::attr::{self, Attr, DeviceNumber};
 use kiln_core::fs::dirent::Entry;
-use kiln_core::fs::ext4::{self as core_fs, Error, Ext4, FileType, How, Ino, NewFile};
+use kiln_core::fs::ext4::{self as core_fs, Error, Ext4, FileType, How, Ino, NewFile, State};
 use kiln_core::fs::xattr;
 use kiln_core::num::{low16, low32, u64_of};
 
 use super::disk::Disk;
 use super::pages::Pages;
 use super::{Doomed, Volume, now, stamp, time};
-use crate::fs::inode::{Allocate, AllocateKind, Emit, Inode, InodeOps, NewInode, Rename};
+use crate::fs::inode::{Allocate, AllocateKind, Emit, Extent, Inode, InodeOps, NewInode, Rename};
 use crate::fs::memory::{append, try_push};
 use crate::fs::regular::zero_range;
 use crate::sync::Once;
 use crate::vm::Mapping;
 
+/// linux/fiemap.h.
+const FIEMAP_EXTENT_UNWRITTEN: u32 = 0x800;
+const FIEMAP_EXTENT_MERGED: u32 = 0x1000;
 /// The VFS's cursors begin at 2.
 const FIRST_CURSOR: u64 = 2;
 
@@ -374,6 +377,37 @@ impl InodeOps for Node {
         };
         pages.release_promise();
         result
+    }
+
+    fn extent(&self, inode: &Arc<Inode>, from: u64, most: u64) -> Result<Extent, Errno> {
+        let bits = self.volume.block_bits;
+        let block = u32::try_from(from >> bits).map_err(|_| Errno::EFBIG)?;
+        let logical = u64::from(block) << bits;
+        let end = from.saturating_add(most);
+        let blocks = (end - logical).div_ceil(1 << bits);
+        let blocks = u32::try_from(blocks)
+            .unwrap_or(u32::MAX)
+            .min(u32::MAX - block);
+        let (extents, piece) = self.with(|core| {
+            let extents = core.uses_extents(self.ino)?;
+            // Without them nothing lies behind the end, and looking there would take long.
+            let found = (extents || from < inode.size()).then(|| core.map(self.ino, block, blocks));
+            Ok((extents, found.transpose()?))
+        })?;
+        let (state, start, length) = match piece {
+            Some(piece) => (piece.state, piece.start, u64::from(piece.length) << bits),
+            None => (State::Hole, 0, end - logical),
+        };
+        let mut flags = if extents { 0 } else { FIEMAP_EXTENT_MERGED };
+        if state == State::Unwritten {
+            flags |= FIEMAP_EXTENT_UNWRITTEN;
+        }
+        Ok(Extent {
+            logical,
+            physical: (state != State::Hole).then_some(start << bits),
+            length,
+            flags,
+        })
     }
 
     fn allocate(&self, inode: &Arc<Inode>, request: &Allocate) -> Result<(), Errno> {

@@ -158,6 +158,13 @@ pub(crate) trait InodeOps: Send + Sync {
         inode.mapping().ok_or(Errno::EINVAL)?.truncate(size)
     }
 
+    /// Where on its device a file's bytes from `from` on lie: the first piece, which begins at a block and is cut
+    /// after `most` bytes (`FS_IOC_FIEMAP`). What isn't written out yet may look like a hole.
+    fn extent(&self, inode: &Arc<Inode>, from: u64, most: u64) -> Result<Extent, Errno> {
+        let _ = (inode, from, most);
+        Err(Errno::EOPNOTSUPP)
+    }
+
     /// Carries `fallocate` out; [`Inode::lock`] is held, the range is checked. The default makes
     /// no space certain, which is right where space is memory.
     fn allocate(&self, inode: &Arc<Inode>, request: &Allocate) -> Result<(), Errno> {
@@ -208,6 +215,19 @@ pub(crate) trait InodeOps: Send + Sync {
     fn as_any(&self) -> Option<&dyn core::any::Any> {
         None
     }
+}
+
+/// A piece of a file.
+#[derive(Clone, Copy)]
+pub(crate) struct Extent {
+    /// Where in the file it begins.
+    pub(crate) logical: u64,
+    /// Where on the device; `None` for a hole.
+    pub(crate) physical: Option<u64>,
+    /// Bytes, at least one.
+    pub(crate) length: u64,
+    /// `FIEMAP_EXTENT_*` (linux/fiemap.h).
+    pub(crate) flags: u32,
 }
 
 /// What `fallocate` is asked to do with `offset..offset + len`.

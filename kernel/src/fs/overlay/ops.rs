@@ -17,7 +17,7 @@ use super::layers::set_attr;
 use super::node::Node;
 use super::{change, listing};
 use crate::fs::file::FileOps;
-use crate::fs::inode::{Allocate, Emit, Inode, InodeOps, NewInode, Rename};
+use crate::fs::inode::{Allocate, Emit, Extent, Inode, InodeOps, NewInode, Rename};
 use crate::fs::memory::{append, try_arc};
 
 impl InodeOps for Node {
@@ -103,6 +103,12 @@ impl InodeOps for Node {
         };
         set_attr(dentry.inode().ok_or(Errno::ENOENT)?, change)?;
         self.take_attributes(inode)
+    }
+
+    fn extent(&self, _: &Arc<Inode>, from: u64, most: u64) -> Result<Extent, Errno> {
+        let real = self.real()?;
+        let inode = real.inode()?;
+        inode.ops().extent(inode, from, most)
     }
 
     fn allocate(&self, inode: &Arc<Inode>, request: &Allocate) -> Result<(), Errno> {

@@ -54,6 +54,7 @@ pub(in crate::syscall) fn ioctl(call: &mut Call<'_>, fd: i32, command: u32, arg:
             space.write_val(UserAddr::new(arg), &file.inode.sb().block_size())?;
             Ok(0)
         }
+        FS_IOC_FIEMAP => super::fiemap::fiemap(call, &file, UserAddr::new(arg)),
         FICLONE | FICLONERANGE | FIDEDUPERANGE => no_shared_blocks(call, &file, command, arg),
         FIFREEZE | FITHAW => {
             if !call.creds.has(abi::CAP_SYS_ADMIN) {
@@ -88,7 +89,7 @@ fn of_kind(
     command: u32,
     arg: u64,
 ) -> SysResult {
-    let done = file.ops.ioctl(
+    file.ops.ioctl(
         file,
         &Ioctl {
             command,
@@ -97,11 +98,7 @@ fn of_kind(
             privileged: call.creds.has(abi::CAP_SYS_ADMIN),
             files: call.files,
         },
-    );
-    match done {
-        Err(Errno::ENOTTY) if command == FS_IOC_FIEMAP => Err(Errno::EOPNOTSUPP),
-        done => done,
-    }
+    )
 }
 
 /// What goes by the inode rather than the open file.

@@ -22,6 +22,7 @@ pub(crate) mod aio;
 pub(crate) mod attr;
 pub(crate) mod epoll;
 pub(crate) mod fd;
+mod fiemap;
 pub(crate) mod handle;
 pub(crate) mod io;
 pub(crate) mod ioctl;

@@ -63,6 +63,14 @@ impl<D: Device> Ext4<D> {
         self.map_inode(&inode, block, most)
     }
 
+    /// Whether its blocks are found by extents, and not by lists of blocks.
+    ///
+    /// # Errors
+    /// As [`Self::map`].
+    pub fn uses_extents(&mut self, ino: Ino) -> Result<bool> {
+        Ok(self.load_file(ino)?.has_extents())
+    }
+
     pub(super) fn map_inode(&mut self, inode: &Inode, block: u32, most: u32) -> Result<Mapping> {
         if inode.has_extents() {
             self.map_extents(inode, block, most.max(1))
