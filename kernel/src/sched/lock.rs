@@ -30,7 +30,9 @@ impl Drop for WakeOnDrop<'_> {
     }
 }
 
-/// Waits for what can't fail.
+/// Waits for what can't fail. Apart from the locking, which saves no registers then.
+#[cold]
+#[inline(never)]
 fn forever<T>(queue: &WaitQueue, mut attempt: impl FnMut() -> Option<T>) -> T {
     loop {
         if let Ok(value) = queue.wait(Mode::Uninterruptible, None, &mut attempt) {

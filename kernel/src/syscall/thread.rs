@@ -16,7 +16,7 @@ use crate::sched::{self, NOTIFY_ATTENDED, NOTIFY_MOVED, NOTIFY_REGISTERS, NOTIFY
 /// A task while nobody attends to its calls.
 struct Running<'a> {
     call: Call<'a>,
-    thread: &'a Arc<Thread>,
+    thread: &'a Thread,
 }
 
 impl Program for Running<'_> {
