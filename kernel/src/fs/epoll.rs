@@ -5,7 +5,9 @@
 //! allowed in interrupts. [`Epoll::collect`] takes items off that list and looks at their files
 //! again: only what it sees then counts. Level-triggered items that are ready go back to the list.
 
-use alloc::collections::{BTreeMap, VecDeque};
+mod ready;
+
+use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::any::Any;
@@ -20,6 +22,7 @@ use super::memory::try_arc;
 use crate::mm::kmem;
 use crate::sched::{Mutex, WaitQueue, WakeTarget};
 use crate::sync::IrqLock;
+use ready::{List, Ready};
 
 /// How deep epoll files may watch each other (fs/eventpoll.c, `EP_MAX_NESTS`).
 const MAX_NESTING: usize = 4;
@@ -43,67 +46,6 @@ struct Item {
     ready: Arc<Ready>,
     /// Whether it is in the ready list, whose lock protects this.
     queued: AtomicBool,
-}
-
-/// The ready list and who waits for it.
-struct Ready {
-    list: IrqLock<List>,
-    queue: Arc<WaitQueue>,
-}
-
-/// Items to look at. There is room for all there are ([`List::swap`]), so nothing is allocated when one becomes
-/// ready.
-#[derive(Default)]
-struct List {
-    items: VecDeque<Arc<Item>>,
-}
-
-impl List {
-    fn push(&mut self, item: &Arc<Item>) {
-        // There may be no room for one that nobody watches any more.
-        if !item.is_off() && !item.queued.load(Ordering::Relaxed) {
-            item.queued.store(true, Ordering::Relaxed);
-            self.items.push_back(Arc::clone(item));
-        }
-    }
-
-    fn pop(&mut self) -> Option<Arc<Item>> {
-        let item = self.items.pop_front()?;
-        item.queued.store(false, Ordering::Relaxed);
-        Some(item)
-    }
-
-    /// Goes on in `larger`; gives the memory that was used before.
-    fn swap(&mut self, mut larger: VecDeque<Arc<Item>>) -> VecDeque<Arc<Item>> {
-        larger.extend(self.items.drain(..));
-        core::mem::replace(&mut self.items, larger)
-    }
-}
-
-impl Ready {
-    fn push(&self, item: &Arc<Item>) {
-        self.list.lock().push(item);
-        self.queue.wake_one();
-    }
-
-    /// Makes room in the list for one item beside `items` others, of which some may be in it, as some may be that
-    /// nobody watches any more.
-    fn reserve(&self, items: usize) -> Result<(), Errno> {
-        let list = self.list.lock();
-        let (needed, room) = (list.items.len() + items + 1, list.items.capacity());
-        drop(list);
-        if needed <= room {
-            return Ok(());
-        }
-        let mut larger = VecDeque::new();
-        // Those that aren't in it may come meanwhile, but no others.
-        larger
-            .try_reserve_exact(2 * needed)
-            .map_err(|_| Errno::ENOMEM)?;
-        let old = self.list.lock().swap(larger);
-        drop(old);
-        Ok(())
-    }
 }
 
 impl WakeTarget for Item {

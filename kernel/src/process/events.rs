@@ -6,8 +6,8 @@ use core::sync::atomic::Ordering;
 use kiln_core::cred::Credentials;
 use kiln_core::wait_status::WaitStatus;
 
+use super::ptrace;
 use super::task::Task;
-use super::{ptrace, table};
 use crate::net::events::{are_wanted, tell};
 
 /// `PROC_EVENT_FORK` and the others.
@@ -20,15 +20,10 @@ const PTRACE: u32 = 0x100;
 const COMM: u32 = 0x200;
 const EXIT: u32 = 0x8000_0000;
 
-/// The process's parent, or 0 when it is gone.
-fn parent_of(task: &Task) -> u32 {
-    table::standing(task.pid()).map_or(0, |standing| standing.parent)
-}
-
 /// A task was made.
 pub(super) fn forked(maker: &Task, child: &Task) {
     if are_wanted() {
-        let parent = parent_of(child);
+        let parent = child.process().parent();
         // Its parent may be its maker's.
         let maker = if parent == maker.pid() {
             maker.tid()
@@ -102,7 +97,7 @@ pub(super) fn ended(task: &Task) {
     let (signal, parent) = match task.tid() == task.pid() {
         true => {
             let signal = task.process().exit_signal.load(Ordering::Relaxed);
-            (signal.into(), parent_of(task))
+            (signal.into(), task.process().parent())
         }
         false => (u32::MAX, 0),
     };

@@ -1,4 +1,6 @@
-//! [`Task`]: a thread of a program, with what it shares with others or has for itself.
+//! [`Task`]: a thread of a program, with what it shares with others ([`shared`]) or has for itself.
+
+mod shared;
 
 use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
@@ -16,15 +18,14 @@ use kiln_core::signal::{Pending, SigSet};
 use super::group::Process;
 use super::rseq::Rseq;
 use super::usage::Moved;
-use super::{events, futex, ptrace, seccomp, user_dispatch};
-use crate::fs::{FdTable, FsContext};
+use super::{futex, ptrace, seccomp, user_dispatch};
 use crate::mm::kmem;
 use crate::sched::{
-    self, NOTIFY_ATTENDED, NOTIFY_KILL, NOTIFY_REGISTERS, NOTIFY_SHARED, NOTIFY_SIGNAL, Thread,
-    WaitQueue,
+    self, NOTIFY_ATTENDED, NOTIFY_KILL, NOTIFY_REGISTERS, NOTIFY_SIGNAL, Thread, WaitQueue,
 };
 use crate::sync::{Once, SpinLock};
-use crate::vm::AddressSpace;
+pub(crate) use shared::Held;
+pub(super) use shared::Shared;
 
 /// A thread of a program.
 pub(crate) struct Task {
@@ -75,27 +76,6 @@ pub(crate) struct Task {
     pub(crate) memory_policy: AtomicU32,
     /// What its calls move.
     pub(crate) moved: Moved,
-}
-
-/// What tasks share with each other; empty once the task has ended.
-#[derive(Clone, Default)]
-pub(super) struct Shared {
-    pub(super) space: Option<Arc<AddressSpace>>,
-    pub(super) files: Option<Arc<FdTable>>,
-    pub(super) fs: Option<Arc<FsContext>>,
-}
-
-/// What a running thread holds of its task's, so that its calls need neither locks nor counts for it.
-/// Given back before the thread ends, and taken anew when the task got something else ([`NOTIFY_SHARED`]).
-pub(crate) struct Held {
-    /// The address space.
-    pub(crate) space: Arc<AddressSpace>,
-    /// The open files.
-    pub(crate) files: Arc<FdTable>,
-    /// Root, working directory and umask.
-    pub(crate) fs: Arc<FsContext>,
-    /// Who it is.
-    pub(crate) creds: Arc<Credentials>,
 }
 
 /// A task's own part in signals.
@@ -321,107 +301,6 @@ impl Task {
     /// Its thread; `None` only while it is being made.
     pub(crate) fn thread(&self) -> Option<&Arc<Thread>> {
         self.thread.get()
-    }
-
-    /// Its address space.
-    ///
-    /// # Errors
-    /// `ESRCH` once the task has ended; also for the three that follow.
-    pub(crate) fn space(&self) -> Result<Arc<AddressSpace>, Errno> {
-        self.shared.lock().space.clone().ok_or(Errno::ESRCH)
-    }
-
-    /// Its open files.
-    pub(crate) fn files(&self) -> Result<Arc<FdTable>, Errno> {
-        self.shared.lock().files.clone().ok_or(Errno::ESRCH)
-    }
-
-    /// Its root, working directory and umask.
-    pub(crate) fn fs(&self) -> Result<Arc<FsContext>, Errno> {
-        self.shared.lock().fs.clone().ok_or(Errno::ESRCH)
-    }
-
-    /// All of it and its credentials, for its thread to hold; `None` once the task has ended.
-    pub(crate) fn hold(&self) -> Option<Held> {
-        let Shared { space, files, fs } = self.shared();
-        Some(Held {
-            space: space?,
-            files: files?,
-            fs: fs?,
-            creds: self.creds(),
-        })
-    }
-
-    /// Everything it shares.
-    pub(super) fn shared(&self) -> Shared {
-        self.shared.lock().clone()
-    }
-
-    /// Puts other shared things in place and gives the old ones back, for dropping outside.
-    pub(super) fn replace_shared(&self, change: impl FnOnce(&mut Shared) -> Shared) -> Shared {
-        let old = change(&mut self.shared.lock());
-        self.note_change();
-        old
-    }
-
-    /// What its thread holds isn't what it has any more.
-    fn note_change(&self) {
-        if let Some(thread) = self.thread() {
-            thread.note(NOTIFY_SHARED);
-        }
-    }
-
-    /// Who it is.
-    pub(crate) fn creds(&self) -> Arc<Credentials> {
-        Arc::clone(&self.creds.lock())
-    }
-
-    /// Changes who it is: `change` works on a copy, which counts when it succeeds.
-    ///
-    /// # Errors
-    /// Those of `change`, and `ENOMEM`.
-    pub(crate) fn change_creds<R>(
-        &self,
-        change: impl FnOnce(&mut Credentials) -> Result<R, Errno>,
-    ) -> Result<R, Errno> {
-        let mut creds = self.creds().try_clone()?;
-        let result = change(&mut creds)?;
-        self.set_creds(creds)?;
-        Ok(result)
-    }
-
-    pub(super) fn set_creds(&self, creds: Credentials) -> Result<(), Errno> {
-        let _charge = kmem::charge(size_of::<Credentials>() + 16)?;
-        let creds = Arc::new(creds);
-        let now = Arc::clone(&creds);
-        let old = core::mem::replace(&mut *self.creds.lock(), creds);
-        self.note_change();
-        events::changed(self, &old, &now);
-        Ok(())
-    }
-
-    /// Changes its ids or capabilities. A program that does so can't be inspected by others of
-    /// its new user, and learns no more of its parent's death (`commit_creds`).
-    ///
-    /// # Errors
-    /// Those of `change`, and `ENOMEM`.
-    pub(crate) fn change_ids<R>(
-        &self,
-        change: impl FnOnce(&mut Credentials) -> Result<R, Errno>,
-    ) -> Result<R, Errno> {
-        let before = self.creds();
-        let result = self.change_creds(change)?;
-        let now = self.creds();
-        let effective = |creds: &Credentials| {
-            let (uids, gids) = (creds.uids, creds.gids);
-            (uids.effective, uids.fs, gids.effective, gids.fs)
-        };
-        if effective(&before) != effective(&now) {
-            self.process.dumpable.store(0, Ordering::Relaxed);
-            self.parent_death_signal.store(0, Ordering::Relaxed);
-        }
-        self.process.uid.store(now.uids.real, Ordering::Relaxed);
-        Ok(result)
     }
 
     /// The word to clear at its end; 0: none.
