@@ -22,6 +22,7 @@ pub(crate) fn run(name: &[u8]) {
         b"bench" => mm::bench(),
         b"timer" => arch::the_timer_comes(),
         b"fpu" => arch::fpu_states_are_kept_apart(),
+        b"checksum" => arch::checksums_agree(),
         b"copies" => mm::copies_stop_at_the_fault(),
         b"vm" => vm::spaces(),
         b"reclaim" => vm::reclaim(),

@@ -12,8 +12,9 @@ use crate::root;
 use crate::testing::{Case, Job, Scratch};
 
 /// Tests inside the kernel (`kernel/src/selftest`): they end like a job with status 0.
-const SELFTESTS: [&str; 10] = [
-    "user", "ring3", "sched", "memory", "timer", "fpu", "copies", "vm", "reclaim", "disks",
+const SELFTESTS: [&str; 11] = [
+    "user", "ring3", "sched", "memory", "timer", "fpu", "checksum", "copies", "vm", "reclaim",
+    "disks",
 ];
 
 pub(super) fn cases() -> Vec<Case> {

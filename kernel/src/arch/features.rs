@@ -40,6 +40,8 @@ bitflags::bitflags! {
         const X2APIC = 1 << 14;
         /// The CPU is QEMU's translator.
         const TCG = 1 << 15;
+        /// SSE4.2, for its CRC32.
+        const SSE4_2 = 1 << 16;
         /// Enhanced `rep movsb`: announced by QEMU too, where it isn't fast.
         const ERMS = 1 << 13;
     }
@@ -127,6 +129,7 @@ fn detect() -> Features {
         (Features::INVPCID, b7, 10),
         (Features::SMAP, b7, 20),
         (Features::UMIP, c7, 2),
+        (Features::SSE4_2, basic.ecx, 20),
         (Features::X2APIC, basic.ecx, 21),
         (Features::XSAVE, basic.ecx, 26),
         (Features::RDRAND, basic.ecx, 30),

@@ -16,6 +16,7 @@
 //! | [`segments`] | selectors, and the bases of FS and GS |
 //! | [`debug`] | breakpoints of the processor's, for tracers |
 //! | [`exception_table`] | instructions that may fault, and where to go on |
+//! | [`checksum`] | the processor's CRC-32C |
 //! | [`fpu`] | the FPU state of programs |
 //! | [`vdso`] | the code that programs call instead of the kernel |
 //! | [`switch`] | changing stacks |
@@ -30,6 +31,7 @@
 
 pub(crate) mod apic;
 pub(crate) mod caches;
+pub(crate) mod checksum;
 pub(crate) mod cpu;
 pub(crate) mod debug;
 pub(crate) mod entry;

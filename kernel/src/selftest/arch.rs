@@ -2,7 +2,9 @@
 
 use alloc::vec::Vec;
 use kiln_core::addr::UserAddr;
+use kiln_core::num::{low8, u64_of};
 
+use crate::arch::checksum;
 use crate::arch::fpu::{self, FpuState};
 use crate::arch::segments::Segments;
 use crate::arch::time;
@@ -150,4 +152,17 @@ pub(super) fn fpu_states_are_kept_apart() {
     assert!(copy.set_bytes(&bytes, false).is_ok(), "legacy part only");
     copy.restore();
     drop(tables);
+}
+
+/// The processor's checksum is that of the tables, which compute it here as no disk is mounted.
+pub(super) fn checksums_agree() {
+    let Some(engine) = checksum::crc32c() else {
+        panic!("no SSE4.2");
+    };
+    assert_eq!(!engine(!0, b"123456789"), 0xE306_9283);
+    let bytes: [u8; 67] = core::array::from_fn(|at| low8(u64_of(at * 37)));
+    for end in 0..bytes.len() {
+        let part = bytes.get(..end).unwrap_or_default();
+        assert_eq!(engine(7, part), kiln_core::fs::ext4::crc32c(7, part));
+    }
 }

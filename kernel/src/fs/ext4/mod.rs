@@ -124,6 +124,9 @@ fn mount(request: &MountRequest<'_>) -> Result<Arc<Inode>, Errno> {
         cache_bytes: cache_bytes(),
         now: now(),
     };
+    if let Some(engine) = crate::arch::checksum::crc32c() {
+        core_fs::use_engine(engine);
+    }
     let core = Ext4::mount(Disk::new(Arc::clone(&disk))?, &options).map_err(Error::errno)?;
     let block_size = core.block_size();
     let volume = try_arc(Volume {

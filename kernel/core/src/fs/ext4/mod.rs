@@ -59,7 +59,7 @@ mod undo;
 mod xattr;
 
 pub use attr::{Attr, SetAttr, Statfs};
-pub use csum::crc32c;
+pub use csum::{crc32c, use_engine};
 pub use device::{Device, DeviceError};
 pub use error::{Error, Result};
 pub use inode::{Ino, ROOT};
