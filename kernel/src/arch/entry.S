@@ -122,6 +122,19 @@ restore_kernel_registers:
     wrmsr
     jmp restore_kernel_registers
 
+# Calls one of the functions that run_user was given, with the program. Goes on with the context in RDI and
+# interrupts off if it answers 0 and nothing else is to run; else run_user returns.
+    .macro SERVE at
+    mov rdi, [rsp]
+    call [rsp + \at]
+    test eax, eax
+    jnz return_from_run_user
+    cli
+    cmp byte ptr gs:[{this_need_resched}], 0
+    jne 30f
+    mov rdi, [rsp + 24]
+    .endm
+
 # A trap in user mode, on any stack: everything goes into the context, and run_user returns.
 from_user:
     swapgs
@@ -164,14 +177,7 @@ from_user:
     mov eax, {trap}
     cmp byte ptr [rdi + {vector}], 14       # #PF
     jne return_from_run_user
-    mov rdi, [rsp]
-    call [rsp + 16]
-    test eax, eax
-    jnz return_from_run_user
-    cli
-    cmp byte ptr gs:[{this_need_resched}], 0
-    jne 30f
-    mov rdi, [rsp + 24]
+    SERVE 16
     jmp enter_user
 
 # EAX = what run_user returns, RSP = where it keeps what it was given.
@@ -218,17 +224,10 @@ syscall_entry:
     mov dword ptr [rsp + {cs}], {user_selectors}
     mov rsp, gs:[{this_rsp0}]
     sti
-    mov rdi, [rsp]
-    call [rsp + 8]
-    test eax, eax
-    jnz return_from_run_user
+    SERVE 8
 
     # Back at once, with RAX from the context. RBX, RBP and R12 to R15 are the program's still: the function
     # keeps them. SYSCALL left in RCX and R11 what SYSRET takes from there.
-    cli
-    cmp byte ptr gs:[{this_need_resched}], 0
-    jne 30f
-    mov rdi, [rsp + 24]
     mov gs:[{this_rsp0}], rsp
     mov gs:[{this_context}], rdi
     mov r11, [rdi + {rflags}]

@@ -111,8 +111,10 @@ pub(crate) enum AfterCall {
 }
 
 const _: () = assert!(
-    AfterCall::Unserved as u32 != entry::TRAP && AfterCall::Stop as u32 != entry::RESCHEDULE,
-    "`run_user` returns these too"
+    AfterCall::Unserved as u32 > entry::RESCHEDULE
+        && AfterCall::Stop as u32 > entry::RESCHEDULE
+        && entry::RESCHEDULE > entry::TRAP,
+    "`run_user` returns all of these"
 );
 
 /// How a program goes on after a page fault.
@@ -186,13 +188,15 @@ pub(super) fn init() {
 pub(crate) fn run<P: Program>(program: &mut P) -> Stop {
     let context: *mut UserContext = program.context();
     // SAFETY: `program`, and its registers with it, stays borrowed while `entry.S` writes them and while
-    // `serve` gets it back, one at a time, and is this thread's alone. The registers' values reach
+    // `serve` and `resolve` get it back, one at a time, and is this thread's alone. The registers' values reach
     // registers of ring 3 only; those that ring 0 would choke on are caught through the exception table.
     let code = unsafe {
-        {
-            let program = (&raw mut *program).cast();
-            entry::run_user(context, serve::<P>, program, resolve::<P>)
-        }
+        entry::run_user(
+            context,
+            serve::<P>,
+            (&raw mut *program).cast(),
+            resolve::<P>,
+        )
     };
     const UNSERVED: u32 = AfterCall::Unserved as u32;
     const STOP: u32 = AfterCall::Stop as u32;

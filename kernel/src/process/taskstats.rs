@@ -69,8 +69,6 @@ fn of_process(process: &Arc<Process>, stats: &mut TaskStats) {
 fn of_task(task: &Task, stats: &mut TaskStats) {
     let process = task.process();
     let creds = task.creds();
-    let standing = table::standing(process.pid());
-    let parent = standing.as_ref().map_or(0, |standing| standing.parent);
     let elapsed = now_ns() - process.started;
     let began = (clock::boot_time() + process.started) / 1_000_000_000;
     put_usage(stats, &usage::of_task(task), elapsed);
@@ -78,7 +76,7 @@ fn of_task(task: &Task, stats: &mut TaskStats) {
     let words = [
         (14, u64::from(task.policy().policy)),
         (15, pair(creds.uids.real, creds.gids.real)),
-        (16, pair(task.tid(), parent)),
+        (16, pair(task.tid(), process.parent())),
         (17, began & u64::from(u32::MAX)),
         (43, began),
         (46, u64::from(process.pid())),
