@@ -47,6 +47,7 @@ pub mod rlimit;
 pub mod runqueue;
 pub mod script;
 pub mod signal;
+pub mod sort;
 pub mod strace;
 pub mod time;
 pub mod timers;

@@ -1,5 +1,6 @@
 //! User and group ids ([`Ids`]), and how setuid(2) and its family change them (credentials(7)).
 
+use crate::sort;
 use alloc::vec::Vec;
 
 use super::Credentials;
@@ -195,7 +196,7 @@ impl Credentials {
         if !self.has(abi::CAP_SETGID) {
             return Err(Errno::EPERM);
         }
-        groups.sort_unstable();
+        sort::by_key(&mut groups, |group| *group);
         self.groups = groups;
         Ok(())
     }

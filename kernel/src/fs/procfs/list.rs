@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use kiln_core::errno::Errno;
 use kiln_core::fs::dirent::Entry;
+use kiln_core::sort;
 
 use super::names::{PID_FILES, PID_LINKS, TOP_LINKS};
 use super::tree::{Node, Who, system_child};
@@ -77,7 +78,7 @@ fn copy_files() -> Result<Vec<SystemFile>, Errno> {
     copy.try_reserve_exact(files().count())
         .map_err(|_| Errno::ENOMEM)?;
     copy.extend(files());
-    copy.sort_unstable_by_key(|file: &SystemFile| file.path);
+    sort::by_key(&mut copy, |file: &SystemFile| file.path);
     Ok(copy)
 }
 

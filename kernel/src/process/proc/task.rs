@@ -4,6 +4,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
+use kiln_core::sort;
 
 use kiln_core::abi;
 use kiln_core::addr::UserAddr;
@@ -71,7 +72,7 @@ fn children(task: &Task, out: &mut Text) -> Result<(), Errno> {
         return Ok(());
     }
     let mut pids = table::pids()?;
-    pids.sort_unstable();
+    sort::by_key(&mut pids, |pid| *pid);
     for child in pids {
         let standing = table::standing(child);
         if standing.is_some_and(|standing| standing.parent == pid) && child != pid {

@@ -9,6 +9,7 @@ use super::device::Device;
 use super::error::{Error, Result};
 use super::undo::Log;
 use crate::num::u64_of;
+use crate::sort;
 use alloc::vec::Vec;
 use hashbrown::HashMap;
 
@@ -282,7 +283,7 @@ impl<D: Device> Cache<D> {
                 list.push((buffer.block, buffer.kind));
             }
         }
-        list.sort_unstable_by_key(|(block, _)| *block);
+        sort::by_key(&mut list, |(block, _)| *block);
         Ok(list)
     }
 

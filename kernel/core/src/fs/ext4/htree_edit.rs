@@ -11,6 +11,7 @@ use super::hash::{Hash, Hasher};
 use super::htree::{Frame, LEVELS, MAX_LEVELS, Way};
 use super::inode::Inode;
 use crate::num::{low8, low16, u64_of};
+use crate::sort;
 use alloc::vec::Vec;
 
 const BAD: Error = Error::Corrupt("directory index");
@@ -252,7 +253,7 @@ fn sorted(b: &[u8], hasher: &Hasher) -> Result<Vec<Item>> {
             });
         }
     }
-    items.sort_unstable_by_key(|item| (item.hash, item.at));
+    sort::by_key(&mut items, |item| (item.hash, item.at));
     Ok(items)
 }
 

@@ -15,6 +15,7 @@ use super::hash::{Hash, Hasher};
 use super::inode::{Ino, Inode};
 use super::superblock::Compat;
 use crate::num::{u64_of, usize_of};
+use crate::sort;
 use alloc::vec::Vec;
 
 const BAD: Error = Error::Corrupt("directory index");
@@ -41,6 +42,8 @@ type Each<'a> = dyn FnMut(Entry<'_>) -> bool + 'a;
 #[derive(Clone, Copy, Debug)]
 struct Item {
     hash: Hash,
+    /// How many were gathered before it: names of one hash stay in this order.
+    nth: usize,
     block: u64,
     at: usize,
 }
@@ -145,6 +148,7 @@ impl<D: Device> Ext4<D> {
         for (major, at) in [(0, 0), (2, 12)] {
             items.push(Item {
                 hash: Hash { major, minor: 0 },
+                nth: items.len(),
                 block,
                 at,
             });
@@ -170,6 +174,7 @@ impl<D: Device> Ext4<D> {
             items.try_reserve(1).map_err(|_| Error::NoMemory)?;
             items.push(Item {
                 hash: hasher.hash(name),
+                nth: items.len(),
                 block,
                 at,
             });
@@ -185,7 +190,7 @@ impl<D: Device> Ext4<D> {
         sender: &mut Sender,
         each: &mut Each<'_>,
     ) -> Result<bool> {
-        items.sort_by_key(|item| item.hash);
+        sort::by_key(items, |item| (item.hash, item.nth));
         let typed = self.sup.has_types();
         for item in items.iter() {
             let Some(next) = sender.pass(item.hash) else {

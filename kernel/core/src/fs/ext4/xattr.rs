@@ -11,6 +11,7 @@ use super::error::{Error, Result};
 use super::inode::{Ino, Inode};
 use super::{Ext4, Time};
 use crate::num::{low8, low16, low32, u64_of, usize_of32};
+use crate::sort;
 use alloc::vec::Vec;
 
 const MAGIC: u32 = 0xEA02_0000;
@@ -325,8 +326,8 @@ impl<D: Device> Ext4<D> {
             return Err(Error::NoSpace);
         }
         // Linux looks names up in a block in this order.
-        list.sort_unstable_by(|a, b| {
-            (a.index, a.name.len(), &a.name).cmp(&(b.index, b.name.len(), &b.name))
+        sort::by(list, |a, b| {
+            (a.index, a.name.len(), &a.name) < (b.index, b.name.len(), &b.name)
         });
         Ok(())
     }
