@@ -63,7 +63,7 @@ mod start;
 pub(crate) mod stdio;
 pub(crate) mod superblock;
 pub(crate) mod sysfs;
-mod text;
+pub(crate) mod text;
 pub(crate) mod timerfd;
 pub(crate) mod tty;
 pub(crate) mod vfs;
@@ -84,7 +84,10 @@ pub(crate) use start::{init, root_on_disk};
 pub(crate) use superblock::{FileSystemType, MountRequest, SuperBlock, SuperOps};
 
 /// The operations of an inode's type: the default of [`InodeOps::open`].
-fn open_by_type(inode: &Arc<Inode>, flags: OpenFlags) -> Result<Arc<dyn FileOps>, Errno> {
+pub(crate) fn open_by_type(
+    inode: &Arc<Inode>,
+    flags: OpenFlags,
+) -> Result<Arc<dyn FileOps>, Errno> {
     if flags.has(abi::O_PATH) {
         return Ok(file::path_ops());
     }

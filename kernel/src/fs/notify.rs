@@ -91,6 +91,16 @@ fn on_inode(inode: &Arc<Inode>, mask: u32) {
     }
 }
 
+/// A file that tells what the kernel knows, named `name` in `dir`, has another text.
+pub(crate) fn modified(dir: Option<&Arc<Inode>>, name: &[u8], inode: &Arc<Inode>) {
+    if active() {
+        if let Some(dir) = dir {
+            in_directory(dir, name, abi::IN_MODIFY, 0);
+        }
+        on_inode(inode, abi::IN_MODIFY);
+    }
+}
+
 /// The number of an inode's names changed.
 #[inline]
 pub(super) fn links(inode: &Arc<Inode>) {

@@ -4,14 +4,16 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
+use core::sync::atomic::{AtomicU64, Ordering};
 use kiln_core::cpulist::{List, Map};
 use kiln_core::errno::Errno;
 use kiln_core::num::{u64_of, usize_of};
 
-use super::file::{File, FileOps};
-use super::memory::{append, try_zeros};
+use super::file::{Events, File, FileOps, Watch};
+use super::memory::{append, try_arc, try_zeros};
 use crate::arch::smp;
-use crate::sched::Mutex;
+use crate::sched::{Mutex, WaitQueue};
+use crate::sync::Once;
 use crate::vm::{IoDst, IoSrc};
 
 /// Longest text that can be written to a file here at once.
@@ -60,40 +62,95 @@ impl Write for Text {
     }
 }
 
+/// Counts how often a text has changed, and wakes those who wait for that.
+pub(crate) struct Changes {
+    count: AtomicU64,
+    /// Made when somebody first waits.
+    queue: Once<Arc<WaitQueue>>,
+}
+
+impl Changes {
+    pub(crate) const fn new() -> Self {
+        Self {
+            count: AtomicU64::new(0),
+            queue: Once::new(),
+        }
+    }
+
+    /// It has changed.
+    pub(crate) fn note(&self) {
+        self.count.fetch_add(1, Ordering::AcqRel);
+        if let Some(queue) = self.queue.get() {
+            queue.wake_all();
+        }
+    }
+}
+
 /// What has a text.
-pub(super) trait TextSource: Send + Sync {
+pub(crate) trait TextSource: Send + Sync {
     /// Writes it.
     fn write_text(&self, out: &mut Text) -> Result<(), Errno>;
 
     /// Takes what is written to it.
     fn set(&self, value: &[u8]) -> Result<(), Errno>;
+
+    /// Where its changes are counted, if they can be waited for.
+    fn changes(&self) -> Option<&Changes> {
+        None
+    }
 }
 
 /// An open file with a text.
-pub(super) struct TextFile {
+pub(crate) struct TextFile {
     source: Arc<dyn TextSource>,
     /// The text, made anew when reading begins again.
     text: Mutex<Option<Text>>,
+    /// Its changes up to the last read.
+    seen: AtomicU64,
 }
 
 impl TextFile {
     /// Of what writes it.
-    pub(super) fn new(source: Arc<dyn TextSource>) -> Self {
+    pub(crate) fn new(source: Arc<dyn TextSource>) -> Self {
+        let seen = source
+            .changes()
+            .map_or(0, |changes| changes.count.load(Ordering::Acquire));
         Self {
             source,
             text: Mutex::new(None),
+            seen: AtomicU64::new(seen),
         }
     }
 }
 
 impl FileOps for TextFile {
     fn can_poll(&self) -> bool {
-        false
+        self.source.changes().is_some()
+    }
+
+    fn poll(&self, _: &File, watch: Option<&mut dyn Watch>) -> Events {
+        let events = Events::READABLE | Events::WRITABLE;
+        let Some(changes) = self.source.changes() else {
+            return events;
+        };
+        if let Some(watch) = watch
+            && let Ok(queue) = changes.queue.try_call_once(|| try_arc(WaitQueue::new()))
+        {
+            watch.add(queue);
+        }
+        if changes.count.load(Ordering::Acquire) == self.seen.load(Ordering::Acquire) {
+            return events;
+        }
+        events | Events::ERR | Events::PRI
     }
 
     fn read(&self, _: &File, dst: &mut IoDst<'_>, pos: &mut u64) -> Result<usize, Errno> {
         let mut text = self.text.lock();
         if *pos == 0 || text.is_none() {
+            if let Some(changes) = self.source.changes() {
+                let count = changes.count.load(Ordering::Acquire);
+                self.seen.store(count, Ordering::Release);
+            }
             let mut fresh = Text::default();
             self.source.write_text(&mut fresh)?;
             *text = Some(fresh);

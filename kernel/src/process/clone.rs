@@ -9,6 +9,7 @@ use kiln_core::errno::Errno;
 use kiln_core::num::u64_of;
 use kiln_core::signal::{SigActions, Signal};
 
+use super::cgroup::{self, Cgroup};
 use super::group::{Process, SharedActions, Stop};
 use super::task::{Completion, Shared, Task, TaskParts, TaskSignals, boxed};
 use super::{events, pidfd, ptrace, seccomp, table};
@@ -41,6 +42,8 @@ pub(crate) struct CloneArgs {
     pub(crate) pidfd: UserAddr,
     /// The number that the child must get; 0: any.
     pub(crate) set_tid: u32,
+    /// A descriptor of the directory of the child's control group (`CLONE_INTO_CGROUP`).
+    pub(crate) cgroup: i32,
 }
 
 /// Namespaces, which there are none of.
@@ -66,7 +69,6 @@ impl CloneArgs {
             && !(self.has(abi::CLONE_PIDFD)
                 && self.has(abi::CLONE_PARENT_SETTID)
                 && self.pidfd.raw() == self.parent_tid.raw())
-            && self.flags & abi::CLONE_INTO_CGROUP == 0
             && !(self.has(abi::CLONE_SIGHAND) && self.flags & abi::CLONE_CLEAR_SIGHAND != 0)
             && self.exit_signal <= abi::NSIG;
         if valid { Ok(()) } else { Err(Errno::EINVAL) }
@@ -94,6 +96,7 @@ pub(crate) fn clone(
     if !parent.policy().may_fork() {
         return Err(Errno::EAGAIN);
     }
+    let into = into_cgroup(parent, args)?;
     let child = new_task(parent, args, creds)?;
     let done = vfork_completion(args, &child)?;
     let mut own_regs = child_regs(regs, args);
@@ -103,7 +106,7 @@ pub(crate) fn clone(
     }
     give_thread(parent, &child, own_regs, args, entry)?;
     let pidfd = give_descriptor(parent, &child, args)?;
-    let tid = match enter(parent, &child, args) {
+    let tid = match enter(parent, &child, args, into) {
         Ok(tid) => tid,
         Err(errno) => {
             if let Some(fd) = pidfd {
@@ -117,6 +120,10 @@ pub(crate) fn clone(
     {
         // clone(2) doesn't tell of a bad address.
         let _ = space.copy_out(args.parent_tid, &tid.to_le_bytes());
+    }
+    let cgroup = child.process().group.lock().cgroup.clone();
+    if let Some(cgroup) = cgroup {
+        cgroup::announce(&cgroup);
     }
     events::forked(parent, &child);
     let event = ptrace::event::of_clone(parent, args);
@@ -132,12 +139,26 @@ pub(crate) fn clone(
     }
     if let Some(done) = done {
         let is_done = || done.is_done().then_some(());
+        cgroup::stand_still(parent);
         // When the parent is killed it doesn't wait any longer.
         let _ = done.queue.wait(Mode::Killable, None, is_done);
+        cgroup::stands_no_more(parent);
         let event = ptrace::event::Event::VforkDone;
         ptrace::event::report(parent, regs, event, tid.into());
     }
     Ok(tid)
+}
+
+/// `CLONE_INTO_CGROUP`: where the child is to be. A thread can't be elsewhere than its process.
+fn into_cgroup(parent: &Arc<Task>, args: &CloneArgs) -> Result<Option<Arc<Cgroup>>, Errno> {
+    if args.flags & abi::CLONE_INTO_CGROUP == 0 {
+        return Ok(None);
+    }
+    let into = cgroup::destination(parent, args.cgroup)?;
+    if args.has(abi::CLONE_THREAD) {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    Ok(Some(into))
 }
 
 /// `CLONE_PIDFD`: a descriptor of the child's for the parent.
@@ -369,7 +390,12 @@ fn give_thread(
 }
 
 /// Gives the child its number and its place among its relatives.
-fn enter(parent: &Arc<Task>, child: &Arc<Task>, args: &CloneArgs) -> Result<u32, Errno> {
+fn enter(
+    parent: &Arc<Task>,
+    child: &Arc<Task>,
+    args: &CloneArgs,
+    into: Option<Arc<Cgroup>>,
+) -> Result<u32, Errno> {
     let is_thread = args.has(abi::CLONE_THREAD);
     let process = child.process();
     let mut tree = table::tree().lock();
@@ -383,7 +409,7 @@ fn enter(parent: &Arc<Task>, child: &Arc<Task>, args: &CloneArgs) -> Result<u32,
     })?;
     let tid = child.tid();
     let entered = if is_thread {
-        join_group(parent, child)
+        join_group(parent, child, None)
     } else {
         let above = if args.has(abi::CLONE_PARENT) {
             tree.standing(parent.pid()).map_or(1, |at| at.parent)
@@ -393,7 +419,7 @@ fn enter(parent: &Arc<Task>, child: &Arc<Task>, args: &CloneArgs) -> Result<u32,
         process.set_parent(above);
         tree.add_process(tid, above, Arc::clone(process))
             .and_then(|()| {
-                let joined = join_group(parent, child);
+                let joined = join_group(parent, child, into);
                 if joined.is_err() {
                     tree.remove_process(tid);
                 }
@@ -406,11 +432,18 @@ fn enter(parent: &Arc<Task>, child: &Arc<Task>, args: &CloneArgs) -> Result<u32,
     entered.map(|()| tid)
 }
 
-fn join_group(parent: &Task, child: &Arc<Task>) -> Result<(), Errno> {
-    // A process that was killed has no more children: whoever kills a whole group finds all of them.
-    let is_ending = parent.process().group.lock().exit.is_some();
+/// `into`: the control group of a new process that isn't to be in its parent's.
+fn join_group(parent: &Task, child: &Arc<Task>, into: Option<Arc<Cgroup>>) -> Result<(), Errno> {
+    let (is_ending, cgroup) = {
+        let group = parent.process().group.lock();
+        // A process that was killed has no more children: whoever kills a whole group finds all of them.
+        (group.exit.is_some(), group.cgroup.clone())
+    };
     let process = child.process();
     let mut group = process.group.lock();
+    if group.tasks.is_empty() {
+        group.cgroup = into.or(cgroup);
+    }
     group.tasks.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
     if is_ending
         || group.exit.is_some()
@@ -419,10 +452,11 @@ fn join_group(parent: &Task, child: &Arc<Task>) -> Result<(), Errno> {
         // The process is ending: the caller never sees this answer.
         return Err(Errno::ERESTARTNOINTR);
     }
+    cgroup::enter(&group)?;
     // With the group locked: whoever binds all threads meanwhile finds the child, or its parent bound.
     seccomp::inherit(parent, child);
     group.tasks.push(Arc::clone(child));
-    if group.stop != Stop::Running
+    if (group.stop != Stop::Running || cgroup::is_to_freeze(&group))
         && let Some(thread) = child.thread()
     {
         thread.notify(NOTIFY_SIGNAL);

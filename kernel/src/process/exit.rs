@@ -19,7 +19,7 @@ use super::signal::{
 };
 use super::table;
 use super::task::Task;
-use super::{events, futex, ptrace, start, terminal, usage};
+use super::{cgroup, events, futex, ptrace, start, terminal, usage};
 use crate::sched::NOTIFY_KILL;
 use crate::vm::AddressSpace;
 
@@ -116,10 +116,14 @@ fn leave_group(task: &Arc<Task>) {
     process.ended_threads.lock().add(&usage::of_task(task));
     let mut group = process.group.lock();
     group.tasks.retain(|other| !Arc::ptr_eq(other, task));
+    let left = cgroup::leave(&group, task);
     let last = group.tasks.is_empty();
     let stopped = settle_stop(&mut group);
     let status = group.status();
     drop(group);
+    if let Some(left) = left {
+        cgroup::announce(&left);
+    }
     if let Some(signal) = stopped {
         notify_parent(process, WaitStatus::Stopped(signal));
     }

@@ -10,6 +10,7 @@ use kiln_core::rlimit::Rlimits;
 use kiln_core::signal::{Pending, SigActions, Signal};
 use kiln_core::wait_status::{ExitStatus, WaitStatus};
 
+use super::cgroup::Cgroup;
 use super::exe::Executable;
 use super::task::Task;
 use super::terminal;
@@ -88,6 +89,8 @@ pub(crate) struct Group {
     pub(super) stop: Stop,
     /// A change of state that nobody has waited for.
     pub(super) event: Option<WaitStatus>,
+    /// Its control group; `None`: the root of them.
+    pub(super) cgroup: Option<Arc<Cgroup>>,
 }
 
 impl Group {

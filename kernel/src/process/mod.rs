@@ -22,6 +22,7 @@
 //! | [`pidfd`] | descriptors that stand for processes |
 //! | [`start`] | PID 1, and the job |
 //! | [`ipc`] | System V IPC |
+//! | [`cgroup`] | control groups |
 //! | [`oom`] | the end of memory |
 //! | [`unshare`] | what a task no longer shares |
 //! | [`rseq`] | restartable sequences |
@@ -33,6 +34,7 @@
 //! Lock order: the table, a process's group, a task's signals. All three are spin locks.
 
 mod async_io;
+mod cgroup;
 pub(crate) mod clone;
 pub(crate) mod events;
 pub(crate) mod exe;

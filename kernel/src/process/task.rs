@@ -50,6 +50,8 @@ pub(crate) struct Task {
     /// What makes its system calls, or its time in user mode, other than usual, as bits: [`ptrace::IS_TRACED`] and those of
     /// [`seccomp`], [`user_dispatch`] and `ptrace::debug`.
     pub(super) attention: AtomicU32,
+    /// It does nothing until somebody lets it go on: it is stopped, frozen, or waits for its vfork child.
+    pub(super) stands_still: AtomicBool,
     /// The last filter of its system calls.
     pub(super) filters: SpinLock<Option<Arc<seccomp::Filter>>>,
     pub(super) dispatch: SpinLock<user_dispatch::Dispatch>,
@@ -224,6 +226,7 @@ impl Task {
             futex: Arc::new(futex::Waiter::default()),
             rseq: SpinLock::new(Rseq::default()),
             attention: AtomicU32::new(0),
+            stands_still: AtomicBool::new(false),
             filters: SpinLock::new(None),
             dispatch: SpinLock::default(),
             trace: SpinLock::default(),

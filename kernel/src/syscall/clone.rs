@@ -55,6 +55,7 @@ pub(super) fn clone(
         // One place serves both; asking for both is EINVAL.
         pidfd: parent_tid,
         set_tid: 0,
+        cgroup: -1,
     };
     make(call, args)
 }
@@ -90,6 +91,10 @@ pub(super) fn clone3(call: &mut Call<'_>, at: UserAddr, size: usize) -> SysResul
         *word = u64::from_le_bytes(bytes.try_into().unwrap_or_default());
     }
     let set_tid = wanted_number(call, words[8], words[9])?;
+    let into_cgroup = words[0] & abi::CLONE_INTO_CGROUP != 0;
+    if into_cgroup && (size < known || i32::try_from(words[10]).is_err()) {
+        return Err(Errno::EINVAL);
+    }
     make(call, clone3_args(&words, set_tid)?)
 }
 
@@ -131,7 +136,7 @@ fn clone3_args(words: &[u64; CLONE_WORDS], set_tid: u32) -> Result<CloneArgs, Er
         tls,
         _,
         _,
-        _,
+        cgroup,
     ] = *words;
     let known = (1 << 34) - 1;
     let wrong_flags = flags & (SIGNAL_BITS | u64::from(abi::CLONE_DETACHED)) != 0;
@@ -153,5 +158,6 @@ fn clone3_args(words: &[u64; CLONE_WORDS], set_tid: u32) -> Result<CloneArgs, Er
         child_tid: UserAddr::new(child_tid),
         pidfd: UserAddr::new(pidfd),
         set_tid,
+        cgroup: i32::try_from(cgroup).unwrap_or(-1),
     })
 }

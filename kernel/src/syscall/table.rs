@@ -351,7 +351,7 @@ syscalls! {
     432 fsmount(Fd, Hex, Hex) [fs::mount_fd::fsmount] Full "";
     433 fspick(DirFd, Path, Hex) [fs::mount_fd::fspick] Full "";
     434 pidfd_open(Pid, Hex) [pidfd::pidfd_open] Full "";
-    435 clone3(CloneArgs, Size) [clone::clone3] Partial "no namespaces, no control groups";
+    435 clone3(CloneArgs, Size) [clone::clone3] Partial "no namespaces";
     436 close_range(Uint, Uint, CloseRangeFlags) [fs::fd::close_range] Full "";
     437 openat2(DirFd, Path, OpenHow, Size) [fs::open::openat2] Full "";
     438 pidfd_getfd(Fd, Fd, Hex) [pidfd::pidfd_getfd] Full "";

@@ -268,12 +268,9 @@ impl TextSource for Node {
             Self::File(who, PidFile::MountStats, _) => {
                 system::mount_stats(&*all?.context(who.pid, who.tid)?, out)
             }
-            Self::File(who, file @ (PidFile::Cgroup | PidFile::Cpuset), _) => {
+            Self::File(who, PidFile::Cpuset, _) => {
                 all?.owner(who.pid)?;
-                out.bytes(match file {
-                    PidFile::Cgroup => b"0::/\n",
-                    _ => b"/\n",
-                })
+                out.bytes(b"/\n")
             }
             // Those outlive the process, as its user namespace does.
             Self::File(_, PidFile::IdMap, _) => out.bytes(b"         0          0 4294967295\n"),

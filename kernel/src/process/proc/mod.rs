@@ -21,7 +21,7 @@ use kiln_core::errno::Errno;
 use kiln_core::num::{low32, u64_of};
 
 use super::ipc::{self, mqueue};
-use super::{Process, Task, current, events, file_limit, table};
+use super::{Process, Task, cgroup, current, events, file_limit, table};
 use crate::fs::procfs::{self, PidFile, PidLink, Processes, SystemFile, Text};
 use crate::fs::{FdTable, FsContext, Path, limits, superblock};
 use crate::net;
@@ -41,7 +41,7 @@ pub(crate) fn register() {
     procfs::set_processes(&Table);
     limits::set_room(file_limit::room);
     procfs::register(&FILES);
-    superblock::register(&[mqueue::tree::TYPE]);
+    superblock::register(&[mqueue::tree::TYPE, cgroup::TYPE]);
 }
 
 /// Nanoseconds of a clock tick as `/proc` counts (`USER_HZ` is 100).
@@ -103,6 +103,9 @@ impl Processes for Table {
     }
 
     fn text(&self, pid: u32, tid: u32, file: PidFile, out: &mut Text) -> Result<(), Errno> {
+        if matches!(file, PidFile::Cgroup) {
+            return cgroup::tell(&*process(pid)?, out);
+        }
         match task_of(pid, tid) {
             Ok(task) => task::text(&task, file, out),
             Err(_) => status::zombie(&*process(pid)?, file, out),

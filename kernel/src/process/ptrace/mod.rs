@@ -34,7 +34,7 @@ use kiln_core::wait_status::ExitStatus;
 
 use super::signal::send_to_task;
 use super::task::{Task, boxed};
-use super::{events, proc, table};
+use super::{cgroup, events, proc, table};
 use crate::arch::debug::Breakpoints;
 use crate::arch::segments::Segments;
 use crate::arch::user::UserContext;
@@ -319,6 +319,7 @@ fn prod(task: &Arc<Task>) {
         thread.notify(NOTIFY_SIGNAL);
     }
     task.trace_events.wake_all();
+    cgroup::look_again(task);
 }
 
 /// The lock's type, for the task.

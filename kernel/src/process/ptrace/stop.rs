@@ -13,7 +13,7 @@ use kiln_core::wait_status::WaitStatus;
 use super::super::group::{Group, Stop};
 use super::super::signal::{notify_parent, notify_tracer, send_to_task, settle_stop};
 use super::super::task::{Task, boxed};
-use super::super::{seccomp, user_dispatch};
+use super::super::{cgroup, seccomp, user_dispatch};
 use super::{EVENT_STOP, Frame, Place, StopKind, TRAP_FLAG, options};
 use crate::arch::fpu;
 use crate::arch::segments::Segments;
@@ -68,7 +68,9 @@ pub(super) fn stop(
     } else {
         Mode::Killable
     };
+    cgroup::stand_still(task);
     let killed = task.trace_events.wait(mode, None, over).is_err();
+    cgroup::stands_no_more(task);
     let signal = go_on(task, regs);
     signal.filter(|_| !killed)
 }

@@ -23,7 +23,7 @@ use super::exit;
 use super::group::{Group, Process, Stop};
 use super::ptrace::{self, stop::PendingStop};
 use super::task::{Task, TaskSignals};
-use super::{rseq, timers};
+use super::{cgroup, rseq, timers};
 use crate::arch::user::UserContext;
 use crate::sched::NOTIFY_SIGNAL;
 
@@ -44,6 +44,8 @@ enum Next {
     End,
     /// It stops until SIGCONT.
     Stop,
+    /// It stands still until its control group goes on.
+    Freeze,
     /// A stop signal's default action, unless the process group is orphaned.
     TryStop(Signal),
     /// A handler runs.
@@ -72,6 +74,7 @@ pub(crate) fn work(task: &Arc<Task>, regs: &mut UserContext) -> ControlFlow<()> 
                 return ControlFlow::Break(());
             }
             Next::Stop => stop::stop_here(task),
+            Next::Freeze => cgroup::freeze_here(task),
             Next::TryStop(signal) => stop::try_stop(task.process(), signal),
             Next::Handle(info, action) => handle(task, regs, info, &action),
             Next::Ignored(info) => {
@@ -127,6 +130,9 @@ fn next(task: &Arc<Task>) -> Next {
         }
     } else if group.stop != Stop::Running {
         return Next::Stop;
+    }
+    if cgroup::is_to_freeze(&group) {
+        return Next::Freeze;
     }
     loop {
         let taken = take(&mut group, &mut task.signals.lock());

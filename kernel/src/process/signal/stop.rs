@@ -9,7 +9,7 @@ use kiln_core::wait_status::WaitStatus;
 use super::send::notify_parent_in;
 use crate::process::group::{Group, Process, Stop};
 use crate::process::task::Task;
-use crate::process::{ptrace, table};
+use crate::process::{cgroup, ptrace, table};
 use crate::sched::{Mode, NOTIFY_SIGNAL};
 
 /// A stop signal's default action. The terminal's stops don't stop an orphaned group: nobody
@@ -58,8 +58,10 @@ pub(super) fn stop_here(task: &Arc<Task>) {
             || task.must_exit.load(Ordering::Relaxed);
         over.then_some(())
     };
+    cgroup::stand_still(task);
     // However it ends, `work` looks again.
     let _ = process.thread_events.wait(Mode::Killable, None, goes_on);
+    cgroup::stands_no_more(task);
 }
 
 /// Makes the stop complete when every thread has stopped; gives its signal then.
