@@ -7,7 +7,7 @@
 //!
 //! Every operation that needs memory reserves it before it changes anything, so a failure leaves
 //! the map as it was. The areas lie in pieces (`chunks`), and each piece remembers its largest gap,
-//! so that tens of thousands of areas slow nothing down much.
+//! and the map what the last search found out, so that tens of thousands of areas slow nothing down much.
 
 use core::ops::Range;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -21,6 +21,7 @@ mod gap;
 pub use area::{Area, AreaFlags, Backing, Prot};
 use chunks::{Chunks, NoMemory, Pos};
 pub use gap::Gap;
+use gap::Tried;
 
 const PAGE: u64 = PAGE_SIZE as u64;
 
@@ -61,6 +62,7 @@ impl From<NoMemory> for MapError {
 pub struct AreaMap<B> {
     areas: Chunks<Area<B>>,
     bytes: u64,
+    tried: Tried,
 }
 
 impl<B> Default for AreaMap<B> {
@@ -68,6 +70,7 @@ impl<B> Default for AreaMap<B> {
         Self {
             areas: Chunks::default(),
             bytes: 0,
+            tried: Tried::NOTHING,
         }
     }
 }
@@ -199,10 +202,13 @@ impl<B: Backing> AreaMap<B> {
             };
         }
         self.areas.tidy_between(first, at);
+        let above = self.areas.get(self.position(range.start));
+        let end = above.map_or(u64::MAX, |above| above.start);
+        self.tried.gap_ends(end);
         Ok(())
     }
 
-    /// Changes what lies in the range; `change` mustn't touch `start` and `end`.
+    /// Changes what lies in the range; `change` mustn't touch `start` and `end`, nor whether it grows down.
     ///
     /// # Errors
     /// [`MapError`] when an area would have to be split and can't; the map is unchanged.

@@ -71,21 +71,26 @@ pub(super) fn place(thread: &Thread) -> u32 {
     if stays && !thread.is_new() {
         return last;
     }
-    least_loaded(allowed).unwrap_or(last)
+    least_loaded(allowed, last).unwrap_or(last)
 }
 
 /// The CPU for a thread that may not stay on this one.
 pub(super) fn another(thread: &Thread) -> u32 {
     let allowed = thread.allowed() & !(1 << this_id());
     claim(allowed)
-        .or_else(|| least_loaded(allowed))
+        .or_else(|| least_loaded(allowed, this_id()))
         .unwrap_or_else(|| allowed.trailing_zeros().min(smp::count() - 1))
 }
 
-/// Of the CPUs in `mask` the one with the least to do; of several, one that runs nothing urgent.
-fn least_loaded(mask: u64) -> Option<u32> {
+/// Of the CPUs in `mask` the one that runs the least urgent; of several, the one with the least to do, `last` if that is one of them.
+fn least_loaded(mask: u64, last: u32) -> Option<u32> {
     let candidates = cpu::all().filter(|(id, _)| mask >> id & 1 != 0);
-    let least = candidates.min_by_key(|(_, cpu)| (cpu.running_rank().is_real_time(), cpu.load()));
+    // Nothing is gained by waiting behind a priority of 99 instead of 1.
+    let urgency = |cpu: &Cpu| {
+        let priority = cpu.running_rank().kernel_priority();
+        priority.map_or(0, |priority| 100 - priority)
+    };
+    let least = candidates.min_by_key(|(id, cpu)| (urgency(cpu), cpu.load(), *id != last));
     least.map(|(id, _)| id)
 }
 

@@ -9,7 +9,7 @@ use super::map::MapRequest;
 use super::space::{Areas, MIN_ADDR, PAGE, STACK_GAP};
 
 /// Where the new mapping goes.
-pub(super) fn place(areas: &Areas, request: &MapRequest, len: u64) -> Result<u64, Errno> {
+pub(super) fn place(areas: &mut Areas, request: &MapRequest, len: u64) -> Result<u64, Errno> {
     if len > TASK_SIZE {
         return Err(Errno::ENOMEM);
     }
@@ -53,7 +53,7 @@ const LOW_START: u64 = 0x4000_0000;
 const LOW_END: u64 = 0x8000_0000;
 
 /// The highest gap below the top for mappings, or the lowest above it when there is none.
-pub(super) fn find_gap(areas: &Areas, len: u64, align: u64, only_low: bool) -> Option<u64> {
+pub(super) fn find_gap(areas: &mut Areas, len: u64, align: u64, only_low: bool) -> Option<u64> {
     let within = |within| Gap {
         len,
         within,

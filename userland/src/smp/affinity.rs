@@ -5,14 +5,14 @@ use crate::sys::child;
 use std::ffi::CStr;
 
 /// Room for more CPUs than the host has.
-type Set = [u64; 128];
+pub(super) type Set = [u64; 128];
 
 pub(crate) fn run(_: &[&CStr]) -> i32 {
-    let mut all: Set = [0; 128];
-    if sched_getaffinity(0, size_of::<Set>(), &mut all).is_err() {
+    let cpus = allowed();
+    if cpus.is_empty() {
         return 1;
     }
-    let cpus: Vec<usize> = (0..128 * 64).filter(|cpu| all[cpu / 64] >> (cpu % 64) & 1 != 0).collect();
+    let all = set_of(&cpus);
     let kept = cpus.iter().all(|cpu| {
         let there = pin(*cpu) && (0..100).all(|_| here() == *cpu);
         let thread = std::thread::spawn(here).join().ok();
@@ -32,10 +32,22 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
     0
 }
 
-fn pin(cpu: usize) -> bool {
+/// The CPUs the caller may run on.
+pub(super) fn allowed() -> Vec<usize> {
+    let mut all: Set = [0; 128];
+    let _ = sched_getaffinity(0, size_of::<Set>(), &mut all);
+    (0..128 * 64).filter(|cpu| all[cpu / 64] >> (cpu % 64) & 1 != 0).collect()
+}
+
+/// These CPUs.
+pub(super) fn set_of(cpus: &[usize]) -> Set {
     let mut set: Set = [0; 128];
-    set[cpu / 64] = 1 << (cpu % 64);
-    sched_setaffinity(0, size_of::<Set>(), &set).is_ok()
+    cpus.iter().for_each(|cpu| set[cpu / 64] |= 1 << (cpu % 64));
+    set
+}
+
+fn pin(cpu: usize) -> bool {
+    sched_setaffinity(0, size_of::<Set>(), &set_of(&[cpu])).is_ok()
 }
 
 fn here() -> usize {

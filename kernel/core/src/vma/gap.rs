@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use super::{Area, AreaFlags, AreaMap, Backing};
+use super::{Area, AreaFlags, AreaMap, Backing, PAGE};
 
 /// Which gap is looked for.
 #[derive(Clone, Debug)]
@@ -17,10 +17,55 @@ pub struct Gap {
     pub align: u64,
 }
 
+/// What the last search from the top found out: below `top` no gap of `len` bytes or more ends above `below`. Areas
+/// that are added leave that true. So a program that maps much in a row isn't searched through each time.
+#[derive(Debug)]
+pub(super) struct Tried {
+    len: u64,
+    top: u64,
+    guard: u64,
+    below: u64,
+}
+
+impl Tried {
+    /// Nothing.
+    pub(super) const NOTHING: Self = Self {
+        len: u64::MAX,
+        top: 0,
+        guard: 0,
+        below: 0,
+    };
+
+    /// There is a gap that ends here now.
+    pub(super) fn gap_ends(&mut self, at: u64) {
+        self.below = self.below.max(at);
+    }
+}
+
 impl<B: Backing> AreaMap<B> {
     /// The start of the highest gap that fits.
-    pub fn gap_top_down(&self, gap: &Gap) -> Option<u64> {
-        let mut ceiling = gap.within.end;
+    pub fn gap_top_down(&mut self, gap: &Gap) -> Option<u64> {
+        let tried = &self.tried;
+        let alike = (gap.within.end, gap.guard) == (tried.top, tried.guard);
+        let knows = alike && gap.len >= tried.len;
+        let ceiling = gap
+            .within
+            .end
+            .min(if knows { tried.below } else { u64::MAX });
+        let start = self.highest_gap(gap, ceiling)?;
+        if gap.align == PAGE && (!knows || gap.len == tried.len) {
+            self.tried = Tried {
+                len: gap.len,
+                top: gap.within.end,
+                guard: gap.guard,
+                below: start + gap.len,
+            };
+        }
+        Some(start)
+    }
+
+    fn highest_gap(&self, gap: &Gap, ceiling: u64) -> Option<u64> {
+        let mut ceiling = ceiling;
         let mut at = self.position(ceiling);
         // The area that holds the ceiling or lies above it limits the first gap.
         if let Some(area) = self.areas.get(at) {

@@ -68,14 +68,14 @@ impl Builder<'_> {
         let bias = match (main.image.kind, interp) {
             (Kind::Fixed, _) => 0,
             (Kind::Relocatable, Some(_)) => self.dyn_bias(&main.image),
-            (Kind::Relocatable, None) => free_bias(&areas, &main.image)?,
+            (Kind::Relocatable, None) => free_bias(&mut areas, &main.image)?,
         };
         self.map_image(&mut areas, main, bias)?;
         let mut entry = main.image.entry.wrapping_add(bias);
         let mut base = 0;
         if let Some(interp) = interp {
             if interp.image.kind == Kind::Relocatable {
-                base = free_bias(&areas, &interp.image)?;
+                base = free_bias(&mut areas, &interp.image)?;
             }
             self.map_image(&mut areas, interp, base)?;
             entry = interp.image.entry.wrapping_add(base);
@@ -342,7 +342,7 @@ impl Builder<'_> {
 }
 
 /// A load bias at which the whole image has room among the mappings.
-fn free_bias(areas: &Areas, image: &Image) -> Result<u64, LoadError> {
+fn free_bias(areas: &mut Areas, image: &Image) -> Result<u64, LoadError> {
     let len = image.span.end - image.span.start;
     let start = find_gap(areas, len, image.align, false).ok_or(too_late(Errno::ENOMEM))?;
     Ok(start.wrapping_sub(image.span.start))
