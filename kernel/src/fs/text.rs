@@ -98,6 +98,11 @@ pub(crate) trait TextSource: Send + Sync {
     fn changes(&self) -> Option<&Changes> {
         None
     }
+
+    /// Whether poll tells a change once, to who asks first; else until the text is read.
+    fn told_by_poll(&self) -> bool {
+        false
+    }
 }
 
 /// An open file with a text.
@@ -129,17 +134,24 @@ impl FileOps for TextFile {
     }
 
     fn poll(&self, _: &File, watch: Option<&mut dyn Watch>) -> Events {
-        let events = Events::READABLE | Events::WRITABLE;
         let Some(changes) = self.source.changes() else {
-            return events;
+            return Events::READABLE | Events::WRITABLE;
         };
+        let once = self.source.told_by_poll();
+        let mut events = Events::READABLE;
+        events.set(Events::WRITABLE, !once);
         if let Some(watch) = watch
             && let Ok(queue) = changes.queue.try_call_once(|| try_arc(WaitQueue::new()))
         {
             watch.add(queue);
         }
-        if changes.count.load(Ordering::Acquire) == self.seen.load(Ordering::Acquire) {
+        let count = changes.count.load(Ordering::Acquire);
+        let seen = self.seen.load(Ordering::Acquire);
+        if count == seen {
             return events;
+        }
+        if once {
+            self.seen.store(count, Ordering::Release);
         }
         events | Events::ERR | Events::PRI
     }
@@ -147,7 +159,9 @@ impl FileOps for TextFile {
     fn read(&self, _: &File, dst: &mut IoDst<'_>, pos: &mut u64) -> Result<usize, Errno> {
         let mut text = self.text.lock();
         if *pos == 0 || text.is_none() {
-            if let Some(changes) = self.source.changes() {
+            if let Some(changes) = self.source.changes()
+                && !self.source.told_by_poll()
+            {
                 let count = changes.count.load(Ordering::Acquire);
                 self.seen.store(count, Ordering::Release);
             }

@@ -5,7 +5,7 @@ use std::ffi::CStr;
 crate::behaviour::behaviours! { "mount":
     bind ["root"], bind_recursive ["root"], flags ["root"], moving ["root"], unmounting ["root"], expiring ["root"],
     errors ["root"], propagation ["root"], pivot ["root"], tmpfs_options ["root"], tmpfs_full ["root"],
-    by_descriptor ["root"], tree_descriptor ["root"], stacking ["root"], root_of_devices ["root"],
+    by_descriptor ["root"], tree_descriptor ["root"], stacking ["root"], noticed ["root"], root_of_devices ["root"],
     file_flags ["root"], access_lists ["root"], names_refused ["root"], shared ["root"],
 }
 

@@ -14,10 +14,14 @@ use super::dentry::Dentry;
 use super::inode::Inode;
 use super::memory::{try_arc, try_copy};
 use super::superblock::SuperBlock;
+use super::text::Changes;
 use crate::sync::SpinLock;
 
 pub(crate) use namespace::Namespace;
 pub(crate) use path::Path;
+
+/// Mounts that came, went or got other flags: who polls `/proc/self/mounts` waits for them.
+pub(crate) static CHANGES: Changes = Changes::new();
 
 bitflags! {
     /// What a mount forbids or changes; the values are `MS_*` (linux/mount.h).
@@ -148,6 +152,7 @@ impl Mount {
             return Err(Errno::EBUSY);
         }
         self.flags.store(flags.bits(), Ordering::Relaxed);
+        CHANGES.note();
         Ok(())
     }
 

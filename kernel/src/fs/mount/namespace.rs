@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use kiln_core::errno::Errno;
 
-use super::{Mount, MountFlags, Path, Propagation};
+use super::{CHANGES, Mount, MountFlags, Path, Propagation};
 use crate::fs::memory::{try_arc, try_copy, try_push};
 use crate::fs::superblock::{self, FileSystemType, MountRequest, SuperBlock};
 use crate::sched::{Mutex, MutexGuard};
@@ -206,6 +206,7 @@ impl Namespace {
         if let Some(before) = before {
             before.dentry.count_mount(false);
         }
+        CHANGES.note();
         Ok(())
     }
 
@@ -214,6 +215,7 @@ impl Namespace {
         let place = mount.place.lock().take();
         if let Some(place) = &place {
             place.dentry.count_mount(false);
+            CHANGES.note();
         }
         place
     }

@@ -21,8 +21,8 @@ use crate::fs::clock;
 use crate::fs::file::FileOps;
 use crate::fs::inode::{Emit, Inode, InodeOps, InodeParts};
 use crate::fs::memory::try_arc;
-use crate::fs::mount::Path;
-use crate::fs::text::{TextFile, TextSource};
+use crate::fs::mount::{self, Path};
+use crate::fs::text::{Changes, TextFile, TextSource};
 
 /// A place in `/proc`.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -282,6 +282,19 @@ impl TextSource for Node {
             }
             _ => Err(Errno::EISDIR),
         }
+    }
+
+    fn changes(&self) -> Option<&Changes> {
+        match self {
+            Self::File(_, PidFile::MountInfo | PidFile::Mounts | PidFile::MountStats, _) => {
+                Some(&mount::CHANGES)
+            }
+            _ => None,
+        }
+    }
+
+    fn told_by_poll(&self) -> bool {
+        true
     }
 
     fn set(&self, value: &[u8]) -> Result<(), Errno> {
