@@ -14,7 +14,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use hashbrown::HashTable;
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::FileType;
-use kiln_core::fs::index::{hash_name, is_same_name};
+use kiln_core::fs::index::{NameKey, is_same_name};
 use kiln_core::num::low8;
 
 use super::inode::Inode;
@@ -29,8 +29,8 @@ struct Place {
     name: Box<[u8]>,
 }
 
-/// Names in a directory, by hash.
-type Children = HashTable<(u32, Arc<Dentry>)>;
+/// Names in a directory.
+type Children = HashTable<(NameKey, Arc<Dentry>)>;
 
 /// A name in a directory.
 pub(crate) struct Dentry {
@@ -148,10 +148,10 @@ impl Dentry {
 
     /// The remembered child of that name.
     pub(crate) fn cached(&self, name: &[u8]) -> Option<Arc<Self>> {
-        let hash = hash_name(name);
+        let key = NameKey::of(name);
         let children = self.children.lock();
-        let (_, child) = children.find(u64::from(hash), |(other, child)| {
-            *other == hash && child.is_named(name)
+        let (_, child) = children.find(key.hash(), |(other, child)| {
+            *other == key && (key.is_whole() || child.is_named(name))
         })?;
         child.used.store(true, Ordering::Relaxed);
         Some(Arc::clone(child))
@@ -192,24 +192,24 @@ impl Dentry {
         inode: Option<Arc<Inode>>,
     ) -> Result<Arc<Self>, Errno> {
         let child = Self::make(inode, Some(Arc::clone(self)), name, true)?;
-        self.insert(hash_name(name), &child)?;
+        self.insert(NameKey::of(name), &child)?;
         remember_in_clock(&child)?;
         Ok(child)
     }
 
     /// Enters a child in the table in place of another of that name.
-    fn insert(&self, hash: u32, child: &Arc<Self>) -> Result<(), Errno> {
-        let entry = (hash, Arc::clone(child));
+    fn insert(&self, key: NameKey, child: &Arc<Self>) -> Result<(), Errno> {
+        let entry = (key, Arc::clone(child));
         let mut children = self.with_room()?;
         let place = child.place.lock();
         let old = children
-            .find_entry(u64::from(hash), |(other, old)| {
-                *other == hash && !Arc::ptr_eq(old, child) && old.is_named(&place.name)
+            .find_entry(key.hash(), |(other, old)| {
+                *other == key && !Arc::ptr_eq(old, child) && old.is_named(&place.name)
             })
             .ok()
             .map(|found| found.remove().0);
         drop(place);
-        children.insert_unique(u64::from(hash), entry, |(hash, _)| u64::from(*hash));
+        children.insert_unique(key.hash(), entry, |(key, _)| key.hash());
         drop(children);
         if let Some((_, old)) = old {
             old.hashed.store(false, Ordering::Release);
@@ -222,10 +222,7 @@ impl Dentry {
     fn with_room(&self) -> Result<SpinLockGuard<'_, Children>, Errno> {
         for _ in 0..SHRINK_TRIES {
             let mut children = self.children.lock();
-            if children
-                .try_reserve(1, |(hash, _)| u64::from(*hash))
-                .is_ok()
-            {
+            if children.try_reserve(1, |(key, _)| key.hash()).is_ok() {
                 return Ok(children);
             }
             drop(children);
@@ -241,9 +238,9 @@ impl Dentry {
         while let Some(parent) = at.parent() {
             let cacheable = parent.inode().is_some_and(|inode| inode.ops().cacheable());
             if !cacheable && at.is_hashed() {
-                let hash = hash_name(&at.place.lock().name);
+                let key = NameKey::of(&at.place.lock().name);
                 drop(parent.take(&at));
-                parent.insert(hash, &at)?;
+                parent.insert(key, &at)?;
             }
             at = parent;
         }
@@ -265,10 +262,10 @@ impl Dentry {
     }
 
     /// Takes a child out of the table.
-    fn take(&self, child: &Arc<Self>) -> Option<(u32, Arc<Self>)> {
-        let hash = hash_name(&child.place.lock().name);
+    fn take(&self, child: &Arc<Self>) -> Option<(NameKey, Arc<Self>)> {
+        let key = NameKey::of(&child.place.lock().name);
         let mut children = self.children.lock();
-        let found = children.find_entry(u64::from(hash), |(_, other)| Arc::ptr_eq(other, child));
+        let found = children.find_entry(key.hash(), |(_, other)| Arc::ptr_eq(other, child));
         found.ok().map(|entry| entry.remove().0)
     }
 
@@ -276,7 +273,7 @@ impl Dentry {
     /// locks are held, and the file system's rename lock.
     pub(crate) fn relocate(self: &Arc<Self>, parent: &Arc<Self>, name: &[u8]) -> Result<(), Errno> {
         let name = try_copy(name)?.into_boxed_slice();
-        let hash = hash_name(&name);
+        let key = NameKey::of(&name);
         let taken = self.parent().and_then(|old| old.take(self));
         drop(taken);
         let before = core::mem::replace(
@@ -288,7 +285,7 @@ impl Dentry {
         );
         drop(before);
         self.hashed.store(true, Ordering::Release);
-        if parent.insert(hash, self).is_err() {
+        if parent.insert(key, self).is_err() {
             // It is merely forgotten: the next lookup asks the file system.
             self.hashed.store(false, Ordering::Release);
         }
@@ -317,7 +314,7 @@ impl Dentry {
                 Some(child) if child.children.lock().is_empty() => {
                     let removed = children
                         .find_entry(
-                            u64::from(hash_name(&child.place.lock().name)),
+                            NameKey::of(&child.place.lock().name).hash(),
                             |(_, other)| Arc::ptr_eq(other, &child),
                         )
                         .ok()

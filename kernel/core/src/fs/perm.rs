@@ -130,6 +130,13 @@ impl Identity<'_> {
         self.uid != attr.uid && attr.mode & 0o070 != 0 && !self.overrides(attr, want)
     }
 
+    /// Whether every directory may be searched, whatever it says itself.
+    #[must_use]
+    #[inline]
+    pub fn searches_everything(&self) -> bool {
+        self.can(Capability::DacReadSearch) || self.can(Capability::DacOverride)
+    }
+
     fn overrides(&self, attr: &Attr, want: Want) -> bool {
         if attr.is_dir() {
             return self.can(Capability::DacOverride)
