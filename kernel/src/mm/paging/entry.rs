@@ -82,3 +82,33 @@ impl PageFlags {
         flags
     }
 }
+
+/// Flags to set and to clear, as bits of an entry.
+#[derive(Clone, Copy)]
+pub(super) struct Change {
+    on: u64,
+    pub(super) off: u64,
+}
+
+impl Change {
+    /// Sets the flags `set`, then clears `clear`.
+    pub(super) fn of(set: PageFlags, clear: PageFlags) -> Self {
+        // Two flags are bits that are off.
+        let inverse = PageFlags::EXEC | PageFlags::NO_ACCESS;
+        let bits = |flags: PageFlags| flags.to_entry() ^ PageFlags::empty().to_entry();
+        let set = set - clear;
+        let on = bits(set - inverse) | bits(clear & inverse);
+        let off = bits(clear - inverse) | bits(set & inverse);
+        Self { on, off }
+    }
+
+    /// What an entry becomes.
+    #[inline]
+    pub(super) const fn apply(self, entry: u64) -> u64 {
+        let new = entry & !self.off | self.on;
+        if new & COW == 0 {
+            return new;
+        }
+        new & !Bits::WRITABLE.bits()
+    }
+}

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use kiln_core::addr::{PhysAddr, TASK_SIZE, UserAddr};
 use kiln_core::num::{u64_of, usize_of};
 
-use super::entry::{HUGE, OWNED, PAGE, PageFlags, SHARED, SPAN};
+use super::entry::{Change, HUGE, OWNED, PAGE, PageFlags, SHARED, SPAN};
 use super::walk::addr_of;
 use super::{Gather, UserTables};
 use crate::mm::frame::{self, FrameRef};
@@ -224,10 +224,11 @@ impl UserTables {
         gather: &mut Gather,
     ) {
         let (mut at, end) = bounds(start, end);
+        let change = Change::of(set, clear);
         while let Some(part) = self.next_part(at, end) {
             at = part.next();
             if part.table().is_none() && part.is_whole() {
-                if let Some((last, new)) = protect_entry(part.upper, HUGE, set, clear) {
+                if let Some((last, new)) = protect_entry(part.upper, change) {
                     gather.changed_span(&self.root, part.va, last, new);
                 }
                 continue;
@@ -237,7 +238,7 @@ impl UserTables {
             for index in part.first..part.end {
                 let entry = table.at(index);
                 if entry.load(Ordering::Relaxed) & OWNED != 0
-                    && let Some((last, new)) = protect_entry(entry, 0, set, clear)
+                    && let Some((last, new)) = protect_entry(entry, change)
                 {
                     gather.changed(&self.root, part.address(index), last, new);
                 }
@@ -278,34 +279,20 @@ impl UserTables {
     }
 }
 
-impl PageFlags {
-    /// The bits of an entry that the hardware sets for these flags.
-    fn hardware(self) -> u64 {
-        self.to_entry() & (Bits::DIRTY.bits() | Bits::ACCESSED.bits())
-    }
-}
-
-/// Sets and clears flags of an entry in use, whose bits in `kept` stay; what it was and is, if that
-/// differs.
-fn protect_entry(
-    entry: &AtomicU64,
-    kept: u64,
-    set: PageFlags,
-    clear: PageFlags,
-) -> Option<(u64, u64)> {
+/// Sets and clears flags of an entry in use; what it was and is, if that differs.
+#[inline]
+fn protect_entry(entry: &AtomicU64, change: Change) -> Option<(u64, u64)> {
     let old = entry.load(Ordering::Relaxed);
-    let mut flags = (PageFlags::of_entry(old) | set) & !clear;
-    if flags.contains(PageFlags::SOFT_COW) {
-        flags.remove(PageFlags::WRITE);
-    }
-    let new = old & (ADDRESS | kept) | flags.to_entry();
+    let new = change.apply(old);
     if new == old {
         return None;
     }
     // The hardware may set bits of `old` until here: take what it was last.
     let last = entry.swap(new, Ordering::AcqRel);
-    let used = last & !clear.hardware() & Bits::DIRTY.bits();
-    entry.fetch_or(used, Ordering::AcqRel);
+    let used = last & Bits::DIRTY.bits() & !change.off;
+    if used & !new != 0 {
+        entry.fetch_or(used, Ordering::AcqRel);
+    }
     Some((last, new | used))
 }
 
