@@ -6,7 +6,7 @@
 
 use core::arch::asm;
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use kiln_core::num::usize_of32;
 use x86_64::VirtAddr;
 use x86_64::registers::model_specific::{GsBase, KernelGsBase};
@@ -31,7 +31,7 @@ pub(crate) struct PerCpu {
     /// Number of the CPU, from 0.
     id: AtomicU32,
     /// The thread should give up the CPU, or look at its flags, before it goes on in user mode.
-    pub(super) need_resched: AtomicBool,
+    pub(super) need_resched: AtomicU8,
     /// Number of its local APIC.
     apic_id: AtomicU32,
     /// It takes interrupts, from others too.
@@ -56,6 +56,10 @@ pub(super) struct TssCell(pub(super) UnsafeCell<TaskStateSegment>);
 // SAFETY: only the CPU that owns the block touches its TSS, with interrupts off (`tables`).
 unsafe impl Sync for TssCell {}
 
+/// Bits of [`PerCpu::need_resched`]: another thread may have its turn, or there is only something to be looked at.
+const RESCHED: u8 = 1;
+const LOOK: u8 = 2;
+
 impl PerCpu {
     pub(super) const fn new() -> Self {
         Self {
@@ -63,7 +67,7 @@ impl PerCpu {
             user_rsp: AtomicU64::new(0),
             user_context: AtomicPtr::new(core::ptr::null_mut()),
             id: AtomicU32::new(0),
-            need_resched: AtomicBool::new(false),
+            need_resched: AtomicU8::new(0),
             apic_id: AtomicU32::new(0),
             online: AtomicBool::new(false),
             _reserved: AtomicU32::new(0),
@@ -81,17 +85,22 @@ impl PerCpu {
     /// [`Stop::Interrupt`](super::user::Stop) while this is set. Answers whether it was set already.
     /// For another CPU: [`kick`](super::ipi::kick).
     pub(crate) fn set_need_resched(&self) -> bool {
-        self.need_resched.swap(true, Ordering::SeqCst)
+        self.need_resched.fetch_or(RESCHED, Ordering::SeqCst) != 0
+    }
+
+    /// The same for who only has to look at its notices: the run queue isn't looked at.
+    pub(super) fn set_look(&self) -> bool {
+        self.need_resched.fetch_or(LOOK, Ordering::SeqCst) != 0
     }
 
     /// Whether it was asked.
     pub(crate) fn need_resched(&self) -> bool {
-        self.need_resched.load(Ordering::Relaxed)
+        self.need_resched.load(Ordering::Relaxed) != 0
     }
 
-    /// Whether it was asked; from now on it isn't.
+    /// Whether it was asked to make way; from now on it is asked nothing.
     pub(crate) fn take_need_resched(&self) -> bool {
-        self.need_resched() && self.need_resched.swap(false, Ordering::AcqRel)
+        self.need_resched() && self.need_resched.swap(0, Ordering::AcqRel) & RESCHED != 0
     }
 }
 

@@ -24,7 +24,16 @@ pub(crate) fn on_asked(handler: fn()) {
 pub(crate) fn kick(target: &PerCpu) {
     // Whoever set it before has sent the interrupt, or is the CPU itself, which looks before it
     // enters user mode or halts.
-    if !target.set_need_resched() && !core::ptr::eq(target, this_cpu()) && target.is_online() {
+    wake_from_user(target, target.set_need_resched());
+}
+
+/// Makes the CPU's thread look at its notices soon: it comes out of user mode.
+pub(crate) fn prod(target: &PerCpu) {
+    wake_from_user(target, target.set_look());
+}
+
+fn wake_from_user(target: &PerCpu, asked: bool) {
+    if !asked && !core::ptr::eq(target, this_cpu()) && target.is_online() {
         apic::send_to(target.apic_id());
     }
 }

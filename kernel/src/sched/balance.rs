@@ -55,6 +55,13 @@ pub(super) fn kick(id: u32) {
     }
 }
 
+/// Makes a CPU's thread look at its notices.
+pub(super) fn prod(id: u32) {
+    if let Some(block) = arch::cpu::block(id) {
+        ipi::prod(block);
+    }
+}
+
 /// The CPU for a thread that has just woken.
 pub(super) fn place(thread: &Thread) -> u32 {
     let last = thread.cpu.load(Ordering::Relaxed);

@@ -265,10 +265,18 @@ pub(crate) fn idle_ns() -> u64 {
     (0..smp::count()).map(idle_ns_of).sum()
 }
 
-/// Makes a thread that runs look at its notices before it enters user mode again.
+/// Makes a thread that runs look whether it may go on, where it runs and before others, and at its notices, before it
+/// enters user mode again.
 pub(super) fn interrupt(thread: &Thread) {
     if thread.on_cpu.load(Ordering::SeqCst) {
         balance::kick(thread.cpu.load(Ordering::Relaxed));
+    }
+}
+
+/// The same, at its notices only.
+pub(super) fn prod(thread: &Thread) {
+    if thread.on_cpu.load(Ordering::SeqCst) {
+        balance::prod(thread.cpu.load(Ordering::Relaxed));
     }
 }
 

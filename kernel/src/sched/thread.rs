@@ -230,7 +230,7 @@ impl Thread {
     pub(crate) fn notify(self: &Arc<Self>, flags: u32) {
         self.notify.fetch_or(flags, Ordering::AcqRel);
         self.wake();
-        cpu::interrupt(self);
+        cpu::prod(self);
     }
 
     /// Sets flags that nobody waits for.

@@ -69,12 +69,14 @@ impl Pending {
     }
 
     /// Takes the signal to deliver first among those not in `blocked`.
+    #[inline]
     pub fn take(&mut self, blocked: SigSet) -> Option<SigInfo> {
         let signal = self.set.minus(blocked).first()?;
         Some(self.take_signal(signal))
     }
 
     /// Takes the oldest entry of this signal.
+    #[inline(never)]
     fn take_signal(&mut self, signal: Signal) -> SigInfo {
         let at = self.queue.iter().position(|info| info.signal == signal);
         let info = match at {
