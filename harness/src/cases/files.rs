@@ -275,10 +275,10 @@ fn disks() -> Result<()> {
     Job::sh_with(["--disk", &disk], script).run()?.is(0, "")?;
     e2fsck(&image)?;
     let read_only = format!("{}:ro:/mnt", image.display());
-    let script = "tail -1 /mnt/l; touch /mnt/x 2>/dev/null || echo refused; wc -c < /dev/vda";
+    let script = "tail -1 /mnt/l; touch /mnt/x 2>/dev/null || echo refused; wc -c < /dev/vda; ls /sys/fs/ext4";
     Job::sh_with(["--disk", &read_only], script)
         .run()?
-        .is(0, "10000\nrefused\n33554432\n")
+        .is(0, "10000\nrefused\n33554432\nfeatures\nvda\n")
 }
 
 fn packed_root() -> Result<()> {

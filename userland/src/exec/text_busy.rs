@@ -21,6 +21,7 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
     let _ = file::close(_tx);
     let _ = file::read(rx, &mut [0]);
     show("running: open for writing", file::open(c"image", libc::O_WRONLY, 0));
+    show("running: open for reading, cut", file::open(c"image", libc::O_RDONLY | libc::O_TRUNC, 0));
     show("running: truncate", file::truncate(c"image", 0));
     show_ok("running: open for reading", file::open(c"image", libc::O_RDONLY, 0));
     show("running: unlink", file::unlink(c"image"));

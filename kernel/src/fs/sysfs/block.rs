@@ -9,6 +9,7 @@ use kiln_core::fs::loopdev::{AUTOCLEAR, DIRECT_IO, PARTSCAN, Status};
 
 use super::{Entry, Family, Numbers, Text, What};
 use crate::fs::blockdev::{self, Key, MINORS, loops};
+use crate::fs::superblock;
 use crate::vm::MapName;
 
 /// Where Linux hangs the disks of a machine whose devices its command line tells of.
@@ -150,6 +151,13 @@ pub(super) const ENTRIES: &[Entry] = &[
         out.put(format_args!("DISKSEQ={}\n", index(last(n)) + 1))
     }),
     Entry::family(
+        "fs/ext4/*",
+        Family {
+            next: |_, from| next_ext4(from),
+            name: blockdev::write_name,
+        },
+    ),
+    Entry::family(
         virt!(""),
         Family {
             next: |_, from| loops::next(from),
@@ -224,6 +232,19 @@ const PARTS: Family = Family {
     next: |n, from| blockdev::next_part(last(n), from),
     name: blockdev::write_name,
 };
+
+/// The first device from there on with an ext4 file system in use. That it has a directory is what
+/// pathconf(3) goes by: ext2 allows fewer links.
+fn next_ext4(mut from: Key) -> Option<Key> {
+    loop {
+        let key = blockdev::next(from)?;
+        let used = superblock::on_device(blockdev::number(key));
+        if used.is_some_and(|(sb, _)| sb.kind() == "ext4") {
+            return Some(key);
+        }
+        from = key.checked_add(1)?;
+    }
+}
 
 /// The number that a path's last family has: the others' are the same, or 0.
 fn last(numbers: &Numbers) -> u32 {

@@ -167,7 +167,11 @@ fn open_found(
     file.ops.opened(lookup, &file)?;
     file.tell_opened();
     if flags.has(abi::O_TRUNC) && inode.kind() == FileType::Regular && !created {
-        truncate_inode(lookup, &file.path, 0)?;
+        // Whoever only reads it may cut it, too, but not while it is executed.
+        inode.begin_writing()?;
+        let done = truncate_inode(lookup, &file.path, 0);
+        inode.end_writing();
+        done?;
     }
     if lookup.can(Capability::Fsetid) {
         file.keep_privilege();
