@@ -33,6 +33,7 @@ pub(crate) fn run(args: &[&CStr]) -> i32 {
         b"vsyscall" => vsyscall(),
         b"set_clock" => set_clock(),
         b"large" => crate::large::run(rest),
+        b"rearrange" => crate::rearrange::run(rest),
         other => {
             error(&format!(
                 "no such helper: {}",

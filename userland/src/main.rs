@@ -23,6 +23,7 @@ mod helper;
 mod hog;
 mod large;
 mod out;
+mod rearrange;
 mod scratch;
 #[allow(
     dead_code,

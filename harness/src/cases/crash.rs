@@ -1,6 +1,7 @@
 //! The machine stops at any instant, and its disk afterwards: a clean file system once the journal
 //! is replayed, with everything in it that the job was told is durable.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -12,15 +13,24 @@ use anyhow::{Context, Result, anyhow, ensure};
 use kiln_core::fs::ext4::{Device, DeviceError, Ext4, Options, ROOT, Time};
 
 use super::files::mke2fs;
+use super::userland;
 use crate::testing::{Case, Job, Scratch};
 
 pub(super) fn cases() -> Vec<Case> {
-    let name = "crash::a_killed_machine_loses_nothing_synced";
-    let mut cases = vec![Case::new(name, || kills(4))];
+    let mut cases = vec![
+        Case::new("crash::a_killed_machine_loses_nothing_synced", || {
+            kills(4, &BOOKS)
+        }),
+        Case::new("crash::a_killed_machine_rearranges_in_order", || {
+            kills(4, &REARRANGING)
+        }),
+    ];
     // A thousand kills, on disks that can be looked at side by side.
     for disk in 1..=10 {
         let name = format!("crash::a_hundred_kills_of_disk_{disk}");
-        cases.push(Case::new(&name, || kills(100)).long());
+        cases.push(Case::new(&name, || kills(100, &BOOKS)).long());
+        let name = format!("crash::a_hundred_kills_rearranging_disk_{disk}");
+        cases.push(Case::new(&name, || kills(100, &REARRANGING)).long());
     }
     cases
 }
@@ -46,6 +56,43 @@ n=$1; while :; do
   seq $n $((n+n%700)) | dd of=books/new conv=fsync 2>/dev/null
   mv books/new books/b$((n%40)); sync; echo $n; n=$((n+1)); done
 "#;
+
+/// What runs when the machine stops, and how its disk is judged.
+struct Load {
+    /// The job's words after its disk, from the first number on.
+    words: fn(u64) -> Result<Vec<OsString>>,
+    /// Takes a line that the job wrote when something was durable: the slot, and its number.
+    told: fn(&str) -> Option<(u64, u64)>,
+    /// Everything told of is there.
+    check: fn(&Path, &[Option<u64>]) -> Result<()>,
+}
+
+const BOOKS: Load = Load {
+    words: |first| {
+        let first = first.to_string();
+        Ok(["--", "sh", "-c", LOAD, "sh", &first]
+            .map(OsString::from)
+            .into())
+    },
+    told: |line| line.parse().ok().map(|number| (number % SLOTS, number)),
+    check: books,
+};
+
+/// `behave --helper rearrange` tells what it does.
+const REARRANGING: Load = Load {
+    words: |first| {
+        let first = first.to_string();
+        let mut words: Vec<OsString> = vec!["--root".into(), userland::root_dir()?.into()];
+        let program = ["--", "/behave", "--helper", "rearrange", "/mnt", &first];
+        words.extend(program.map(OsString::from));
+        Ok(words)
+    },
+    told: |line| {
+        let (slot, generation) = line.split_once(' ')?;
+        Some((slot.parse().ok()?, generation.parse().ok()?))
+    },
+    check: rearranged,
+};
 
 /// An image file as the file system's device.
 struct Image(File);
@@ -97,7 +144,7 @@ fn e2fsck(arguments: &[&str], image: &Path) -> Result<(i32, String)> {
 }
 
 /// The disk is clean after a replay, whoever does it; `image` itself isn't changed.
-fn check(scratch: &Scratch, image: &Path, told: &[Option<u64>]) -> Result<()> {
+fn check(scratch: &Scratch, image: &Path, load: &Load, told: &[Option<u64>]) -> Result<()> {
     let copy = scratch.path("copy");
     for theirs in [false, true] {
         fs::copy(image, &copy)?;
@@ -110,7 +157,7 @@ fn check(scratch: &Scratch, image: &Path, told: &[Option<u64>]) -> Result<()> {
         finished.map_err(|error| anyhow!("unmounting: {error}"))?;
         let (status, said) = e2fsck(&["-fn"], &copy)?;
         ensure!(status == 0, "replayed by e2fsck: {theirs}; {said}");
-        books(&copy, told)?;
+        (load.check)(&copy, told)?;
     }
     Ok(())
 }
@@ -147,7 +194,62 @@ fn books(image: &Path, told: &[Option<u64>]) -> Result<()> {
     Ok(())
 }
 
-fn kills(count: u32) -> Result<()> {
+/// Every file that was told of is there, or a later one in its place, and what is in them is in order: between
+/// increasing numbers only zeros, and no other file's bytes.
+fn rearranged(image: &Path, told: &[Option<u64>]) -> Result<()> {
+    let mut fs = open(image)?;
+    let error = |error| anyhow!("rearranged: {error}");
+    for (slot, told) in told.iter().enumerate() {
+        let mut found = None;
+        // The second is its name for a while.
+        for name in [format!("r{slot}"), format!("x{slot}")] {
+            found = found.or(fs.lookup(ROOT, name.as_bytes()).map_err(error)?);
+        }
+        let Some(ino) = found else {
+            ensure!(told.is_none(), "file {slot} is gone");
+            continue;
+        };
+        let size = usize::try_from(fs.attr(ino).map_err(error)?.size)?;
+        let mut bytes = vec![0; size];
+        fs.read(ino, 0, &mut bytes).map_err(error)?;
+        let generation = in_order(&bytes, fs.block_size())
+            .with_context(|| format!("file {slot}, of which {told:?} was told"))?;
+        ensure!(
+            told.is_none_or(|told| generation >= told),
+            "file {slot} is of {generation}, before {told:?}"
+        );
+    }
+    Ok(())
+}
+
+/// The generation of a file's blocks, which are in order.
+fn in_order(bytes: &[u8], block_size: usize) -> Result<u64> {
+    let (mut generation, mut last) = (None, 0);
+    for (at, block) in bytes.chunks(block_size).enumerate() {
+        let mut words = block.chunks(8).map(|word| {
+            let mut whole = [0; 8];
+            whole
+                .iter_mut()
+                .zip(word)
+                .for_each(|(to, from)| *to = *from);
+            u64::from_le_bytes(whole)
+        });
+        let first = words.next().unwrap_or(0);
+        ensure!(words.all(|word| word == first), "block {at} is torn");
+        if first == 0 {
+            continue;
+        }
+        ensure!(first > last, "block {at} has {first:#x} behind {last:#x}");
+        ensure!(
+            *generation.get_or_insert(first >> 16) == first >> 16,
+            "block {at} is another file's"
+        );
+        last = first;
+    }
+    generation.context("nothing is left")
+}
+
+fn kills(count: u32, load: &Load) -> Result<()> {
     let scratch = Scratch::new("crash")?;
     let image = scratch.path("disk");
     mke2fs(&image, 64 << 20)?;
@@ -156,8 +258,8 @@ fn kills(count: u32) -> Result<()> {
     let mut span = 1500;
     for round in 0..count {
         let disk = format!("{}:/mnt", image.display());
-        let first = next.to_string();
-        let words = ["--disk", &disk, "--", "sh", "-c", LOAD, "sh", &first];
+        let mut words: Vec<OsString> = vec!["--disk".into(), disk.into()];
+        words.extend((load.words)(next)?);
         let running = Job::new(words).start()?;
         // Long enough for most to be in the midst of it, mount and replay included.
         let clock = SystemTime::now().duration_since(UNIX_EPOCH)?.subsec_nanos();
@@ -170,23 +272,23 @@ fn kills(count: u32) -> Result<()> {
         let whole = out
             .rfind('\n')
             .map_or("", |end| out.get(..end).unwrap_or(""));
-        for number in whole.lines() {
-            let number: u64 = number.parse().with_context(|| got.shown())?;
-            if let Some(slot) = told.get_mut(usize::try_from(number % SLOTS)?) {
+        for line in whole.lines() {
+            let (slot, number) = (load.told)(line).with_context(|| got.shown())?;
+            if let Some(slot) = told.get_mut(usize::try_from(slot)?) {
                 *slot = Some(number);
             }
-            next = number + 1;
+            next = next.max(number + 1);
         }
         ensure!(got.err().is_empty(), "round {round}: {}", got.shown());
         // QEMU dies with the launcher, but not in the same instant.
         thread::sleep(Duration::from_millis(50));
-        let checked = check(&scratch, &image, &told);
+        let checked = check(&scratch, &image, load, &told);
         checked.with_context(|| format!("round {round}, killed after {millis} ms"))?;
         if whole.is_empty() {
             // A machine that has much else to do.
             span = (span * 2).min(12_000);
         }
     }
-    ensure!(next > 1, "the books were never kept");
+    ensure!(next > 1, "nothing was ever told");
     Ok(())
 }

@@ -313,6 +313,9 @@ impl Volume {
         let (Ok(ino), true) = (Ino::try_from(inode.ino()), attr.nlink > 0) else {
             return Ok(());
         };
+        // The core is locked first: who changes the size changes the mapping's before the disk's, so it is either
+        // the new one that is seen here or the disk's own turn is still to come.
+        let mut core = self.core.lock();
         let set = SetAttr {
             atime: Some(time(attr.atime)),
             mtime: Some(time(attr.mtime)),
@@ -320,7 +323,7 @@ impl Volume {
             size: inode.mapping().map(|mapping| mapping.size()),
             ..SetAttr::default()
         };
-        self.core.lock().set_attr(ino, &set)
+        core.set_attr(ino, &set)
     }
 
     /// Takes back what files were promised and don't need.

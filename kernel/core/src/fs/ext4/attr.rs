@@ -40,7 +40,8 @@ pub struct SetAttr {
     pub atime: Option<Time>,
     pub mtime: Option<Time>,
     pub ctime: Option<Time>,
-    /// A regular file's size, as by [`Ext4::set_size`]: blocks aren't touched.
+    /// What a regular file's size is at least. It doesn't shrink: the blocks behind the new end would be nobody's
+    /// after a crash, which is what [`Ext4::truncate`] sees to.
     pub size: Option<u64>,
     /// `FS_IOC_SETFLAGS`: of these only the flags that a user may change are taken.
     pub flags: Option<u32>,
@@ -118,7 +119,7 @@ impl<D: Device> Ext4<D> {
             if size > self.size_limit(&inode) {
                 return Err(Error::TooBig);
             }
-            inode.size = size;
+            inode.size = inode.size.max(size);
             self.note_large_file(size);
         }
         self.transact(|fs| fs.store(&inode))

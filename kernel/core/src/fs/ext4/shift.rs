@@ -27,16 +27,20 @@ impl<D: Device> Ext4<D> {
         Ok(())
     }
 
-    /// Makes a hole of `count` blocks at block `at` of file `ino`; what lies behind it moves up. The size is the
-    /// caller's.
+    /// Makes a hole of `count` blocks at block `at` of file `ino`; what lies behind it moves up. The size becomes
+    /// `size` with the first that moves: no block may be behind the end.
     ///
     /// # Errors
     /// As [`Ext4::collapse`]; [`Error::TooBig`] when the last block would have no number.
-    pub fn insert(&mut self, ino: Ino, at: u32, count: u32) -> Result<()> {
+    pub fn insert(&mut self, ino: Ino, at: u32, count: u32, size: u64) -> Result<()> {
         self.check_extents(ino)?;
         let mut next = Some(u32::MAX);
         while let Some(below) = next {
-            next = self.move_some(ino, |fs, inode| fs.move_up(inode, at, below, count))?;
+            next = self.move_some(ino, |fs, inode| {
+                inode.size = inode.size.max(size);
+                fs.note_large_file(size);
+                fs.move_up(inode, at, below, count)
+            })?;
         }
         Ok(())
     }

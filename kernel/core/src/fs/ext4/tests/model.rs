@@ -340,7 +340,8 @@ impl Model {
         let moved = if collapse {
             self.fs.collapse(ino, at as u32, (at + count) as u32)
         } else {
-            self.fs.insert(ino, at as u32, count as u32)
+            let longer = size + count * block;
+            self.fs.insert(ino, at as u32, count as u32, longer)
         };
         if moved == Err(Error::NotPermitted) || self.allowed(moved).is_none() {
             return;
