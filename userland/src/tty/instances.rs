@@ -59,9 +59,10 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
     say!("{line:?}");
     // A node elsewhere belongs to the instance on the `pts` beside it.
     let device = libc::makedev(5, 2);
-    show("node", file::mknod(c"/tmp/behave_ptmx", libc::S_IFCHR | 0o600, device));
-    show("nothing beside it", file::open(c"/tmp/behave_ptmx", FLAGS, 0));
-    let _ = file::unlink(c"/tmp/behave_ptmx");
+    let own = crate::scratch::Scratch::enter();
+    show("node", file::mknod(c"ptmx", libc::S_IFCHR | 0o600, device));
+    show("nothing beside it", file::open(c"ptmx", FLAGS, 0));
+    drop(own);
     show("unmount", file::umount2(place, libc::MNT_DETACH));
     show("still works", file::write(again, b"x"));
     show("its slave", file::ioctl(again, libc::TIOCGPTPEER, FLAGS as usize));
