@@ -1,35 +1,7 @@
-//! Sorting where code counts more than time: a heap sort of which each list to be sorted adds only
-//! the comparison and the exchange.
+//! Sorting where the size of the code counts: a heap sort, some hundred bytes for each list to be sorted.
 //!
-//! The library's sorts are made anew for every type they sort, four KiB each, and the kernel sorts
-//! few lists, none of them on a hot path. [`by_key`] is what its rooms call; equal elements may
-//! change places.
-
-/// What the heap sort needs of a list: it never moves an element but by an exchange.
-trait List {
-    /// Whether the element at `a` belongs before the one at `b`.
-    fn before(&self, a: usize, b: usize) -> bool;
-    fn exchange(&mut self, a: usize, b: usize);
-}
-
-/// A slice, and what tells the order of two of its elements.
-struct Sorting<'a, T, F> {
-    list: &'a mut [T],
-    before: F,
-}
-
-impl<T, F: Fn(&T, &T) -> bool> List for Sorting<'_, T, F> {
-    fn before(&self, a: usize, b: usize) -> bool {
-        match (self.list.get(a), self.list.get(b)) {
-            (Some(a), Some(b)) => (self.before)(a, b),
-            _ => false,
-        }
-    }
-
-    fn exchange(&mut self, a: usize, b: usize) {
-        self.list.swap(a, b);
-    }
-}
+//! The library's sorts are made anew for every type that they sort, four KiB each, and the kernel sorts
+//! few lists. [`by_key`] is what its rooms call; equal elements may change places.
 
 /// Sorts by a key that each element has; takes `n log n` comparisons and no memory.
 pub fn by_key<T, K: Ord>(list: &mut [T], key: impl Fn(&T) -> K) {
@@ -38,39 +10,41 @@ pub fn by_key<T, K: Ord>(list: &mut [T], key: impl Fn(&T) -> K) {
 
 /// Sorts by a comparison: whether the first of two belongs before the second.
 pub fn by<T>(list: &mut [T], before: impl Fn(&T, &T) -> bool) {
-    let len = list.len();
-    heap_sort(&mut Sorting { list, before }, len);
-}
-
-/// Makes a heap with the last element on top, then takes the top off one by one.
-fn heap_sort(list: &mut dyn List, len: usize) {
-    // What was sorted before is found so: most lists are.
-    if (1..len).all(|at| !list.before(at, at - 1)) {
+    // What was sorted before is found so: many lists are.
+    if list.is_sorted_by(|a, b| !before(b, a)) {
         return;
     }
-    for root in (0..len / 2).rev() {
-        sift_down(list, root, len);
+    for root in (0..list.len() / 2).rev() {
+        sift_down(list, root, &before);
     }
-    for end in (1..len).rev() {
-        list.exchange(0, end);
-        sift_down(list, 0, end);
+    // The greatest is on top of the heap, and goes behind what is left of it.
+    let mut rest = list;
+    while let Some(last) = rest.len().checked_sub(1) {
+        rest.swap(0, last);
+        let Some(left) = rest.get_mut(..last) else {
+            return;
+        };
+        sift_down(left, 0, &before);
+        rest = left;
     }
 }
 
-/// Lets the element at `root` sink until no child of it belongs behind it; the heap is `len` long.
-fn sift_down(list: &mut dyn List, mut root: usize, len: usize) {
+/// Lets the element at `root` of a heap sink until none of its children belongs behind it.
+fn sift_down<T>(heap: &mut [T], mut root: usize, before: &impl Fn(&T, &T) -> bool) {
     loop {
         let mut child = root * 2 + 1;
-        if child >= len {
+        let Some(mut larger) = heap.get(child) else {
+            return;
+        };
+        if let Some(other) = heap.get(child + 1)
+            && before(larger, other)
+        {
+            (child, larger) = (child + 1, other);
+        }
+        if !heap.get(root).is_some_and(|own| before(own, larger)) {
             return;
         }
-        if child + 1 < len && list.before(child, child + 1) {
-            child += 1;
-        }
-        if !list.before(root, child) {
-            return;
-        }
-        list.exchange(root, child);
+        heap.swap(root, child);
         root = child;
     }
 }
