@@ -1,4 +1,6 @@
-//! Making tasks: fork(2), vfork(2), clone(2), clone3(2).
+//! Making tasks: fork(2), vfork(2), clone(2), clone3(2). [`enter`] gives them their places.
+
+mod enter;
 
 use alloc::sync::Arc;
 
@@ -9,14 +11,14 @@ use kiln_core::errno::Errno;
 use kiln_core::num::u64_of;
 use kiln_core::signal::{SigActions, Signal};
 
-use super::cgroup::{self, Cgroup};
-use super::group::{Process, SharedActions, Stop};
+use super::cgroup;
+use super::group::{Process, SharedActions};
 use super::task::{Completion, Shared, Task, TaskParts, TaskSignals, boxed};
-use super::{events, pidfd, ptrace, seccomp, table};
+use super::{events, pidfd, ptrace, table};
 use crate::arch::segments::Segments;
 use crate::arch::user::UserContext;
 use crate::mm::kmem;
-use crate::sched::{self, Mode, NOTIFY_SIGNAL, ThreadParts};
+use crate::sched::{self, Mode, ThreadParts};
 use crate::sync::SpinLock;
 
 /// The loop that a user thread runs, handed down by the `syscall` room. It returns when the task
@@ -96,7 +98,7 @@ pub(crate) fn clone(
     if !parent.policy().may_fork() {
         return Err(Errno::EAGAIN);
     }
-    let into = into_cgroup(parent, args)?;
+    let into = enter::into_cgroup(parent, args)?;
     let child = new_task(parent, args, creds)?;
     let done = vfork_completion(args, &child)?;
     let mut own_regs = child_regs(regs, args);
@@ -106,7 +108,7 @@ pub(crate) fn clone(
     }
     give_thread(parent, &child, own_regs, args, entry)?;
     let pidfd = give_descriptor(parent, &child, args)?;
-    let tid = match enter(parent, &child, args, into) {
+    let tid = match enter::enter(parent, &child, args, into) {
         Ok(tid) => tid,
         Err(errno) => {
             if let Some(fd) = pidfd {
@@ -147,18 +149,6 @@ pub(crate) fn clone(
         ptrace::event::report(parent, regs, event, tid.into());
     }
     Ok(tid)
-}
-
-/// `CLONE_INTO_CGROUP`: where the child is to be. A thread can't be elsewhere than its process.
-fn into_cgroup(parent: &Arc<Task>, args: &CloneArgs) -> Result<Option<Arc<Cgroup>>, Errno> {
-    if args.flags & abi::CLONE_INTO_CGROUP == 0 {
-        return Ok(None);
-    }
-    let into = cgroup::destination(parent, args.cgroup)?;
-    if args.has(abi::CLONE_THREAD) {
-        return Err(Errno::EOPNOTSUPP);
-    }
-    Ok(Some(into))
 }
 
 /// `CLONE_PIDFD`: a descriptor of the child's for the parent.
@@ -386,80 +376,5 @@ fn give_thread(
     let reset = parent.policy().policy & abi::SCHED_RESET_ON_FORK != 0;
     thread.inherit(from, reset);
     child.set_thread(thread);
-    Ok(())
-}
-
-/// Gives the child its number and its place among its relatives.
-fn enter(
-    parent: &Arc<Task>,
-    child: &Arc<Task>,
-    args: &CloneArgs,
-    into: Option<Arc<Cgroup>>,
-) -> Result<u32, Errno> {
-    let is_thread = args.has(abi::CLONE_THREAD);
-    let process = child.process();
-    let mut tree = table::tree().lock();
-    let wanted = (args.set_tid != 0).then_some(args.set_tid);
-    tree.add_thread(wanted, |tid| {
-        child.set_tid(tid);
-        if !is_thread {
-            process.set_pid(tid);
-        }
-        Ok(Arc::clone(child))
-    })?;
-    let tid = child.tid();
-    let entered = if is_thread {
-        join_group(parent, child, None)
-    } else {
-        let above = if args.has(abi::CLONE_PARENT) {
-            tree.standing(parent.pid()).map_or(1, |at| at.parent)
-        } else {
-            parent.pid()
-        };
-        process.set_parent(above);
-        tree.add_process(tid, above, Arc::clone(process))
-            .and_then(|()| {
-                let joined = join_group(parent, child, into);
-                if joined.is_err() {
-                    tree.remove_process(tid);
-                }
-                joined
-            })
-    };
-    if entered.is_err() {
-        tree.remove_thread(tid);
-    }
-    entered.map(|()| tid)
-}
-
-/// `into`: the control group of a new process that isn't to be in its parent's.
-fn join_group(parent: &Task, child: &Arc<Task>, into: Option<Arc<Cgroup>>) -> Result<(), Errno> {
-    let (is_ending, cgroup) = {
-        let group = parent.process().group.lock();
-        // A process that was killed has no more children: whoever kills a whole group finds all of them.
-        (group.exit.is_some(), group.cgroup.clone())
-    };
-    let process = child.process();
-    let mut group = process.group.lock();
-    if group.tasks.is_empty() {
-        group.cgroup = into.or(cgroup);
-    }
-    group.tasks.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-    if is_ending
-        || group.exit.is_some()
-        || parent.must_exit.load(core::sync::atomic::Ordering::Relaxed)
-    {
-        // The process is ending: the caller never sees this answer.
-        return Err(Errno::ERESTARTNOINTR);
-    }
-    cgroup::enter(&group)?;
-    // With the group locked: whoever binds all threads meanwhile finds the child, or its parent bound.
-    seccomp::inherit(parent, child);
-    group.tasks.push(Arc::clone(child));
-    if (group.stop != Stop::Running || cgroup::is_to_freeze(&group))
-        && let Some(thread) = child.thread()
-    {
-        thread.notify(NOTIFY_SIGNAL);
-    }
     Ok(())
 }
