@@ -22,8 +22,6 @@ pub(crate) fn on_asked(handler: fn()) {
 
 /// Makes the CPU look at its `need_resched` soon: it comes out of user mode or of its halt.
 pub(crate) fn kick(target: &PerCpu) {
-    // Whoever set it before has sent the interrupt, or is the CPU itself, which looks before it
-    // enters user mode or halts.
     wake_from_user(target, target.set_need_resched());
 }
 
@@ -32,6 +30,8 @@ pub(crate) fn prod(target: &PerCpu) {
     wake_from_user(target, target.set_look());
 }
 
+/// Whoever `asked` it before has sent the interrupt, or is the CPU itself, which looks before it enters user mode or
+/// halts.
 fn wake_from_user(target: &PerCpu, asked: bool) {
     if !asked && !core::ptr::eq(target, this_cpu()) && target.is_online() {
         apic::send_to(target.apic_id());

@@ -108,8 +108,8 @@ pub(crate) fn clone(
     }
     give_thread(parent, &child, own_regs, args, entry)?;
     let pidfd = give_descriptor(parent, &child, args)?;
-    let tid = match enter::enter(parent, &child, args, into) {
-        Ok(tid) => tid,
+    let (tid, joined) = match enter::enter(parent, &child, args, into) {
+        Ok(entered) => entered,
         Err(errno) => {
             if let Some(fd) = pidfd {
                 parent.files()?.close(fd)?;
@@ -123,9 +123,8 @@ pub(crate) fn clone(
         // clone(2) doesn't tell of a bad address.
         let _ = space.copy_out(args.parent_tid, &tid.to_le_bytes());
     }
-    let cgroup = child.process().group.lock().cgroup.clone();
-    if let Some(cgroup) = cgroup {
-        cgroup::announce(&cgroup);
+    if let Some(joined) = joined {
+        cgroup::announce(&joined);
     }
     events::forked(parent, &child);
     let event = ptrace::event::of_clone(parent, args);

@@ -24,6 +24,7 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
     births();
     freezing();
     waiting();
+    runaway();
     let _ = file::rmdir(c"below");
     show("remove the current", file::rmdir(&path(&format!("../../{top}"))));
     show("make in a removed one", file::mkdir(c"late", 0o755));
@@ -241,4 +242,30 @@ fn waiting() {
     tell(c"below/cgroup.events");
     let _ = file::close(fd);
     let _ = file::close(notify);
+}
+
+/// A process that is always another: each forks the next and ends. Neither freezing nor killing may miss it.
+fn runaway() {
+    let first = child::start(|| {
+        if put(c"below/cgroup.procs", "0").is_err() {
+            return 1;
+        }
+        loop {
+            match process::fork() {
+                Ok(0) => {}
+                _ => process::exit(0),
+            }
+        }
+    });
+    say!("{}", child::end_of(first));
+    show("freeze", put(c"cgroup.freeze", "1"));
+    until(c"cgroup.events", "frozen 1");
+    let before = file::slurp(c"below/cgroup.procs");
+    let _ = crate::sys::time::sleep_ms(30);
+    say!("the same: {}", before == file::slurp(c"below/cgroup.procs"));
+    show("thaw", put(c"cgroup.freeze", "0"));
+    until(c"cgroup.events", "frozen 0");
+    let _ = crate::sys::time::sleep_ms(5);
+    show("kill", put(c"cgroup.kill", "1"));
+    until(c"cgroup.events", "populated 0");
 }

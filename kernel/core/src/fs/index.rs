@@ -131,6 +131,7 @@ impl<T> Index<T> {
 
 /// Bytes of a name that its key holds.
 const HEAD: usize = 8;
+/// Of the multiplications: the golden ratio as a fraction of 2^64, whose bits spread well.
 const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// What tells most names apart at one look: the hash by which directories and the dentry cache find them, the length,

@@ -18,8 +18,6 @@ use crate::vm::{ALWAYS_OVERCOMMIT, reclaim, writeback};
 
 /// The files.
 pub(super) const FILES: &[SystemFile] = &[
-    // No controllers.
-    SystemFile::fixed("cgroups", "#subsys_name\thierarchy\tnum_cgroups\tenabled\n"),
     SystemFile::readable("devices", devices),
     SystemFile::readable("filesystems", filesystems),
     SystemFile::readable("locks", locks::write_all),

@@ -5,14 +5,14 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use kiln_core::cgroup::{self as text, CONTROLLERS, MAX, PIDS};
 use kiln_core::errno::Errno;
-use kiln_core::num::low32;
+use kiln_core::num::{low32, u64_of};
 use kiln_core::sort;
 
 use super::freeze::{IS_FROZEN, POPULATED};
 use super::members::attach;
 use super::{Cgroup, TREE};
 use crate::fs::memory::try_push;
-use crate::fs::procfs::Text;
+use crate::fs::procfs::{SystemFile, Text};
 use crate::fs::text::Changes;
 use crate::process::{Process, current, table, usage};
 
@@ -95,6 +95,20 @@ static FILES: [Known; 16] = [
     known("pids.peak", 0o444, File::PidsPeak, Pids),
 ];
 
+/// `/proc/cgroups`.
+pub(in crate::process) static SYSTEM_FILES: &[SystemFile] =
+    &[SystemFile::readable("cgroups", controllers)];
+
+/// The controllers, which belong to no hierarchy of version 1, and how many groups there are.
+fn controllers(out: &mut Text) -> Result<(), Errno> {
+    let below = Cgroup::root().map_or(0, |root| root.group.descendants.load(Ordering::Relaxed));
+    out.bytes(b"#subsys_name\thierarchy\tnum_cgroups\tenabled\n")?;
+    for (name, _) in CONTROLLERS {
+        out.put(format_args!("{name}\t0\t{}\t1\n", below + 1))?;
+    }
+    Ok(())
+}
+
 /// Most processes there can be (`PIDS_MAX`: one more than `PID_MAX_LIMIT`), beyond which no number is a limit.
 const PIDS_MOST: u64 = 4 << 20;
 /// Most that the limits of a tree's shape can be (`INT_MAX`).
@@ -122,10 +136,6 @@ impl Cgroup {
 
     /// Writes a file's text.
     pub(super) fn tell(self: &Arc<Self>, file: File, out: &mut Text) -> Result<(), Errno> {
-        let number = |out: &mut Text, value: &AtomicU64| match value.load(Ordering::Relaxed) {
-            MAX => out.bytes(b"max\n"),
-            value => out.put(format_args!("{value}\n")),
-        };
         match file {
             File::Controllers => names(self.controllers(), out),
             File::SubtreeControl => names(self.controls.load(Ordering::Relaxed), out),
@@ -136,27 +146,18 @@ impl Cgroup {
                 let (populated, frozen) = (bit(POPULATED), bit(IS_FROZEN));
                 out.put(format_args!("populated {populated}\nfrozen {frozen}\n"))
             }
-            File::Freeze => {
-                let freeze = u8::from(self.freeze.load(Ordering::Relaxed));
-                out.put(format_args!("{freeze}\n"))
-            }
-            File::MaxDepth => number(out, &self.max_depth),
-            File::MaxDescendants => number(out, &self.max_descendants),
-            File::PidsCurrent => {
-                let tasks = self.tasks.load(Ordering::Relaxed);
-                out.put(format_args!("{tasks}\n"))
-            }
-            File::PidsEvents => {
-                let refused = self.pids.refused.load(Ordering::Relaxed);
-                out.put(format_args!("max {refused}\n"))
-            }
-            File::PidsMax => number(out, &self.pids.max),
-            File::PidsPeak => number(out, &self.pids.peak),
+            File::Freeze => number(out, "", u64::from(self.freeze.load(Ordering::Relaxed))),
+            File::MaxDepth => number(out, "", self.max_depth.load(Ordering::Relaxed)),
+            File::MaxDescendants => number(out, "", self.max_descendants.load(Ordering::Relaxed)),
+            File::PidsCurrent => number(out, "", u64_of(self.tasks.load(Ordering::Relaxed))),
+            File::PidsEvents => number(out, "max ", self.pids.refused.load(Ordering::Relaxed)),
+            File::PidsMax => number(out, "", self.pids.max.load(Ordering::Relaxed)),
+            File::PidsPeak => number(out, "", self.pids.peak.load(Ordering::Relaxed)),
             File::Procs | File::Threads => self.tell_members(file == File::Threads, out),
             File::Stat => {
-                let descendants = self.descendants.load(Ordering::Relaxed);
-                let text = format_args!("nr_descendants {descendants}\nnr_dying_descendants 0\n");
-                out.put(text)
+                let below = self.descendants.load(Ordering::Relaxed);
+                number(out, "nr_descendants ", below)?;
+                out.bytes(b"nr_dying_descendants 0\n")
             }
             File::Type => out.bytes(b"domain\n"),
             File::Kill => Err(Errno::EINVAL),
@@ -244,6 +245,14 @@ impl Cgroup {
             None => self.is_root(),
         };
         if same { Ok(()) } else { Err(Errno::EOPNOTSUPP) }
+    }
+}
+
+/// A line with a number, or with no limit.
+fn number(out: &mut Text, before: &str, value: u64) -> Result<(), Errno> {
+    match value {
+        MAX => out.bytes(b"max\n"),
+        value => out.put(format_args!("{before}{value}\n")),
     }
 }
 

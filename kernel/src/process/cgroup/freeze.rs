@@ -43,9 +43,13 @@ impl Cgroup {
     /// `ENOMEM`.
     pub(super) fn set_freeze(self: &Arc<Self>, freeze: bool) -> Result<(), Errno> {
         let branch = self.branch()?;
-        let processes = self.processes(true)?;
-        self.freeze.store(freeze, Ordering::SeqCst);
+        let before = self.freeze.swap(freeze, Ordering::SeqCst);
         if freeze {
+            // After the word is given: who comes later has seen it.
+            let processes = self.processes(true).inspect_err(|_| {
+                self.freeze.store(before, Ordering::SeqCst);
+                let_go();
+            })?;
             for process in processes {
                 for task in &process.group.lock().tasks {
                     if let Some(thread) = task.thread() {

@@ -12,7 +12,7 @@ use kiln_core::signal::{SigInfo, Signal};
 
 use super::files::File;
 use super::freeze::let_go;
-use super::{Cgroup, TREE};
+use super::{Cgroup, MOVING, TREE};
 use crate::fs;
 use crate::fs::procfs::Text;
 use crate::process::group::{Group, Process};
@@ -70,8 +70,14 @@ impl Cgroup {
         }
     }
 
-    /// `EAGAIN` when one more task is too many for it or a group above it.
+    /// `EAGAIN` when one more task is too many for it or a group above it, or would escape from being killed.
     fn admit(&self) -> Result<(), Errno> {
+        if self
+            .line()
+            .any(|group| group.killed.load(Ordering::Relaxed) > 0)
+        {
+            return Err(Errno::EAGAIN);
+        }
         let full = self.line().find(|group| {
             let max = group.pids.max.load(Ordering::Relaxed);
             group.controllers() & PIDS != 0
@@ -148,21 +154,26 @@ impl Cgroup {
     /// # Errors
     /// `ENOMEM`.
     pub(super) fn kill(&self) -> Result<(), Errno> {
-        for process in self.processes(true)? {
+        // Before the look at who there is: what is forked from now on isn't.
+        self.killed.fetch_add(1, Ordering::SeqCst);
+        let all = self.processes(true);
+        for process in all.iter().flatten() {
             // The kernel's own signals are never refused.
-            let _ = send(&process, SigInfo::kernel(Signal::KILL));
+            let _ = send(process, SigInfo::kernel(Signal::KILL));
         }
-        Ok(())
+        self.killed.fetch_sub(1, Ordering::SeqCst);
+        all.map(|_| ())
     }
 }
 
-/// A new task of the process that `group` is of counts where the process is.
+/// A new task of the process that `group` is of counts where the process is. Answers that place, which is to be
+/// [announced](announce).
 ///
 /// # Errors
-/// `EAGAIN` when a limit is reached, `ENODEV` when the control group was removed.
-pub(in crate::process) fn enter(group: &Group) -> Result<(), Errno> {
+/// `EAGAIN` when a limit is reached or the control group is being killed, `ENODEV` when it was removed.
+pub(in crate::process) fn enter(group: &Group) -> Result<Option<Arc<Cgroup>>, Errno> {
     let Some(own) = &group.cgroup else {
-        return Ok(());
+        return Ok(None);
     };
     let _tree = TREE.lock();
     if own.is_removed() {
@@ -173,7 +184,7 @@ pub(in crate::process) fn enter(group: &Group) -> Result<(), Errno> {
         tasks: 1,
         ..Load::default()
     });
-    Ok(())
+    Ok(Some(Arc::clone(own)))
 }
 
 /// A task has left its process. Answers where it was, which is to be [announced](announce).
@@ -246,10 +257,11 @@ pub(in crate::process) fn tell(process: &Process, out: &mut Text) -> Result<(), 
 /// # Errors
 /// `EACCES`, `ENODEV`, `EBUSY`.
 pub(super) fn attach(process: &Arc<Process>, to: &Arc<Cgroup>) -> Result<(), Errno> {
+    // One move at a time: where it is allowed to come from is where it comes from.
+    let _moving = MOVING.lock();
     let from = process.group.lock().cgroup.clone();
     may_move(from.as_ref(), to)?;
     let mut group = process.group.lock();
-    let from = group.cgroup.clone();
     {
         let _tree = TREE.lock();
         if to.is_removed() {

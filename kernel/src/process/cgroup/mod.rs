@@ -7,7 +7,7 @@
 //! The root has no counts: a process in it (`None` in its [`Group`]) costs nothing here. Below it counts are kept for
 //! a group and all below it together, so a change goes up the line to the root.
 //!
-//! Lock order: a process's group, [`TREE`], a group's lists.
+//! Lock order: [`MOVING`], a process's group, [`TREE`], a group's lists.
 
 mod files;
 mod freeze;
@@ -25,14 +25,19 @@ use kiln_core::errno::Errno;
 use crate::fs::Inode;
 use crate::fs::memory::try_push;
 use crate::fs::text::Changes;
+use crate::sched::Mutex;
 use crate::sync::{Once, SpinLock};
 
+pub(super) use files::SYSTEM_FILES;
 pub(super) use freeze::{freeze_here, is_to_freeze, look_again, stand_still, stands_no_more};
 pub(super) use members::{announce, destination, enter, leave, tell};
 pub(super) use tree::TYPE;
 
 /// Guards who is where: counts, removal and moves.
 static TREE: SpinLock<()> = SpinLock::new(());
+
+/// Held while a process moves.
+static MOVING: Mutex<()> = Mutex::new(());
 
 /// A control group.
 pub(crate) struct Cgroup {
@@ -58,6 +63,8 @@ pub(crate) struct Cgroup {
     /// How many of `tasks` stand still.
     still: AtomicUsize,
     freeze: AtomicBool,
+    /// How many are killing its branch now.
+    killed: AtomicU32,
     /// What `cgroup.events` told last, and who waits for a change.
     told: AtomicU32,
     changes: Changes,
@@ -101,6 +108,7 @@ impl Cgroup {
             tasks: AtomicUsize::new(0),
             still: AtomicUsize::new(0),
             freeze: AtomicBool::new(false),
+            killed: AtomicU32::new(0),
             told: AtomicU32::new(0),
             changes: Changes::new(),
             pids: Pids {

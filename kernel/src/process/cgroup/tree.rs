@@ -143,6 +143,10 @@ impl Cgroup {
         if let Some((_, first)) = inodes.iter().find(|(other, _)| *other == file) {
             return Ok(Arc::clone(first));
         }
+        if self.is_removed() {
+            // Nobody would take it out again, and it holds the group.
+            return Err(Errno::ENOENT);
+        }
         try_push(&mut inodes, (file, Arc::clone(&inode)))?;
         Ok(inode)
     }

@@ -27,13 +27,14 @@ pub(super) fn into_cgroup(
     Ok(Some(into))
 }
 
-/// Gives the child its number and its place among its relatives.
+/// Gives the child its number and its place among its relatives. Answers the number, and the control group that has one
+/// more, which is to be announced.
 pub(super) fn enter(
     parent: &Arc<Task>,
     child: &Arc<Task>,
     args: &CloneArgs,
     into: Option<Arc<Cgroup>>,
-) -> Result<u32, Errno> {
+) -> Result<(u32, Option<Arc<Cgroup>>), Errno> {
     let is_thread = args.has(abi::CLONE_THREAD);
     let process = child.process();
     let mut tree = table::tree().lock();
@@ -67,11 +68,15 @@ pub(super) fn enter(
     if entered.is_err() {
         tree.remove_thread(tid);
     }
-    entered.map(|()| tid)
+    entered.map(|joined| (tid, joined))
 }
 
 /// `into`: the control group of a new process that isn't to be in its parent's.
-fn join_group(parent: &Task, child: &Arc<Task>, into: Option<Arc<Cgroup>>) -> Result<(), Errno> {
+fn join_group(
+    parent: &Task,
+    child: &Arc<Task>,
+    into: Option<Arc<Cgroup>>,
+) -> Result<Option<Arc<Cgroup>>, Errno> {
     let (is_ending, cgroup) = {
         let group = parent.process().group.lock();
         // A process that was killed has no more children: whoever kills a whole group finds all of them.
@@ -90,7 +95,7 @@ fn join_group(parent: &Task, child: &Arc<Task>, into: Option<Arc<Cgroup>>) -> Re
         // The process is ending: the caller never sees this answer.
         return Err(Errno::ERESTARTNOINTR);
     }
-    cgroup::enter(&group)?;
+    let joined = cgroup::enter(&group)?;
     // With the group locked: whoever binds all threads meanwhile finds the child, or its parent bound.
     seccomp::inherit(parent, child);
     group.tasks.push(Arc::clone(child));
@@ -99,5 +104,5 @@ fn join_group(parent: &Task, child: &Arc<Task>, into: Option<Arc<Cgroup>>) -> Re
     {
         thread.notify(NOTIFY_SIGNAL);
     }
-    Ok(())
+    Ok(joined)
 }

@@ -28,12 +28,13 @@ use crate::net;
 use crate::vm::AddressSpace;
 
 /// What this room and that of sockets tell `/proc` of the system.
-static FILES: [&[SystemFile]; 5] = [
+static FILES: [&[SystemFile]; 6] = [
     system::FILES,
     sched::FILES,
     ipc::FILES,
     mqueue::FILES,
     net::FILES,
+    cgroup::SYSTEM_FILES,
 ];
 
 /// Makes processes appear in `/proc`, and their limits known where files are written.
