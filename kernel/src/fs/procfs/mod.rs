@@ -1,11 +1,12 @@
 //! `/proc`: what the kernel and its processes tell of themselves, as files.
 //!
 //! The tree is this room's: [`tree`] says what there is ([`names`]: in a process's directory),
-//! [`list`] lists it; a file's text is read as [`super::text`] has it.
+//! [`list`] lists it, [`contents`] says what its files say; a text is read as [`super::text`] has it.
 //! Contents come from above: the process room registers [`Processes`], and whoever has something
 //! to tell registers a [`File`] ([`register`]); [`system`] has the files that this room can write
 //! by itself. proc(5) says what they look like.
 
+mod contents;
 mod list;
 mod mem;
 mod names;

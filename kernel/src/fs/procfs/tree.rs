@@ -1,4 +1,4 @@
-//! What there is in `/proc`: [`Node`] is a place in it.
+//! What there is in `/proc`: [`Node`] is a place in it. What its files say is `contents`.
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -16,13 +16,13 @@ use kiln_core::path::Link;
 use super::mem::MemFile;
 use super::names::{PID_FILES, PID_LINKS, PidFile, PidLink, TOP_LINKS};
 use super::pagemap::PagemapFile;
-use super::{Content, Processes, SystemFile, Text, files, list, ns, processes, system};
+use super::{Processes, SystemFile, files, list, ns, processes};
 use crate::fs::clock;
 use crate::fs::file::FileOps;
 use crate::fs::inode::{Emit, Inode, InodeOps, InodeParts};
 use crate::fs::memory::try_arc;
-use crate::fs::mount::{self, Path};
-use crate::fs::text::{Changes, TextFile, TextSource};
+use crate::fs::mount::Path;
+use crate::fs::text::TextFile;
 
 /// A place in `/proc`.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -248,68 +248,6 @@ impl Node {
             mapping: None,
             ops: try_arc(self)?,
         })
-    }
-}
-
-impl TextSource for Node {
-    fn write_text(&self, out: &mut Text) -> Result<(), Errno> {
-        let all = processes();
-        match self {
-            Self::System(file) => match file.text {
-                Content::Fixed(text) => out.bytes(text.as_bytes()),
-                Content::Told(write) => write(out),
-            },
-            Self::File(who, PidFile::MountInfo, _) => {
-                system::mount_info(&*all?.context(who.pid, who.tid)?, out)
-            }
-            Self::File(who, PidFile::Mounts, _) => {
-                system::mounts(&*all?.context(who.pid, who.tid)?, out)
-            }
-            Self::File(who, PidFile::MountStats, _) => {
-                system::mount_stats(&*all?.context(who.pid, who.tid)?, out)
-            }
-            Self::File(who, PidFile::Cpuset, _) => {
-                all?.owner(who.pid)?;
-                out.bytes(b"/\n")
-            }
-            // Those outlive the process, as its user namespace does.
-            Self::File(_, PidFile::IdMap, _) => out.bytes(b"         0          0 4294967295\n"),
-            Self::File(_, PidFile::SetGroups, _) => out.bytes(b"allow\n"),
-            Self::File(who, file, _) => all?.text(who.pid, who.tid, *file, out),
-            Self::FdInfo(who, fd) => {
-                let files = all?.files(who.pid, who.tid)?;
-                system::fd_info(&files, *fd, out)
-            }
-            _ => Err(Errno::EISDIR),
-        }
-    }
-
-    fn changes(&self) -> Option<&Changes> {
-        match self {
-            Self::File(_, PidFile::MountInfo | PidFile::Mounts | PidFile::MountStats, _) => {
-                Some(&mount::CHANGES)
-            }
-            _ => None,
-        }
-    }
-
-    fn told_by_poll(&self) -> bool {
-        true
-    }
-
-    fn set(&self, value: &[u8]) -> Result<(), Errno> {
-        match self {
-            Self::System(file) => {
-                let write = file.write.ok_or(Errno::EIO)?;
-                if value.is_empty() {
-                    Ok(())
-                } else {
-                    write(value)
-                }
-            }
-            Self::File(who, file, _) => processes()?.set(who.pid, who.tid, *file, value),
-            _ => Err(Errno::EINVAL),
-        }
     }
 }
 
