@@ -18,10 +18,12 @@
 //! | [`walk`] | the way to an entry, tables made on it, entries counted |
 //! | [`range`], [`fork`] | many pages at once: unmapping, protecting, visiting, copying on write |
 //! | [`share`], [`huge`], [`spare`] | entries of level 2 that aren't a space's own leaf table |
+//! | [`collapse`] | a leaf table becomes a huge page |
 //! | [`window`] | many pages entered below one leaf table |
 //! | [`root`] | [`Root`], and which CPU has which loaded |
 //! | [`gather`], [`shootdown`] | TLBs forget, and frames go when they have |
 
+mod collapse;
 mod entry;
 mod fork;
 mod gather;
@@ -39,6 +41,7 @@ use kiln_core::addr::{TASK_SIZE, UserAddr};
 
 use super::frame::{self, FrameRef, OutOfMemory};
 use super::table::ADDRESS;
+pub(crate) use collapse::Leaf;
 use entry::OWNED;
 pub(crate) use entry::PageFlags;
 pub(crate) use gather::Gather;

@@ -273,9 +273,6 @@ fn new_process(
     process
         .core_filter
         .store(from.core_filter.load(Relaxed), Relaxed);
-    process
-        .refuses_huge_pages
-        .store(from.refuses_huge_pages.load(Relaxed), Relaxed);
     process.set_exe(from.exe());
     process.set_terminal(from.terminal());
     Ok(process)

@@ -393,6 +393,9 @@ impl Prepared {
         }
         let old = task.replace_shared(|shared| {
             let old = shared.clone();
+            if let Some(old) = &old.space {
+                new.refuse_huge(old.refuses_huge());
+            }
             shared.space = Some(new);
             old
         });

@@ -54,8 +54,6 @@ pub(crate) struct Process {
     pub(super) own_terminal: SpinLock<terminal::Own>,
     /// It may be inspected by its own user (`PR_SET_DUMPABLE`): 0, 1 or 2.
     pub(crate) dumpable: AtomicU8,
-    /// Huge pages aren't wanted (`PR_SET_THP_DISABLE`).
-    pub(crate) refuses_huge_pages: AtomicBool,
     /// Orphans among its descendants become its children (`PR_SET_CHILD_SUBREAPER`).
     pub(crate) is_subreaper: AtomicBool,
     /// The parent's real user id when a state change is told, and for /proc.
@@ -140,7 +138,6 @@ impl Process {
             exe: SpinLock::new(None),
             own_terminal: SpinLock::new(terminal::Own::default()),
             dumpable: AtomicU8::new(1),
-            refuses_huge_pages: AtomicBool::new(false),
             is_subreaper: AtomicBool::new(false),
             uid: AtomicU32::new(0),
             maker: AtomicU32::new(0),

@@ -114,7 +114,12 @@ pub(super) fn process_mrelease(call: &mut Call<'_>, fd: i32, flags: u32) -> SysR
 }
 
 /// Advice that may be given about another process's memory (`process_madvise_remote_valid`).
-const REMOTE_ADVICE: [u32; 4] = [abi::MADV_COLD, abi::MADV_PAGEOUT, abi::MADV_WILLNEED, 25];
+const REMOTE_ADVICE: [u32; 4] = [
+    abi::MADV_COLD,
+    abi::MADV_PAGEOUT,
+    abi::MADV_WILLNEED,
+    abi::MADV_COLLAPSE,
+];
 
 pub(super) fn process_madvise(
     call: &mut Call<'_>,

@@ -195,18 +195,17 @@ fn flusher(call: &Call<'_>, option: u32, [second, rest @ ..]: [u64; 4]) -> SysRe
     }
 }
 
-/// There are no huge pages; that they aren't wanted is remembered.
+/// Whether the memory's further pages may be huge ones.
 fn huge_pages(call: &Call<'_>, option: u32, [second, rest @ ..]: [u64; 4]) -> SysResult {
-    let refused = &call.task.process().refuses_huge_pages;
     if rest != [0; 3] {
         return Err(Errno::EINVAL);
     }
     match (option, second) {
         (ctl::PR_SET_THP_DISABLE, _) => {
-            refused.store(second != 0, Ordering::Relaxed);
+            call.space.refuse_huge(second != 0);
             Ok(0)
         }
-        (_, 0) => Ok(refused.load(Ordering::Relaxed).into()),
+        (_, 0) => Ok(call.space.refuses_huge().into()),
         _ => Err(Errno::EINVAL),
     }
 }

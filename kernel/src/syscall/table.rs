@@ -31,7 +31,7 @@ syscalls! {
     25 mremap(Ptr, Size, Size, MremapFlags, Ptr) [mem::mremap] Full "";
     26 msync(Ptr, Size, MsyncFlags) [mem::msync] Full "";
     27 mincore(Ptr, Size, Ptr) [mem::mincore] Full "";
-    28 madvise(Ptr, Size, Advice) [mem::madvise] Partial "MADV_FREE frees at once; hints about cold pages change nothing, and small pages aren't put together";
+    28 madvise(Ptr, Size, Advice) [mem::madvise] Partial "MADV_FREE frees at once; hints about cold pages change nothing, and a file's pages aren't put together";
     29 shmget(Int, Size, Hex) [ipc::shmget] Full "";
     30 shmat(Int, Ptr, Hex) [ipc::shmat] Full "";
     31 shmctl(Int, Int, Ptr) [ipc::shmctl] Full "";

@@ -41,8 +41,8 @@ enum Advice {
     WillNeed,
     /// The file's pages go for good.
     Remove,
-    /// Nothing.
-    Nothing,
+    /// Small pages become large ones.
+    Collapse,
     /// Nothing, but what is locked can't be.
     Cold,
 }
@@ -80,7 +80,7 @@ fn advice(number: u32) -> Option<Advice> {
         abi::MADV_WIPEONFORK => Advice::Flags(AreaFlags::WIPE_ON_FORK, none),
         abi::MADV_KEEPONFORK => Advice::Flags(none, AreaFlags::WIPE_ON_FORK),
         abi::MADV_COLD | abi::MADV_PAGEOUT => Advice::Cold,
-        abi::MADV_COLLAPSE => Advice::Nothing,
+        abi::MADV_COLLAPSE => Advice::Collapse,
         abi::MADV_POPULATE_READ => Advice::Populate(Access::Read),
         abi::MADV_POPULATE_WRITE => Advice::Populate(Access::Write),
         _ => return None,
@@ -104,7 +104,10 @@ impl AddressSpace {
             Advice::Populate(access) => self.advise_populate(&range, access),
             Advice::WillNeed => self.advise_will_need(&range),
             Advice::Remove => self.advise_remove(&range),
-            Advice::Nothing => covered(&self.read_areas(), &range),
+            Advice::Collapse => {
+                self.collapse(&range)?;
+                covered(&self.read_areas(), &range)
+            }
             Advice::Cold => {
                 let areas = self.read_areas();
                 // What is locked stays where it is.

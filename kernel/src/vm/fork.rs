@@ -21,6 +21,7 @@ impl AddressSpace {
         let child = Self::new()?;
         child.set_limits(self.limits());
         child.set_info(self.info());
+        child.refuse_huge(self.refuses_huge());
         if let Some(table) = self.root().ldt() {
             child.root().set_ldt(table);
         }

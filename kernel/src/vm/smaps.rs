@@ -9,7 +9,6 @@ use kiln_core::errno::Errno;
 use kiln_core::vma::{AreaFlags, Prot};
 
 use super::area::{Object, VmArea};
-use super::huge;
 use super::maps::{Line, describe, place_name};
 use super::space::{AddressSpace, PAGE};
 use crate::mm::paging::{Gather, PageFlags, Seen};
@@ -216,7 +215,7 @@ impl AddressSpace {
                 out.write_str("KernelPageSize:        4 kB\nMMUPageSize:           4 kB\n")?;
                 tally.show(false, out)?;
                 let private = matches!(area.backing, Object::Anonymous);
-                let eligible = private && huge::is_eligible(area);
+                let eligible = private && self.is_eligible(area);
                 writeln!(out, "THPeligible:    {}", u8::from(eligible))?;
                 letters(area, out)
             };

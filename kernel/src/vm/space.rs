@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use kiln_core::addr::{PAGE_SIZE, TASK_SIZE, UserAddr};
 use kiln_core::errno::Errno;
@@ -109,6 +109,8 @@ pub(crate) struct AddressSpace {
     root: Root,
     limits: Limits,
     info: SpinLock<Arc<ProgramInfo>>,
+    /// Huge pages aren't wanted (`PR_SET_THP_DISABLE`).
+    refuses_huge: AtomicBool,
     /// Bytes mapped at most so far, for `VmPeak`.
     pub(super) peak: AtomicU64,
     /// Page faults that found memory, and those that had to wait for a device.
@@ -138,6 +140,7 @@ impl AddressSpace {
                 locked: AtomicU64::new(limits.locked),
             },
             info: SpinLock::new(Arc::new(ProgramInfo::default())),
+            refuses_huge: AtomicBool::new(false),
             peak: AtomicU64::new(0),
             minor_faults: AtomicUsize::new(0),
             major_faults: AtomicUsize::new(0),
@@ -171,6 +174,16 @@ impl AddressSpace {
             data: self.limits.data.load(Ordering::Relaxed),
             locked: self.limits.locked.load(Ordering::Relaxed),
         }
+    }
+
+    /// Whether huge pages aren't wanted.
+    pub(crate) fn refuses_huge(&self) -> bool {
+        self.refuses_huge.load(Ordering::Relaxed)
+    }
+
+    /// Sets what [`AddressSpace::refuses_huge`] answers; what is there stays as it is.
+    pub(crate) fn refuse_huge(&self, refused: bool) {
+        self.refuses_huge.store(refused, Ordering::Relaxed);
     }
 
     /// Where the program's parts lie.

@@ -6,5 +6,5 @@ crate::behaviour::behaviours! { "memory":
     private_file, shared_file, file_end, remap, advise, resident, sync_map, parts, sealed, lock_memory, guard_stack, address_limit,
     bad_pointers, half_mapped, read_only_targets, bad_vectors, bad_paths, big_buffers, zero_page, out_of_memory,
     stale_rights, cow_threads ["threads"], common_tables, table_storm ["threads"],
-    policies, shown, read_around, one_page_often,
+    policies, shown, read_around, one_page_often, collapse ["threads"],
 }

@@ -1,7 +1,7 @@
 //! Blocks of 512 frames that are mapped as one page: see `paging::huge` for who holds what.
 
 use core::sync::atomic::Ordering;
-use kiln_core::addr::{PAGE_SHIFT, PhysAddr};
+use kiln_core::addr::{PAGE_SHIFT, PAGE_SIZE, PhysAddr};
 use kiln_core::frames::Pfn;
 use kiln_core::num::{u64_of, usize_of32};
 
@@ -42,6 +42,20 @@ impl HugeBlock {
         let at = physmap::<u64>(address(self.0)).expose_provenance();
         // SAFETY: the block is this handle's alone; the physmap shows all memory.
         unsafe { copy::raw_zero(u64_of(at), usize_of32(FRAMES) << PAGE_SHIFT) };
+    }
+
+    /// Makes the page at `index`, below 512, what the frame at `from` is; or zeroes.
+    pub(in crate::mm) fn set_page(&self, index: usize, from: Option<PhysAddr>) {
+        debug_assert!(index < usize_of32(FRAMES), "{index} lies behind the block");
+        let at = |addr| u64_of(physmap::<u64>(addr).expose_provenance());
+        let to = at(address(self.0)) + u64_of(index << PAGE_SHIFT);
+        // SAFETY: a page of the block, which is this handle's alone; the caller's frame is another.
+        unsafe {
+            match from {
+                Some(from) => copy::raw_copy(to, at(from), PAGE_SIZE),
+                None => copy::raw_zero(to, PAGE_SIZE),
+            }
+        }
     }
 
     /// Turns the handle into an address, for an entry to hold.

@@ -68,9 +68,14 @@ impl Gather {
     /// The leaf table `addr`, which covered what is around `va`, was taken out of its parent: one
     /// handle of it is to be released.
     pub(super) fn release_leaf(&mut self, root: &Root, va: u64, addr: PhysAddr) {
+        self.note_leaf(root, va);
+        self.push_number(frame::number(addr) | TABLE);
+    }
+
+    /// The leaf table that covers the 2 MiB from `va` on was taken out of its parent, and stays its owner's.
+    pub(super) fn note_leaf(&mut self, root: &Root, va: u64) {
         self.note_span(root, va);
         self.tables = true;
-        self.push_number(frame::number(addr) | TABLE);
     }
 
     /// The huge page at `addr`, which was mapped at `va`, was taken out.

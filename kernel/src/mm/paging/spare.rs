@@ -102,6 +102,12 @@ impl Spares {
         self.singles.take()
     }
 
+    /// Promises one more, and takes over the handle of the frame `addr` for it.
+    pub(super) fn give(&mut self, addr: PhysAddr) {
+        self.singles.put(addr);
+        self.promised += 1;
+    }
+
     /// Takes a promise back: the entry it was for is gone, or has become an ordinary one.
     pub(super) fn free_one(&mut self) {
         self.promised = self.promised.saturating_sub(1);

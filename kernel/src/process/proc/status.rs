@@ -1,7 +1,6 @@
 //! `/proc/PID/stat`, `statm` and `status`: a task at a glance (proc(5)).
 
 use alloc::sync::Arc;
-use core::sync::atomic::Ordering;
 
 use kiln_core::abi;
 use kiln_core::cred::Credentials;
@@ -284,7 +283,7 @@ fn sizes(task: &Task, out: &mut Text) -> Result<(), Errno> {
     ] {
         put!(out, "{label}:\t{:>8} kB\n", bytes / 1024)?;
     }
-    let huge = !task.process().refuses_huge_pages.load(Ordering::Relaxed);
+    let huge = !space.refuses_huge();
     put!(out, "CoreDumping:\t0\nTHP_enabled:\t{}\n", u8::from(huge))
 }
 
