@@ -60,10 +60,10 @@ fn large(map: &Map) -> u64 {
 
 fn plain() {
     let map = filled(2);
-    say!("small: {}", large(&map));
     show("less than one", collapse(&map, PAGE, HUGE));
     show("one and a piece", collapse(&map, 0, HUGE + 5 * PAGE));
-    say!("one: {}", large(&map));
+    // Linux may do the rest by itself at any time.
+    say!("one: {}", large(&map) >= 2048);
     show("both", collapse(&map, 0, map.len));
     show("again", collapse(&map, 0, map.len));
     say!("both: {}, wrong: {}", large(&map), wrong(&map));
