@@ -11,11 +11,28 @@ pub(crate) fn crc32c() -> Option<fn(u32, &[u8]) -> u32> {
 }
 
 fn compute(crc: u32, bytes: &[u8]) -> u32 {
-    let (words, rest) = bytes.as_chunks::<8>();
+    let (lines, rest) = bytes.as_chunks::<64>();
+    let (words, rest) = rest.as_chunks::<8>();
     let mut crc = u64::from(crc);
+    for line in lines {
+        // SAFETY: the instruction is there ([`crc32c`]), and works on general registers and the line's 64 bytes alone.
+        unsafe {
+            asm!(
+                "crc32 {crc}, qword ptr [{line}]",
+                "crc32 {crc}, qword ptr [{line} + 8]",
+                "crc32 {crc}, qword ptr [{line} + 16]",
+                "crc32 {crc}, qword ptr [{line} + 24]",
+                "crc32 {crc}, qword ptr [{line} + 32]",
+                "crc32 {crc}, qword ptr [{line} + 40]",
+                "crc32 {crc}, qword ptr [{line} + 48]",
+                "crc32 {crc}, qword ptr [{line} + 56]",
+                crc = inout(reg) crc, line = in(reg) line.as_ptr(),
+                options(pure, readonly, nostack, preserves_flags));
+        }
+    }
     for word in words {
         let word = u64::from_le_bytes(*word);
-        // SAFETY: the instruction is there ([`crc32c`]), and works on general registers alone.
+        // SAFETY: as above, on registers.
         unsafe {
             asm!("crc32 {crc}, {word}", crc = inout(reg) crc, word = in(reg) word,
                 options(pure, nomem, nostack, preserves_flags));

@@ -5,6 +5,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use kiln_core::fs::attr::Timestamp;
+use kiln_core::fs::stamp::Stamps;
 
 use crate::arch;
 use crate::sched::{Mode, WaitQueue, Wake};
@@ -17,6 +18,8 @@ static BOOT: AtomicU64 = AtomicU64::new(0);
 static SETS: AtomicU64 = AtomicU64::new(0);
 static SLEEPERS: WaitQueue = WaitQueue::new();
 static ON_SET: Once<fn()> = Once::new();
+/// What inodes are stamped with.
+static STAMPS: Stamps = Stamps::new();
 /// What [`now`] last answered, in nanoseconds since the epoch.
 static LAST: AtomicU64 = AtomicU64::new(0);
 
@@ -28,6 +31,7 @@ pub(crate) fn set_boot_time(nanos: u64) {
 }
 
 fn was_set() {
+    STAMPS.reset();
     SETS.fetch_add(1, Ordering::Release);
     SLEEPERS.wake_all();
     super::timerfd::clock_was_set();
@@ -84,11 +88,17 @@ pub(crate) fn boot_time() -> u64 {
     BOOT.load(Ordering::Relaxed)
 }
 
-/// The time of day.
+/// The time of day, as inodes are stamped with it ([`Stamps`]).
 pub(crate) fn now() -> Timestamp {
     let nanos = boot_time().wrapping_add(arch::time::now_ns());
-    LAST.store(nanos, Ordering::Relaxed);
-    Timestamp::from_nanos(nanos)
+    let stamp = STAMPS.stamp(nanos);
+    LAST.store(stamp, Ordering::Relaxed);
+    Timestamp::from_nanos(stamp)
+}
+
+/// Somebody is told of an inode's times.
+pub(crate) fn told() {
+    STAMPS.told();
 }
 
 /// The time of day when somebody last asked [`now`]: good enough to tell days apart, and free.

@@ -219,6 +219,18 @@ impl Inode {
         self.touch(|attr| (attr.mtime, attr.ctime) = (now, now));
     }
 
+    /// Stamps a change of contents that left the size as it was: nothing new, when another has come at this time.
+    pub(crate) fn rewritten(&self) {
+        let now = clock::now();
+        let news = self.update(|attr| {
+            let before = core::mem::replace(&mut attr.mtime, now);
+            (before, core::mem::replace(&mut attr.ctime, now)) != (now, now)
+        });
+        if news {
+            self.ops.touched(self);
+        }
+    }
+
     /// Stamps a change of the inode.
     pub(crate) fn changed(&self) {
         let now = clock::now();

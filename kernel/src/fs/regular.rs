@@ -86,8 +86,13 @@ impl FileOps for Regular {
                 (mode != attr.mode).then_some(mode)
             })?;
         }
+        let before = mapping.size();
         let done = mapping.write(*pos, src)?;
-        file.inode.modified();
+        if mapping.size() == before {
+            file.inode.rewritten();
+        } else {
+            file.inode.modified();
+        }
         drop(guard);
         let start = *pos;
         *pos += u64_of(done);

@@ -3,6 +3,7 @@
 //! | module | what |
 //! | --- | --- |
 //! | [`attr`] | file types, device numbers, times, an inode's attributes |
+//! | [`stamp`] | the times that inodes are stamped with |
 //! | [`perm`] | who may do what to an inode |
 //! | [`flags`] | what `open` was asked for |
 //! | [`stat`], [`dirent`] | structures as programs see them |
@@ -28,6 +29,7 @@ pub mod overlay;
 pub mod partition;
 pub mod perm;
 pub mod pipe;
+pub mod stamp;
 pub mod stat;
 pub mod tmpfs;
 pub mod xattr;

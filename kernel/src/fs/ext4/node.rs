@@ -163,6 +163,13 @@ impl Node {
         }
     }
 
+    /// Whether nothing of the inode needs to be written for its contents to be found.
+    fn lacks_times_only(&self, inode: &Inode) -> Result<bool, Errno> {
+        let mut core = self.volume.core.lock();
+        let known = core.attr(self.ino).map_err(Error::errno)?;
+        Ok(known.size == inode.size())
+    }
+
     fn file(&self, inode: &Inode) -> Result<(&Arc<Pages>, Arc<Mapping>), Errno> {
         let pages = self.pages.as_ref().ok_or(Errno::EINVAL)?;
         let mapping = inode.mapping().ok_or(Errno::EINVAL)?;
@@ -448,8 +455,9 @@ impl InodeOps for Node {
     }
 
     fn sync(&self, inode: &Arc<Inode>, data_only: bool) -> Result<(), Errno> {
-        let _ = data_only;
-        if self.is_changed.load(Ordering::Acquire) {
+        if self.is_changed.load(Ordering::Acquire)
+            && !(data_only && self.lacks_times_only(inode)?)
+        {
             self.volume.write_inode(inode).map_err(Error::errno)?;
         }
         self.volume.settle();

@@ -24,11 +24,13 @@ pub(crate) fn stat(path: &Path) -> Result<Stat, Errno> {
     let inode = path.inode()?;
     inode.ops().refresh(inode)?;
     let sb = inode.sb();
+    let attr = inode.attr();
+    clock::told();
     Ok(Stat {
         ino: inode.ino(),
         dev: sb.dev(),
         block_size: sb.block_size(),
-        attr: inode.attr(),
+        attr,
         mount_id: path.mount.id(),
         mount_root: path.is_mount_root(),
         has_flags: inode.ops().has_flags(),

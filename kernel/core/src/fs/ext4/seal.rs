@@ -89,11 +89,15 @@ impl<D: Device> Ext4<D> {
         self.write_super()
     }
 
-    /// Puts the superblock into its buffer.
+    /// Puts the superblock into its buffer, where it isn't as it is.
     pub(super) fn write_super(&mut self) -> Result<()> {
         self.sup.seal()?;
         let (block, at) = self.sup.place();
         let length = self.sup.raw.len();
+        let slot = self.cache.get(block, Kind::Plain)?;
+        if part(self.cache.data(slot), at..at + length)? == self.sup.raw.as_slice() {
+            return Ok(());
+        }
         let bytes = self.cache.edit(block, Kind::Plain, at..at + length)?;
         if bytes.len() == length {
             bytes.copy_from_slice(&self.sup.raw);
