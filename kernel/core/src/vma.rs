@@ -96,6 +96,11 @@ impl<B: Backing> AreaMap<B> {
         self.areas.iter()
     }
 
+    /// Those with an object behind them ([`Backing::is_object`]). The others cost little, however many.
+    pub fn iter_objects(&self) -> impl Iterator<Item = &Area<B>> {
+        self.areas.iter_marked(|area| area.backing.is_object())
+    }
+
     /// The area the address lies in.
     pub fn find(&self, addr: u64) -> Option<&Area<B>> {
         self.first_ending_above(addr)

@@ -16,6 +16,10 @@ impl Backing for Offset {
     fn continues(&self, bytes: u64, next: &Self) -> bool {
         self.0 + bytes == next.0
     }
+    fn is_object(&self) -> bool {
+        // Few are, in pieces of their own.
+        (20_000..20_100).contains(&(self.0 / PAGE))
+    }
 }
 
 fn area(start: u64, end: u64, prot: u32, backing: u64) -> Area<Offset> {
@@ -233,6 +237,11 @@ fn check_near(map: &AreaMap<Offset>, model: &Model, range: Range<u64>) {
     }
 }
 
+fn check_objects(map: &AreaMap<Offset>) {
+    let expected = map.iter().filter(|area| area.backing.is_object());
+    assert!(map.iter_objects().eq(expected));
+}
+
 fn check_whole(map: &AreaMap<Offset>, model: &Model) {
     let mut pages: Model = vec![None; model.len()];
     let mut previous: Option<&Area<Offset>> = None;
@@ -294,6 +303,9 @@ fn a_million_operations() {
         apply(&mut map, &mut model, &step);
         check_near(&map, &model, start..end);
         most = most.max(map.len());
+        if count % 16 == 3 {
+            check_objects(&map);
+        }
         if count % 2000 == 0 {
             check_whole(&map, &model);
         }

@@ -93,6 +93,10 @@ impl Backing for Object {
         }
     }
 
+    fn is_object(&self) -> bool {
+        self.mapping().is_some()
+    }
+
     fn continues(&self, bytes: u64, next: &Self) -> bool {
         match (self, next) {
             (Self::Anonymous, Self::Anonymous) => true,

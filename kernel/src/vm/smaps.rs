@@ -348,7 +348,7 @@ impl AddressSpace {
     pub(crate) fn file_bytes(&self) -> (u64, u64) {
         let areas = self.read_areas();
         let (mut file, mut shmem) = (0, 0);
-        for area in areas.map.iter().filter(|a| a.backing.mapping().is_some()) {
+        for area in areas.map.iter_objects() {
             let (start, end) = (UserAddr::new(area.start), UserAddr::new(area.end));
             self.tables.lock().visit_range(start, end, |page| {
                 let counted = counted(area, page);

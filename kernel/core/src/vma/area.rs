@@ -78,6 +78,8 @@ pub trait Backing: Clone {
     fn advanced(&self, bytes: u64) -> Self;
     /// Whether `next` is what lies `bytes` further on, so that two areas are one.
     fn continues(&self, bytes: u64, next: &Self) -> bool;
+    /// Whether it is something that others may have a part in.
+    fn is_object(&self) -> bool;
 }
 
 /// A range of whole pages with the same rights and the same thing behind it.

@@ -33,6 +33,8 @@ struct Chunk<T> {
     note: AtomicU64,
     /// The same of its group; [`UNKNOWN`] unless the piece is its group's first.
     group_note: AtomicU64,
+    /// What [`Chunks::iter_marked`] remembers of it.
+    marked: AtomicU64,
 }
 
 /// No note.
@@ -65,6 +67,19 @@ impl<T> Chunks<T> {
     /// All items in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         self.chunks.iter().flat_map(|chunk| chunk.items.iter())
+    }
+
+    /// The items that `is_marked` is true of, always the same function, in order. Pieces without one are
+    /// remembered until they change.
+    pub(super) fn iter_marked(
+        &self,
+        is_marked: impl Fn(&T) -> bool + Copy,
+    ) -> impl Iterator<Item = &T> {
+        let has_any = move |chunk: &&Chunk<T>| {
+            recall(&chunk.marked, || chunk.items.iter().any(is_marked).into()) != 0
+        };
+        let chunks = self.chunks.iter().filter(has_any);
+        chunks.flat_map(move |chunk| chunk.items.iter().filter(move |item| is_marked(item)))
     }
 
     /// The items from a place on.
@@ -207,6 +222,7 @@ impl<T> Chunks<T> {
             items,
             note: AtomicU64::new(UNKNOWN),
             group_note: AtomicU64::new(UNKNOWN),
+            marked: AtomicU64::new(UNKNOWN),
         };
         self.chunks.insert(chunk, inserted);
         self.forget(chunk);
@@ -311,6 +327,7 @@ impl<T> Chunks<T> {
     fn forget(&mut self, chunk: usize) {
         if let Some(chunk) = self.chunks.get_mut(chunk) {
             *chunk.note.get_mut() = UNKNOWN;
+            *chunk.marked.get_mut() = UNKNOWN;
         }
         if let Some(leader) = self.chunks.get_mut(chunk - chunk % GROUP) {
             *leader.group_note.get_mut() = UNKNOWN;

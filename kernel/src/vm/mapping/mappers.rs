@@ -179,7 +179,7 @@ impl Mapping {
             let Some(areas) = space.try_read_areas() else {
                 continue;
             };
-            for area in areas.map.iter() {
+            for area in areas.map.iter_objects() {
                 self.for_range(area, range, false, |start, end| {
                     let index = range.start.max(area_index(area));
                     self.unmap_unused_at(&space, index, start..end);
@@ -263,7 +263,7 @@ impl Mapping {
         only_shared: bool,
         mut apply: impl FnMut(u64, u64),
     ) {
-        for area in map.iter() {
+        for area in map.iter_objects() {
             self.for_range(area, range, only_shared, &mut apply);
         }
     }
