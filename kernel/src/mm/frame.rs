@@ -13,12 +13,15 @@ use crate::sync::Once;
 
 mod huge;
 mod pool;
+mod zeroes;
 
 pub(crate) use huge::HugeBlock;
 pub(super) use huge::{
     huge_is_exclusive, huge_mappings, huge_release, huge_retain, huge_to_frames,
 };
 use pool::{POOL, SHORT, make_records, record, zero_page};
+pub(crate) use zeroes::is_zeroes;
+pub(super) use zeroes::zeroes;
 
 /// Most separate ranges of free memory.
 pub(crate) const MAX_RANGES: usize = 40;

@@ -20,6 +20,7 @@
 //! | [`share`], [`huge`], [`spare`] | entries of level 2 that aren't a space's own leaf table |
 //! | [`collapse`] | a leaf table becomes a huge page |
 //! | [`window`] | many pages entered below one leaf table |
+//! | [`zeroes`] | entries of pages that were read and never written |
 //! | [`root`] | [`Root`], and which CPU has which loaded |
 //! | [`gather`], [`shootdown`] | TLBs forget, and frames go when they have |
 
@@ -35,6 +36,7 @@ pub(crate) mod shootdown;
 mod spare;
 mod walk;
 mod window;
+mod zeroes;
 
 use core::sync::atomic::Ordering;
 use kiln_core::addr::{TASK_SIZE, UserAddr};
@@ -51,6 +53,7 @@ pub(crate) use root::{Root, load_kernel};
 use spare::Spares;
 use walk::{group, populate};
 pub(crate) use window::Unready;
+use zeroes::maps_zeroes;
 
 /// A page of a program.
 #[derive(Debug)]
@@ -67,6 +70,8 @@ pub(crate) struct UserTables {
     root: Root,
     /// Pages mapped.
     resident: u64,
+    /// Those of them that are the page of zeroes.
+    zeroes: u64,
     /// The most there were before pages were last unmapped.
     most_resident: u64,
     /// No CPU has them loaded, nor will have.
@@ -81,6 +86,7 @@ impl UserTables {
         Ok(Self {
             root: Root::new()?,
             resident: 0,
+            zeroes: 0,
             most_resident: 0,
             retired: false,
             spares: Spares::new(),
@@ -96,6 +102,9 @@ impl UserTables {
         if self.root.is_loaded() {
             load_kernel();
         }
+        self.most_resident = self.most_resident();
+        // Nobody asks any more.
+        self.zeroes = 0;
         shootdown::make_all_leave(&self.root);
         self.retired = true;
     }
@@ -105,14 +114,18 @@ impl UserTables {
         &self.root
     }
 
-    /// Pages mapped, those without access included.
+    /// Pages mapped that are memory of their own, those without access included.
     pub(crate) fn resident(&self) -> u64 {
-        self.resident
+        self.resident - self.zeroes
     }
 
     /// The most that were mapped at any time.
     pub(crate) fn most_resident(&self) -> u64 {
-        self.most_resident.max(self.resident)
+        if self.retired {
+            self.most_resident
+        } else {
+            self.most_resident.max(self.resident())
+        }
     }
 
     /// Counts the most that are mapped from now on.
@@ -138,6 +151,7 @@ impl UserTables {
         let entry = table.entry(va.raw(), 1);
         debug_assert!(entry.load(Ordering::Relaxed) == 0, "{va} is mapped already");
         if entry.load(Ordering::Relaxed) == 0 {
+            self.zeroes += u64::from(frame::is_zeroes(frame.addr()));
             entry.store(frame.into_raw().raw() | flags.to_entry(), Ordering::Release);
             populate(table, group(va.raw(), 1), 1);
             self.resident += 1;
@@ -184,6 +198,9 @@ impl UserTables {
             _ => return Err(frame),
         };
         let old = entry.swap(frame.into_raw().raw() | flags.to_entry(), Ordering::AcqRel);
+        if maps_zeroes(old) {
+            self.zeroes -= 1;
+        }
         gather.release(&self.root, va.raw(), old);
         Ok(())
     }

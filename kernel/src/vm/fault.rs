@@ -17,7 +17,7 @@ use super::area::{Object, VmArea};
 use super::reclaim::{alloc_frame, alloc_zeroed_frame, wait_for_memory};
 use super::space::{AddressSpace, Areas, PAGE, STACK_GAP};
 use super::vdso::Special;
-use crate::mm::frame::{FrameRef, OutOfMemory};
+use crate::mm::frame::{self, FrameRef, OutOfMemory};
 use crate::mm::paging::{Gather, Occupancy, PageFlags, Unready};
 
 /// What the program tried to do.
@@ -167,6 +167,13 @@ impl AddressSpace {
             Occupancy::Nothing if write && self.fill_huge(area, page) => return Ok(Attempt::Done),
             _ => {}
         }
+        if !write {
+            let filled = self
+                .tables
+                .lock()
+                .map_zeroes(va, page_flags(area.prot, false));
+            return self.or_make_ready(filled, va);
+        }
         // With no lock held: this may sleep.
         self.fill(va, page_flags(area.prot, true), alloc_zeroed_frame()?)
     }
@@ -200,6 +207,15 @@ impl AddressSpace {
         let mut tables = self.tables.lock();
         let filled = tables.window(va, flags).fill(va, || frame.take());
         drop(tables);
+        self.or_make_ready(filled, va)
+    }
+
+    /// What it means that a page was filled, wasn't because there was one, or couldn't be.
+    fn or_make_ready(
+        &self,
+        filled: Result<bool, Unready>,
+        va: UserAddr,
+    ) -> Result<Attempt, FaultError> {
         match filled {
             Ok(true) => Ok(Attempt::Done),
             Ok(false) => Ok(Attempt::Again),
@@ -242,8 +258,13 @@ impl AddressSpace {
             return Ok(Attempt::Done);
         }
         drop(tables);
-        let copy = alloc_frame()?;
-        copy.copy_from(&mapped.frame);
+        let copy = if frame::is_zeroes(mapped.frame.addr()) {
+            alloc_zeroed_frame()?
+        } else {
+            let copy = alloc_frame()?;
+            copy.copy_from(&mapped.frame);
+            copy
+        };
         let mut tables = self.tables.lock();
         match tables.lookup(va) {
             Some(now) if now.frame.addr() == mapped.frame.addr() => {

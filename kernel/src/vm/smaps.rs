@@ -11,6 +11,7 @@ use kiln_core::vma::{AreaFlags, Prot};
 use super::area::{Object, VmArea};
 use super::maps::{Line, describe, place_name};
 use super::space::{AddressSpace, PAGE};
+use crate::mm::frame;
 use crate::mm::paging::{Gather, PageFlags, Seen};
 
 /// Where a line that describes an area has its name (`seq_setwidth`).
@@ -56,7 +57,7 @@ fn counted(area: &VmArea, page: &Seen) -> Counted {
         Some((mapping, mapping.knows(index, page.frame)?))
     });
     match known {
-        // What is a program's own was written, or will count as such: there is no page of zeroes.
+        // What is a program's own was written, or will count as such.
         None => Counted {
             mappers: handles,
             dirty: true,
@@ -75,6 +76,9 @@ fn counted(area: &VmArea, page: &Seen) -> Counted {
 
 impl Tally {
     fn add(&mut self, area: &VmArea, page: &Seen) {
+        if frame::is_zeroes(page.frame) {
+            return;
+        }
         let counted = counted(area, page);
         let share = (PAGE << PAGE_SHIFT) / counted.mappers.max(1);
         self.rss += PAGE;

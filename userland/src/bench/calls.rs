@@ -82,7 +82,8 @@ fn futex_wake(bench: &Bench<'_>) {
     bench.time("futex-wake", || futex(&word, libc::FUTEX_WAKE, 1) == Ok(0));
 }
 
-/// futex(2), private.
+/// futex(2), private. Inlined, so that what is counted doesn't depend on how the compiler parts the program.
+#[inline(always)]
 pub(super) fn futex(word: &AtomicU32, operation: i32, value: u32) -> sys::Res {
     let operation = operation | libc::FUTEX_PRIVATE_FLAG;
     let args = [

@@ -53,6 +53,7 @@ impl UserTables {
             return Leaf::Busy;
         }
         upper.store(0, Ordering::Release);
+        self.zeroes -= self.count_zeroes(table);
         let va = va.raw() & !(SPAN - 1);
         gather.note_leaf(&self.root, va);
         let pages = frame::table_record(addr).population.load(Ordering::Relaxed);

@@ -9,6 +9,7 @@ use super::entry::{OWNED, PAGE, SHARED, SPAN};
 use super::range::{Part, bounds};
 use super::share::seal;
 use super::walk::{addr_of, in_groups, populate, set_upper};
+use super::zeroes::maps_zeroes;
 use super::{Gather, UserTables};
 use crate::mm::frame::{self, OutOfMemory};
 use crate::mm::table::{ADDRESS, Bits};
@@ -83,6 +84,9 @@ impl UserTables {
         set_upper(into, va, 2, value);
         let population = frame::table_record(addr).population.load(Ordering::Relaxed);
         child.resident += u64::from(population);
+        if let Some(table) = part.table() {
+            child.zeroes += self.count_zeroes(table);
+        }
         Ok(())
     }
 
@@ -122,6 +126,7 @@ impl UserTables {
             let used = Bits::ACCESSED.bits() | Bits::DIRTY.bits();
             into.at(index).store(value & !used, Ordering::Relaxed);
             added += 1;
+            child.zeroes += u64::from(maps_zeroes(value));
         }
         populate(into, groups, added);
         child.resident += u64::from(added);

@@ -8,6 +8,7 @@ use kiln_core::num::{u64_of, usize_of};
 
 use super::entry::{Change, HUGE, OWNED, PAGE, PageFlags, SHARED, SPAN};
 use super::walk::addr_of;
+use super::zeroes::maps_zeroes;
 use super::{Gather, UserTables};
 use crate::mm::frame::{self, FrameRef};
 use crate::mm::layout::PHYSMAP;
@@ -41,7 +42,11 @@ pub(super) struct Part {
 impl Part {
     /// The leaf table; `None` for a huge page.
     pub(super) fn table(&self) -> Option<&'static Table> {
-        let value = self.upper.load(Ordering::Acquire);
+        self.table_of(self.upper.load(Ordering::Acquire))
+    }
+
+    /// The same by what the entry of level 2 was.
+    fn table_of(&self, value: u64) -> Option<&'static Table> {
         // SAFETY: tables are freed through `&mut UserTables`, which whoever has a part doesn't use
         // for anything else meanwhile.
         (value & HUGE == 0).then(|| unsafe { table::at(PHYSMAP, value) })
@@ -117,10 +122,11 @@ impl UserTables {
     }
 
     /// Clears the part's entries; how many were in use.
-    fn clear(&self, part: &Part, table: &Table, gather: &mut Gather) -> u32 {
+    fn clear(&mut self, part: &Part, table: &Table, gather: &mut Gather) -> u32 {
         // Where no CPU can load the root no TLB knows anything, so nothing has to be gathered: the
         // end of every process.
         let known = !self.retired;
+        let may_be_zeroes = self.zeroes != 0;
         let mut removed = 0;
         let population = frame::table_record(addr_of(table)).population;
         let population = population.load(Ordering::Relaxed);
@@ -131,6 +137,9 @@ impl UserTables {
             }
             if known {
                 let old = entry.swap(0, Ordering::AcqRel);
+                if may_be_zeroes {
+                    self.zeroes -= u64::from(maps_zeroes(old));
+                }
                 gather.release(&self.root, part.address(index), old);
             } else {
                 let old = entry.load(Ordering::Relaxed);
@@ -156,6 +165,9 @@ impl UserTables {
             super::huge::PAGES
         };
         self.resident -= u64::from(pages);
+        if let Some(table) = part.table_of(value) {
+            self.zeroes -= self.count_zeroes(table);
+        }
         if value & (HUGE | SHARED) != 0 {
             self.spares.free_one();
         }
