@@ -178,13 +178,19 @@ pub struct Throttle {
     /// Start of the period.
     since: u64,
     used: u64,
+    /// One of them waits for its end.
+    held: bool,
 }
 
 impl Throttle {
     /// Nothing yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { since: 0, used: 0 }
+        Self {
+            since: 0,
+            used: 0,
+            held: false,
+        }
     }
 
     /// One of them has run for `ran` until `now`. What it ran alone before this period, when nobody looked,
@@ -202,6 +208,12 @@ impl Throttle {
         spent.then(|| self.since.saturating_add(limit.period))
     }
 
+    /// Whether one that comes when all is spent must wait for the period's end: from when `others` want the rest.
+    pub fn holds(&mut self, others: impl FnOnce() -> bool) -> bool {
+        self.held = self.held || others();
+        self.held
+    }
+
     /// Goes on to the period that `now` is in; each that is over pays for its own share.
     fn advance(&mut self, limit: Limit, now: u64) {
         let over = now
@@ -212,6 +224,7 @@ impl Throttle {
             let share = limit.runtime.unwrap_or(limit.period);
             self.since = self.since.saturating_add(over.saturating_mul(limit.period));
             self.used = self.used.saturating_sub(over.saturating_mul(share));
+            self.held = false;
         }
     }
 }
@@ -276,7 +289,13 @@ mod tests {
         assert_eq!(throttle.spent_until(limit, 5_900 * MS), None);
         throttle.charge(limit, 5_990 * MS, 60 * MS);
         assert_eq!(throttle.spent_until(limit, 5_990 * MS), Some(6_000 * MS));
+        // Nobody wants the rest, then somebody does, and has it from then on.
+        assert_eq!(
+            [false, true, false].map(|wanted| throttle.holds(|| wanted)),
+            [false, true, true]
+        );
         assert_eq!(throttle.spent_until(limit, 6_000 * MS), None);
+        assert!(!throttle.holds(|| false));
         let none = Limit {
             runtime: None,
             ..limit

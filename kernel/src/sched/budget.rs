@@ -2,8 +2,9 @@
 //! ([`LIMIT`]), a thread of `SCHED_DEADLINE` what it has reserved ([`reserve`]).
 //!
 //! One that has had it is [held](hold) where it would enter user mode, so it never keeps a lock of the
-//! kernel's meanwhile, and waits there for its next period. Threads of real time are held only while a
-//! thread that shares waits for the CPU; who borrows their priority is one of them.
+//! kernel's meanwhile, and waits there for its next period. Threads of real time are held only when a
+//! thread that shares waits for the CPU, then all that come there in the same period; who borrows their
+//! priority is one of them.
 
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
@@ -90,18 +91,35 @@ pub(super) fn wake(thread: &Thread, now: u64) {
 
 /// Looks whether the running thread has had what it may; then it is held before user mode.
 pub(super) fn look(thread: &Thread, cpu: &Cpu, now: u64) {
-    let until = if thread.kind() == Kind::Deadline {
+    if let Some(until) = spent_until(thread, cpu, now) {
+        hold_until(thread, until);
+    }
+}
+
+/// Whether that can be said of a thread before it runs.
+pub(super) fn is_spent(thread: &Thread, cpu: &Cpu, now: u64) -> bool {
+    thread.rank().is_real_time() && spent_until(thread, cpu, now).is_some()
+}
+
+fn spent_until(thread: &Thread, cpu: &Cpu, now: u64) -> Option<u64> {
+    if thread.kind() == Kind::Deadline {
         let until = thread.reservation.lock().spent_until();
         until.filter(|_| !thread.borrows())
     } else if thread.rank().is_real_time() {
-        let until = cpu.throttle.lock().spent_until(limit(), now);
-        until.filter(|_| cpu.queue.lock().has_fair())
+        throttled_until(cpu, now)
     } else {
         None
-    };
-    if let Some(until) = until {
-        hold_until(thread, until);
     }
+}
+
+/// Until when threads of real time are held on the CPU. Once one is, the less urgent are, too: the rest of the
+/// period isn't theirs.
+fn throttled_until(cpu: &Cpu, now: u64) -> Option<u64> {
+    let mut throttle = cpu.throttle.lock();
+    let until = throttle.spent_until(limit(), now)?;
+    throttle
+        .holds(|| cpu.queue.lock().has_fair())
+        .then_some(until)
 }
 
 /// The running thread wants no more in its period.

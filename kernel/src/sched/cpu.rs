@@ -4,7 +4,7 @@
 //! thread makes way for another in [`preempt`]. Which CPU a thread goes to, and which threads an idle CPU takes
 //! from the others: [`balance`](super::balance).
 //!
-//! Locks: a CPU's `current`, then its queue, never two queues at once. Nothing is allocated or freed
+//! Locks: a CPU's `current`, its `throttle`, its queue, never two queues at once. Nothing is allocated or freed
 //! with a queue locked: interrupts lock queues too, and may have interrupted the heap.
 
 mod preempt;

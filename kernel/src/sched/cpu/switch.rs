@@ -154,8 +154,9 @@ fn switch_to(cpu: &'static Cpu, next: Arc<Thread>, others: bool) {
     if let Some(at) = budget::tick(&next, now, others) {
         cpu.arm(at);
     }
-    if !next.may_run_on(this_id()) {
-        // Woken here because its stack was in use here; it goes before it enters user mode.
+    // Woken here because its stack was in use here: it goes before it enters user mode. One that takes over from one
+    // that is held has no time either, and is held there.
+    if !next.may_run_on(this_id()) || budget::is_spent(&next, cpu, now) {
         arch::cpu::this_cpu().set_need_resched();
     }
     let mut current = cpu.current.lock();
