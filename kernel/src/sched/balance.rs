@@ -4,7 +4,7 @@
 //! ran on last. A CPU with nothing to do takes a thread from the one where most are waiting. One whose
 //! timer comes while others have at least two threads less gives one away. So as long as there are
 //! more runnable threads than CPUs all are busy, and no CPU has two threads more than another for
-//! longer than a slice.
+//! longer than a slice; one that runs a thread of real time is worth one more.
 //!
 //! Threads that come before all that share are never kept waiting while a CPU runs something less urgent
 //! that they may have: one that must make way goes there, and a CPU that changes threads looks for them.
@@ -149,17 +149,27 @@ pub(super) fn pull_urgent(cpu: &Cpu) {
     }
 }
 
-/// Gives a waiting thread of this CPU's to one with two less, if there is one.
+/// What a CPU has to do, for who waits there: one of real time that runs leaves little to others, so it counts twice.
+fn burden(cpu: &Cpu) -> usize {
+    let hogged = !cpu.is_idling() && cpu.running_rank().is_real_time();
+    cpu.load() + usize::from(hogged)
+}
+
+/// Gives a waiting thread of this CPU's to one with two less that it may run on, if there is one.
 pub(super) fn relieve(cpu: &Cpu) {
     if smp::count() == 1 {
         return;
     }
-    let Some((id, least)) = cpu::all().min_by_key(|(_, other)| other.load()) else {
-        return;
-    };
-    if least.load() + 2 <= cpu.load()
-        && let Some(thread) = cpu.give_to(id)
-    {
-        cpu::hand_over(id, least, thread);
+    let mut tried = 1 << this_id();
+    loop {
+        let others = cpu::all().filter(|(other, _)| tried >> other & 1 == 0);
+        let least = others.min_by_key(|(_, other)| burden(other));
+        let Some((id, least)) = least.filter(|(_, least)| burden(least) + 2 <= burden(cpu)) else {
+            return;
+        };
+        if let Some(thread) = cpu.give_to(id) {
+            return cpu::hand_over(id, least, thread);
+        }
+        tried |= 1 << id;
     }
 }

@@ -3,5 +3,5 @@
 //! The programs need the superuser's right to real time.
 crate::behaviour::behaviours! { "sched":
     deadline ["root"], throttled ["root", "slow"], lent ["root", "threads"], woken_by_priority ["root", "threads"],
-    accounts,
+    accounts, beside_urgent ["root"],
 }
