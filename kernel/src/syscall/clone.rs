@@ -1,7 +1,5 @@
 //! Making processes and threads: fork(2), vfork(2), clone(2), clone3(2).
 
-use alloc::vec::Vec;
-
 use kiln_core::abi;
 use kiln_core::addr::{TASK_SIZE, UserAddr};
 use kiln_core::errno::Errno;
@@ -75,21 +73,7 @@ pub(super) fn clone3(call: &mut Call<'_>, at: UserAddr, size: usize) -> SysResul
     if size < abi::CLONE_ARGS_SIZE_VER0 as usize {
         return Err(Errno::EINVAL);
     }
-    let space = call.space;
-    let mut bytes = Vec::new();
-    bytes
-        .try_reserve_exact(size.max(known))
-        .map_err(|_| Errno::ENOMEM)?;
-    bytes.resize(size, 0);
-    space.copy_in(&mut bytes, at)?;
-    if bytes.iter().skip(known).any(|byte| *byte != 0) {
-        return Err(Errno::E2BIG);
-    }
-    bytes.resize(known, 0);
-    let mut words = [0u64; CLONE_WORDS];
-    for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(8)) {
-        *word = u64::from_le_bytes(bytes.try_into().unwrap_or_default());
-    }
+    let words: [u64; CLONE_WORDS] = call.space.read_sized(at, size)?;
     let set_tid = wanted_number(call, words[8], words[9])?;
     let into_cgroup = words[0] & abi::CLONE_INTO_CGROUP != 0;
     if into_cgroup && (size < known || i32::try_from(words[10]).is_err()) {

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
-use kiln_core::num::u64_of;
+use kiln_core::num::{u64_of, usize_of};
 
 use super::fault::{Access, rest_of_page};
 use super::space::AddressSpace;
@@ -143,6 +143,42 @@ impl AddressSpace {
     /// `EFAULT`.
     pub(crate) fn copy_in(self: &Arc<Self>, dst: &mut [u8], src: UserAddr) -> Result<(), Errno> {
         whole(self.copy_in_some(dst, src), dst.len())
+    }
+
+    /// A structure of 64-bit words of which the program knows `size` bytes: what is missing is zero.
+    ///
+    /// # Errors
+    /// `E2BIG` when the program says more than is known here, `EFAULT`.
+    pub(crate) fn read_sized<const N: usize>(
+        self: &Arc<Self>,
+        src: UserAddr,
+        size: usize,
+    ) -> Result<[u64; N], Errno> {
+        let mut words = [[0; 8]; N];
+        self.copy_sized(words.as_flattened_mut(), src, size)?;
+        Ok(words.map(u64::from_le_bytes))
+    }
+
+    fn copy_sized(
+        self: &Arc<Self>,
+        dst: &mut [u8],
+        src: UserAddr,
+        size: usize,
+    ) -> Result<(), Errno> {
+        let known = dst.len().min(size);
+        let mut at = known;
+        while at < size {
+            // Word by word, as Linux looks: what says more counts before what can't be read.
+            let place = advance(src, at);
+            let mut word = [0; 8];
+            let len = (8 - usize_of(place.raw() % 8)).min(size - at);
+            self.copy_in(word.get_mut(..len).unwrap_or_default(), place)?;
+            if word != [0; 8] {
+                return Err(Errno::E2BIG);
+            }
+            at += len;
+        }
+        self.copy_in(dst.get_mut(..known).unwrap_or_default(), src)
     }
 
     /// Copies to the program.

@@ -12,7 +12,7 @@ use kiln_core::num::low32;
 use super::{
     Call, SysResult, behind, file, install, is_empty, known_flags, resolve_at, with_lookup,
 };
-use crate::fs::memory::{try_arc, try_zeros};
+use crate::fs::memory::try_arc;
 use crate::fs::vfs::{self, FsConfig, TreeFile};
 use crate::fs::{File, FileOps, MountFlags, Path, anon, superblock};
 
@@ -305,7 +305,7 @@ pub(in crate::syscall) fn mount_setattr(
         return Err(Errno::EINVAL);
     }
     with_lookup(call, None, vfs::may_mount)?;
-    let [set, clear, propagation, _] = mount_attr(call, attr, size)?;
+    let [set, clear, propagation, _] = call.space.read_sized::<4>(attr, size)?;
     if set == 0 && clear == 0 && propagation == 0 {
         return Ok(0);
     }
@@ -338,17 +338,6 @@ pub(in crate::syscall) fn mount_setattr(
         })?;
     }
     Ok(0)
-}
-
-/// The structure; what a later, longer one adds must be unused.
-fn mount_attr(call: &Call<'_>, addr: UserAddr, size: usize) -> Result<[u64; 4], Errno> {
-    let space = call.space;
-    let mut bytes = try_zeros(size)?;
-    space.copy_in(&mut bytes, addr)?;
-    if bytes.iter().skip(MOUNT_ATTR_SIZE).any(|byte| *byte != 0) {
-        return Err(Errno::E2BIG);
-    }
-    space.read_val(addr)
 }
 
 /// How access times are to move: only if all of the old way is cleared.

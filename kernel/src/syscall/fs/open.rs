@@ -7,7 +7,6 @@ use kiln_core::fs::flags::OpenFlags;
 
 use super::{AT_FDCWD, Call, SysResult, base, descriptor_limit, install, not_empty, path_arg};
 use crate::fs::context::Restrictions;
-use crate::fs::memory::try_copy;
 use crate::fs::{Lookup, identity, memfd, pipe, vfs};
 
 fn open_at(
@@ -69,15 +68,7 @@ pub(in crate::syscall) fn openat2(
     if size > 4096 {
         return Err(Errno::E2BIG);
     }
-    let space = call.space;
-    let mut rest = try_copy(&[0; 64])?;
-    rest.resize(size, 0);
-    space.copy_in(&mut rest, how)?;
-    // A later, longer structure is taken when what it adds is unused.
-    if rest.iter().skip(OPEN_HOW_SIZE).any(|byte| *byte != 0) {
-        return Err(Errno::E2BIG);
-    }
-    let [flags, mode, resolve]: [u64; 3] = space.read_val(how)?;
+    let [flags, mode, resolve] = call.space.read_sized::<3>(how, size)?;
     let known = abi::RESOLVE_NO_XDEV
         | abi::RESOLVE_NO_MAGICLINKS
         | abi::RESOLVE_NO_SYMLINKS
