@@ -14,7 +14,7 @@ use super::error::{Error, Result};
 use super::hash::{Hash, Hasher};
 use super::inode::{Ino, Inode};
 use super::superblock::Compat;
-use crate::num::{u64_of, usize_of};
+use crate::num::{high32, low32, low64, u64_of, usize_of, usize_of32};
 use crate::sort;
 use alloc::vec::Vec;
 
@@ -38,14 +38,59 @@ pub struct Entry<'a> {
 /// What is called with each entry; false stops.
 type Each<'a> = dyn FnMut(Entry<'_>) -> bool + 'a;
 
-/// An entry to be listed: its place in the order, and where it lies.
-#[derive(Clone, Copy, Debug)]
-struct Item {
-    hash: Hash,
-    /// How many were gathered before it: names of one hash stay in this order.
-    nth: usize,
-    block: u64,
-    at: usize,
+/// An entry to be listed, one number to be quickly sorted by: its hash, the number of its leaf among those gathered, and
+/// where it lies there. So names of one hash stay in the order of the leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Item(u128);
+
+impl Item {
+    fn new(hash: Hash, leaf: usize, at: usize) -> Self {
+        let place = low32(u64_of(leaf << 16 | at));
+        let hash = u64::from(hash.major) << 32 | u64::from(hash.minor);
+        Self(u128::from(hash) << 32 | u128::from(place))
+    }
+
+    fn hash(self) -> Hash {
+        let hash = low64(self.0 >> 32);
+        Hash {
+            major: high32(hash),
+            minor: low32(hash),
+        }
+    }
+
+    /// The number of its leaf, and where it lies there.
+    fn place(self) -> (usize, usize) {
+        let place = low32(low64(self.0));
+        (usize_of32(place >> 16), usize_of32(place & 0xFFFF))
+    }
+}
+
+/// Entries gathered to be listed together.
+#[derive(Default)]
+struct Gathered {
+    items: Vec<Item>,
+    /// Their leaves' blocks.
+    leaves: Vec<u64>,
+}
+
+impl Gathered {
+    /// Another leaf, whose entries come; its number.
+    fn leaf(&mut self, block: u64) -> Result<usize> {
+        self.leaves.try_reserve(1).map_err(|_| Error::NoMemory)?;
+        self.leaves.push(block);
+        Ok(self.leaves.len() - 1)
+    }
+
+    fn push(&mut self, item: Item) -> Result<()> {
+        self.items.try_reserve(1).map_err(|_| Error::NoMemory)?;
+        self.items.push(item);
+        Ok(())
+    }
+
+    fn clear(&mut self) {
+        self.items.clear();
+        self.leaves.clear();
+    }
 }
 
 fn place(hash: Hash) -> u64 {
@@ -105,7 +150,7 @@ impl<D: Device> Ext4<D> {
         cursor: u64,
         each: &mut Each<'_>,
     ) -> Result<()> {
-        let mut items = Vec::new();
+        let mut items = Gathered::default();
         self.gather_names(dir, 0, hasher, &mut items, true)?;
         let mut sender = Sender { cursor, last: None };
         self.send(dir, &mut items, &mut sender, each)?;
@@ -116,14 +161,14 @@ impl<D: Device> Ext4<D> {
     fn list_indexed(&mut self, dir: &Inode, cursor: u64, each: &mut Each<'_>) -> Result<()> {
         let hasher = self.hasher(dir)?;
         let mut sender = Sender { cursor, last: None };
-        let mut items = Vec::new();
+        let mut items = Gathered::default();
         if cursor >> 32 <= 1 {
             self.gather_dots(dir, &mut items)?;
             if !self.send(dir, &mut items, &mut sender, each)? {
                 return Ok(());
             }
         }
-        let start = crate::num::low32(cursor >> 32).wrapping_shl(1);
+        let start = low32(cursor >> 32).wrapping_shl(1);
         let mut way = self.probe(dir, start)?;
         loop {
             let mut chain = 0;
@@ -142,16 +187,11 @@ impl<D: Device> Ext4<D> {
     }
 
     /// `.` and `..` of an indexed directory come first.
-    fn gather_dots(&mut self, dir: &Inode, items: &mut Vec<Item>) -> Result<()> {
+    fn gather_dots(&mut self, dir: &Inode, items: &mut Gathered) -> Result<()> {
         let (block, _) = self.dir_block(dir, 0)?.ok_or(BAD)?;
-        items.try_reserve(2).map_err(|_| Error::NoMemory)?;
+        let leaf = items.leaf(block)?;
         for (major, at) in [(0, 0), (2, 12)] {
-            items.push(Item {
-                hash: Hash { major, minor: 0 },
-                nth: items.len(),
-                block,
-                at,
-            });
+            items.push(Item::new(Hash { major, minor: 0 }, leaf, at))?;
         }
         Ok(())
     }
@@ -162,22 +202,17 @@ impl<D: Device> Ext4<D> {
         dir: &Inode,
         number: u32,
         hasher: &Hasher,
-        items: &mut Vec<Item>,
+        items: &mut Gathered,
         dots: bool,
     ) -> Result<()> {
         let (block, slot) = self.dir_block(dir, number)?.ok_or(BAD)?;
+        let leaf = items.leaf(block)?;
         for record in Records::new(self.cache.data(slot), false) {
             let Record { at, ino, name, .. } = record?;
             if ino == 0 || (!dots && (name == b"." || name == b"..")) {
                 continue;
             }
-            items.try_reserve(1).map_err(|_| Error::NoMemory)?;
-            items.push(Item {
-                hash: hasher.hash(name),
-                nth: items.len(),
-                block,
-                at,
-            });
+            items.push(Item::new(hasher.hash(name), leaf, at))?;
         }
         Ok(())
     }
@@ -186,21 +221,30 @@ impl<D: Device> Ext4<D> {
     fn send(
         &mut self,
         dir: &Inode,
-        items: &mut Vec<Item>,
+        items: &mut Gathered,
         sender: &mut Sender,
         each: &mut Each<'_>,
     ) -> Result<bool> {
-        sort::by_key(items, |item| (item.hash, item.nth));
+        sort::by(&mut items.items, |a, b| a < b);
         let typed = self.sup.has_types();
-        for item in items.iter() {
-            let Some(next) = sender.pass(item.hash) else {
+        let mut open = None;
+        for item in &items.items {
+            let Some(next) = sender.pass(item.hash()) else {
                 continue;
             };
-            let slot = self.block(item.block, Kind::Directory(dir.seed))?;
-            let b = self.cache.data(slot);
+            let (leaf, at) = item.place();
+            let (slot, end) = match open {
+                Some((number, slot, end)) if number == leaf => (slot, end),
+                _ => {
+                    let block = items.leaves.get(leaf).copied().ok_or(BAD)?;
+                    let slot = self.block(block, Kind::Directory(dir.seed))?;
+                    (slot, leaf_end(self.cache.data(slot)))
+                }
+            };
+            open = Some((leaf, slot, end));
             let Record {
                 ino, kind, name, ..
-            } = Record::parse(b, item.at, leaf_end(b), typed)?;
+            } = Record::parse(self.cache.data(slot), at, end, typed)?;
             if !each(Entry {
                 ino,
                 kind,
