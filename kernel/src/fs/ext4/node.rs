@@ -1,32 +1,32 @@
-//! [`Node`]: the VFS's requests for an inode, carried out by the core. Ranges that move are in [`shift`].
+//! [`Node`]: the VFS's requests for an inode, carried out by the core. [`space`] has fallocate(2)'s, [`shift`] those of
+//! ranges that move, [`xattrs`] the extended attributes', and [`attributes`] what both sides call them.
 
+mod attributes;
 mod shift;
+mod space;
+mod xattrs;
 
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::any::Any;
 use core::sync::atomic::{AtomicBool, Ordering};
-use kiln_core::addr::PAGE_SIZE;
 use kiln_core::errno::Errno;
-use kiln_core::fs::acl::{self, Acl};
-use kiln_core::fs::attr::{self, Attr, DeviceNumber};
+use kiln_core::fs::attr;
 use kiln_core::fs::dirent::Entry;
-use kiln_core::fs::ext4::{self as core_fs, Error, Ext4, FileType, How, Ino, NewFile, State};
+use kiln_core::fs::ext4::{self as core_fs, Error, Ext4, How, Ino, NewFile};
 use kiln_core::fs::xattr;
-use kiln_core::num::{low16, low32, u64_of};
+use kiln_core::num::{low16, low32};
 
+pub(super) use self::attributes::attr_of;
+use self::attributes::{kind_of, number, renew_dir, renew_links};
 use super::disk::Disk;
 use super::pages::Pages;
-use super::{Doomed, Volume, now, stamp, time};
-use crate::fs::inode::{Allocate, AllocateKind, Emit, Extent, Inode, InodeOps, NewInode, Rename};
-use crate::fs::memory::{append, try_push};
-use crate::fs::regular::zero_range;
+use super::{Doomed, Volume, now, time};
+use crate::fs::inode::{Allocate, Emit, Extent, Inode, InodeOps, NewInode, Rename};
+use crate::fs::memory::try_push;
 use crate::sync::Once;
 use crate::vm::Mapping;
 
-/// linux/fiemap.h.
-const FIEMAP_EXTENT_UNWRITTEN: u32 = 0x800;
-const FIEMAP_EXTENT_MERGED: u32 = 0x1000;
 /// The VFS's cursors begin at 2.
 const FIRST_CURSOR: u64 = 2;
 
@@ -46,72 +46,6 @@ pub(super) struct Node {
 /// The node of an inode, if it is one of ours.
 pub(super) fn node_of(inode: &Inode) -> Option<&Node> {
     inode.ops().as_any()?.downcast_ref()
-}
-
-fn kind_of(kind: FileType) -> Option<attr::FileType> {
-    Some(match kind {
-        FileType::Unknown => return None,
-        FileType::Regular => attr::FileType::Regular,
-        FileType::Directory => attr::FileType::Directory,
-        FileType::Char => attr::FileType::CharDevice,
-        FileType::Block => attr::FileType::BlockDevice,
-        FileType::Fifo => attr::FileType::Fifo,
-        FileType::Socket => attr::FileType::Socket,
-        FileType::Symlink => attr::FileType::Symlink,
-    })
-}
-
-/// Whether an attribute is a list that has a form of its own on disk.
-fn is_acl(name: &[u8]) -> bool {
-    name == acl::ACCESS || name == acl::DEFAULT
-}
-
-/// The core's attributes as the VFS has them.
-pub(super) fn attr_of(from: &core_fs::Attr) -> Option<Attr> {
-    Some(Attr {
-        kind: kind_of(from.kind)?,
-        mode: u32::from(from.mode) & attr::MODE_BITS,
-        uid: from.uid,
-        gid: from.gid,
-        nlink: from.links,
-        size: from.size,
-        blocks: from.sectors,
-        rdev: DeviceNumber::decode(from.device),
-        atime: stamp(from.atime),
-        mtime: stamp(from.mtime),
-        ctime: stamp(from.ctime),
-        btime: stamp(from.crtime),
-        flags: from.flags,
-    })
-}
-
-/// The number of an inode that may be of any file system.
-fn number(inode: &Inode) -> Result<Ino, Errno> {
-    let node = node_of(inode).ok_or(Errno::EXDEV)?;
-    Ok(node.ino)
-}
-
-/// Brings a directory up to date after its names changed.
-fn renew_dir(core: &mut Ext4<Disk>, dir: &Inode) -> Result<(), Errno> {
-    let from = core.attr(number(dir)?).map_err(Error::errno)?;
-    dir.update(|attr| {
-        attr.nlink = from.links;
-        attr.size = from.size;
-        attr.blocks = from.sectors;
-        attr.mtime = stamp(from.mtime);
-        attr.ctime = stamp(from.ctime);
-    });
-    Ok(())
-}
-
-/// Brings an inode's links and change time up to date.
-fn renew_links(core: &mut Ext4<Disk>, inode: &Inode) -> Result<(), Errno> {
-    let from = core.attr(number(inode)?).map_err(Error::errno)?;
-    inode.update(|attr| {
-        attr.nlink = from.links;
-        attr.ctime = stamp(from.ctime);
-    });
-    Ok(())
 }
 
 impl Node {
@@ -174,34 +108,6 @@ impl Node {
         let pages = self.pages.as_ref().ok_or(Errno::EINVAL)?;
         let mapping = inode.mapping().ok_or(Errno::EINVAL)?;
         Ok((pages, Arc::clone(mapping)))
-    }
-
-    /// Frees the whole pages within a range of a file, and zeros what is left of it at both ends.
-    fn punch(&self, inode: &Inode, from: u64, to: u64) -> Result<(), Errno> {
-        let (pages, mapping) = self.file(inode)?;
-        let page = u64_of(PAGE_SIZE);
-        let size = mapping.size();
-        let (first, last) = (from.div_ceil(page), to.min(size).div_ceil(page));
-        // Within one page, or up to the end of the file within the last.
-        let whole_end = if to >= size { last } else { to / page };
-        if first >= whole_end {
-            return zero_range(&mapping, from, to.min(size));
-        }
-        zero_range(&mapping, from, (first * page).min(size))?;
-        if to < size {
-            zero_range(&mapping, whole_end * page, to)?;
-        }
-        mapping.discard(first, whole_end - first)?;
-        let freed = {
-            let _io = pages.io.write();
-            self.with(|core| {
-                let length = (whole_end - first) * page;
-                core.punch_hole(self.ino, first * page, length, now())
-            })
-        };
-        // What was read while the blocks were still there.
-        mapping.discard(first, whole_end - first)?;
-        freed
     }
 }
 
@@ -387,57 +293,11 @@ impl InodeOps for Node {
     }
 
     fn extent(&self, inode: &Arc<Inode>, from: u64, most: u64) -> Result<Extent, Errno> {
-        let bits = self.volume.block_bits;
-        let block = u32::try_from(from >> bits).map_err(|_| Errno::EFBIG)?;
-        let logical = u64::from(block) << bits;
-        let end = from.saturating_add(most);
-        let blocks = (end - logical).div_ceil(1 << bits);
-        let blocks = u32::try_from(blocks)
-            .unwrap_or(u32::MAX)
-            .min(u32::MAX - block);
-        let (extents, piece) = self.with(|core| {
-            let extents = core.uses_extents(self.ino)?;
-            // Without them nothing lies behind the end, and looking there would take long.
-            let found = (extents || from < inode.size()).then(|| core.map(self.ino, block, blocks));
-            Ok((extents, found.transpose()?))
-        })?;
-        let (state, start, length) = match piece {
-            Some(piece) => (piece.state, piece.start, u64::from(piece.length) << bits),
-            None => (State::Hole, 0, end - logical),
-        };
-        let mut flags = if extents { 0 } else { FIEMAP_EXTENT_MERGED };
-        if state == State::Unwritten {
-            flags |= FIEMAP_EXTENT_UNWRITTEN;
-        }
-        Ok(Extent {
-            logical,
-            physical: (state != State::Hole).then_some(start << bits),
-            length,
-            flags,
-        })
+        self.extent_at(inode, from, most)
     }
 
     fn allocate(&self, inode: &Arc<Inode>, request: &Allocate) -> Result<(), Errno> {
-        let (pages, mapping) = self.file(inode)?;
-        if matches!(request.kind, AllocateKind::Collapse | AllocateKind::Insert) {
-            return self.shift(inode, request);
-        }
-        let end = request
-            .offset
-            .checked_add(request.len)
-            .filter(|end| *end <= pages.limit)
-            .ok_or(Errno::EFBIG)?;
-        if request.kind != AllocateKind::Reserve {
-            self.punch(inode, request.offset, end)?;
-        }
-        if request.kind != AllocateKind::Punch {
-            self.with(|core| core.fallocate(self.ino, request.offset, request.len, true, now()))?;
-        }
-        if !request.keep_size && end > mapping.size() {
-            mapping.truncate(end)?;
-            self.touched(inode);
-        }
-        Ok(())
+        self.change_space(inode, request)
     }
 
     fn touched(&self, inode: &Inode) {
@@ -466,11 +326,7 @@ impl InodeOps for Node {
 
     fn get_xattr(&self, inode: &Arc<Inode>, name: &[u8]) -> Result<Vec<u8>, Errno> {
         let _ = inode;
-        let value = self.with(|core| core.get_xattr(self.ino, name))?;
-        if is_acl(name) {
-            return Acl::from_disk(&value).map_err(|_| Errno::EIO)?.value();
-        }
-        Ok(value)
+        self.xattr(name)
     }
 
     fn set_xattr(
@@ -480,25 +336,7 @@ impl InodeOps for Node {
         value: Option<&[u8]>,
         mode: xattr::SetMode,
     ) -> Result<(), Errno> {
-        let mode = match mode {
-            xattr::SetMode::Any => core_fs::SetMode::Any,
-            xattr::SetMode::Create => core_fs::SetMode::Create,
-            xattr::SetMode::Replace => core_fs::SetMode::Replace,
-        };
-        let disk = match value {
-            Some(value) if is_acl(name) => {
-                Acl::parse(value)?.map(|acl| acl.to_disk()).transpose()?
-            }
-            _ => None,
-        };
-        let value = disk.as_deref().or(value);
-        let mut core = self.volume.core.lock();
-        match value {
-            Some(value) => core.set_xattr(self.ino, name, value, mode, now()),
-            None => core.remove_xattr(self.ino, name, now()),
-        }
-        .map_err(Error::errno)?;
-        renew_links(&mut core, inode)
+        self.change_xattr(inode, name, value, mode)
     }
 
     fn has_flags(&self) -> bool {
@@ -507,16 +345,7 @@ impl InodeOps for Node {
 
     fn list_xattr(&self, inode: &Arc<Inode>) -> Result<Vec<u8>, Errno> {
         let _ = inode;
-        let mut list = Vec::new();
-        let mut result = Ok(());
-        self.with(|core| {
-            core.list_xattr(self.ino, &mut |name| {
-                result = result
-                    .and_then(|()| append(&mut list, name))
-                    .and_then(|()| append(&mut list, b"\0"));
-            })
-        })?;
-        result.map(|()| list)
+        self.xattr_names()
     }
 
     fn as_any(&self) -> Option<&dyn Any> {

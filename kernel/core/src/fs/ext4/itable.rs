@@ -16,12 +16,24 @@ impl<D: Device> Ext4<D> {
             return Err(Error::Corrupt("inode number"));
         }
         let (group, place) = self.sup.inode_group(ino);
-        let desc = self.desc(group)?;
+        let table = self.inode_table(group)?;
         let byte = u64::from(place) * u64_of(self.sup.inode_size);
-        let block = desc.inode_table + (byte >> self.sup.block_bits);
+        let block = table + (byte >> self.sup.block_bits);
         let at = usize_of(byte & (u64_of(self.sup.block_size) - 1));
         let number = low32(u64_of(at / self.sup.inode_size));
         Ok((block, Kind::Inodes, at, number))
+    }
+
+    /// Where the inode table of `group` begins. It never moves, and most come one after another from one group.
+    fn inode_table(&mut self, group: u32) -> Result<u64> {
+        if let Some((known, table)) = self.table
+            && known == group
+        {
+            return Ok(table);
+        }
+        let table = self.desc(group)?.inode_table;
+        self.table = Some((group, table));
+        Ok(table)
     }
 
     /// Reads inode `ino`, whatever it is.

@@ -160,6 +160,8 @@ pub struct Ext4<D> {
     /// Whether the running operation may use the blocks kept for root.
     privileged: bool,
     next_generation: u32,
+    /// The group last asked for its inode table, and where that begins.
+    table: Option<(u32, u64)>,
     /// What changes go through, while the file system is writable and has one.
     journal: Option<commit::Journal>,
     /// Blocks that may be given out after the next commit.

@@ -73,6 +73,7 @@ impl<D: Device> Ext4<D> {
             list_changes: Vec::new(),
             privileged: true,
             next_generation: seed | 1,
+            table: None,
             journal: None,
             held: super::held::Held::default(),
             now: options.now,
