@@ -9,7 +9,6 @@ use super::device::Device;
 use super::error::{Error, Result};
 use super::undo::Log;
 use crate::num::u64_of;
-use crate::sort;
 use alloc::vec::Vec;
 use hashbrown::HashMap;
 
@@ -35,10 +34,8 @@ pub(super) enum Kind {
 pub(super) type Slot = usize;
 
 pub(super) const NOWHERE: u64 = u64::MAX;
-/// Changed buffers that there may be in the smallest cache: a commit costs two flushes.
-const LEAST_PINNED: usize = 64;
 /// How much is written at once when dirty blocks are neighbours.
-const BATCH_BYTES: usize = 32 * 1024;
+pub(super) const BATCH_BYTES: usize = 32 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Buffer {
@@ -46,6 +43,8 @@ pub(super) struct Buffer {
     pub(super) kind: Kind,
     pub(super) data: Vec<u8>,
     pub(super) dirty: bool,
+    /// It is in the cache's list of changed buffers.
+    pub(super) listed: bool,
     /// As last committed it is in the journal, but not in its place yet.
     pub(super) logged: bool,
     /// Used since the clock's hand last passed.
@@ -61,14 +60,16 @@ pub(super) struct Cache<D> {
     pub(super) block_size: usize,
     pub(super) slots: Vec<Buffer>,
     pub(super) index: HashMap<u64, Slot>,
-    hand: usize,
-    capacity: usize,
+    pub(super) hand: usize,
+    pub(super) capacity: usize,
     pub(super) dirty: usize,
+    /// The dirty ones, and some that were since the list was last gone through. It has room for all slots.
+    pub(super) changed: Vec<Slot>,
     pub(super) logged: usize,
     /// Blocks freed by the running transaction that the journal has contents for.
     pub(super) revoked: Vec<u64>,
     pub(super) log: Log,
-    batch: Vec<u8>,
+    pub(super) batch: Vec<u8>,
 }
 
 impl<D: Device> Cache<D> {
@@ -86,6 +87,7 @@ impl<D: Device> Cache<D> {
             hand: 0,
             capacity: capacity.max(16),
             dirty: 0,
+            changed: Vec::new(),
             logged: 0,
             revoked: Vec::new(),
             log: Log::default(),
@@ -189,10 +191,13 @@ impl<D: Device> Cache<D> {
         {
             buffer.dirty = true;
             self.dirty += 1;
+            if !core::mem::replace(&mut buffer.listed, true) {
+                self.changed.push(slot);
+            }
         }
     }
 
-    fn offset(&self, block: u64) -> Result<u64> {
+    pub(super) fn offset(&self, block: u64) -> Result<u64> {
         block
             .checked_mul(u64_of(self.block_size))
             .ok_or(Error::Corrupt("block number"))
@@ -244,145 +249,21 @@ impl<D: Device> Cache<D> {
             .map_err(|_| Error::NoMemory)?;
         data.resize(self.block_size, 0);
         self.slots.try_reserve(1).map_err(|_| Error::NoMemory)?;
+        let room = (self.slots.len() + 1).saturating_sub(self.changed.len());
+        self.changed
+            .try_reserve(room)
+            .map_err(|_| Error::NoMemory)?;
         self.slots.push(Buffer {
             block: NOWHERE,
             kind: Kind::Plain,
             data,
             dirty: false,
+            listed: false,
             logged: false,
             used: false,
             verified: 0,
         });
         Ok(self.slots.len() - 1)
-    }
-
-    /// Whether so much is dirty that it should be written soon.
-    pub(super) fn is_strained(&self) -> bool {
-        self.dirty > self.capacity / 2
-    }
-
-    /// How many buffers may be dirty, and how many logged, before something is done about it.
-    pub(super) fn most_pinned(&self) -> usize {
-        (self.capacity / 2).max(LEAST_PINNED)
-    }
-
-    /// Block and kind of every dirty buffer, in the order of the disk.
-    pub(super) fn dirty_blocks(&self) -> Result<Vec<(u64, Kind)>> {
-        self.blocks_where(self.dirty, |buffer| buffer.dirty)
-    }
-
-    fn blocks_where(
-        &self,
-        count: usize,
-        wanted: impl Fn(&Buffer) -> bool,
-    ) -> Result<Vec<(u64, Kind)>> {
-        let mut list = Vec::new();
-        list.try_reserve_exact(count).map_err(|_| Error::NoMemory)?;
-        for buffer in self.slots.iter().filter(|buffer| wanted(buffer)) {
-            if list.len() < list.capacity() {
-                list.push((buffer.block, buffer.kind));
-            }
-        }
-        sort::by_key(&mut list, |(block, _)| *block);
-        Ok(list)
-    }
-
-    /// The contents of a block that is here for sure: a dirty one.
-    pub(super) fn held(&self, block: u64) -> Result<&[u8]> {
-        let slot = self.index.get(&block).copied().ok_or(Error::Invalid)?;
-        Ok(self.data(slot))
-    }
-
-    /// Dirty blocks are in the journal now.
-    pub(super) fn note_logged(&mut self, blocks: &[u64]) {
-        for block in blocks {
-            let Some(buffer) = self.buffer_of(*block) else {
-                continue;
-            };
-            let (was_dirty, was_logged) = (buffer.dirty, buffer.logged);
-            buffer.dirty = false;
-            buffer.logged = true;
-            self.dirty -= usize::from(was_dirty);
-            self.logged += usize::from(!was_logged);
-        }
-        self.revoked.clear();
-    }
-
-    /// Writes every logged block to its place. They stay logged: the journal still has them.
-    pub(super) fn write_logged(&mut self) -> Result<()> {
-        let list = self.blocks_where(self.logged, |buffer| buffer.logged)?;
-        self.write_list(&list)
-    }
-
-    /// The journal is empty: nothing of it is needed any more.
-    pub(super) fn forget_logged(&mut self) {
-        for buffer in &mut self.slots {
-            buffer.logged = false;
-        }
-        self.logged = 0;
-        self.trim();
-    }
-
-    /// Writes every dirty block, neighbours together. What fails stays dirty.
-    pub(super) fn write_dirty(&mut self) -> Result<()> {
-        let list = self.dirty_blocks()?;
-        self.write_list(&list)?;
-        self.trim();
-        Ok(())
-    }
-
-    fn write_list(&mut self, list: &[(u64, Kind)]) -> Result<()> {
-        let mut rest = list;
-        let most = (BATCH_BYTES / self.block_size).max(1);
-        while let Some((first, _)) = rest.first().copied() {
-            let run = rest
-                .iter()
-                .zip(first..)
-                .take(most)
-                .take_while(|((block, _), next)| block == next)
-                .count();
-            let (batch, after) = rest.split_at_checked(run.max(1)).ok_or(Error::Invalid)?;
-            self.write_run(first, batch)?;
-            rest = after;
-        }
-        Ok(())
-    }
-
-    fn write_run(&mut self, first: u64, run: &[(u64, Kind)]) -> Result<()> {
-        let offset = self.offset(first)?;
-        self.batch.clear();
-        for (block, _) in run {
-            let slot = self.index.get(block).copied().ok_or(Error::Invalid)?;
-            let buffer = self.slots.get(slot).ok_or(Error::Invalid)?;
-            self.batch.extend_from_slice(&buffer.data);
-        }
-        self.dev.write(offset, &self.batch).map_err(|_| Error::Io)?;
-        for (block, _) in run {
-            if let Some(buffer) = self.buffer_of(*block)
-                && core::mem::take(&mut buffer.dirty)
-            {
-                self.dirty -= 1;
-            }
-        }
-        Ok(())
-    }
-
-    /// Gives back the buffers that one large operation needed beyond the capacity.
-    fn trim(&mut self) {
-        while self.slots.len() > self.capacity {
-            let last = self.slots.last();
-            if last.is_none_or(|buffer| buffer.dirty || buffer.logged) {
-                return;
-            }
-            if let Some(buffer) = self.slots.pop()
-                && buffer.block != NOWHERE
-            {
-                self.index.remove(&buffer.block);
-            }
-        }
-        if self.hand >= self.slots.len() {
-            self.hand = 0;
-        }
     }
 
     /// Reads `buffer` from the device, past the buffers: file contents.

@@ -69,7 +69,12 @@ impl Held {
         merged
             .try_reserve_exact(bitmap.len())
             .map_err(|_| Error::NoMemory)?;
-        merged.extend(bitmap.iter().zip(held).map(|(used, held)| used | held));
+        merged.extend_from_slice(bitmap);
+        // A block is whole words.
+        let (words, _) = merged.as_chunks_mut::<8>();
+        for (used, held) in words.iter_mut().zip(held.as_chunks::<8>().0) {
+            *used = (u64::from_ne_bytes(*used) | u64::from_ne_bytes(*held)).to_ne_bytes();
+        }
         Ok(Some(merged))
     }
 }

@@ -5,7 +5,7 @@
 //! it: [`Ext4::map`] and [`Ext4::allocate`] tell where a file's blocks lie, and the page cache
 //! moves them itself; [`Ext4::read`] and [`Ext4::write`] do it for callers without one.
 //!
-//! From below: `device` (the disk), `buffer` (metadata blocks) with `undo`, `seal` (checksums),
+//! From below: `device` (the disk), `buffer` (metadata blocks) with `dirty` and `undo`, `seal` (checksums),
 //! `superblock` and `geometry`, `group`, `bitmap`, `balloc`/`ialloc` (space), `inode`/`itable`,
 //! `extent`/`extent_edit`/`extent_cut`/`indirect`/`indirect_edit`/`map` (a file's blocks),
 //! `dir`/`dir_edit`/`hash`/`htree`/`htree_edit`/`list` (directories), `namei`/`rename`
@@ -25,6 +25,7 @@ mod csum;
 mod device;
 mod dir;
 mod dir_edit;
+mod dirty;
 mod error;
 mod extent;
 mod extent_cut;
