@@ -41,14 +41,28 @@ impl AddressSpace {
         mapping: &Mapping,
         index: u64,
     ) -> Result<Attempt, FaultError> {
-        let flags = page_flags(area.prot, false);
-        match self.map_around(area, page, mapping, index, flags) {
+        self.map_or_read(area, page, mapping, index, page_flags(area.prot, false))
+    }
+
+    /// Maps the page as it is in the file, read if it has to be.
+    fn map_or_read(
+        &self,
+        area: &VmArea,
+        page: u64,
+        mapping: &Mapping,
+        index: u64,
+        flags: PageFlags,
+    ) -> Result<Attempt, FaultError> {
+        let mut mapped = self.map_around(area, page, mapping, index, flags);
+        if matches!(mapped, Err(Unmappable::Absent)) {
+            // As long as the page is held here it isn't given up: each fault gets somewhere.
+            let _held = self.file_page(mapping, index)?;
+            mapped = self.map_around(area, page, mapping, index, flags);
+        }
+        match mapped {
             Ok(()) => Ok(Attempt::Done),
             Err(Unmappable::Unready(unready)) => self.make_ready(unready, UserAddr::new(page)),
-            Err(Unmappable::Absent) => {
-                self.file_page(mapping, index)?;
-                Ok(Attempt::Again)
-            }
+            Err(Unmappable::Absent) => Ok(Attempt::Again),
         }
     }
 
@@ -87,15 +101,7 @@ impl AddressSpace {
         if !write {
             let writable = !track && area.prot.contains(Prot::WRITE);
             let flags = page_flags(area.prot, writable);
-            match self.map_around(area, page, mapping, index, flags) {
-                Ok(()) => return Ok(Attempt::Done),
-                Err(Unmappable::Unready(unready)) => {
-                    return self.make_ready(unready, UserAddr::new(page));
-                }
-                Err(Unmappable::Absent) => {}
-            }
-            self.file_page(mapping, index)?;
-            return Ok(Attempt::Again);
+            return self.map_or_read(area, page, mapping, index, flags);
         }
         let frame = self.file_page(mapping, index)?;
         if track {
