@@ -13,7 +13,10 @@ const KINDS: &[(&str, Hog)] = &[
     ("touch", touch),
     ("fork", bomb),
     ("pipe", pipes),
+    ("socket", sockets),
+    ("datagram", datagrams),
     ("tables", page_tables),
+    ("zeroes", zeroes),
     ("areas", areas),
     ("inode", inodes),
     ("dentry", dentries),
@@ -30,6 +33,9 @@ const KINDS: &[(&str, Hog)] = &[
     ("stacks", stacks),
 ];
 
+/// Those who are the largest process: nobody else is killed for them.
+const LARGEST: &[&str] = &["touch", "tables", "zeroes"];
+
 /// Slack: what the kernel keeps for the next time, such as tables and stacks.
 const SLACK_KIB: u64 = 3072;
 
@@ -41,6 +47,7 @@ pub(crate) fn run(args: &[&CStr]) -> i32 {
         return 2;
     };
     adjust(c"-1000");
+    let bystander = LARGEST.contains(&name.unwrap_or_default()).then(bystander);
     settle();
     let before = free_kib();
     let child = process::fork().unwrap_or(0);
@@ -59,16 +66,43 @@ pub(crate) fn run(args: &[&CStr]) -> i32 {
     clean();
     let killed = ended == child as i32 && libc::WIFSIGNALED(status);
     say!("{}", if killed { "killed" } else { "full" });
+    if bystander.is_some_and(|child| !is_running(child)) {
+        error("a smaller one was killed");
+        return 1;
+    }
     for _ in 0..100 {
         settle();
         if free_kib() + SLACK_KIB >= before {
             say!("all is free again");
+            if let Some(child) = bystander {
+                let _ = call(libc::SYS_kill, [child, 9, 0, 0, 0, 0]);
+            }
             return 0;
         }
         let _ = time::sleep_ms(50);
     }
     say!("free before: {before} KiB, after: {} KiB", free_kib());
     1
+}
+
+/// A process with 4 MiB of its own.
+fn bystander() -> usize {
+    let child = process::fork().unwrap_or(0);
+    if child == 0 {
+        adjust(c"0");
+        if let Ok(addr) = memory::mmap(0, 4 << 20, RW, ANON, -1, 0) {
+            (addr..addr + (4 << 20)).step_by(4096).for_each(poke);
+        }
+        loop {
+            let _ = time::sleep_ms(1000);
+        }
+    }
+    let _ = time::sleep_ms(50);
+    child
+}
+
+fn is_running(child: usize) -> bool {
+    call(libc::SYS_wait4, [child, 0, libc::WNOHANG as usize, 0, 0, 0]) == Ok(0)
 }
 
 fn call(number: i64, args: [usize; 6]) -> crate::sys::Res {
@@ -173,6 +207,43 @@ fn pipes() {
             while file::write(write, &block).is_ok() {}
         }
     });
+}
+
+fn sockets() {
+    in_children(|| fill_sockets(libc::SOCK_STREAM, &[0; 4096]));
+}
+
+/// Many small ones, which are more than their bytes.
+fn datagrams() {
+    in_children(|| fill_sockets(libc::SOCK_DGRAM, b"1"));
+}
+
+fn fill_sockets(kind: i32, block: &[u8]) {
+    for _ in 0..500 {
+        let mut pair = [0i32; 2];
+        let args = [
+            libc::AF_UNIX as usize,
+            (kind | libc::SOCK_NONBLOCK) as usize,
+            0,
+            pair.as_mut_ptr() as usize,
+            0,
+            0,
+        ];
+        if call(libc::SYS_socketpair, args).is_err() {
+            return;
+        }
+        while file::write(pair[0], block).is_ok() {}
+    }
+}
+
+/// Pages that were only read have no memory of their own, but tables.
+fn zeroes() {
+    while let Ok(addr) = memory::mmap(0, 1 << 30, RW, ANON, -1, 0) {
+        for page in (addr..addr + (1 << 30)).step_by(1 << 21) {
+            // SAFETY: mapped above, and nobody writes there.
+            unsafe { (page as *const u8).read_volatile() };
+        }
+    }
 }
 
 fn page_tables() {

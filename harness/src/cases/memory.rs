@@ -10,11 +10,14 @@ use super::userland;
 use crate::testing::{Case, Job, Scratch};
 
 /// What is taken, by the names of `behave --helper hog`.
-const HOGS: [&str; 18] = [
+const HOGS: [&str; 21] = [
     "touch",
     "fork",
     "pipe",
+    "socket",
+    "datagram",
     "tables",
+    "zeroes",
     "areas",
     "inode",
     "dentry",

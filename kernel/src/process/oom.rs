@@ -18,6 +18,7 @@ use super::task;
 use crate::arch::time::now_ns;
 use crate::mm::frame;
 use crate::sync::SpinLock;
+use crate::vm::AddressSpace;
 
 /// How long a victim is waited for before the next is chosen.
 const PATIENCE_NS: u64 = 500_000_000;
@@ -90,7 +91,7 @@ fn dying() -> Option<Arc<Process>> {
     last.filter(|process| process.ended().is_none())
 }
 
-/// The process whose end frees most: by the pages it has, and by its adjustment, which counts in
+/// The process whose end frees most: by the pages it and its tables have, and by its adjustment, which counts in
 /// thousandths of all memory. Those told to be spared are.
 fn choose() -> Option<Arc<Process>> {
     let total = u64_of(frame::stats().total);
@@ -109,8 +110,12 @@ pub(super) fn score(process: &Arc<Process>) -> u64 {
     let Some(space) = process.first_task().and_then(|task| task.space().ok()) else {
         return 0;
     };
-    let pages = space.resident_pages();
-    (adjustment + pages * 1000 / total) * 2 / 3
+    (adjustment + pages(&space) * 1000 / total) * 2 / 3
+}
+
+/// Pages that the end of a space frees: its own, and those of its tables.
+fn pages(space: &AddressSpace) -> u64 {
+    space.resident_pages() + space.table_pages()
 }
 
 /// `None`: not to be killed, or already on its way out.
@@ -122,7 +127,7 @@ fn badness(process: &Arc<Process>, total: u64) -> Option<u64> {
     if adjustment == 0 || process.group.lock().exit.is_some() {
         return None;
     }
-    let pages = process.first_task()?.space().ok()?.resident_pages();
-    let points = pages + total * adjustment / 1000;
+    let space = process.first_task()?.space().ok()?;
+    let points = pages(&space) + total * adjustment / 1000;
     Some(points.saturating_sub(total * ADJUSTMENT_BIAS / 1000))
 }

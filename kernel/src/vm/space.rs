@@ -202,6 +202,11 @@ impl AddressSpace {
         self.tables.lock().resident()
     }
 
+    /// Pages that the page tables take.
+    pub(crate) fn table_pages(&self) -> u64 {
+        self.tables.lock().table_frames()
+    }
+
     /// The most pages that were mapped at any time.
     pub(crate) fn most_resident_pages(&self) -> u64 {
         self.tables.lock().most_resident()

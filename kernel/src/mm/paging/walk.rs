@@ -112,6 +112,26 @@ impl UserTables {
         Ok(unsafe { table::at(PHYSMAP, addr) })
     }
 
+    /// Frames that the tables below the root take, with those in reserve for huge pages.
+    pub(crate) fn table_frames(&self) -> u64 {
+        let mut frames = 0;
+        for index in 0..ENTRIES / 2 {
+            let addr = self.root.table().at(index).load(Ordering::Acquire) & ADDRESS;
+            if addr == 0 {
+                continue;
+            }
+            // SAFETY: tables are freed through `&mut self` only, and upper entries name tables.
+            let table: &Table = unsafe { table::at(PHYSMAP, addr) };
+            let below = (0..ENTRIES).map(|index| table.at(index).load(Ordering::Acquire) & ADDRESS);
+            let counts = below.filter(|addr| *addr != 0).map(|addr| {
+                let record = frame::table_record(PhysAddr::new(addr));
+                1 + u64::from(record.population.load(Ordering::Relaxed))
+            });
+            frames += 1 + counts.sum::<u64>();
+        }
+        frames
+    }
+
     /// Frees tables that were made for an entry which couldn't be made in the end. Nothing is mapped.
     pub(super) fn sweep(&mut self) {
         let groups = frame::table_record(addr_of(self.root.table())).groups;

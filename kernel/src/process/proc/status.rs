@@ -3,8 +3,10 @@
 use alloc::sync::Arc;
 
 use kiln_core::abi;
+use kiln_core::addr::PAGE_SIZE;
 use kiln_core::cred::Credentials;
 use kiln_core::errno::Errno;
+use kiln_core::num::u64_of;
 use kiln_core::proctree::Standing;
 use kiln_core::signal::{SigSet, Signal};
 
@@ -279,7 +281,9 @@ fn sizes(task: &Task, out: &mut Text) -> Result<(), Errno> {
         ("VmStk", sizes.stack),
         ("VmExe", sizes.text),
         ("VmLib", sizes.libraries),
+        ("VmPTE", space.table_pages() * u64_of(PAGE_SIZE)),
         ("VmSwap", 0),
+        ("HugetlbPages", 0),
     ] {
         put!(out, "{label}:\t{:>8} kB\n", bytes / 1024)?;
     }

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 /// Changed buffers that there may be in the smallest cache: a commit costs two flushes.
 const LEAST_PINNED: usize = 64;
+
 /// Block and kind of `count` buffers, in the order of the disk.
 fn in_order<'a>(
     count: usize,
