@@ -151,7 +151,7 @@ impl UserTables {
         let entry = table.entry(va.raw(), 1);
         debug_assert!(entry.load(Ordering::Relaxed) == 0, "{va} is mapped already");
         if entry.load(Ordering::Relaxed) == 0 {
-            self.zeroes += u64::from(frame::is_zeroes(frame.addr()));
+            self.note_zeroes(va.raw(), u64::from(frame::is_zeroes(frame.addr())));
             entry.store(frame.into_raw().raw() | flags.to_entry(), Ordering::Release);
             populate(table, group(va.raw(), 1), 1);
             self.resident += 1;

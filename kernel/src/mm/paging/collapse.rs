@@ -46,14 +46,15 @@ impl UserTables {
             huge if huge & HUGE != 0 => return Leaf::Huge,
             _ => self.make_private(va, gather),
         }
-        let addr = PhysAddr::new(upper.load(Ordering::Acquire) & ADDRESS);
+        let value = upper.load(Ordering::Acquire);
+        let addr = PhysAddr::new(value & ADDRESS);
         // SAFETY: the entry names it, and it is freed through `&mut self` only.
         let table: &Table = unsafe { table::at(PHYSMAP, addr.raw()) };
         if (0..ENTRIES).any(|index| is_held(table.at(index).load(Ordering::Relaxed))) {
             return Leaf::Busy;
         }
         upper.store(0, Ordering::Release);
-        self.zeroes -= self.count_zeroes(table);
+        self.zeroes -= self.count_zeroes(table, value);
         let va = va.raw() & !(SPAN - 1);
         gather.note_leaf(&self.root, va);
         let pages = frame::table_record(addr).population.load(Ordering::Relaxed);

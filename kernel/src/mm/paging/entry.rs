@@ -12,6 +12,8 @@ pub(super) const OWNED: u64 = Bits::BIT_9.bits();
 pub(super) const COW: u64 = Bits::BIT_10.bits();
 /// Software bit: the leaf table that the entry names may be other spaces' too, and is read-only.
 pub(super) const SHARED: u64 = Bits::BIT_11.bits();
+/// Software bit of an entry of level 2 that names a leaf table: the page of zeroes may be mapped below it.
+pub(super) const ZEROES: u64 = Bits::BIT_10.bits();
 /// The entry, of level 2, is a page of 2 MiB.
 pub(super) const HUGE: u64 = Bits::HUGE_PAGE.bits();
 /// Bytes that a leaf table covers, and a huge page has.

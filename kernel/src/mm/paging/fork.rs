@@ -85,7 +85,7 @@ impl UserTables {
         let population = frame::table_record(addr).population.load(Ordering::Relaxed);
         child.resident += u64::from(population);
         if let Some(table) = part.table() {
-            child.zeroes += self.count_zeroes(table);
+            child.zeroes += self.count_zeroes(table, value);
         }
         Ok(())
     }
@@ -108,7 +108,7 @@ impl UserTables {
         };
         let groups = frame::table_record(addr_of(table)).groups;
         let groups = groups.load(Ordering::Relaxed);
-        let mut added = 0;
+        let (mut added, mut zeroes) = (0, 0);
         for index in in_groups(groups, part.first..part.end) {
             let entry = table.at(index);
             let mut value = entry.load(Ordering::Relaxed);
@@ -126,9 +126,10 @@ impl UserTables {
             let used = Bits::ACCESSED.bits() | Bits::DIRTY.bits();
             into.at(index).store(value & !used, Ordering::Relaxed);
             added += 1;
-            child.zeroes += u64::from(maps_zeroes(value));
+            zeroes += u64::from(maps_zeroes(value));
         }
         populate(into, groups, added);
+        child.note_zeroes(part.va, zeroes);
         child.resident += u64::from(added);
         Ok(())
     }

@@ -166,7 +166,7 @@ impl UserTables {
         };
         self.resident -= u64::from(pages);
         if let Some(table) = part.table_of(value) {
-            self.zeroes -= self.count_zeroes(table);
+            self.zeroes -= self.count_zeroes(table, value);
         }
         if value & (HUGE | SHARED) != 0 {
             self.spares.free_one();

@@ -14,7 +14,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 use kiln_core::addr::{PhysAddr, UserAddr};
 
-use super::entry::{COW, HUGE, SHARED, SPAN};
+use super::entry::{COW, HUGE, SHARED, SPAN, ZEROES};
 use super::walk::{in_groups, table_bits};
 use super::{Gather, UserTables};
 use crate::mm::frame::{self, FrameRef};
@@ -58,10 +58,12 @@ impl UserTables {
     }
 
     fn unshare(&mut self, upper: &AtomicU64, va: u64, gather: &mut Gather) {
-        let addr = PhysAddr::new(upper.load(Ordering::Acquire) & ADDRESS);
+        let value = upper.load(Ordering::Acquire);
+        let addr = PhysAddr::new(value & ADDRESS);
+        let bits = table_bits() | value & ZEROES;
         if frame::count(addr) == 1 {
             // More handles come only from here, by a fork.
-            upper.store(addr.raw() | table_bits(), Ordering::Release);
+            upper.store(addr.raw() | bits, Ordering::Release);
             self.spares.free_one();
             return;
         }
@@ -87,7 +89,7 @@ impl UserTables {
         for (from, to) in [(old.population, new.population), (old.groups, new.groups)] {
             to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
         }
-        upper.store(copy.raw() | table_bits(), Ordering::Release);
+        upper.store(copy.raw() | bits, Ordering::Release);
         // What is accessed through the old table from now on, until the flush, isn't marked so in
         // the new one: all of it must go.
         gather.release_leaf(&self.root, va & !(SPAN - 1), addr);

@@ -4,6 +4,7 @@
 use core::sync::atomic::Ordering;
 use kiln_core::addr::{PhysAddr, UserAddr};
 
+use super::entry::ZEROES;
 use super::{PageFlags, Unready, UserTables};
 use crate::mm::frame;
 use crate::mm::table::{ADDRESS, ENTRIES, Table};
@@ -21,13 +22,23 @@ impl UserTables {
         let counts = frame::is_zeroes(zeroes.addr());
         let mut zeroes = Some(zeroes);
         let filled = self.window(va, flags).fill(va, || zeroes.take())?;
-        self.zeroes += u64::from(filled && counts);
+        self.note_zeroes(va.raw(), u64::from(filled && counts));
         Ok(filled)
     }
 
-    /// How many of the table's entries do; the space has some.
-    pub(super) fn count_zeroes(&self, table: &Table) -> u64 {
-        if self.zeroes == 0 {
+    /// So many entries more do, below the leaf table for `va`.
+    pub(super) fn note_zeroes(&mut self, va: u64, more: u64) {
+        if more != 0
+            && let Some(upper) = self.find_upper(va)
+        {
+            upper.fetch_or(ZEROES, Ordering::AcqRel);
+            self.zeroes += more;
+        }
+    }
+
+    /// How many of the table's entries do, which the entry `upper` names.
+    pub(super) fn count_zeroes(&self, table: &Table, upper: u64) -> u64 {
+        if self.zeroes == 0 || upper & ZEROES == 0 {
             return 0;
         }
         let entries = (0..ENTRIES).map(|index| table.at(index).load(Ordering::Relaxed));
