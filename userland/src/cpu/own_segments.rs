@@ -94,8 +94,10 @@ fn kept(map: &Map) {
     }
     say!("child {}, here {same}", child::end_of(pid));
     say!("changed: {:#x} {}", write(0, base + 4096, WIDE | PAGES), load());
-    // A segment that isn't there any more can't stay in DS and ES.
-    say!("absent: {:#x} {:x?}", write(0, base, WIDE | PAGES | 1 << 5), selectors());
+    // A segment that isn't there any more can't stay in DS and ES; in GS it does until the next change of threads.
+    let changed = write(0, base, WIDE | PAGES | 1 << 5);
+    let [ds, es, _] = selectors();
+    say!("absent: {changed:#x} {ds:x} {es:x}");
     // SAFETY: gives the registers back, and GS its base.
     unsafe {
         asm!("mov ds, {0:e}", "mov es, {0:e}", "mov gs, {0:e}", in(reg) 0);
