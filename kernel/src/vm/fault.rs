@@ -147,7 +147,8 @@ impl AddressSpace {
                     file.note_copy();
                     self.resolve_private_write(area, page, &file.mapping, index)
                 } else {
-                    self.resolve_file_read(area, page, &file.mapping, index)
+                    let flags = page_flags(area.prot, false);
+                    self.map_or_read(area, page, &file.mapping, index, flags)
                 }
             }
         }

@@ -12,7 +12,10 @@ const MOST: u32 = 1 << 31;
 /// Where it lies; 0 before it is made. Its first handle is this one's, for ever.
 static PAGE: AtomicU64 = AtomicU64::new(0);
 
-/// A handle of it, for an entry that can't be written; none where it has too many.
+/// A handle of it, for an entry that can't be written; where it has too many, another page of zeroes.
+///
+/// # Errors
+/// [`OutOfMemory`] when it has to be made first, or another has.
 pub(in crate::mm) fn zeroes() -> Result<FrameRef, OutOfMemory> {
     let mut raw = PAGE.load(Ordering::Acquire);
     if raw == 0 {

@@ -114,22 +114,16 @@ impl UserTables {
 
     /// Frames that the tables below the root take, with those in reserve for huge pages.
     pub(crate) fn table_frames(&self) -> u64 {
-        let mut frames = 0;
-        for index in 0..ENTRIES / 2 {
-            let addr = self.root.table().at(index).load(Ordering::Acquire) & ADDRESS;
-            if addr == 0 {
-                continue;
-            }
+        let below = in_use(self.root.table()).map(|addr| {
             // SAFETY: tables are freed through `&mut self` only, and upper entries name tables.
-            let table: &Table = unsafe { table::at(PHYSMAP, addr) };
-            let below = (0..ENTRIES).map(|index| table.at(index).load(Ordering::Acquire) & ADDRESS);
-            let counts = below.filter(|addr| *addr != 0).map(|addr| {
-                let record = frame::table_record(PhysAddr::new(addr));
-                1 + u64::from(record.population.load(Ordering::Relaxed))
+            let table: &Table = unsafe { table::at(PHYSMAP, addr.raw()) };
+            let leaves = in_use(table).map(|addr| {
+                let population = frame::table_record(addr).population;
+                1 + u64::from(population.load(Ordering::Relaxed))
             });
-            frames += 1 + counts.sum::<u64>();
-        }
-        frames
+            1 + leaves.sum::<u64>()
+        });
+        below.sum()
     }
 
     /// Frees tables that were made for an entry which couldn't be made in the end. Nothing is mapped.
@@ -156,6 +150,14 @@ impl UserTables {
             unsafe { FrameRef::from_raw(PhysAddr::new(addr & ADDRESS)).free_zeroed() };
         }
     }
+}
+
+/// What an upper table's entries for a program name.
+fn in_use(table: &Table) -> impl Iterator<Item = PhysAddr> {
+    let groups = frame::table_record(addr_of(table)).groups;
+    let entries = in_groups(groups.load(Ordering::Relaxed), 0..ENTRIES);
+    let addrs = entries.map(|index| table.at(index).load(Ordering::Acquire) & ADDRESS);
+    addrs.filter(|addr| *addr != 0).map(PhysAddr::new)
 }
 
 /// An empty table, owned by the entry that will name it.

@@ -34,18 +34,8 @@ impl AddressSpace {
         self.fill(va, page_flags(area.prot, true), copy)
     }
 
-    pub(super) fn resolve_file_read(
-        &self,
-        area: &VmArea,
-        page: u64,
-        mapping: &Mapping,
-        index: u64,
-    ) -> Result<Attempt, FaultError> {
-        self.map_or_read(area, page, mapping, index, page_flags(area.prot, false))
-    }
-
     /// Maps the page as it is in the file, read if it has to be.
-    fn map_or_read(
+    pub(super) fn map_or_read(
         &self,
         area: &VmArea,
         page: u64,
