@@ -20,6 +20,7 @@
 //! | [`fpu`] | the FPU state of programs |
 //! | [`vdso`] | the code that programs call instead of the kernel |
 //! | [`switch`] | changing stacks |
+//! | [`aside`](mod@aside) | calls that keep all registers |
 //! | [`apic`], [`irq`], [`time`] | the timer, interrupts of devices, the clock |
 //! | [`smp`], [`ipi`] | starting the other CPUs, interrupts between them |
 //! | [`port`], [`exit`] | port I/O, and the debug exit that ends the VM |
@@ -30,6 +31,7 @@
 )]
 
 pub(crate) mod apic;
+mod aside;
 pub(crate) mod caches;
 pub(crate) mod checksum;
 pub(crate) mod cpu;
@@ -53,6 +55,7 @@ pub(crate) mod trap;
 pub(crate) mod user;
 pub(crate) mod vdso;
 
+pub(crate) use aside::{Aside, aside};
 pub(crate) use exit::{DebugExit, exit};
 
 /// Phase one, first step: the per-CPU block, GDT and IDT. From here on an exception is reported.

@@ -90,6 +90,17 @@ impl Memory {
     }
 }
 
+/// Random numbers to come depend on these bytes, too.
+#[cold]
+fn mix_in(src: &mut IoSrc<'_>) -> Result<usize, Errno> {
+    let (mut buffer, mut done) = ([0; 64], 0);
+    while src.remaining() > 0 {
+        done += src.take(&mut buffer)?;
+        random::mix(&buffer);
+    }
+    Ok(done)
+}
+
 impl FileOps for Memory {
     fn read(&self, _: &File, dst: &mut IoDst<'_>, _: &mut u64) -> Result<usize, Errno> {
         match self {
@@ -104,14 +115,7 @@ impl FileOps for Memory {
             // The bytes aren't even looked at: a bad address is no error.
             Self::Null | Self::Zero => Ok(src.remaining()),
             Self::Full => Err(Errno::ENOSPC),
-            Self::Random | Self::Urandom => {
-                let (mut buffer, mut done) = ([0; 64], 0);
-                while src.remaining() > 0 {
-                    done += src.take(&mut buffer)?;
-                    random::mix(&buffer);
-                }
-                Ok(done)
-            }
+            Self::Random | Self::Urandom => mix_in(src),
         }
     }
 

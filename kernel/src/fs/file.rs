@@ -40,6 +40,9 @@ pub(crate) struct File {
     flags: AtomicU32,
     readable: bool,
     writable: bool,
+    /// What its operations say of themselves, which never changes: each reading and writing wants to know.
+    positioned: bool,
+    stream: bool,
     /// It counts among its inode's writers.
     counted: AtomicBool,
     /// Watchers were told of its opening.
@@ -67,6 +70,8 @@ impl File {
         try_arc(Self {
             path,
             inode,
+            positioned: ops.has_position(),
+            stream: ops.is_stream(),
             ops,
             flags: AtomicU32::new(flags.kept()),
             readable: flags.reads(),
@@ -134,12 +139,12 @@ impl File {
         self.writable
     }
 
-    /// EBADF unless it was opened for reading.
     /// Whether it is an event descriptor of some kind: a regular file by its mode, without contents.
     pub(crate) fn is_event(&self) -> bool {
         self.ops.ignores_seek()
     }
 
+    /// EBADF unless it was opened for reading.
     pub(crate) fn check_readable(&self) -> Result<(), Errno> {
         self.readable.then_some(()).ok_or(Errno::EBADF)
     }
@@ -192,26 +197,28 @@ impl File {
     /// Reads from the position on.
     pub(crate) fn read(&self, dst: &mut IoDst<'_>) -> Result<usize, Errno> {
         self.check_readable()?;
-        self.accessed(if self.ops.has_position() {
-            self.ops.read(self, dst, &mut self.pos.lock())
+        let ops = &*self.ops;
+        self.accessed(if self.positioned {
+            ops.read(self, dst, &mut self.pos.lock())
         } else {
-            self.ops.read(self, dst, &mut 0)
+            ops.read(self, dst, &mut 0)
         })
     }
 
     /// Writes from the position on.
     pub(crate) fn write(&self, src: &mut IoSrc<'_>) -> Result<usize, Errno> {
         self.check_writable()?;
-        self.modified(if self.ops.has_position() {
-            self.ops.write(self, src, &mut self.pos.lock())
+        let ops = &*self.ops;
+        self.modified(if self.positioned {
+            ops.write(self, src, &mut self.pos.lock())
         } else {
-            self.ops.write(self, src, &mut 0)
+            ops.write(self, src, &mut 0)
         })
     }
 
     /// Reads from `pos` on, leaving the position alone.
     pub(crate) fn read_at(&self, dst: &mut IoDst<'_>, mut pos: u64) -> Result<usize, Errno> {
-        if self.ops.is_stream() && !self.is_path() {
+        if self.stream && !self.is_path() {
             return Err(Errno::ESPIPE);
         }
         self.check_readable()?;
@@ -221,7 +228,7 @@ impl File {
 
     /// Writes from `pos` on, leaving the position alone.
     pub(crate) fn write_at(&self, src: &mut IoSrc<'_>, mut pos: u64) -> Result<usize, Errno> {
-        if self.ops.is_stream() && !self.is_path() {
+        if self.stream && !self.is_path() {
             return Err(Errno::ESPIPE);
         }
         self.check_writable()?;

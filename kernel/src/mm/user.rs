@@ -23,7 +23,8 @@ pub(crate) struct CopyFault {
 }
 
 impl CopyFault {
-    const fn at(addr: UserAddr, done: usize, write: bool) -> Self {
+    /// At the byte after `done` bytes of a copy to or from `addr`.
+    pub(crate) const fn at(addr: UserAddr, done: usize, write: bool) -> Self {
         Self {
             addr: UserAddr::new(addr.raw().wrapping_add(u64_of(done))),
             done,

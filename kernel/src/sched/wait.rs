@@ -7,12 +7,13 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::hint::cold_path;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 
 use super::cpu;
 use super::thread::{NOTIFY_KILL, NOTIFY_SIGNAL, Thread};
 use super::timer;
-use crate::arch::time;
+use crate::arch::{Aside, aside, time};
 use crate::mm::OutOfMemory;
 use crate::sync::{IrqLock, SpinLock};
 
@@ -71,6 +72,13 @@ impl Link {
             queued: AtomicBool::new(false),
             waiting: AtomicBool::new(false),
         }
+    }
+}
+
+/// Waking one: where locks are opened nobody waits, mostly.
+impl Aside for WaitQueue {
+    extern "C" fn aside(&self) {
+        self.wake_some(1);
     }
 }
 
@@ -160,7 +168,11 @@ impl WaitQueue {
     /// Wakes the thread that has slept longest.
     #[inline]
     pub(crate) fn wake_one(&self) {
-        self.wake_n(1);
+        fence(Ordering::SeqCst);
+        if self.length.load(Ordering::Relaxed) != 0 {
+            cold_path();
+            aside(self);
+        }
     }
 
     /// Wakes every thread.

@@ -1,10 +1,11 @@
 //! The spin lock under all others.
 #![allow(unsafe_code, reason = "lock_api's RawMutex is an unsafe trait")]
 
+use core::hint::cold_path;
 use core::sync::atomic::{AtomicBool, Ordering};
 use lock_api::{GuardSend, RawMutex};
 
-use crate::arch::ipi;
+use crate::arch::{Aside, aside, ipi};
 
 /// A spin lock. Whoever waits for it answers what other CPUs ask meanwhile
 /// ([`ipi::relax`]), so that the holder may wait for their answers.
@@ -24,8 +25,9 @@ unsafe impl RawMutex for RawSpinLock {
 
     #[inline]
     fn lock(&self) {
-        while !self.try_lock() {
-            self.wait();
+        if !self.try_lock() {
+            cold_path();
+            aside(self);
         }
     }
 
@@ -45,12 +47,16 @@ unsafe impl RawMutex for RawSpinLock {
     }
 }
 
-impl RawSpinLock {
-    /// Until it looks free; reading only, which leaves the holder its cache line.
-    #[cold]
-    fn wait(&self) {
-        while self.0.load(Ordering::Relaxed) {
-            ipi::relax();
+impl Aside for RawSpinLock {
+    /// Takes it after another. Waits by reading only, which leaves the holder its cache line.
+    extern "C" fn aside(&self) {
+        loop {
+            while self.0.load(Ordering::Relaxed) {
+                ipi::relax();
+            }
+            if self.try_lock() {
+                return;
+            }
         }
     }
 }

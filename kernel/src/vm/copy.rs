@@ -123,7 +123,17 @@ impl AddressSpace {
     /// Copies from the program as far as its memory goes; the bytes copied.
     #[inline]
     pub(crate) fn copy_in_some(self: &Arc<Self>, dst: &mut [u8], src: UserAddr) -> usize {
-        self.with_faults(dst.len(), |done| {
+        match user::copy_in(dst, src) {
+            Ok(()) => dst.len(),
+            Err(fault) => self.copy_in_on(dst, src, fault.done),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn copy_in_on(self: &Arc<Self>, dst: &mut [u8], src: UserAddr, done: usize) -> usize {
+        let fault = CopyFault::at(src, done, false);
+        self.after_fault(dst.len(), fault, &mut |done| {
             let rest = dst.get_mut(done..).unwrap_or_default();
             user::copy_in(rest, advance(src, done))
         })
@@ -132,7 +142,17 @@ impl AddressSpace {
     /// Copies to the program as far as its memory goes; the bytes copied.
     #[inline]
     pub(crate) fn copy_out_some(self: &Arc<Self>, dst: UserAddr, src: &[u8]) -> usize {
-        self.with_faults(src.len(), |done| {
+        match user::copy_out(dst, src) {
+            Ok(()) => src.len(),
+            Err(fault) => self.copy_out_on(dst, src, fault.done),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn copy_out_on(self: &Arc<Self>, dst: UserAddr, src: &[u8], done: usize) -> usize {
+        let fault = CopyFault::at(dst, done, true);
+        self.after_fault(src.len(), fault, &mut |done| {
             user::copy_out(advance(dst, done), src.get(done..).unwrap_or_default())
         })
     }
@@ -218,10 +238,23 @@ impl AddressSpace {
     ) -> usize {
         match user::frame_to_user(frame, offset, dst, len) {
             Ok(()) => len,
-            Err(fault) => self.after_fault(len, fault, &mut |done| {
-                user::frame_to_user(frame, offset + done, advance(dst, done), len - done)
-            }),
+            Err(fault) => self.frame_to_user_on(frame, offset, dst, len, fault.done),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn frame_to_user_on(
+        self: &Arc<Self>,
+        frame: &FrameRef,
+        offset: usize,
+        dst: UserAddr,
+        len: usize,
+        done: usize,
+    ) -> usize {
+        self.after_fault(len, CopyFault::at(dst, done, true), &mut |done| {
+            user::frame_to_user(frame, offset + done, advance(dst, done), len - done)
+        })
     }
 
     pub(super) fn user_to_frame(
@@ -233,10 +266,23 @@ impl AddressSpace {
     ) -> usize {
         match user::user_to_frame(src, frame, offset, len) {
             Ok(()) => len,
-            Err(fault) => self.after_fault(len, fault, &mut |done| {
-                user::user_to_frame(advance(src, done), frame, offset + done, len - done)
-            }),
+            Err(fault) => self.user_to_frame_on(src, frame, offset, len, fault.done),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn user_to_frame_on(
+        self: &Arc<Self>,
+        src: UserAddr,
+        frame: &FrameRef,
+        offset: usize,
+        len: usize,
+        done: usize,
+    ) -> usize {
+        self.after_fault(len, CopyFault::at(src, done, false), &mut |done| {
+            user::user_to_frame(advance(src, done), frame, offset + done, len - done)
+        })
     }
 
     /// Reads a value.

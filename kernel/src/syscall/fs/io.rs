@@ -25,32 +25,44 @@ pub(in crate::syscall) const MAX_COUNT: usize = 0x7FFF_F000;
 const MAX_VECTORS: usize = 1024;
 
 /// What a read answers, counted.
+#[inline]
 pub(super) fn read_so_far(call: &Call<'_>, result: Result<usize, Errno>) -> SysResult {
-    if is_counted(result) {
-        call.task.moved.read(result.map_or(0, u64_of));
+    match result {
+        Ok(count) => call.task.moved.read(u64_of(count)),
+        Err(errno) if is_counted(errno) => call.task.moved.read(0),
+        Err(_) => {}
     }
     result.map(u64_of)
 }
 
 /// Whether a call counts that ends so: not one that was refused before there was anything to move.
-fn is_counted(result: Result<usize, Errno>) -> bool {
-    !matches!(result, Err(Errno::EBADF | Errno::ESPIPE))
+fn is_counted(errno: Errno) -> bool {
+    !matches!(errno, Errno::EBADF | Errno::ESPIPE)
 }
 
 /// What a write answers, counted: a broken pipe also tells the caller by a signal.
+#[inline]
 pub(in crate::syscall) fn written(
     call: &Call<'_>,
     file: &File,
     result: Result<usize, Errno>,
 ) -> SysResult {
-    if result == Err(Errno::EPIPE) && file.ops.signals_broken_pipe() {
+    match result {
+        Ok(count) => call.task.moved.written(u64_of(count)),
+        Err(errno) => unwritten(call, file, errno),
+    }
+    result.map(u64_of)
+}
+
+#[cold]
+fn unwritten(call: &Call<'_>, file: &File, errno: Errno) {
+    if errno == Errno::EPIPE && file.ops.signals_broken_pipe() {
         // Nothing is queued for a signal without a story, so this can't fail.
         let _ = signal::send_to_task(call.task, SigInfo::kernel(Signal::PIPE));
     }
-    if is_counted(result) {
-        call.task.moved.written(result.map_or(0, u64_of));
+    if is_counted(errno) {
+        call.task.moved.written(0);
     }
-    result.map(u64_of)
 }
 
 /// EFAULT for a buffer that no program can have.
