@@ -168,7 +168,7 @@ impl<T> RunQueue<T> {
             .iter()
             .enumerate()
             .filter(|(_, entry)| wanted(&entry.thread));
-        let (at, _) = fits.min_by_key(|(_, entry)| entry.rank.band)?;
+        let (at, _) = fits.min_by_key(|(_, entry)| entry.rank.band())?;
         self.take_at(at)
     }
 

@@ -63,8 +63,14 @@ pub(crate) fn parameters() -> [u64; 2] {
 /// Nanoseconds since boot. Never goes back, on whichever CPU.
 #[inline]
 pub(crate) fn now_ns() -> u64 {
+    ns_at(cycles())
+}
+
+/// What [`now_ns`] says when the TSC has this value.
+#[inline]
+pub(crate) fn ns_at(cycles: u64) -> u64 {
     // Wrapping: where the first measurement was far off, time may have begun before the TSC did.
-    cycles_to_ns(cycles().wrapping_sub(START.load(Ordering::Relaxed)))
+    cycles_to_ns(cycles.wrapping_sub(START.load(Ordering::Relaxed)))
 }
 
 /// As [`now_ns`], and not before what was read until now: for comparing with what programs read

@@ -65,13 +65,17 @@ impl Counts {
         Self::add(&self.ticks, 1);
     }
 
-    /// The running thread leaves the CPU: what it ran since it came is the CPU's time.
-    pub(super) fn leave(&self, thread: &Thread) {
-        let (user, system) = thread.cpu_times();
+    /// The running thread leaves the CPU, when the TSC is `cycles`: what it ran since it came is the CPU's time.
+    pub(super) fn leave(&self, thread: &Thread, cycles: u64) {
+        let (user, system) = thread.cpu_times_at(cycles);
         let seen = &thread.times.booked;
-        let new_user = user.saturating_sub(seen.0.swap(user, Ordering::Relaxed));
-        let seen_system = seen.1.swap(system, Ordering::Relaxed);
-        Self::add(&self.system, system.saturating_sub(seen_system));
+        let book = |seen: &AtomicU64, sum: u64| {
+            let new = sum.saturating_sub(seen.load(Ordering::Relaxed));
+            seen.store(sum, Ordering::Relaxed);
+            new
+        };
+        let new_user = book(&seen.0, user);
+        Self::add(&self.system, book(&seen.1, system));
         if thread.nice() > 0 {
             Self::add(&self.nice, new_user);
         }
@@ -80,8 +84,9 @@ impl Counts {
     /// Another thread comes, which has waited since it was queued.
     pub(super) fn switch(&self, next: &Thread, now: u64) {
         Self::add(&self.switches, 1);
-        let since = next.times.queued.swap(0, Ordering::Relaxed);
+        let since = next.times.queued.load(Ordering::Relaxed);
         if since != 0 {
+            next.times.queued.store(0, Ordering::Relaxed);
             let waited = now.saturating_sub(since);
             Self::add(&self.waited, waited);
             Self::add(&next.times.waited, waited);

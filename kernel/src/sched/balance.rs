@@ -12,9 +12,9 @@
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use super::cpu::{self, Cpu, this_id};
+use super::cpu::{self, Cpu, Place, this_id};
 use super::thread::Thread;
-use crate::arch::{self, ipi, smp};
+use crate::arch::{self, ipi, smp, time};
 
 /// CPUs with nothing to do: a bit for each. Whoever sends a thread to one clears its bit, so that the
 /// next goes elsewhere.
@@ -144,7 +144,7 @@ pub(super) fn pull_urgent(cpu: &Cpu) {
         if cpu.first().is_none_or(|first| urgent < first)
             && let Some(thread) = from.give_to(id)
         {
-            cpu.push(id, thread, false, false);
+            cpu.push(id, thread, Place::Kept, time::now_ns());
         }
     }
 }

@@ -74,9 +74,12 @@ pub(super) fn release(thread: &Thread) {
 
 /// A thread has run on its CPU.
 pub(super) fn charge(thread: &Thread, ran: u64) {
+    if !thread.is_real_time() {
+        return;
+    }
     if thread.kind() == Kind::Deadline {
         thread.reservation.lock().charge(ran);
-    } else if thread.rank().is_real_time() {
+    } else {
         let now = time::now_ns();
         cpu::this().throttle.lock().charge(limit(), now, ran);
     }
@@ -98,17 +101,17 @@ pub(super) fn look(thread: &Thread, cpu: &Cpu, now: u64) {
 
 /// Whether that can be said of a thread before it runs.
 pub(super) fn is_spent(thread: &Thread, cpu: &Cpu, now: u64) -> bool {
-    thread.rank().is_real_time() && spent_until(thread, cpu, now).is_some()
+    spent_until(thread, cpu, now).is_some()
 }
 
 fn spent_until(thread: &Thread, cpu: &Cpu, now: u64) -> Option<u64> {
-    if thread.kind() == Kind::Deadline {
+    if !thread.is_real_time() {
+        None
+    } else if thread.kind() == Kind::Deadline {
         let until = thread.reservation.lock().spent_until();
         until.filter(|_| !thread.borrows())
-    } else if thread.rank().is_real_time() {
-        throttled_until(cpu, now)
     } else {
-        None
+        throttled_until(cpu, now)
     }
 }
 

@@ -27,7 +27,7 @@ use crate::mm::OutOfMemory;
 use crate::sync::{IrqLock, SpinLock};
 pub(crate) use preempt::{resched, yield_now};
 pub(super) use queue::{
-    adopt, enqueue_woken, hand_over, make_room, release_place, requeue, reserve_place,
+    Place, adopt, enqueue_woken, hand_over, make_room, release_place, requeue, reserve_place,
 };
 use switch::schedule;
 pub(super) use switch::{finish_switch, root_changed};
@@ -135,7 +135,9 @@ impl Cpu {
 
     /// Looks at the timers when their interrupt came.
     fn run_timers(&self, now: u64) {
-        if self.fired.swap(false, Ordering::Relaxed) {
+        // Only this CPU's interrupt sets it, so one that comes in between is seen or comes later.
+        if self.fired.load(Ordering::Relaxed) {
+            self.fired.store(false, Ordering::Relaxed);
             timer::run_expired(now);
             self.arm_for_timers();
         }
@@ -169,6 +171,7 @@ impl Cpu {
 }
 
 /// The CPU's number.
+#[inline]
 pub(super) fn this_id() -> u32 {
     arch::cpu::this_cpu().id()
 }
@@ -177,6 +180,7 @@ pub(super) fn this_id() -> u32 {
     clippy::indexing_slicing,
     reason = "CPU numbers are below MAX_CPUS: only so many are started"
 )]
+#[inline]
 pub(super) fn this() -> &'static Cpu {
     &CPUS[usize_of32(this_id())]
 }

@@ -23,9 +23,10 @@ fn resched_now() {
         return;
     }
     let cpu = this();
-    let now = time::now_ns();
+    let cycles = time::cycles();
+    let now = time::ns_at(cycles);
     let thread = current();
-    thread.advance();
+    thread.advance(cycles);
     cpu.run_timers(now);
     budget::look(&thread, cpu, now);
     if !thread.may_run_on(this_id()) {

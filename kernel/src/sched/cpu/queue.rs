@@ -18,6 +18,25 @@ use crate::sched::{balance, budget};
 /// How many threads there are: each queue has room for all.
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
+/// Where a thread goes in a queue.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::sched) enum Place {
+    /// Where its rank says.
+    Kept,
+    /// It had to make way: before those of its rank.
+    First,
+    /// It has slept, which earns it a little.
+    Woken,
+}
+
+/// Whose turn it is.
+pub(super) struct Turn {
+    pub(super) thread: Arc<Thread>,
+    pub(super) rank: Rank,
+    /// More are waiting.
+    pub(super) others: bool,
+}
+
 impl Cpu {
     /// What must be done with the queue locked after it changed.
     fn note(&self, queue: &RunQueue<Arc<Thread>>) {
@@ -39,12 +58,16 @@ impl Cpu {
         self.queue.lock().first()
     }
 
-    /// Takes the thread whose turn it is, and tells whether more are waiting.
-    pub(super) fn pop(&self) -> Option<(Arc<Thread>, bool)> {
+    /// Takes the thread whose turn it is.
+    pub(super) fn pop(&self) -> Option<Turn> {
         let mut queue = self.queue.lock();
-        let (_, next) = queue.pop()?;
+        let (rank, thread) = queue.pop()?;
         self.note(&queue);
-        Some((next, !queue.is_empty()))
+        Some(Turn {
+            thread,
+            rank,
+            others: !queue.is_empty(),
+        })
     }
 
     /// Takes a waiting thread that may run on CPU `id` and that no CPU still has.
@@ -63,23 +86,24 @@ impl Cpu {
             return self.running_rank();
         }
         let thread = current();
-        thread.advance();
+        thread.advance(time::cycles());
         thread.rank()
     }
 
-    /// Adds a thread: with `placed` one that has slept, with `first` one that had to make way.
+    /// Adds a thread at `now`.
     pub(in crate::sched) fn push(
         &self,
         id: u32,
         thread: Arc<Thread>,
-        placed: bool,
-        first: bool,
+        place: Place,
+        now: u64,
     ) -> Rank {
         adopt(id, &thread);
+        let placed = place == Place::Woken;
         if placed && thread.kind() == Kind::Deadline {
-            budget::wake(&thread, time::now_ns());
+            budget::wake(&thread, now);
         }
-        thread.times.queued.store(time::now_ns(), Ordering::Relaxed);
+        thread.times.queued.store(now, Ordering::Relaxed);
         let running = (placed && thread.is_new()).then(|| self.running_now(id));
         let mut queue = self.queue.lock();
         if placed {
@@ -92,7 +116,7 @@ impl Cpu {
             thread.virtual_time.store(time, Ordering::Relaxed);
         }
         let rank = thread.rank();
-        if first {
+        if place == Place::First {
             queue.push_first(rank, thread);
         } else {
             queue.push(rank, thread);
@@ -148,7 +172,8 @@ pub(in crate::sched) fn enqueue_woken(thread: Arc<Thread>) {
 /// Puts a thread that isn't running into the queue of CPU `id`, and sees to it that this CPU looks.
 pub(in crate::sched) fn hand_over(id: u32, cpu: &Cpu, thread: Arc<Thread>) {
     let quiet = thread.is_batch();
-    let rank = cpu.push(id, thread, true, false);
+    let now = time::now_ns();
+    let rank = cpu.push(id, thread, Place::Woken, now);
     let here = id == this_id();
     if cpu.is_idling() {
         if !here {
@@ -157,7 +182,7 @@ pub(in crate::sched) fn hand_over(id: u32, cpu: &Cpu, thread: Arc<Thread>) {
     } else if !quiet && rank.preempts(cpu.running_rank()) {
         cpu.preempt.store(true, Ordering::Relaxed);
         balance::kick(id);
-    } else if cpu.armed() > time::now_ns().saturating_add(SLICE_NS) {
+    } else if cpu.armed() > now.saturating_add(SLICE_NS) {
         // Whoever runs alone has no timer running. Here, too, it is set only when the running thread goes on:
         // most that wake another sleep next.
         balance::kick(id);

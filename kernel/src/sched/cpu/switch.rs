@@ -14,6 +14,7 @@ use x86_64::instructions::interrupts;
 
 use super::super::thread::Thread;
 use super::super::{account, balance, budget};
+use super::queue::{Place, Turn};
 use super::{Cpu, Leave, hand_over, this, this_id};
 use crate::arch::segments::Segments;
 use crate::arch::{self, ipi, switch, time};
@@ -24,7 +25,8 @@ use crate::mm::vmalloc;
 /// Gives the CPU to the thread whose turn it is; returns when it is this one's again, perhaps on
 /// another CPU.
 pub(super) fn schedule(leave: Leave) {
-    let now = time::now_ns();
+    let cycles = time::cycles();
+    let now = time::ns_at(cycles);
     account::before_change(now);
     // Whatever asked for a look at the queue has it now. First, for a timer that comes later asks anew.
     arch::cpu::this_cpu().take_need_resched();
@@ -34,9 +36,14 @@ pub(super) fn schedule(leave: Leave) {
     interrupts::disable();
     vmalloc::quiesce();
     let cpu = this();
-    let away = put_back(cpu, leave);
-    let (next, others) = pick(cpu, away);
-    switch_to(cpu, next, others);
+    let away = put_back(cpu, leave, cycles);
+    match pick(cpu, away) {
+        Some(turn) => switch_to(cpu, turn, now),
+        None => {
+            let turn = idle(cpu);
+            switch_to(cpu, turn, time::now_ns());
+        }
+    }
     if were_on {
         interrupts::enable();
     }
@@ -44,15 +51,16 @@ pub(super) fn schedule(leave: Leave) {
     drop(cpu_previous());
 }
 
-/// Puts the running thread where it belongs, or notes that this is another CPU, and whether it is.
-/// Interrupts are off.
-fn put_back(cpu: &Cpu, leave: Leave) -> bool {
+/// Puts the running thread, which leaves when the TSC is `cycles`, where it belongs, or notes that this is another CPU,
+/// and whether it is. Interrupts are off.
+fn put_back(cpu: &Cpu, leave: Leave, cycles: u64) -> bool {
     let current = cpu.current.lock();
     let Some(thread) = current.as_ref() else {
         return false;
     };
-    cpu.left_at.store(thread.stop_running(), Ordering::Relaxed);
-    cpu.counts.leave(thread);
+    thread.stop_running(cycles);
+    cpu.left_at.store(cycles, Ordering::Relaxed);
+    cpu.counts.leave(thread, cycles);
     if !matches!(leave, Leave::Yield | Leave::Preempted) {
         return false;
     }
@@ -64,7 +72,12 @@ fn put_back(cpu: &Cpu, leave: Leave) -> bool {
         return true;
     }
     if thread.may_run_on(id) {
-        cpu.push(id, Arc::clone(thread), false, leave == Leave::Preempted);
+        let place = if leave == Leave::Preempted {
+            Place::First
+        } else {
+            Place::Kept
+        };
+        cpu.push(id, Arc::clone(thread), place, time::ns_at(cycles));
         return false;
     }
     cpu.sends_to
@@ -76,20 +89,28 @@ fn cpu_previous() -> Option<Arc<Thread>> {
     this().previous.lock().take()
 }
 
-/// The next thread, and whether more are waiting; idles until there is one, on this stack unless its
-/// thread is `away`. Interrupts are off.
-fn pick(cpu: &Cpu, away: bool) -> (Arc<Thread>, bool) {
+/// The next thread; the CPU's idle one when there is none and the last is `away`, so that its stack isn't idled on.
+/// Interrupts are off.
+fn pick(cpu: &Cpu, away: bool) -> Option<Turn> {
     balance::pull_urgent(cpu);
-    if let Some(next) = cpu.pop() {
-        return next;
+    let next = cpu.pop();
+    if next.is_none() && away {
+        return cpu.idle_thread.lock().clone().map(alone);
     }
-    if away && let Some(idle) = cpu.idle_thread.lock().clone() {
-        return (idle, false);
-    }
-    idle(cpu)
+    next
 }
 
-fn idle(cpu: &Cpu) -> (Arc<Thread>, bool) {
+/// The turn of a thread beside which nobody waits.
+fn alone(thread: Arc<Thread>) -> Turn {
+    Turn {
+        rank: thread.rank(),
+        thread,
+        others: false,
+    }
+}
+
+/// Waits for a thread to run, on the stack of the last. Interrupts are off.
+fn idle(cpu: &Cpu) -> Turn {
     let mut since = time::now_ns();
     balance::enter_idle();
     cpu.idling.store(true, Ordering::SeqCst);
@@ -104,14 +125,12 @@ fn idle(cpu: &Cpu) -> (Arc<Thread>, bool) {
         // Before the look at the queues: whoever adds a thread later sets it and wakes this CPU. And after the
         // timers, whose interrupts set it, too: a CPU that halted with it set would never be woken.
         arch::cpu::this_cpu().take_need_resched();
-        let found = cpu
-            .pop()
-            .or_else(|| balance::steal().map(|thread| (thread, false)));
+        let found = cpu.pop().or_else(|| balance::steal().map(alone));
         if let Some(next) = found {
             let now = time::now_ns();
             account::before_change(now);
-            if is_current(cpu, &next.0) {
-                cpu.counts.switch(&next.0, now);
+            if is_current(cpu, &next.thread) {
+                cpu.counts.switch(&next.thread, now);
             }
             cpu.left_at.store(time::cycles(), Ordering::Relaxed);
             cpu.idling.store(false, Ordering::Relaxed);
@@ -143,14 +162,18 @@ fn is_current(cpu: &Cpu, thread: &Arc<Thread>) -> bool {
         .is_some_and(|current| Arc::ptr_eq(current, thread))
 }
 
-/// Switches to `next`; interrupts are off.
-fn switch_to(cpu: &'static Cpu, next: Arc<Thread>, others: bool) {
-    let now = time::now_ns();
+/// Switches to the thread whose turn it is; interrupts are off.
+fn switch_to(cpu: &'static Cpu, turn: Turn, now: u64) {
+    let Turn {
+        thread: next,
+        rank,
+        others,
+    } = turn;
     // A switch is the next thread's time: threads of real time that do nothing else would otherwise
     // never have had what they may.
     next.start_running(cpu.left_at.load(Ordering::Relaxed));
     next.on_since.store(now, Ordering::Relaxed);
-    cpu.running.store(next.rank().to_word(), Ordering::Relaxed);
+    cpu.running.store(rank.to_word(), Ordering::Relaxed);
     if let Some(at) = budget::tick(&next, now, others) {
         cpu.arm(at);
     }

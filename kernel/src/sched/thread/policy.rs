@@ -68,6 +68,15 @@ impl Thread {
         }
     }
 
+    /// Whether it comes before all that share, as its rank says.
+    pub(in crate::sched) fn is_real_time(&self) -> bool {
+        let [kind, priority] = self.schedule.load(Ordering::Relaxed).to_le_bytes();
+        let lent = self.lent.load(Ordering::Relaxed);
+        priority != 0
+            || kind == Kind::Deadline.number()
+            || lent != NOTHING_LENT && Rank::from_word(lent).is_real_time()
+    }
+
     fn own_rank(&self) -> Rank {
         let [kind, priority] = self.schedule.load(Ordering::Relaxed).to_le_bytes();
         if priority != 0 {

@@ -74,9 +74,14 @@ impl Meter {
 impl Thread {
     /// The processor time it has used up to now, in user mode and in the kernel, in nanoseconds.
     pub(crate) fn cpu_times(&self) -> (u64, u64) {
-        // In this order: user mode is a part of what comes after.
-        let user = time::cycles_to_ns(self.times.user.read(time::cycles()));
-        let running = time::cycles_to_ns(self.times.running.read(time::cycles()));
+        self.cpu_times_at(time::cycles())
+    }
+
+    /// The same when the TSC is `cycles`.
+    pub(in crate::sched) fn cpu_times_at(&self, cycles: u64) -> (u64, u64) {
+        // In this order: user mode is a part of what comes after, which goes on meanwhile.
+        let user = time::cycles_to_ns(self.times.user.read(cycles));
+        let running = time::cycles_to_ns(self.times.running.read(cycles));
         (user, running.saturating_sub(user))
     }
 
@@ -115,18 +120,16 @@ impl Thread {
         self.times.running.start(since);
     }
 
-    /// It leaves its CPU: the TSC then.
-    pub(in crate::sched) fn stop_running(&self) -> u64 {
-        let now = time::cycles();
-        self.times.running.stop(now);
-        self.advance();
-        now
+    /// It leaves its CPU, when the TSC is `cycles`.
+    pub(in crate::sched) fn stop_running(&self, cycles: u64) {
+        self.times.running.stop(cycles);
+        self.advance(cycles);
     }
 
-    /// Lets its virtual time follow the time it has run.
-    pub(in crate::sched) fn advance(&self) {
+    /// Lets its virtual time follow the time it has run when the TSC is `cycles`.
+    pub(in crate::sched) fn advance(&self, cycles: u64) {
         let known = self.times.known.load(Ordering::Relaxed);
-        let sum = self.times.running.read(time::cycles()).max(known);
+        let sum = self.times.running.read(cycles).max(known);
         self.times.known.store(sum, Ordering::Relaxed);
         let ran = time::cycles_to_ns(sum - known);
         budget::charge(self, ran);
