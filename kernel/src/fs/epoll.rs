@@ -10,7 +10,6 @@ mod ready;
 use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::any::Any;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use kiln_core::abi;
@@ -77,6 +76,27 @@ impl Item {
         events & !MODES == 0 && events & abi::EPOLLONESHOT != 0
     }
 
+    /// Hands the item's state to `emit` if it is ready.
+    fn tell(&self, emit: impl FnOnce(Interest) -> Result<(), Errno>) -> Result<Told, Errno> {
+        let Some(file) = self.file.upgrade() else {
+            return Ok(Told::Nothing);
+        };
+        let state = self.state(&file, None);
+        if state.is_empty() {
+            return Ok(Told::Nothing);
+        }
+        let Interest { events, data } = self.interest();
+        emit(Interest {
+            events: state.bits(),
+            data,
+        })?;
+        if events & abi::EPOLLONESHOT != 0 {
+            self.switch_off();
+        }
+        let once = events & (abi::EPOLLONESHOT | abi::EPOLLET) != 0;
+        Ok(if once { Told::Once } else { Told::Again })
+    }
+
     /// The states of `file` that are wanted; errors and hang-ups always are, unless the item is off.
     fn state(&self, file: &Arc<File>, watch: Option<&mut dyn Watch>) -> Events {
         let wanted = self.interest().events & !MODES;
@@ -86,6 +106,17 @@ impl Item {
         }
         state & (Events::from_bits_truncate(wanted) | Events::ERR | Events::HUP)
     }
+}
+
+/// What a waiter was told of an item.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// Nothing: it isn't ready.
+    Nothing,
+    /// Its state, and no more until that changes.
+    Once,
+    /// Its state, and again as long as it is ready.
+    Again,
 }
 
 /// Collects the queues that an item must observe.
@@ -195,10 +226,7 @@ pub(crate) fn create(flags: u32) -> Result<Arc<File>, Errno> {
 /// # Errors
 /// `EINVAL` when it isn't one.
 pub(crate) fn of(file: &File) -> Result<&Epoll, Errno> {
-    file.ops
-        .as_any()
-        .and_then(|ops| ops.downcast_ref())
-        .ok_or(Errno::EINVAL)
+    file.ops_as().ok_or(Errno::EINVAL)
 }
 
 impl Epoll {
@@ -300,37 +328,28 @@ impl Epoll {
         mut emit: impl FnMut(usize, Interest) -> Result<(), Errno>,
     ) -> Result<usize, Errno> {
         let mut count = 0;
+        let mut list = self.ready.list.lock();
         // As many as there are at first: those that go back into the list wait for the next time.
-        let mut left = None;
-        while count < max && left != Some(0) {
-            let mut list = self.ready.list.lock();
-            left = Some(left.unwrap_or(list.items.len()).saturating_sub(1));
-            let Some(item) = list.pop() else { break };
+        let mut left = list.items.len();
+        while left > 0
+            && count < max
+            && let Some(item) = list.pop()
+        {
             drop(list);
-            let Some(file) = item.file.upgrade() else {
-                continue;
-            };
-            let state = item.state(&file, None);
-            if state.is_empty() {
-                continue;
-            }
-            let interest = item.interest();
-            if let Err(errno) = emit(
-                count,
-                Interest {
-                    events: state.bits(),
-                    ..interest
-                },
-            ) {
+            left -= 1;
+            let told = item.tell(|interest| emit(count, interest));
+            if let Err(errno) = told {
                 self.ready.push(&item);
                 return if count > 0 { Ok(count) } else { Err(errno) };
             }
-            count += 1;
-            if interest.events & abi::EPOLLONESHOT != 0 {
-                item.switch_off();
-            } else if interest.events & abi::EPOLLET == 0 {
-                self.ready.list.lock().push(&item);
-            }
+            count += usize::from(told != Ok(Told::Nothing));
+            list = match told {
+                Ok(Told::Again) => self.ready.put_back(item),
+                _ => {
+                    drop(item);
+                    self.ready.list.lock()
+                }
+            };
         }
         Ok(count)
     }
@@ -418,9 +437,5 @@ impl FileOps for Epoll {
         } else {
             Events::empty()
         }
-    }
-
-    fn as_any(&self) -> Option<&dyn Any> {
-        Some(self)
     }
 }

@@ -46,8 +46,7 @@ pub(crate) fn create(value: u32, flags: u32) -> Result<Arc<File>, Errno> {
 }
 
 fn of(file: &File) -> Result<&EventFd, Errno> {
-    let ops = file.ops.as_any().ok_or(Errno::EINVAL)?;
-    ops.downcast_ref().ok_or(Errno::EINVAL)
+    file.ops_as().ok_or(Errno::EINVAL)
 }
 
 /// EINVAL unless the file is an event counter.
@@ -143,10 +142,6 @@ impl FileOps for EventFd {
         events.set(Events::IN, counter > 0);
         events.set(Events::OUT, counter < MAX);
         events
-    }
-
-    fn as_any(&self) -> Option<&dyn core::any::Any> {
-        Some(self)
     }
 
     fn describe(&self, out: &mut dyn core::fmt::Write) -> core::fmt::Result {

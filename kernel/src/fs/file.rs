@@ -5,6 +5,7 @@ mod ops;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::any::Any;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use kiln_core::abi;
 use kiln_core::errno::Errno;
@@ -142,6 +143,12 @@ impl File {
     /// Whether it is an event descriptor of some kind: a regular file by its mode, without contents.
     pub(crate) fn is_event(&self) -> bool {
         self.ops.ignores_seek()
+    }
+
+    /// What it does, as what one kind of file does, if it is of that kind.
+    pub(crate) fn ops_as<T: FileOps>(&self) -> Option<&T> {
+        let any: &dyn Any = &*self.ops;
+        any.downcast_ref()
     }
 
     /// EBADF unless it was opened for reading.

@@ -11,6 +11,7 @@ mod ops;
 
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
+use core::any::Any;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, Ordering};
 use kiln_core::errno::Errno;
 use kiln_core::fs::acl::{self, Acl};
@@ -173,6 +174,13 @@ impl Inode {
     /// What its file system does for it.
     pub(crate) fn ops(&self) -> &Arc<dyn InodeOps> {
         &self.ops
+    }
+
+    /// The same as what one file system has for it, if it is of that one.
+    #[inline(never)]
+    pub(crate) fn ops_as<T: InodeOps>(&self) -> Option<&T> {
+        let any: &dyn Any = &*self.ops;
+        any.downcast_ref()
     }
 
     /// Its pages.

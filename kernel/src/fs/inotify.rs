@@ -7,7 +7,6 @@
 use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::any::Any;
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use kiln_core::abi;
@@ -130,10 +129,7 @@ pub(crate) fn create(flags: u32) -> Result<Arc<File>, Errno> {
 /// # Errors
 /// `EINVAL` when it isn't an inotify file.
 pub(crate) fn of(file: &File) -> Result<&Group, Errno> {
-    file.ops
-        .as_any()
-        .and_then(|ops| ops.downcast_ref())
-        .ok_or(Errno::EINVAL)
+    file.ops_as().ok_or(Errno::EINVAL)
 }
 
 /// Checks a mask before anything is looked up.
@@ -416,10 +412,6 @@ impl FileOps for Group {
 
     fn async_lists(&self) -> [Option<&AsyncList>; 2] {
         [Some(&self.signals), None]
-    }
-
-    fn as_any(&self) -> Option<&dyn Any> {
-        Some(self)
     }
 }
 

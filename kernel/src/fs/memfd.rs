@@ -1,7 +1,6 @@
 //! Memory files: regular files in no directory, with seals (memfd_create(2), fcntl(2)).
 
 use alloc::sync::Arc;
-use core::any::Any;
 use core::sync::atomic::{AtomicU32, Ordering};
 use kiln_core::abi;
 use kiln_core::errno::Errno;
@@ -31,11 +30,7 @@ struct MemFile {
     seals: AtomicU32,
 }
 
-impl InodeOps for MemFile {
-    fn as_any(&self) -> Option<&dyn Any> {
-        Some(self)
-    }
-}
+impl InodeOps for MemFile {}
 
 /// Makes a memory file; `flags` are `MFD_*`.
 pub(crate) fn create(who: &Identity<'_>, name: &[u8], flags: u32) -> Result<Arc<File>, Errno> {
@@ -69,8 +64,7 @@ pub(crate) fn create(who: &Identity<'_>, name: &[u8], flags: u32) -> Result<Arc<
 
 #[inline]
 fn of(inode: &Inode) -> Result<&MemFile, Errno> {
-    let any = inode.ops().as_any().ok_or(Errno::EINVAL)?;
-    any.downcast_ref().ok_or(Errno::EINVAL)
+    inode.ops_as().ok_or(Errno::EINVAL)
 }
 
 /// The seals of a memory file; EINVAL for any other.

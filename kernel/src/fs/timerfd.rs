@@ -7,7 +7,6 @@
 
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::any::Any;
 
 use kiln_core::abi;
 use kiln_core::errno::Errno;
@@ -113,10 +112,7 @@ pub(crate) fn create(clock: i32, flags: u32, may_wake: bool) -> Result<Arc<File>
 /// # Errors
 /// `EINVAL` when it isn't one.
 pub(crate) fn of(file: &File) -> Result<&TimerFd, Errno> {
-    file.ops
-        .as_any()
-        .and_then(|ops| ops.downcast_ref())
-        .ok_or(Errno::EINVAL)
+    file.ops_as().ok_or(Errno::EINVAL)
 }
 
 /// Somebody set the wall clock.
@@ -360,9 +356,5 @@ impl FileOps for TimerFd {
              it_interval: ({every}, {every_ns})\n",
             self.clock, state.ticks, state.flags
         )
-    }
-
-    fn as_any(&self) -> Option<&dyn Any> {
-        Some(self)
     }
 }

@@ -44,7 +44,7 @@ pub(crate) fn in_flight() -> usize {
 }
 
 fn unix_of(file: &File) -> Option<Arc<UnixSock>> {
-    let socket = file.ops.as_any()?.downcast_ref::<Socket>()?;
+    let socket = file.ops_as::<Socket>()?;
     socket.unix()
 }
 

@@ -2,7 +2,6 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::any::Any;
 use core::sync::atomic::Ordering;
 use kiln_core::abi;
 use kiln_core::errno::Errno;
@@ -209,8 +208,7 @@ pub(crate) struct Socket {
 impl Socket {
     /// The socket behind an open file; ENOTSOCK.
     pub(crate) fn of(file: &File) -> Result<&Self, Errno> {
-        let any = file.ops.as_any().ok_or(Errno::ENOTSOCK)?;
-        any.downcast_ref().ok_or(Errno::ENOTSOCK)
+        file.ops_as().ok_or(Errno::ENOTSOCK)
     }
 
     /// The unix socket it is.
@@ -320,10 +318,6 @@ impl FileOps for Socket {
 
     fn async_lists(&self) -> [Option<&AsyncList>; 2] {
         [Some(&self.protocol.common().signals), None]
-    }
-
-    fn as_any(&self) -> Option<&dyn Any> {
-        Some(self)
     }
 
     fn release(&self, _: &File) {

@@ -42,10 +42,6 @@ impl FileOps for PidFd {
         };
         write!(out, "Pid:\t{number}\nNSpid:\t{number}\n")
     }
-
-    fn as_any(&self) -> Option<&dyn core::any::Any> {
-        Some(self)
-    }
 }
 
 /// The process's number while it has one: until its parent has waited for it.
@@ -73,11 +69,8 @@ pub(crate) fn install(task: &Task, process: &Arc<Process>, flags: u32) -> Result
 /// `EBADF`, also for another kind of file.
 pub(crate) fn process_of(task: &Task, fd: i32) -> Result<(Arc<Process>, u32), Errno> {
     let file = task.files()?.get(fd)?;
-    let pidfd = file
-        .ops
-        .as_any()
-        .and_then(|ops| ops.downcast_ref::<PidFd>());
-    let process = Arc::clone(&pidfd.ok_or(Errno::EBADF)?.process);
+    let pidfd: &PidFd = file.ops_as().ok_or(Errno::EBADF)?;
+    let process = Arc::clone(&pidfd.process);
     Ok((process, file.flags()))
 }
 

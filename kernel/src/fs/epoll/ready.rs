@@ -8,13 +8,16 @@ use kiln_core::errno::Errno;
 
 use super::Item;
 use crate::sched::WaitQueue;
-use crate::sync::IrqLock;
+use crate::sync::{IrqLock, IrqLockGuard};
 
 /// The ready list and who waits for it.
 pub(super) struct Ready {
     pub(super) list: IrqLock<List>,
     pub(super) queue: Arc<WaitQueue>,
 }
+
+/// The ready list, locked.
+type ListGuard<'a> = IrqLockGuard<'a, List>;
 
 /// Items to look at. There is room for all there are ([`List::swap`]), so nothing is allocated when one becomes
 /// ready.
@@ -25,11 +28,19 @@ pub(super) struct List {
 
 impl List {
     pub(super) fn push(&mut self, item: &Arc<Item>) {
-        // There may be no room for one that nobody watches any more.
-        if !item.is_off() && !item.queued.load(Ordering::Relaxed) {
-            item.queued.store(true, Ordering::Relaxed);
+        if self.takes(item) {
             self.items.push_back(Arc::clone(item));
         }
+    }
+
+    /// Whether an item is to come in; then it counts as being there.
+    fn takes(&self, item: &Item) -> bool {
+        // There may be no room for one that nobody watches any more.
+        let takes = !item.is_off() && !item.queued.load(Ordering::Relaxed);
+        if takes {
+            item.queued.store(true, Ordering::Relaxed);
+        }
+        takes
     }
 
     pub(super) fn pop(&mut self) -> Option<Arc<Item>> {
@@ -49,6 +60,19 @@ impl Ready {
     pub(super) fn push(&self, item: &Arc<Item>) {
         self.list.lock().push(item);
         self.queue.wake_one();
+    }
+
+    /// Puts an item back that was just looked at; the list, to take the next off.
+    pub(super) fn put_back(&self, item: Arc<Item>) -> ListGuard<'_> {
+        let mut list = self.list.lock();
+        if list.takes(&item) {
+            list.items.push_back(item);
+            return list;
+        }
+        // It may be the last handle, which goes with the list open.
+        drop(list);
+        drop(item);
+        self.list.lock()
     }
 
     /// Makes room in the list for one item beside `items` others, of which some may be in it, as some may be that

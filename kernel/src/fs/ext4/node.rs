@@ -8,7 +8,6 @@ mod xattrs;
 
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::any::Any;
 use core::sync::atomic::{AtomicBool, Ordering};
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr;
@@ -45,7 +44,7 @@ pub(super) struct Node {
 
 /// The node of an inode, if it is one of ours.
 pub(super) fn node_of(inode: &Inode) -> Option<&Node> {
-    inode.ops().as_any()?.downcast_ref()
+    inode.ops_as()
 }
 
 impl Node {
@@ -346,9 +345,5 @@ impl InodeOps for Node {
     fn list_xattr(&self, inode: &Arc<Inode>) -> Result<Vec<u8>, Errno> {
         let _ = inode;
         self.xattr_names()
-    }
-
-    fn as_any(&self) -> Option<&dyn Any> {
-        Some(self)
     }
 }

@@ -3,6 +3,7 @@
 
 use alloc::sync::Arc;
 use bitflags::bitflags;
+use core::any::Any;
 use kiln_core::errno::Errno;
 
 use super::File;
@@ -83,7 +84,7 @@ pub(crate) struct Ioctl<'a> {
 }
 
 /// What open files of a kind do. The defaults are for what it doesn't have.
-pub(crate) trait FileOps: Send + Sync {
+pub(crate) trait FileOps: Any + Send + Sync {
     /// Reads at `pos` and moves it on; 0 is the end. Streams leave `pos` alone.
     ///
     /// Blocking reads answer ERESTARTSYS when a signal comes, EAGAIN under `O_NONBLOCK`.
@@ -167,11 +168,6 @@ pub(crate) trait FileOps: Send + Sync {
 
     /// The pipe it is an end of.
     fn pipe(&self) -> Option<&Arc<Pipe>> {
-        None
-    }
-
-    /// The object itself, for system calls that work on one kind of file only.
-    fn as_any(&self) -> Option<&dyn core::any::Any> {
         None
     }
 

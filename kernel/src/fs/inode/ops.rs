@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::any::Any;
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::{DeviceNumber, FileType, SetAttr};
 use kiln_core::fs::dirent::Entry;
@@ -52,7 +53,7 @@ pub(crate) struct Rename<'a> {
 pub(crate) type Emit<'a> = dyn FnMut(&Entry<'_>, u64) -> bool + 'a;
 
 /// What a file system does for its inodes. The defaults are for what it doesn't have.
-pub(crate) trait InodeOps: Send + Sync {
+pub(crate) trait InodeOps: Any + Send + Sync {
     /// The child `name` of a directory.
     fn lookup(&self, dir: &Arc<Inode>, name: &[u8]) -> Result<Option<Arc<Inode>>, Errno> {
         let _ = (dir, name);
@@ -209,11 +210,6 @@ pub(crate) trait InodeOps: Send + Sync {
     fn list_xattr(&self, inode: &Arc<Inode>) -> Result<Vec<u8>, Errno> {
         let _ = inode;
         Ok(Vec::new())
-    }
-
-    /// The object itself, for a file system that needs its own side of another inode.
-    fn as_any(&self) -> Option<&dyn core::any::Any> {
-        None
     }
 }
 

@@ -36,8 +36,7 @@ pub(super) struct Node {
 
 /// The node of an inode of an overlay.
 pub(super) fn node_of(inode: &Inode) -> Result<&Node, Errno> {
-    let any = inode.ops().as_any().ok_or(Errno::EXDEV)?;
-    any.downcast_ref().ok_or(Errno::EXDEV)
+    inode.ops_as().ok_or(Errno::EXDEV)
 }
 
 impl Node {

@@ -4,7 +4,6 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::any::Any;
 use kiln_core::abi;
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::{FileType, SetAttr};
@@ -166,10 +165,6 @@ impl InodeOps for Node {
             }
         }
         Ok(shown)
-    }
-
-    fn as_any(&self) -> Option<&dyn Any> {
-        Some(self)
     }
 }
 

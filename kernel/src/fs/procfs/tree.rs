@@ -3,7 +3,6 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::any::Any;
 use core::fmt::Write;
 
 use kiln_core::decimal;
@@ -304,17 +303,13 @@ impl Who {
 
 /// The process whose directory this is.
 pub(crate) fn process_of(inode: &Inode) -> Option<u32> {
-    match inode.ops().as_any()?.downcast_ref()? {
+    match inode.ops_as()? {
         Node::Process(who) if !who.thread => Some(who.pid),
         _ => None,
     }
 }
 
 impl InodeOps for Node {
-    fn as_any(&self) -> Option<&dyn Any> {
-        Some(self)
-    }
-
     fn lookup(&self, dir: &Arc<Inode>, name: &[u8]) -> Result<Option<Arc<Inode>>, Errno> {
         if let Self::Fds(who, _) = self {
             who.check()?;

@@ -2,7 +2,6 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::any::Any;
 use kiln_core::addr::PAGE_SIZE;
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::FileType;
@@ -103,8 +102,7 @@ impl Node {
 
 /// The node of an inode of a file system in memory; EXDEV for any other.
 fn node_of(inode: &Inode) -> Result<&Node, Errno> {
-    let any = inode.ops().as_any().ok_or(Errno::EXDEV)?;
-    any.downcast_ref().ok_or(Errno::EXDEV)
+    inode.ops_as().ok_or(Errno::EXDEV)
 }
 
 fn is_dir(inode: &Inode) -> bool {
@@ -342,10 +340,6 @@ impl InodeOps for Node {
             append(&mut list, b"\0")?;
         }
         Ok(list)
-    }
-
-    fn as_any(&self) -> Option<&dyn Any> {
-        Some(self)
     }
 }
 

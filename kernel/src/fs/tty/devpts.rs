@@ -3,7 +3,6 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::any::Any;
 use core::sync::atomic::{AtomicU64, Ordering};
 use kiln_core::abi;
 use kiln_core::errno::Errno;
@@ -349,10 +348,6 @@ impl InodeOps for Root {
         }
         Ok(())
     }
-
-    fn as_any(&self) -> Option<&dyn Any> {
-        Some(self)
-    }
 }
 
 /// The number that a name is, written as Linux writes it.
@@ -388,7 +383,7 @@ impl InodeOps for Slave {
 }
 
 fn root_of(inode: &Inode) -> Option<&Root> {
-    inode.ops().as_any()?.downcast_ref::<Root>()
+    inode.ops_as()
 }
 
 /// The directory that a `ptmx` at `path` belongs to: the instance it lies in, or the one mounted on

@@ -211,7 +211,7 @@ pub(crate) fn is_master(file: &File) -> bool {
 }
 
 fn master_of(file: &File) -> Option<&Master> {
-    file.ops.as_any()?.downcast_ref::<Master>()
+    file.ops_as()
 }
 
 impl Master {
@@ -430,9 +430,5 @@ impl FileOps for Master {
     fn async_owner(&self, file: &File) {
         // Nobody has this side as a controlling terminal.
         fasync::own(file);
-    }
-
-    fn as_any(&self) -> Option<&dyn core::any::Any> {
-        Some(self)
     }
 }

@@ -105,7 +105,7 @@ fn directory(sb: Arc<SuperBlock>, group: Arc<Cgroup>, mut attr: Attr) -> Result<
 
 /// The group whose directory an inode is.
 pub(super) fn directory_of(inode: &Inode) -> Option<Arc<Cgroup>> {
-    let node: &Node = inode.ops().as_any()?.downcast_ref()?;
+    let node: &Node = inode.ops_as()?;
     node.file.is_none().then(|| Arc::clone(&node.group))
 }
 
@@ -347,10 +347,6 @@ impl InodeOps for Node {
 
     fn truncate(&self, _: &Arc<Inode>, _: u64) -> Result<(), Errno> {
         Ok(())
-    }
-
-    fn as_any(&self) -> Option<&dyn core::any::Any> {
-        Some(self)
     }
 }
 

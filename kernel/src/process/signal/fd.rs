@@ -2,7 +2,6 @@
 //! reads what is pending for whoever reads it.
 
 use alloc::sync::Arc;
-use core::any::Any;
 
 use kiln_core::abi;
 use kiln_core::errno::Errno;
@@ -41,8 +40,7 @@ pub(crate) fn create(set: SigSet, flags: u32) -> Result<Arc<File>, Errno> {
 /// `EINVAL` for unknown flags, or when it is another kind of file.
 pub(crate) fn change(task: &Task, file: &File, set: SigSet, flags: u32) -> Result<(), Errno> {
     check_flags(flags)?;
-    let ops = file.ops.as_any().ok_or(Errno::EINVAL)?;
-    let own: &SignalFd = ops.downcast_ref().ok_or(Errno::EINVAL)?;
+    let own: &SignalFd = file.ops_as().ok_or(Errno::EINVAL)?;
     *own.set.lock() = set.minus(SigSet::UNBLOCKABLE);
     if let Some(queue) = task.process().signal_watchers() {
         queue.wake_all();
@@ -129,9 +127,5 @@ impl FileOps for SignalFd {
 
     fn describe(&self, out: &mut dyn core::fmt::Write) -> core::fmt::Result {
         writeln!(out, "sigmask:\t{:016x}", self.set.lock().bits())
-    }
-
-    fn as_any(&self) -> Option<&dyn Any> {
-        Some(self)
     }
 }

@@ -34,8 +34,7 @@ fn with_config<T>(
     file: &Arc<File>,
     work: impl FnOnce(&FsConfig) -> Result<T, Errno>,
 ) -> Result<T, Errno> {
-    let any = file.ops.as_any().ok_or(Errno::EINVAL)?;
-    work(any.downcast_ref().ok_or(Errno::EINVAL)?)
+    work(file.ops_as().ok_or(Errno::EINVAL)?)
 }
 
 fn install_config(call: &Call<'_>, config: FsConfig, cloexec: bool) -> SysResult {

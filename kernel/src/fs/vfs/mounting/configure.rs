@@ -3,7 +3,6 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::any::Any;
 use kiln_core::errno::Errno;
 
 use super::{file_system, reconfigure};
@@ -161,10 +160,6 @@ impl FileOps for FsConfig {
     fn is_stream(&self) -> bool {
         true
     }
-
-    fn as_any(&self) -> Option<&dyn Any> {
-        Some(self)
-    }
 }
 
 /// What stands for a mount that hangs nowhere: it is gone with its last descriptor unless it was
@@ -189,9 +184,5 @@ impl FileOps for TreeFile {
             // Short of memory it stays, seen by nobody.
             let _ = self.namespace.dissolve(mount);
         }
-    }
-
-    fn as_any(&self) -> Option<&dyn Any> {
-        Some(self)
     }
 }

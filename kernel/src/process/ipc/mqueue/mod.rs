@@ -14,7 +14,6 @@ pub(crate) mod tree;
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
-use core::any::Any;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use kiln_core::abi;
@@ -122,8 +121,7 @@ impl Queue {
     /// # Errors
     /// `EBADF`.
     pub(crate) fn of(file: &File) -> Result<&Arc<Self>, Errno> {
-        let any = file.ops.as_any().ok_or(Errno::EBADF)?;
-        let open: &OpenQueue = any.downcast_ref().ok_or(Errno::EBADF)?;
+        let open: &OpenQueue = file.ops_as().ok_or(Errno::EBADF)?;
         Ok(&open.0)
     }
 
@@ -349,10 +347,6 @@ impl FileOps for OpenQueue {
     fn flush(&self, file: &File) -> Result<(), Errno> {
         self.0.unregister(&file.inode);
         Ok(())
-    }
-
-    fn as_any(&self) -> Option<&dyn Any> {
-        Some(self)
     }
 }
 

@@ -238,10 +238,6 @@ impl InodeOps for Directory {
             }
         }
     }
-
-    fn as_any(&self) -> Option<&dyn core::any::Any> {
-        Some(self)
-    }
 }
 
 /// A queue's inode.
@@ -299,8 +295,7 @@ pub(crate) fn open(
     let (root, dir) = directory()?;
     lookup.check(dir, Want::EXEC)?;
     let guard = dir.lock.lock();
-    let names = dir.ops().as_any().and_then(|any| any.downcast_ref());
-    let names: &Directory = names.ok_or(Errno::ENOENT)?;
+    let names: &Directory = dir.ops_as().ok_or(Errno::ENOENT)?;
     let inode = match names.find(name) {
         None if !flags.has(abi::O_CREAT) => return Err(Errno::ENOENT),
         None => {
