@@ -2,8 +2,8 @@
 //!
 //! An [`Item`] is a file with what is wanted of it. It observes the wait queues of its file; when one
 //! of them wakes, the item goes to the end of the ready list, which costs no allocation and is
-//! allowed in interrupts. [`Epoll::collect`] takes items off that list and looks at their files
-//! again: only what it sees then counts. Level-triggered items that are ready go back to the list.
+//! allowed in interrupts. [`Epoll::collect`] goes through that list and looks at the files again:
+//! only what it sees then counts. Level-triggered items stay in the list as long as they are ready.
 
 mod ready;
 
@@ -76,14 +76,26 @@ impl Item {
         events & !MODES == 0 && events & abi::EPOLLONESHOT != 0
     }
 
-    /// Hands the item's state to `emit` if it is ready.
-    fn tell(&self, emit: impl FnOnce(Interest) -> Result<(), Errno>) -> Result<Told, Errno> {
-        let Some(file) = self.file.upgrade() else {
-            return Ok(Told::Nothing);
-        };
-        let state = self.state(&file, None);
+    /// Hands the item's state to `emit` if it is ready, and whether it is.
+    fn tell(
+        self: &Arc<Self>,
+        emit: impl FnOnce(Interest) -> Result<(), Errno>,
+    ) -> Result<bool, Errno> {
+        let mut state = Events::empty();
+        if let Some(file) = self.file.upgrade() {
+            state = self.state(&file, None);
+            // Still in the list, so that a wake-up since that look changed nothing: off it, and looked at again.
+            if state.is_empty() && self.ready.remove(self) {
+                state = self.state(&file, None);
+                if !state.is_empty() {
+                    self.ready.list.lock().push(self);
+                }
+            }
+        } else {
+            self.ready.remove(self);
+        }
         if state.is_empty() {
-            return Ok(Told::Nothing);
+            return Ok(false);
         }
         let Interest { events, data } = self.interest();
         emit(Interest {
@@ -93,8 +105,12 @@ impl Item {
         if events & abi::EPOLLONESHOT != 0 {
             self.switch_off();
         }
-        let once = events & (abi::EPOLLONESHOT | abi::EPOLLET) != 0;
-        Ok(if once { Told::Once } else { Told::Again })
+        Ok(true)
+    }
+
+    /// Whether it is told of as long as it is ready.
+    fn is_level_triggered(&self) -> bool {
+        self.events.load(Ordering::Acquire) & (abi::EPOLLONESHOT | abi::EPOLLET) == 0
     }
 
     /// The states of `file` that are wanted; errors and hang-ups always are, unless the item is off.
@@ -106,17 +122,6 @@ impl Item {
         }
         state & (Events::from_bits_truncate(wanted) | Events::ERR | Events::HUP)
     }
-}
-
-/// What a waiter was told of an item.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Told {
-    /// Nothing: it isn't ready.
-    Nothing,
-    /// Its state, and no more until that changes.
-    Once,
-    /// Its state, and again as long as it is ready.
-    Again,
 }
 
 /// Collects the queues that an item must observe.
@@ -327,29 +332,17 @@ impl Epoll {
         max: usize,
         mut emit: impl FnMut(usize, Interest) -> Result<(), Errno>,
     ) -> Result<usize, Errno> {
-        let mut count = 0;
-        let mut list = self.ready.list.lock();
-        // As many as there are at first: those that go back into the list wait for the next time.
-        let mut left = list.items.len();
-        while left > 0
-            && count < max
-            && let Some(item) = list.pop()
+        let (mut count, mut left) = (0, None);
+        while count < max
+            && let Some(item) = self.ready.next(&mut left)
         {
-            drop(list);
-            left -= 1;
-            let told = item.tell(|interest| emit(count, interest));
-            if let Err(errno) = told {
-                self.ready.push(&item);
-                return if count > 0 { Ok(count) } else { Err(errno) };
-            }
-            count += usize::from(told != Ok(Told::Nothing));
-            list = match told {
-                Ok(Told::Again) => self.ready.put_back(item),
-                _ => {
-                    drop(item);
-                    self.ready.list.lock()
+            match item.tell(|interest| emit(count, interest)) {
+                Ok(told) => count += usize::from(told),
+                Err(errno) => {
+                    self.ready.push(&item);
+                    return if count > 0 { Ok(count) } else { Err(errno) };
                 }
-            };
+            }
         }
         Ok(count)
     }

@@ -11,9 +11,6 @@ use super::RawSpinLock;
 /// what they were.
 pub(crate) type IrqLock<T> = lock_api::Mutex<RawIrqLock, T>;
 
-/// What holding an [`IrqLock`] looks like.
-pub(crate) type IrqLockGuard<'a, T> = lock_api::MutexGuard<'a, RawIrqLock, T>;
-
 /// A spin lock and the interrupt flag to go back to.
 pub(crate) struct RawIrqLock {
     lock: RawSpinLock,

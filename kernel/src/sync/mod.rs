@@ -11,7 +11,7 @@ mod once;
 mod raw;
 mod rw;
 
-pub(crate) use irq::{IrqLock, IrqLockGuard};
+pub(crate) use irq::IrqLock;
 pub(crate) use once::Once;
 pub(crate) use raw::RawSpinLock;
 pub(crate) use rw::RawTryRwLock;

@@ -8,16 +8,13 @@ use kiln_core::errno::Errno;
 
 use super::Item;
 use crate::sched::WaitQueue;
-use crate::sync::{IrqLock, IrqLockGuard};
+use crate::sync::IrqLock;
 
 /// The ready list and who waits for it.
 pub(super) struct Ready {
     pub(super) list: IrqLock<List>,
     pub(super) queue: Arc<WaitQueue>,
 }
-
-/// The ready list, locked.
-type ListGuard<'a> = IrqLockGuard<'a, List>;
 
 /// Items to look at. There is room for all there are ([`List::swap`]), so nothing is allocated when one becomes
 /// ready.
@@ -28,19 +25,11 @@ pub(super) struct List {
 
 impl List {
     pub(super) fn push(&mut self, item: &Arc<Item>) {
-        if self.takes(item) {
+        // There may be no room for one that nobody watches any more.
+        if !item.is_off() && !item.queued.load(Ordering::Relaxed) {
+            item.queued.store(true, Ordering::Relaxed);
             self.items.push_back(Arc::clone(item));
         }
-    }
-
-    /// Whether an item is to come in; then it counts as being there.
-    fn takes(&self, item: &Item) -> bool {
-        // There may be no room for one that nobody watches any more.
-        let takes = !item.is_off() && !item.queued.load(Ordering::Relaxed);
-        if takes {
-            item.queued.store(true, Ordering::Relaxed);
-        }
-        takes
     }
 
     pub(super) fn pop(&mut self) -> Option<Arc<Item>> {
@@ -62,17 +51,38 @@ impl Ready {
         self.queue.wake_one();
     }
 
-    /// Puts an item back that was just looked at; the list, to take the next off.
-    pub(super) fn put_back(&self, item: Arc<Item>) -> ListGuard<'_> {
+    /// The next item to look at. One that is told of as long as it is ready stays in the list, behind the others; all
+    /// others are off it. `left` counts down from as many as there are at first.
+    pub(super) fn next(&self, left: &mut Option<usize>) -> Option<Arc<Item>> {
         let mut list = self.list.lock();
-        if list.takes(&item) {
-            list.items.push_back(item);
-            return list;
+        let remaining = left.unwrap_or(list.items.len()).checked_sub(1)?;
+        *left = Some(remaining);
+        let first = list.items.front()?;
+        if !first.is_level_triggered() {
+            return list.pop();
         }
-        // It may be the last handle, which goes with the list open.
+        let item = Arc::clone(first);
+        if list.items.len() > 1 {
+            list.items.rotate_left(1);
+        }
+        Some(item)
+    }
+
+    /// Takes an item off the list; whether it was in it.
+    #[inline(never)]
+    pub(super) fn remove(&self, item: &Arc<Item>) -> bool {
+        let mut list = self.list.lock();
+        // It was put behind the others.
+        let at = list
+            .items
+            .iter()
+            .rposition(|other| Arc::ptr_eq(other, item));
+        let removed = at.and_then(|at| list.items.remove(at));
+        if removed.is_some() {
+            item.queued.store(false, Ordering::Relaxed);
+        }
         drop(list);
-        drop(item);
-        self.list.lock()
+        removed.is_some()
     }
 
     /// Makes room in the list for one item beside `items` others, of which some may be in it, as some may be that
