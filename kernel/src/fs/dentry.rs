@@ -43,6 +43,8 @@ pub(crate) struct Dentry {
     hashed: AtomicBool,
     /// Looked up since the last sweep.
     used: AtomicBool,
+    /// The file never had a name, and may be given one.
+    linkable: bool,
 }
 
 /// Every cached dentry, oldest first: the hand of [`shrink`] goes round it.
@@ -57,6 +59,7 @@ impl Dentry {
         parent: Option<Arc<Self>>,
         name: &[u8],
         hashed: bool,
+        linkable: bool,
     ) -> Result<Arc<Self>, Errno> {
         let name = try_copy(name)?.into_boxed_slice();
         try_arc(Self {
@@ -66,18 +69,19 @@ impl Dentry {
             mounts: AtomicU32::new(0),
             hashed: AtomicBool::new(hashed),
             used: AtomicBool::new(true),
+            linkable,
         })
     }
 
     /// The root of a file system.
     pub(crate) fn root(inode: Arc<Inode>) -> Result<Arc<Self>, Errno> {
-        Self::make(Some(inode), None, b"", true)
+        Self::make(Some(inode), None, b"", true, false)
     }
 
-    /// A file that is in no directory: a pipe, or an `O_TMPFILE`. The name is for show; without one a
+    /// A file that is in no directory: a pipe, or what is yet to be put in one. The name is for show; without one a
     /// pipe or a socket is shown with its number.
     pub(crate) fn unnamed(inode: Arc<Inode>, name: &[u8]) -> Result<Arc<Self>, Errno> {
-        Self::make(Some(inode), None, name, true)
+        Self::make(Some(inode), None, name, true, true)
     }
 
     /// A child that isn't remembered.
@@ -86,7 +90,22 @@ impl Dentry {
         name: &[u8],
         inode: Arc<Inode>,
     ) -> Result<Arc<Self>, Errno> {
-        Self::make(Some(inode), Some(Arc::clone(self)), name, true)
+        Self::make(Some(inode), Some(Arc::clone(self)), name, true, false)
+    }
+
+    /// A file made in the directory without a name (`O_TMPFILE`): `name` is for show.
+    pub(crate) fn temporary(
+        self: &Arc<Self>,
+        name: &[u8],
+        inode: Arc<Inode>,
+        linkable: bool,
+    ) -> Result<Arc<Self>, Errno> {
+        Self::make(Some(inode), Some(Arc::clone(self)), name, false, linkable)
+    }
+
+    /// Whether a file without names may be given one by this.
+    pub(crate) fn is_linkable(&self) -> bool {
+        self.linkable
     }
 
     /// The inode; `None`: there is no such name.
@@ -173,7 +192,7 @@ impl Dentry {
         if cacheable {
             return self.remember(name, found);
         }
-        Self::make(found, Some(Arc::clone(self)), name, true)
+        Self::make(found, Some(Arc::clone(self)), name, true, false)
     }
 
     fn cached_or_pinned(&self, name: &[u8], cacheable: bool) -> Option<Arc<Self>> {
@@ -191,7 +210,7 @@ impl Dentry {
         name: &[u8],
         inode: Option<Arc<Inode>>,
     ) -> Result<Arc<Self>, Errno> {
-        let child = Self::make(inode, Some(Arc::clone(self)), name, true)?;
+        let child = Self::make(inode, Some(Arc::clone(self)), name, true, false)?;
         self.insert(NameKey::of(name), &child)?;
         remember_in_clock(&child)?;
         Ok(child)

@@ -148,7 +148,7 @@ pub(crate) fn link(lookup: &Lookup<'_>, old: &Path, path: &[u8]) -> Result<(), E
         return Err(Errno::EPERM);
     }
     // A file whose names are all gone can't come back; one that never had any can (O_TMPFILE).
-    if inode.is_dead() && !old.dentry.is_hashed() {
+    if inode.is_dead() && !old.dentry.is_linkable() {
         return Err(Errno::ENOENT);
     }
     parent.ops().link(parent, walker.name(), inode)?;

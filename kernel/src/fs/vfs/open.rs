@@ -11,7 +11,6 @@ use kiln_core::path::{Last, Shape, Tree, Walker};
 use super::create::{Node, create_locked};
 use super::{resolve, truncate_inode, walk};
 use crate::fs::context::Lookup;
-use crate::fs::dentry::Dentry;
 use crate::fs::file::File;
 use crate::fs::inode::{Inode, NewInode};
 use crate::fs::lease;
@@ -242,11 +241,8 @@ fn open_unnamed(lookup: &Lookup<'_>, path: &[u8], flags: OpenFlags) -> Result<Ar
     let inode = parent.ops().create_unnamed(parent, &new)?;
     drop(guard);
     super::acl::inherit(default.as_ref(), &inode, flags.mode)?;
-    let name = alloc::format!("/#{}", inode.ino());
-    let dentry = Dentry::unnamed(inode, name.as_bytes())?;
-    if flags.has(abi::O_EXCL) {
-        // It can't be given a name later.
-        dentry.unhash();
-    }
+    let name = alloc::format!("#{}", inode.ino());
+    let linkable = !flags.has(abi::O_EXCL);
+    let dentry = dir.dentry.temporary(name.as_bytes(), inode, linkable)?;
     open_found(lookup, dir.with(dentry), flags, true)
 }
