@@ -8,6 +8,7 @@ use kiln_core::errno::Errno;
 use kiln_core::num::{u64_of, usize_of};
 
 use super::file::{Events, File, FileOps, MapSource, Watch};
+use super::mount::MountFlags;
 use super::{limits, memfd};
 use crate::sync::Once;
 use crate::vm::{IoDst, IoSrc, Mapping};
@@ -96,7 +97,8 @@ impl FileOps for Regular {
         drop(guard);
         let start = *pos;
         *pos += u64_of(done);
-        if file.has(abi::O_DSYNC) {
+        let sync = file.inode.sb().flags().contains(MountFlags::SYNC);
+        if file.has(abi::O_DSYNC) || sync {
             let last = (*pos - 1) / u64_of(PAGE_SIZE);
             let first = start / u64_of(PAGE_SIZE);
             mapping.sync(first, last - first + 1)?;

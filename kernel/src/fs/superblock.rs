@@ -4,7 +4,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::DeviceNumber;
 use kiln_core::fs::stat::StatFs;
@@ -13,6 +13,7 @@ use super::context::Lookup;
 use super::dentry::Dentry;
 use super::inode::Inode;
 use super::memory::{try_arc, try_push};
+use super::mount::MountFlags;
 use super::{notify, start};
 use crate::sched::Mutex;
 use crate::sync::{Once, SpinLock};
@@ -73,7 +74,8 @@ pub(crate) struct SuperBlock {
     kind: &'static str,
     dev: DeviceNumber,
     block_size: u32,
-    read_only: AtomicBool,
+    /// Those of [`MountFlags`] that are a file system's.
+    flags: AtomicU32,
     next_ino: AtomicU64,
     ops: Box<dyn SuperOps>,
     /// Mounts that show it, in any tree or none.
@@ -113,7 +115,7 @@ impl SuperBlock {
             kind,
             dev,
             block_size,
-            read_only: AtomicBool::new(read_only),
+            flags: AtomicU32::new(u32::from(read_only)),
             next_ino: AtomicU64::new(1),
             ops,
             mounts: AtomicUsize::new(0),
@@ -143,7 +145,19 @@ impl SuperBlock {
 
     /// Whether nothing in it may change.
     pub(crate) fn read_only(&self) -> bool {
-        self.read_only.load(Ordering::Relaxed)
+        self.flags().contains(MountFlags::READ_ONLY)
+    }
+
+    /// [`MountFlags::READ_ONLY`] and those of [`MountFlags::OF_FS`].
+    pub(crate) fn flags(&self) -> MountFlags {
+        MountFlags::from_bits_truncate(self.flags.load(Ordering::Relaxed))
+    }
+
+    /// Changes the flags of [`MountFlags::OF_FS`].
+    pub(crate) fn set_flags(&self, flags: MountFlags) {
+        let kept = self.flags() & MountFlags::READ_ONLY;
+        let all = (flags & MountFlags::OF_FS) | kept;
+        self.flags.store(all.bits(), Ordering::Relaxed);
     }
 
     /// Turns writing off or on.
@@ -153,7 +167,8 @@ impl SuperBlock {
                 self.ops.sync()?;
             }
             self.ops.remount(read_only)?;
-            self.read_only.store(read_only, Ordering::Relaxed);
+            let bit = MountFlags::READ_ONLY.bits();
+            self.flags.fetch_xor(bit, Ordering::Relaxed);
         }
         Ok(())
     }

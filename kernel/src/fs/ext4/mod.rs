@@ -21,7 +21,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::Timestamp;
-use kiln_core::fs::ext4::{self as core_fs, Error, Ext4, Ino, Options, ROOT, SetAttr, Time};
+use kiln_core::fs::ext4::{self as core_fs, Error, Ext4, Ino, Options, ROOT, SetAttr, Shown, Time};
 use kiln_core::fs::stat::StatFs;
 
 use self::disk::Disk;
@@ -30,7 +30,7 @@ use self::pages::Pages;
 use super::blockdev;
 use super::clock;
 use super::inode::{Inode, InodeParts};
-use super::memory::{try_arc, try_box};
+use super::memory::{try_arc, try_box, try_copy};
 use super::superblock::{FileSystemType, MountRequest, SuperBlock, SuperOps};
 use crate::drivers::block::Opened;
 use crate::mm::{frame, kmem};
@@ -46,17 +46,20 @@ const ENTRY_BYTES: usize = 96;
 const MAX_CHANGED: usize = 64;
 
 /// The type as `mount` knows it.
-pub(crate) const EXT4: FileSystemType = file_system("ext4");
+pub(crate) const EXT4: FileSystemType = file_system("ext4", |request| mount(request, 4));
 /// Its ancestors are mounted the same way.
-pub(crate) const EXT3: FileSystemType = file_system("ext3");
+pub(crate) const EXT3: FileSystemType = file_system("ext3", |request| mount(request, 3));
 /// Without a journal.
-pub(crate) const EXT2: FileSystemType = file_system("ext2");
+pub(crate) const EXT2: FileSystemType = file_system("ext2", |request| mount(request, 2));
 
-const fn file_system(name: &'static str) -> FileSystemType {
+const fn file_system(
+    name: &'static str,
+    mount: fn(&MountRequest<'_>) -> Result<Arc<Inode>, Errno>,
+) -> FileSystemType {
     FileSystemType {
         name,
         driver: Some("ext4"),
-        option: Some(|name, _| core_fs::check_option(name)),
+        option: Some(core_fs::check_option),
         mount,
     }
 }
@@ -91,6 +94,7 @@ struct Volume {
     returned: AtomicU64,
     /// The first error that nobody has been told of.
     error: SpinLock<Option<Errno>>,
+    options: Mutex<Shown>,
 }
 
 fn time(stamp: Timestamp) -> Time {
@@ -111,9 +115,10 @@ fn now() -> Time {
     time(clock::now())
 }
 
-/// Mounts the file system on the disk of `request`; its root directory.
-fn mount(request: &MountRequest<'_>) -> Result<Arc<Inode>, Errno> {
-    core_fs::check_options(request.options)?;
+/// Mounts the file system on the disk of `request` as ext2, 3 or 4; its root directory.
+fn mount(request: &MountRequest<'_>, generation: u8) -> Result<Arc<Inode>, Errno> {
+    let mut shown = Shown::default();
+    shown.take(request.options, false)?;
     let device = request.device.as_ref().ok_or(Errno::ENOTBLK)?;
     let disk = Opened::new(blockdev::disk_of(device)?);
     if disk.read_only() && !request.read_only {
@@ -121,6 +126,7 @@ fn mount(request: &MountRequest<'_>) -> Result<Arc<Inode>, Errno> {
     }
     let options = Options {
         read_only: request.read_only,
+        generation,
         cache_bytes: cache_bytes(),
         now: now(),
     };
@@ -140,10 +146,16 @@ fn mount(request: &MountRequest<'_>) -> Result<Arc<Inode>, Errno> {
         nameless: AtomicUsize::new(0),
         returned: AtomicU64::new(0),
         error: SpinLock::new(None),
+        options: Mutex::new(shown),
     })?;
     let ops: Box<dyn SuperOps> = try_box(Super(Arc::clone(&volume)))?;
+    let kind = match generation {
+        2 => "ext2",
+        3 => "ext3",
+        _ => "ext4",
+    };
     let size = u32::try_from(block_size).map_err(|_| Errno::EINVAL)?;
-    let sb = SuperBlock::on_device("ext4", device.rdev(), size, request.read_only, ops)?;
+    let sb = SuperBlock::on_device(kind, device.rdev(), size, request.read_only, ops)?;
     volume.sb.call_once(|| Arc::downgrade(&sb));
     if volume.core.lock().is_journalled() {
         commit::start(&volume)?;
@@ -431,7 +443,11 @@ impl SuperOps for Super {
     }
 
     fn reconfigure(&self, options: &[u8]) -> Result<(), Errno> {
-        core_fs::check_options(options)
+        self.0.options.lock().take(options, true)
+    }
+
+    fn options(&self) -> Vec<u8> {
+        try_copy(&self.0.options.lock().0).unwrap_or_default()
     }
 
     fn remount(&self, read_only: bool) -> Result<(), Errno> {

@@ -24,7 +24,8 @@ pub(crate) use path::Path;
 pub(crate) static CHANGES: Changes = Changes::new();
 
 bitflags! {
-    /// What a mount forbids or changes; the values are `MS_*` (linux/mount.h).
+    /// What a mount forbids or changes; the values are `MS_*` (linux/mount.h). Those of [`OF_FS`](Self::OF_FS) are its
+    /// file system's.
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]
     pub(crate) struct MountFlags: u32 {
         /// Not to be written through.
@@ -35,6 +36,12 @@ bitflags! {
         const NO_DEV = 4;
         /// Nothing can be executed.
         const NO_EXEC = 8;
+        /// What is written is on the disk when the call returns.
+        const SYNC = 16;
+        /// Locks may be mandatory: only told.
+        const MAND = 64;
+        /// The same as `SYNC` of changes to directories.
+        const DIR_SYNC = 128;
         /// Symbolic links aren't followed.
         const NO_SYMFOLLOW = 256;
         /// Access times stand still.
@@ -43,6 +50,8 @@ bitflags! {
         const NO_DIR_ATIME = 2048;
         /// Access times move where they are due.
         const RELATIME = 1 << 21;
+        /// Times go to the disk late: only told, as they always do.
+        const LAZYTIME = 1 << 25;
     }
 }
 
@@ -51,6 +60,12 @@ impl MountFlags {
     pub(crate) const ATIME: Self = Self::NO_ATIME
         .union(Self::NO_DIR_ATIME)
         .union(Self::RELATIME);
+
+    /// Those that a file system has for all its mounts, besides [`READ_ONLY`](Self::READ_ONLY).
+    pub(crate) const OF_FS: Self = Self::SYNC
+        .union(Self::MAND)
+        .union(Self::DIR_SYNC)
+        .union(Self::LAZYTIME);
 }
 
 /// How mounts made beneath a mount reach others, as `mount_namespaces(7)` has it. There is one namespace and
@@ -101,7 +116,7 @@ impl Mount {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             root,
             sb,
-            flags: AtomicU32::new(flags.bits()),
+            flags: AtomicU32::new((flags - MountFlags::OF_FS).bits()),
             source,
             place: SpinLock::new(None),
             propagation: SpinLock::default(),
@@ -151,7 +166,8 @@ impl Mount {
         if read_only && !self.has(MountFlags::READ_ONLY) && self.writers() != 0 {
             return Err(Errno::EBUSY);
         }
-        self.flags.store(flags.bits(), Ordering::Relaxed);
+        let own = flags - MountFlags::OF_FS;
+        self.flags.store(own.bits(), Ordering::Relaxed);
         CHANGES.note();
         Ok(())
     }

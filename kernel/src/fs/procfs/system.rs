@@ -215,11 +215,15 @@ fn escaped(bytes: &[u8], out: &mut Text) -> Result<(), Errno> {
     })
 }
 
-/// What a mount forbids, behind `rw` or `ro`.
-fn options(mount: &Mount, read_only: bool, out: &mut Text) -> Result<(), Errno> {
-    let flags = mount.flags();
+/// What flags say, behind `rw` or `ro`.
+fn options(flags: MountFlags, out: &mut Text) -> Result<(), Errno> {
+    let read_only = flags.contains(MountFlags::READ_ONLY);
     out.bytes(if read_only { b"ro" } else { b"rw" })?;
     let named = [
+        (MountFlags::SYNC, ",sync"),
+        (MountFlags::DIR_SYNC, ",dirsync"),
+        (MountFlags::MAND, ",mand"),
+        (MountFlags::LAZYTIME, ",lazytime"),
         (MountFlags::NO_SUID, ",nosuid"),
         (MountFlags::NO_DEV, ",nodev"),
         (MountFlags::NO_EXEC, ",noexec"),
@@ -294,7 +298,7 @@ pub(super) fn mounts(context: &FsContext, out: &mut Text) -> Result<(), Errno> {
             continue;
         }
         line.put(format_args!(" {} ", mount.sb().kind()))?;
-        options(&mount, mount.check_writable().is_err(), &mut line)?;
+        options(mount.flags() | mount.sb().flags(), &mut line)?;
         line.bytes(&mount.sb().ops().options())?;
         line.bytes(b" 0 0\n")?;
         out.bytes(line.as_bytes())?;
@@ -331,12 +335,12 @@ pub(super) fn mount_info(context: &FsContext, out: &mut Text) -> Result<(), Errn
             continue;
         }
         line.bytes(b" ")?;
-        options(&mount, mount.has(MountFlags::READ_ONLY), &mut line)?;
+        options(mount.flags(), &mut line)?;
         propagation(&mount, &mut line)?;
         line.put(format_args!(" - {} ", mount.sb().kind()))?;
         escaped(mount.source(), &mut line)?;
-        let access = if mount.sb().read_only() { "ro" } else { "rw" };
-        line.put(format_args!(" {access}"))?;
+        line.bytes(b" ")?;
+        options(mount.sb().flags(), &mut line)?;
         line.bytes(&mount.sb().ops().options())?;
         line.bytes(b"\n")?;
         out.bytes(line.as_bytes())?;

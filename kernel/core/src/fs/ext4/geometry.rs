@@ -24,6 +24,20 @@ impl Super {
         RoCompat::all().contains(self.ro_compat)
     }
 
+    /// Whether ext2 or ext3 could mount it, as Linux's ext4 asks when it stands in for them; 4: always.
+    pub(super) fn is_of(&self, generation: u8, read_only: bool) -> bool {
+        let ro_compat = RoCompat::SPARSE_SUPER | RoCompat::LARGE_FILE | RoCompat::BTREE_DIR;
+        let incompat = Incompat::FILETYPE | Incompat::META_BG;
+        let incompat = match generation {
+            2 => incompat,
+            3 => incompat | Incompat::RECOVER,
+            _ => return true,
+        };
+        incompat.contains(self.incompat)
+            && (read_only || ro_compat.contains(self.ro_compat))
+            && (generation == 2 || self.has_journal())
+    }
+
     /// Whether `block` can hold something other than boot code.
     pub(super) fn has_block(&self, block: u64) -> bool {
         block > self.first_data_block && block < self.blocks

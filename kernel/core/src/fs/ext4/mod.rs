@@ -68,7 +68,7 @@ pub use list::Entry;
 pub use map::{Allocated, Fill, Mapping, State};
 pub use mount::Options;
 pub use namei::{NewFile, Unlinked};
-pub use options::{check_option, check_options};
+pub use options::{Shown, check_option};
 pub use rename::How;
 pub use xattr::SetMode;
 

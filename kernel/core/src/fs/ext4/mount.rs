@@ -13,6 +13,8 @@ use alloc::vec::Vec;
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     pub read_only: bool,
+    /// 2 or 3 for what ext2 or ext3 had, no more.
+    pub generation: u8,
     /// Clean metadata blocks to keep, in bytes.
     pub cache_bytes: usize,
     pub now: Time,
@@ -22,6 +24,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             read_only: false,
+            generation: 4,
             cache_bytes: 1 << 20,
             now: Time::default(),
         }
@@ -32,11 +35,14 @@ impl<D: Device> Ext4<D> {
     /// Mounts the file system on `dev`.
     ///
     /// # Errors
-    /// [`Error::NotExt4`], [`Error::Unsupported`] for features that aren't known,
+    /// [`Error::NotExt4`], [`Error::Invalid`] if it isn't of the generation, [`Error::Unsupported`] for features that aren't known,
     /// [`Error::ReadOnly`] for ones that can't be kept up by a writer,
     /// [`Error::NeedsRecovery`] when the journal would have to be replayed but mustn't be.
     pub fn mount(mut dev: D, options: &Options) -> Result<Self> {
         let sup = read_super(&mut dev)?;
+        if !sup.is_of(options.generation, options.read_only) {
+            return Err(Error::Invalid);
+        }
         if !options.read_only && !sup.is_writable() {
             return Err(Error::ReadOnly);
         }

@@ -16,6 +16,8 @@ pub(super) const OFFSET: u64 = 1024;
 pub(super) const SIZE: usize = 1024;
 const MAGIC: u16 = 0xEF53;
 const CHECKSUM_AT: usize = 0x3FC;
+/// `EXT4_FEATURE_RO_COMPAT_BIGALLOC`, which isn't known to [`RoCompat`]: it keeps writers off.
+const BIGALLOC: u32 = 0x200;
 /// `s_state`: cleanly unmounted.
 pub(super) const STATE_VALID: u16 = 1;
 
@@ -189,7 +191,12 @@ impl Super {
     fn check_geometry(&self, device_size: u64) -> Result<()> {
         let bad = |what| Err(Error::Corrupt(what));
         let bits = u64_of(self.block_size) * 8;
-        if !self.blocks_per_group.is_multiple_of(8) || u64::from(self.blocks_per_group) > bits {
+        // With `bigalloc`, which only readers can do with, a bit stands for a cluster.
+        let most = match self.ro_compat.bits() & BIGALLOC {
+            0 => bits,
+            _ => bits << 15,
+        };
+        if !self.blocks_per_group.is_multiple_of(8) || u64::from(self.blocks_per_group) > most {
             return bad("superblock: blocks per group");
         }
         let ipg = self.inodes_per_group;

@@ -5,9 +5,10 @@ use kiln_core::fs::attr::{self, Attr, DeviceNumber};
 use kiln_core::fs::ext4::{self as core_fs, Error, Ext4, FileType, Ino};
 
 use super::super::disk::Disk;
-use super::super::stamp;
+use super::super::{now, stamp};
 use super::node_of;
 use crate::fs::inode::Inode;
+use crate::fs::mount::MountFlags;
 
 pub(super) fn kind_of(kind: FileType) -> Option<attr::FileType> {
     Some(match kind {
@@ -47,7 +48,7 @@ pub(super) fn number(inode: &Inode) -> Result<Ino, Errno> {
     Ok(node.ino)
 }
 
-/// Brings a directory up to date after its names changed.
+/// Brings a directory up to date after its names changed, and the change to the disk where that is asked for.
 pub(super) fn renew_dir(core: &mut Ext4<Disk>, dir: &Inode) -> Result<(), Errno> {
     let from = core.attr(number(dir)?).map_err(Error::errno)?;
     dir.update(|attr| {
@@ -57,6 +58,10 @@ pub(super) fn renew_dir(core: &mut Ext4<Disk>, dir: &Inode) -> Result<(), Errno>
         attr.mtime = stamp(from.mtime);
         attr.ctime = stamp(from.ctime);
     });
+    if (dir.sb().flags()).intersects(MountFlags::SYNC | MountFlags::DIR_SYNC) {
+        core.set_now(now());
+        core.sync().map_err(Error::errno)?;
+    }
     Ok(())
 }
 

@@ -15,6 +15,19 @@ use crate::fs::superblock::FileSystemType;
 use crate::sched::Mutex;
 use crate::vm::{IoDst, IoSrc};
 
+/// Options that any file system has, the flags they stand for, and whether they set them.
+const FLAGS: [(&str, MountFlags, bool); 9] = [
+    ("ro", MountFlags::READ_ONLY, true),
+    ("rw", MountFlags::READ_ONLY, false),
+    ("sync", MountFlags::SYNC, true),
+    ("async", MountFlags::SYNC, false),
+    ("dirsync", MountFlags::DIR_SYNC, true),
+    ("lazytime", MountFlags::LAZYTIME, true),
+    ("nolazytime", MountFlags::LAZYTIME, false),
+    ("mand", MountFlags::MAND, true),
+    ("nomand", MountFlags::MAND, false),
+];
+
 /// How far a configuration is.
 enum Phase {
     /// Options are taken.
@@ -32,7 +45,7 @@ struct State {
     source: Option<Vec<u8>>,
     /// Options, separated by commas.
     options: Vec<u8>,
-    read_only: bool,
+    flags: MountFlags,
 }
 
 /// A file system under configuration.
@@ -46,7 +59,9 @@ pub(crate) struct FsConfig {
 impl FsConfig {
     /// Of a new file system of the type, or the one that `picked` shows.
     pub(crate) fn new(kind: FileSystemType, picked: Option<Path>) -> Self {
-        let read_only = picked.as_ref().is_some_and(|at| at.mount.sb().read_only());
+        let flags = picked
+            .as_ref()
+            .map_or(MountFlags::empty(), |at| at.mount.sb().flags());
         Self {
             kind,
             picked,
@@ -54,7 +69,7 @@ impl FsConfig {
                 phase: Phase::Options,
                 source: None,
                 options: Vec::new(),
-                read_only,
+                flags,
             }),
         }
     }
@@ -65,14 +80,13 @@ impl FsConfig {
         if !matches!(state.phase, Phase::Options) {
             return Err(Errno::EBUSY);
         }
+        if value.is_none()
+            && let Some((_, flag, on)) = FLAGS.iter().find(|(name, ..)| name.as_bytes() == key)
+        {
+            state.flags.set(*flag, *on);
+            return Ok(());
+        }
         match (key, value) {
-            (b"ro", None) => state.read_only = true,
-            (b"rw", None) => state.read_only = false,
-            // Hints to write at once, or late, that mean nothing here.
-            (
-                b"sync" | b"async" | b"dirsync" | b"lazytime" | b"nolazytime" | b"mand" | b"nomand",
-                None,
-            ) => {}
             (b"source", Some(value)) => {
                 if state.source.is_some() {
                     return Err(Errno::EINVAL);
@@ -104,7 +118,7 @@ impl FsConfig {
             return Err(Errno::EBUSY);
         }
         let source = state.source.as_deref().unwrap_or_default();
-        let made = file_system(lookup, &self.kind, source, state.read_only, &state.options);
+        let made = file_system(lookup, &self.kind, source, state.flags, &state.options);
         state.phase = match &made {
             Ok(root) => Phase::Made(Arc::clone(root)),
             Err(_) => Phase::Failed,
@@ -122,7 +136,7 @@ impl FsConfig {
             return Err(Errno::EBUSY);
         }
         let namespace = lookup.fs.namespace();
-        reconfigure(namespace, &picked.mount, state.read_only, &state.options)?;
+        reconfigure(namespace, &picked.mount, state.flags, &state.options)?;
         state.options.clear();
         Ok(())
     }

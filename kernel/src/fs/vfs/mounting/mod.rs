@@ -49,8 +49,7 @@ pub(crate) fn mount(
     let place = resolve(lookup, target, true)?;
     may_mount(lookup)?;
     let kind = find_type(kind)?;
-    let read_only = flags.contains(MountFlags::READ_ONLY);
-    let root = file_system(lookup, &kind, source, read_only, options)?;
+    let root = file_system(lookup, &kind, source, flags, options)?;
     let namespace = lookup.fs.namespace();
     let _guard = namespace.change();
     let mount = Mount::new(root, flags, try_copy(source)?)?;
@@ -62,9 +61,10 @@ fn file_system(
     lookup: &Lookup<'_>,
     kind: &FileSystemType,
     source: &[u8],
-    read_only: bool,
+    flags: MountFlags,
     options: &[u8],
 ) -> Result<Arc<Dentry>, Errno> {
+    let read_only = flags.contains(MountFlags::READ_ONLY);
     let device = if kind.driver.is_some() {
         Some(device(lookup, source)?)
     } else {
@@ -80,12 +80,14 @@ fn file_system(
         }
         return Ok(root);
     }
-    superblock::root_of((kind.mount)(&MountRequest {
+    let root = (kind.mount)(&MountRequest {
         lookup: Some(lookup),
         device,
         options,
         read_only,
-    })?)
+    })?;
+    root.sb().set_flags(flags);
+    superblock::root_of(root)
 }
 
 /// A tree of its own, whose root is the file system of type `kind` on the disk at `source`.
@@ -95,8 +97,7 @@ pub(crate) fn tree_on(
     kind: &[u8],
     flags: MountFlags,
 ) -> Result<Arc<Namespace>, Errno> {
-    let read_only = flags.contains(MountFlags::READ_ONLY);
-    let root = file_system(lookup, &find_type(kind)?, source, read_only, b"")?;
+    let root = file_system(lookup, &find_type(kind)?, source, flags, b"")?;
     Namespace::new(Mount::new(root, flags, try_copy(source)?)?)
 }
 
@@ -313,28 +314,29 @@ pub(crate) fn remount(
     if bind {
         return path.mount.set_flags(flags);
     }
-    reconfigure(
-        namespace,
-        &path.mount,
-        flags.contains(MountFlags::READ_ONLY),
-        options,
-    )?;
+    // `MS_RMT_MASK` (linux/fs.h): how directories are written stays.
+    let kept = path.mount.sb().flags() & MountFlags::DIR_SYNC;
+    let wanted = (flags - MountFlags::DIR_SYNC) | kept;
+    reconfigure(namespace, &path.mount, wanted, options)?;
     path.mount.set_flags(flags)
 }
 
-/// Changes a file system: whether it is written to, and its options.
+/// Changes a file system: its flags, and its options.
 fn reconfigure(
     namespace: &Namespace,
     mount: &Mount,
-    read_only: bool,
+    flags: MountFlags,
     options: &[u8],
 ) -> Result<(), Errno> {
     let sb = mount.sb();
+    let read_only = flags.contains(MountFlags::READ_ONLY);
     if read_only && !sb.read_only() && namespace.writers_of(sb) != 0 {
         return Err(Errno::EBUSY);
     }
     sb.ops().reconfigure(options)?;
-    sb.remount(read_only)
+    sb.remount(read_only)?;
+    sb.set_flags(flags);
+    Ok(())
 }
 
 /// Brings everything to disk; the first error, after everything was tried.

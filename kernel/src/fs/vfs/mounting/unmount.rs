@@ -5,7 +5,7 @@ use kiln_core::errno::Errno;
 
 use super::{may_mount, propagate, reconfigure};
 use crate::fs::context::Lookup;
-use crate::fs::mount::{Mount, Namespace, Path};
+use crate::fs::mount::{Mount, MountFlags, Namespace, Path};
 use crate::fs::superblock;
 use crate::fs::vfs::resolve;
 
@@ -58,7 +58,8 @@ pub(crate) fn unmount(lookup: &Lookup<'_>, target: &[u8], flags: u32) -> Result<
         namespace.dissolve(&mount)?;
     } else if is_own_root {
         // The root can't be left, but it can be made safe to leave.
-        return reconfigure(namespace, &mount, true, b"");
+        let flags = mount.sb().flags() | MountFlags::READ_ONLY;
+        return reconfigure(namespace, &mount, flags, b"");
     } else {
         if namespace.is_root(&mount) || is_busy(namespace, &mount)? {
             return Err(Errno::EBUSY);
