@@ -11,6 +11,7 @@ mod docs;
 mod faults;
 mod files;
 mod host;
+mod images;
 mod memory;
 mod options;
 mod signals;
@@ -34,6 +35,7 @@ pub fn all() -> Vec<Case> {
         files::cases(),
         crash::cases(),
         disks::cases(),
+        images::cases(),
         signals::cases(),
         terminal::cases(),
         faults::cases(),

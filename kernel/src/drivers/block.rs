@@ -187,6 +187,11 @@ pub(crate) trait BlockDevice: Send + Sync {
     /// What it has done so far.
     fn stats(&self) -> DiskStats;
 
+    /// Cylinders, heads and sectors as the disk tells them, two bytes and one each.
+    fn geometry(&self) -> Option<[u8; 4]> {
+        None
+    }
+
     /// Bytes of a block.
     fn block_size(&self) -> u32 {
         512

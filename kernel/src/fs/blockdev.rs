@@ -29,10 +29,11 @@ use super::memory::{try_arc, try_push};
 use super::superblock;
 use super::text::Text;
 use super::vfs::Node;
-use crate::drivers::block::{self, BlockDevice, Opened, SECTOR_SIZE};
+use crate::drivers::block::{self, BlockDevice, SECTOR_SIZE};
 use crate::sync::SpinLock;
 use crate::vm::Mapping;
 use file::DiskFile;
+pub(super) use file::allocate;
 use pages::Pages;
 use part::Part;
 
@@ -331,9 +332,5 @@ pub(super) fn open(inode: &Arc<Inode>, flags: OpenFlags) -> Result<Arc<dyn FileO
         return Err(Errno::EBUSY);
     }
     let (disk, mapping) = cache_of(inode)?;
-    Ok(try_arc(DiskFile {
-        key,
-        disk: Opened::new(disk),
-        mapping,
-    })?)
+    Ok(try_arc(DiskFile::new(key, disk, mapping))?)
 }

@@ -67,6 +67,10 @@ impl BlockDevice for Part {
         self.disk.stats()
     }
 
+    fn geometry(&self) -> Option<[u8; 4]> {
+        self.disk.geometry()
+    }
+
     fn block_size(&self) -> u32 {
         self.disk.block_size()
     }

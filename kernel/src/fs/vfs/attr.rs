@@ -10,13 +10,13 @@ use kiln_core::fs::attr::{
 use kiln_core::fs::perm::{Capability, Identity, Want};
 use kiln_core::fs::stat::{Stat, StatFs};
 
-use crate::fs::clock;
 use crate::fs::context::Lookup;
 use crate::fs::file::File;
 use crate::fs::inode::{Allocate, AllocateKind, Inode};
 use crate::fs::lease;
 use crate::fs::mount::{MountFlags, Path};
 use crate::fs::regular::MAX_SIZE;
+use crate::fs::{blockdev, clock};
 use crate::fs::{limits, memfd, notify};
 
 /// What `stat` tells of a file.
@@ -248,7 +248,7 @@ pub(crate) fn allocate(file: &File, mode: u32, offset: i64, len: i64) -> Result<
     };
     file.check_writable()?;
     match file.inode.kind() {
-        FileType::Regular => {}
+        FileType::Regular | FileType::BlockDevice => {}
         FileType::Directory => return Err(Errno::EISDIR),
         FileType::Fifo => return Err(Errno::ESPIPE),
         _ => return Err(Errno::ENODEV),
@@ -271,6 +271,9 @@ pub(crate) fn allocate(file: &File, mode: u32, offset: i64, len: i64) -> Result<
         keep_size: mode & KEEP_SIZE != 0,
     };
     let inode = &file.inode;
+    if inode.kind() == FileType::BlockDevice {
+        return blockdev::allocate(file, &request);
+    }
     let _guard = inode.lock.lock();
     if kind == AllocateKind::Reserve {
         memfd::check_resize(inode, end.max(inode.size()))?;
@@ -304,8 +307,7 @@ pub(crate) fn statfs(path: &Path) -> Result<StatFs, Errno> {
     if flags.contains(MountFlags::RELATIME) {
         stat.flags |= ST_RELATIME;
     }
-    if path.mount.sb().read_only() {
-        stat.flags |= MountFlags::READ_ONLY.bits();
-    }
+    let told = MountFlags::READ_ONLY | MountFlags::SYNC | MountFlags::MAND;
+    stat.flags |= (path.mount.sb().flags() & told).bits();
     Ok(stat)
 }

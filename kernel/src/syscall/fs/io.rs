@@ -353,10 +353,12 @@ fn seek(file: &File, offset: i64, whence: u32) -> SysResult {
         *pos = 0;
         return Ok(0);
     };
+    let is_disk = file.inode.kind() == FileType::BlockDevice;
     let base = match whence {
         abi::SEEK_SET => 0,
         abi::SEEK_CUR => *pos,
         abi::SEEK_END => end,
+        _ if is_disk => return Err(Errno::EINVAL),
         _ => {
             let at = u64::try_from(offset).map_err(|_| Errno::ENXIO)?;
             let data = whence == abi::SEEK_DATA;
@@ -370,7 +372,7 @@ fn seek(file: &File, offset: i64, whence: u32) -> SysResult {
         }
     };
     let moved = base.checked_add_signed(offset).ok_or(Errno::EINVAL)?;
-    if i64::try_from(moved).is_err() {
+    if i64::try_from(moved).is_err() || is_disk && moved > end {
         return Err(Errno::EINVAL);
     }
     *pos = moved;

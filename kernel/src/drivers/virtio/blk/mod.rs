@@ -8,7 +8,7 @@ mod requests;
 
 use alloc::string::String;
 use alloc::sync::Arc;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicBool, Ordering};
 use kiln_core::num::{u64_of, usize_of32};
 use kiln_core::virtqueue::Buffer;
 use virtio_drivers::transport::DeviceType;
@@ -23,12 +23,14 @@ use crate::sched::WaitQueue;
 use crate::sync::IrqLock;
 
 const F_SEG_MAX: u64 = 1 << 2;
+const F_GEOMETRY: u64 = 1 << 4;
 const F_RO: u64 = 1 << 5;
 const F_FLUSH: u64 = 1 << 9;
 const F_DISCARD: u64 = 1 << 13;
 
 const CONFIG_CAPACITY: usize = 0;
 const CONFIG_SEG_MAX: usize = 12;
+const CONFIG_GEOMETRY: usize = 16;
 
 /// Most data buffers in a request, so that two of the longest are in flight.
 const MAX_BUFFERS: usize = 126;
@@ -42,6 +44,9 @@ pub(crate) struct VirtioBlk {
     name: String,
     sectors: u64,
     read_only: bool,
+    /// A program has said that it isn't to be written.
+    protected: AtomicBool,
+    geometry: Option<[u8; 4]>,
     features: u64,
     max_buffers: usize,
     requests: IrqLock<Requests>,
@@ -52,7 +57,7 @@ pub(crate) struct VirtioBlk {
 impl VirtioBlk {
     /// Sets up the disk in `slot`. `read_only`: it isn't to be written, even if it could.
     pub(crate) fn probe(slot: u8, name: String, read_only: bool) -> Result<Arc<Self>, ProbeError> {
-        let wanted = F_SEG_MAX | F_RO | F_FLUSH | F_DISCARD;
+        let wanted = F_SEG_MAX | F_GEOMETRY | F_RO | F_FLUSH | F_DISCARD;
         let (device, features) = Device::open(slot, DeviceType::Block, wanted)?;
         let low = u64::from(device.config(CONFIG_CAPACITY)?);
         let high = u64::from(device.config(CONFIG_CAPACITY + 4)?);
@@ -61,11 +66,18 @@ impl VirtioBlk {
         } else {
             usize_of32(device.config(CONFIG_SEG_MAX)?).clamp(1, MAX_BUFFERS)
         };
+        let geometry = if features & F_GEOMETRY == 0 {
+            None
+        } else {
+            Some(device.config(CONFIG_GEOMETRY)?.to_le_bytes())
+        };
         let requests = Requests::new(device)?;
         let disk = Arc::new(Self {
             name,
             sectors: high << 32 | low,
             read_only: read_only || features & F_RO != 0,
+            protected: AtomicBool::new(false),
+            geometry,
             features,
             max_buffers,
             requests: IrqLock::new(requests),
@@ -139,7 +151,7 @@ impl VirtioBlk {
     }
 
     fn writable(&self) -> Result<(), IoError> {
-        if self.read_only {
+        if self.read_only() {
             Err(IoError::ReadOnly)
         } else {
             Ok(())
@@ -166,7 +178,16 @@ impl BlockDevice for VirtioBlk {
     }
 
     fn read_only(&self) -> bool {
-        self.read_only
+        self.read_only || self.protected.load(Ordering::Relaxed)
+    }
+
+    fn set_read_only(&self, on: bool) -> Result<(), IoError> {
+        self.protected.store(on, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn geometry(&self) -> Option<[u8; 4]> {
+        self.geometry
     }
 
     fn read(&self, sector: u64, into: Memory<'_>) -> Result<(), IoError> {
