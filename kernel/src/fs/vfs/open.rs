@@ -69,7 +69,6 @@ fn find(lookup: &Lookup<'_>, path: &[u8], flags: OpenFlags) -> Result<Found, Err
                         must_be_dir: false,
                     });
                 }
-                Step::Again => continue,
                 Step::Follow(link) => {
                     if !walker.follow(&link)? {
                         continue;
@@ -91,8 +90,6 @@ enum Step {
     Created(Path),
     /// A link to go on along.
     Follow(Path),
-    /// Somebody else made the name meanwhile.
-    Again,
 }
 
 fn last_name(
@@ -104,11 +101,13 @@ fn last_name(
     if creates && walker.trailing_slash() {
         return Err(Errno::EISDIR);
     }
-    let Some(node) = walker.child()? else {
-        if !creates {
-            return Err(Errno::ENOENT);
-        }
-        return make(lookup, walker, flags);
+    let node = match walker.child()? {
+        Some(node) => node,
+        None if !creates => return Err(Errno::ENOENT),
+        None => match make(lookup, walker, flags)? {
+            (node, true) => return Ok(Step::Created(node)),
+            (node, false) => node,
+        },
     };
     if lookup.shape(&node) != Shape::Symlink {
         return Ok(Step::Found(node));
@@ -119,17 +118,18 @@ fn last_name(
     Ok(Step::Found(node))
 }
 
+/// Makes the file; or finds what somebody else made meanwhile: the answer says whether it is new.
 fn make(
     lookup: &Lookup<'_>,
     walker: &Walker<'_, Lookup<'_>>,
     flags: OpenFlags,
-) -> Result<Step, Errno> {
+) -> Result<(Path, bool), Errno> {
     let dir = walker.node();
     let inode = dir.inode()?;
     let _guard = inode.lock.lock();
     let there = super::locked_child(walker)?;
     if there.inode().is_some() {
-        return Ok(Step::Again);
+        return Ok((dir.with(there), false));
     }
     dir.mount.check_writable()?;
     if !inode.ops().makes_files() {
@@ -137,7 +137,7 @@ fn make(
         return Err(Errno::EACCES);
     }
     let dentry = create_locked(lookup, dir, walker.name(), &Node::regular(flags.mode))?;
-    Ok(Step::Created(dir.with(dentry)))
+    Ok((dir.with(dentry), true))
 }
 
 fn open_found(
