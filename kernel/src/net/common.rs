@@ -5,14 +5,18 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 use kiln_core::abi;
 use kiln_core::errno::Errno;
+use kiln_core::net::msg;
 use kiln_core::net::options::Options;
+use kiln_core::net::queue::Piece;
 
+use super::packet::Packet;
 use crate::arch::time::now_ns;
 use crate::fs::fasync::AsyncList;
 use crate::fs::memory::try_arc;
 use crate::fs::{Events, Watch};
 use crate::sched::{Mode, WaitQueue, Wake};
 use crate::sync::SpinLock;
+use crate::vm::IoDst;
 
 /// Bits of [`Common::shut`]: nothing is received any more (`RCV_SHUTDOWN`).
 pub(super) const SHUT_READ: u32 = 1;
@@ -152,6 +156,48 @@ impl Common {
         .union(Events::RDHUP);
     /// What the writers' queue tells of.
     pub(super) const WRITING: Events = Events::WRITABLE.union(Events::WRBAND);
+
+    /// How many bytes a look leaves out (`SO_PEEK_OFF`).
+    pub(super) fn look_from(&self, flags: u32) -> usize {
+        let from = self.options.lock().peek_off;
+        match flags & msg::PEEK {
+            0 => 0,
+            _ => usize::try_from(from).unwrap_or(0),
+        }
+    }
+
+    /// So many bytes were looked at, or taken: the next look begins elsewhere.
+    pub(super) fn looked(&self, flags: u32, count: usize) {
+        let mut options = self.options.lock();
+        let count = i32::try_from(count).unwrap_or(i32::MAX);
+        if options.peek_off >= 0 {
+            options.peek_off = match flags & msg::PEEK {
+                0 => options.peek_off.saturating_sub(count).max(0),
+                _ => options.peek_off.saturating_add(count),
+            };
+        }
+    }
+
+    /// Gives a message to its reader, from the byte `from` on.
+    pub(super) fn give(
+        &self,
+        packet: &Packet,
+        dst: &mut IoDst<'_>,
+        flags: u32,
+        from: usize,
+        told: &mut u32,
+    ) -> Result<usize, Errno> {
+        let room = dst.remaining();
+        let answer = packet.give(dst, flags, from, told)?;
+        self.looked(
+            flags,
+            match flags & msg::PEEK {
+                0 => packet.len(),
+                _ => room - dst.remaining(),
+            },
+        );
+        Ok(answer)
+    }
 
     /// How long a receiving call waits.
     pub(super) fn read_patience(&self, nonblocking: bool) -> Patience {

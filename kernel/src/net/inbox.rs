@@ -51,6 +51,8 @@ pub(super) struct StreamRead<'a> {
     pub(super) patience: Patience,
     /// Bytes to wait for, at least (`SO_RCVLOWAT`).
     pub(super) low_water: usize,
+    /// Where a look begins.
+    pub(super) from: usize,
     /// The urgent byte is read like the others.
     pub(super) inline: bool,
     /// Senders are told, so no read goes over from one to another.
@@ -179,19 +181,28 @@ impl Inbox {
         }
     }
 
-    /// Waits for a message and takes it out, or with `MSG_PEEK` leaves it. `over` says that nothing
+    /// Waits for a message and takes it out, or with `MSG_PEEK` leaves it: then the one that the byte `from` is in,
+    /// which is counted from its start afterwards. `over` says that nothing
     /// will come, or fails.
     pub(super) fn message(
         &self,
         flags: u32,
+        from: &mut usize,
         patience: Patience,
         over: &dyn Fn() -> Option<Result<(), Errno>>,
     ) -> Result<Option<Arc<Packet>>, Errno> {
         let peek = flags & msg::PEEK != 0;
-        let take = || {
+        let start = *from;
+        let mut take = || {
             let mut queue = self.queue.lock();
             if peek {
-                return queue.iter().next().map(Arc::clone);
+                *from = start;
+                let is_it = |packet: &&Arc<Packet>| {
+                    let passed = *from >= packet.len() && *from > 0;
+                    *from -= if passed { packet.len() } else { 0 };
+                    !passed
+                };
+                return queue.iter().find(is_it).map(Arc::clone);
             }
             let packet = queue.pop()?;
             self.held.fetch_sub(packet.size(), Ordering::Relaxed);
@@ -224,7 +235,10 @@ impl Inbox {
             false => how.low_water.min(wanted),
         };
         let target = target.max(1);
-        let mut progress = Progress::default();
+        let mut progress = Progress {
+            offset: how.from,
+            ..Progress::default()
+        };
         loop {
             let copied = {
                 let _guard = self.reading.lock();

@@ -232,10 +232,10 @@ impl Protocol for Netlink {
         }
         let patience = self.ends.common.read_patience(nonblocking);
         let over = || self.ends.common.take_error().map(Err);
-        let Some(packet) = self.ends.inbox.message(flags, patience, &over)? else {
+        let Some(packet) = self.ends.inbox.message(flags, &mut 0, patience, &over)? else {
             return Ok(0);
         };
-        let answer = packet.give(dst, flags, &mut received.flags)?;
+        let answer = packet.give(dst, flags, 0, &mut received.flags)?;
         // The connector's messages are all to its group.
         let groups = if self.ends.common.protocol == CONNECTOR {
             PROCESSES

@@ -284,13 +284,14 @@ impl Packet {
         &self,
         dst: &mut IoDst<'_>,
         flags: u32,
+        from: usize,
         told: &mut u32,
     ) -> Result<usize, Errno> {
-        let (len, room) = (self.len, dst.remaining());
+        let (len, room) = (self.len.saturating_sub(from), dst.remaining());
         if len > room {
             *told |= msg::TRUNC;
         }
-        self.put(dst, 0, len)?;
+        self.put(dst, from, len)?;
         Ok(match flags & msg::TRUNC != 0 {
             true => len,
             false => len.min(room),

@@ -343,9 +343,9 @@ impl DgramSock {
     fn recv_error(&self, dst: &mut IoDst<'_>, received: &mut Received) -> Result<usize, Errno> {
         let none = || Some(Ok(()));
         let patience = self.common.read_patience(true);
-        let packet = self.errors.message(0, patience, &none)?;
+        let packet = self.errors.message(0, &mut 0, patience, &none)?;
         let packet = packet.ok_or(Errno::EAGAIN)?;
-        let answer = packet.give(dst, 0, &mut received.flags)?;
+        let answer = packet.give(dst, 0, 0, &mut received.flags)?;
         let v6 = self.ends().v6;
         if let Some(route) = packet.route {
             let to = Endpoint {

@@ -264,12 +264,14 @@ impl UnixSock {
             flags,
             patience: self.common.read_patience(nonblocking),
             low_water,
+            from: self.common.look_from(flags),
             inline,
             pass_creds: self.wants_creds(),
             flow: &flow,
             interrupted: &|| self.common.has_error() || self.common.is_shut(SHUT_READ),
         };
         let done = self.inbox.read(dst, &read, received)?;
+        self.common.looked(flags, done);
         self.fill_in(received);
         Ok(done)
     }
@@ -290,10 +292,13 @@ impl UnixSock {
         }
         let patience = self.common.read_patience(nonblocking);
         let over = || self.common.reading_is_over();
-        let Some(packet) = self.inbox.message(flags, patience, &over)? else {
+        let mut from = self.common.look_from(flags);
+        let found = self.inbox.message(flags, &mut from, patience, &over)?;
+        let Some(packet) = found else {
             return Ok(0);
         };
-        let answer = packet.give(dst, flags, &mut received.flags)?;
+        let told = &mut received.flags;
+        let answer = self.common.give(&packet, dst, flags, from, told)?;
         received.creds = packet.creds;
         received.stamp = packet.stamp;
         received.name.clone_from(&packet.name);

@@ -81,6 +81,7 @@ impl Protocol for TcpSock {
             flags,
             patience: self.common.read_patience(nonblocking),
             low_water: usize_of32(options.rcvlowat),
+            from: self.common.look_from(flags),
             inline: options.has(so::OOBINLINE),
             pass_creds: false,
             flow: &|| self.flow(),
@@ -97,7 +98,9 @@ impl Protocol for TcpSock {
                 .inbox
                 .read(&mut IoDst::kernel(&mut scratch), &read, received);
         }
-        self.inbox.read(dst, &read, received)
+        let done = self.inbox.read(dst, &read, received)?;
+        self.common.looked(flags, done);
+        Ok(done)
     }
 
     fn shutdown(&self, how: u32) -> Result<(), Errno> {

@@ -141,10 +141,13 @@ impl Protocol for DgramSock {
         }
         let patience = self.common.read_patience(nonblocking);
         let over = || self.common.reading_is_over();
-        let Some(packet) = self.inbox.message(flags, patience, &over)? else {
+        let mut from = self.common.look_from(flags);
+        let found = self.inbox.message(flags, &mut from, patience, &over)?;
+        let Some(packet) = found else {
             return Ok(0);
         };
-        let answer = packet.give(dst, flags, &mut received.flags)?;
+        let told = &mut received.flags;
+        let answer = self.common.give(&packet, dst, flags, from, told)?;
         received.stamp = packet.stamp;
         if let Some(route) = packet.route {
             let v6 = self.ends().v6;
