@@ -26,6 +26,7 @@ pub(crate) fn run(args: &[&CStr]) -> i32 {
         b"pid" => pid(number(rest, 0)),
         b"name" => name_of_process(),
         b"ids" => ids(),
+        b"rights" => rights(),
         b"fpu" => fpu(),
         b"stop" => stop(),
         b"hog" => crate::hog::run(rest),
@@ -283,6 +284,43 @@ fn ids() -> i32 {
         show(process::geteuid()),
         show(process::getgid()),
         show(process::getegid())
+    );
+    0
+}
+
+/// Who this program is, what it may do, and whether others may look into it.
+fn rights() -> i32 {
+    let _ = ids();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    for line in status.lines() {
+        // The host's root may lack a few: of many it is told that they are many.
+        if let Some((name, bits)) = line.split_once(":\t")
+            && matches!(name, "CapPrm" | "CapEff" | "CapAmb")
+        {
+            let set = u64::from_str_radix(bits, 16).unwrap_or(0);
+            let many = set.count_ones() > 30;
+            say!(
+                "{name} {}",
+                if many {
+                    "many".into()
+                } else {
+                    format!("{set:#x}")
+                }
+            );
+        }
+    }
+    let ask = |option| process::prctl(option, 0, 0, 0, 0);
+    say!("dumpable {:?}", ask(libc::PR_GET_DUMPABLE));
+    let mut signal = 0i32;
+    let at = &raw mut signal as usize;
+    let _ = process::prctl(libc::PR_GET_PDEATHSIG, at, 0, 0, 0);
+    let owner = |path| {
+        std::fs::metadata(path).map_or(u32::MAX, |of| std::os::unix::fs::MetadataExt::uid(&of))
+    };
+    say!(
+        "death signal {signal}, owner {} {}",
+        owner("/proc/self"),
+        owner("/proc/self/maps")
     );
     0
 }

@@ -48,12 +48,13 @@ pub struct ArgStrings {
 }
 
 impl ArgStrings {
-    /// An empty set that takes as much as a soft `RLIMIT_STACK` of `stack_limit` bytes allows.
+    /// An empty set that takes as much as a soft `RLIMIT_STACK` of `stack_limit` bytes allows beside the
+    /// file's own name of `name_len` bytes, which lies among the strings.
     #[must_use]
-    pub fn new(stack_limit: u64) -> Self {
+    pub fn new(stack_limit: u64, name_len: usize) -> Self {
         let limit = NEVER_MORE.min(stack_limit / 4).max(ALWAYS_ALLOWED);
         Self {
-            limit,
+            limit: limit.saturating_sub(u64_of(name_len) + 1),
             ..Self::default()
         }
     }
@@ -120,7 +121,8 @@ impl ArgStrings {
             bytes: Vec::new(),
             args: 0,
             envs: self.envs,
-            limit: self.limit,
+            // How many pointers there will be was counted before the file was known to be a script.
+            limit: self.limit + u64_of(new.len().saturating_sub(1) * WORD),
         };
         new.iter().try_for_each(|arg| next.push_arg(arg))?;
         next.args += self.args.saturating_sub(1);

@@ -5,7 +5,7 @@ use std::string::String;
 use std::vec;
 
 fn strings(args: &[&[u8]], envs: &[&[u8]]) -> ArgStrings {
-    let mut strings = ArgStrings::new(8 << 20);
+    let mut strings = ArgStrings::new(8 << 20, 0);
     args.iter().for_each(|arg| strings.push_arg(arg).unwrap());
     envs.iter().for_each(|env| strings.push_env(env).unwrap());
     strings
@@ -111,7 +111,7 @@ fn strings_lie_where_linux_puts_them() {
     };
     let path_at = value(abi::AT_EXECFN);
     let path = read(path_at, top - path_at - 9);
-    let mut strings = ArgStrings::new(8 << 20);
+    let mut strings = ArgStrings::new(8 << 20, 0);
     let split = |bytes: Vec<u8>| -> Vec<Vec<u8>> {
         let end = bytes.len().saturating_sub(1);
         bytes[..end]
@@ -147,7 +147,7 @@ fn strings_lie_where_linux_puts_them() {
 
 #[test]
 fn limits_are_linuxs() {
-    let mut strings = ArgStrings::new(8 << 20);
+    let mut strings = ArgStrings::new(8 << 20, 0);
     assert_eq!(
         strings.push_arg(&vec![b'a'; STRING_MAX]),
         Err(StackError::TooBig)
@@ -159,7 +159,7 @@ fn limits_are_linuxs() {
         count += 1;
     }
     assert_eq!(count, 15);
-    let mut tiny = ArgStrings::new(4096);
+    let mut tiny = ArgStrings::new(4096, 0);
     let mut fitted = 0;
     while tiny.push_env(b"xxxxxxx").is_ok() {
         fitted += 1;

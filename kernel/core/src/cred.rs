@@ -15,7 +15,7 @@ use crate::abi;
 use crate::errno::Errno;
 use alloc::vec::Vec;
 
-pub use caps::{CapSet, Caps};
+pub use caps::{CapSet, Caps, FileCaps};
 use caps::{KEEP_CAPS, NOROOT};
 pub use ids::Ids;
 
@@ -100,39 +100,103 @@ impl Credentials {
             || self.has(abi::CAP_KILL)
     }
 
-    /// What exec makes of them for a file whose set-id bits ask for this user and group.
-    /// The second value is `AT_SECURE`: the program got rights its caller hadn't.
+    /// What exec makes of them (capabilities(7), "Transformation of capabilities during execve()"). `no_new`: the
+    /// caller has said that it wants no more rights; `watched`: somebody looks over its shoulder who mayn't see it
+    /// gain any, which is asked only when it would.
     ///
     /// # Errors
-    /// `ENOMEM`.
-    pub fn for_exec(&self, uid: Option<u32>, gid: Option<u32>) -> Result<(Self, bool), Errno> {
+    /// `EPERM` when the file wants capabilities that it can't have, `ENOMEM`.
+    pub fn for_exec(
+        &self,
+        file: &FileRights,
+        no_new: bool,
+        watched: &dyn Fn() -> bool,
+    ) -> Result<(Self, ExecEffect), Errno> {
         let mut new = self.try_clone()?;
-        new.uids.effective = uid.unwrap_or(new.uids.effective);
-        new.gids.effective = gid.unwrap_or(new.gids.effective);
-        new.uids.saved = new.uids.effective;
-        new.uids.fs = new.uids.effective;
-        new.gids.saved = new.gids.effective;
-        new.gids.fs = new.gids.effective;
-        let set_id = new.uids.effective != new.uids.real || new.gids.effective != new.gids.real;
-        let root = self.securebits & NOROOT == 0;
-        let mut gained = CapSet::EMPTY;
-        if root && (new.uids.effective == 0 || new.uids.real == 0) {
-            gained = new.caps.bounding.union(new.caps.inheritable);
+        if !no_new {
+            new.uids.effective = file.uid.unwrap_or(new.uids.effective);
+            new.gids.effective = file.gid.unwrap_or(new.gids.effective);
         }
-        let effective_root = root && new.uids.effective == 0;
-        if set_id {
+        let (mut permitted, effective) = new.of_file(file.caps)?;
+        let set_id = new.uids.effective != self.uids.real || new.gids.effective != self.gids.real;
+        let gains = set_id || !permitted.is_within(self.caps.permitted);
+        if gains && (no_new || watched()) {
+            if no_new || !self.has(abi::CAP_SETUID) {
+                new.uids.effective = new.uids.real;
+                new.gids.effective = new.gids.real;
+            }
+            permitted = permitted.intersection(self.caps.permitted);
+        }
+        for ids in [&mut new.uids, &mut new.gids] {
+            (ids.saved, ids.fs) = (ids.effective, ids.effective);
+        }
+        if set_id || file.caps.is_some() {
             new.caps.ambient = CapSet::EMPTY;
         }
-        new.caps.permitted = gained.union(new.caps.ambient);
-        new.caps.effective = if effective_root {
-            new.caps.permitted
-        } else {
-            new.caps.ambient
-        };
+        let ambient = new.caps.ambient;
+        permitted = permitted.union(ambient);
+        new.caps.permitted = permitted;
+        new.caps.effective = if effective { permitted } else { ambient };
         new.securebits &= !KEEP_CAPS;
-        let secure = set_id || (new.uids.real != 0 && effective_root);
-        Ok((new, secure))
+        let grown = effective || !permitted.is_within(ambient);
+        let same = |own: Ids, new: Ids| {
+            [own.real, own.fs, new.effective] == [own.effective, new.fs, own.effective]
+        };
+        let effect = ExecEffect {
+            secure: set_id || new.uids.real != 0 && grown,
+            private: !same(self.uids, new.uids)
+                || !same(self.gids, new.gids)
+                || !permitted.is_within(self.caps.permitted),
+        };
+        Ok((new, effect))
     }
+
+    /// The capabilities that a file may pass on, and whether they become effective.
+    fn of_file(&self, caps: Option<FileCaps>) -> Result<(CapSet, bool), Errno> {
+        let (mut permitted, mut effective) = (CapSet::EMPTY, false);
+        if let Some(caps) = caps {
+            let inherited = self.caps.inheritable.intersection(caps.inheritable);
+            permitted = self
+                .caps
+                .bounding
+                .intersection(caps.permitted)
+                .union(inherited);
+            effective = caps.effective;
+            if effective && !caps.permitted.is_within(permitted) {
+                return Err(Errno::EPERM);
+            }
+        }
+        let (is_root, was_root) = (self.uids.effective == 0, self.uids.real == 0);
+        // A set-user-ID program of root's with capabilities of its own has these alone.
+        let own_alone = caps.is_some() && is_root && !was_root;
+        if self.securebits & NOROOT == 0 && !own_alone {
+            if is_root || was_root {
+                permitted = self.caps.bounding.union(self.caps.inheritable);
+            }
+            effective |= is_root;
+        }
+        Ok((permitted, effective))
+    }
+}
+
+/// What a program's file gives to whoever runs it.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct FileRights {
+    /// The user whom its set-user-ID bit asks for.
+    pub uid: Option<u32>,
+    /// As `uid`.
+    pub gid: Option<u32>,
+    /// Its capabilities.
+    pub caps: Option<FileCaps>,
+}
+
+/// What exec does beside changing credentials.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ExecEffect {
+    /// `AT_SECURE`: the program got rights its caller hadn't.
+    pub secure: bool,
+    /// Others of its user mayn't look into it.
+    pub private: bool,
 }
 
 #[cfg(test)]

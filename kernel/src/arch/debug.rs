@@ -3,6 +3,7 @@
 //! They are armed only while user mode runs: nothing that the kernel reads or writes for the program hits one, and no
 //! switch of threads has to know of them.
 
+use x86_64::registers::control::{Cr4, Cr4Flags};
 use x86_64::registers::debug::{DebugAddressRegister, Dr0, Dr1, Dr2, Dr3, Dr7};
 
 use super::tables::vector;
@@ -22,6 +23,8 @@ pub(crate) struct Breakpoints {
     pub(crate) at: [u64; COUNT],
     /// DR7: which of them count, and for what.
     pub(crate) control: u64,
+    /// Reading the time-stamp counter is an exception, too (`PR_TSC_SIGSEGV`).
+    pub(crate) no_time: bool,
 }
 
 impl Breakpoints {
@@ -33,6 +36,17 @@ impl Breakpoints {
     }
 }
 
+/// Whether RDTSC and RDTSCP are exceptions in user mode (SDM volume 3, 2.5, CR4.TSD).
+fn forbid_time(forbids: bool) {
+    let before = Cr4::read_raw();
+    let mut flags = Cr4Flags::from_bits_retain(before);
+    flags.set(Cr4Flags::TIMESTAMP_DISABLE, forbids);
+    if flags.bits() != before {
+        // SAFETY: the flag says what user mode may do; the kernel reads the counter with it, too.
+        unsafe { Cr4::write_raw(flags.bits()) };
+    }
+}
+
 /// [`user::run`] with breakpoints.
 pub(crate) fn run(context: &mut UserContext, breakpoints: &Breakpoints) -> Stop {
     let [first, second, third, fourth] = breakpoints.at;
@@ -41,7 +55,9 @@ pub(crate) fn run(context: &mut UserContext, breakpoints: &Breakpoints) -> Stop 
     Dr2::write(third);
     Dr3::write(fourth);
     Dr7::write_raw(breakpoints.control | ALWAYS);
+    forbid_time(breakpoints.no_time);
     let stop = user::run(context);
+    forbid_time(false);
     Dr7::write_raw(ALWAYS);
     if let Stop::Fault(fault) = stop
         && fault.vector == vector::DB

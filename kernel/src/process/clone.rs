@@ -5,7 +5,7 @@ mod enter;
 use alloc::sync::Arc;
 
 use kiln_core::abi;
-use kiln_core::addr::UserAddr;
+use kiln_core::addr::{TASK_SIZE, UserAddr};
 use kiln_core::cred::Credentials;
 use kiln_core::errno::Errno;
 use kiln_core::num::u64_of;
@@ -14,7 +14,7 @@ use kiln_core::signal::{SigActions, Signal};
 use super::cgroup;
 use super::group::{Process, SharedActions};
 use super::task::{Completion, Shared, Task, TaskParts, TaskSignals, boxed};
-use super::{events, pidfd, ptrace, table};
+use super::{events, pidfd, ptrace, table, timers};
 use crate::arch::segments::Segments;
 use crate::arch::user::UserContext;
 use crate::mm::kmem;
@@ -229,6 +229,9 @@ fn new_task(
             .load(core::sync::atomic::Ordering::Relaxed),
     };
     let child = Task::new(0, process, parts)?;
+    if parent.is_timeless() {
+        child.set_timeless(true);
+    }
     if args.has(abi::CLONE_CHILD_CLEARTID) {
         let word = args.child_tid.raw();
         child
@@ -275,6 +278,7 @@ fn new_process(
         .store(from.core_filter.load(Relaxed), Relaxed);
     process.set_exe(from.exe());
     process.set_terminal(from.terminal());
+    timers::watch_all_limits(&process)?;
     Ok(process)
 }
 
@@ -346,6 +350,9 @@ fn give_thread(
     let root = child.space()?.root();
     let mut segments = Segments::get();
     if args.has(abi::CLONE_SETTLS) {
+        if args.tls >= TASK_SIZE {
+            return Err(Errno::EPERM);
+        }
         segments.fs = args.tls;
         segments.selectors.fs = 0;
     }

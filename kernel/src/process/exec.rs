@@ -11,7 +11,7 @@ use core::sync::atomic::Ordering;
 use kiln_core::abi;
 use kiln_core::addr::UserAddr;
 use kiln_core::auxv::ArgStrings;
-use kiln_core::cred::Credentials;
+use kiln_core::cred::{Credentials, ExecEffect, FileCaps, FileRights};
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::FileType;
 use kiln_core::fs::perm::Want;
@@ -47,8 +47,10 @@ pub(super) struct Caller<'a> {
     pub(super) creds: &'a Credentials,
     /// The path goes through a descriptor that the new program won't have.
     pub(super) base_closes: bool,
-    /// Set-id bits count.
-    pub(super) may_gain: bool,
+    /// The program gets no more rights, whatever its file says.
+    pub(super) no_new: bool,
+    /// Whether somebody may not see it get more: a tracer, or who shares its directories.
+    pub(super) watched: &'a dyn Fn() -> bool,
     pub(super) limits: Rlimits,
     pub(super) personality: u32,
 }
@@ -58,8 +60,7 @@ pub(super) struct Prepared {
     pub(super) loaded: Loaded,
     exe: Arc<Executable>,
     pub(super) creds: Credentials,
-    /// It has more rights than its caller.
-    secure: bool,
+    effect: ExecEffect,
     /// The last part of the path: the thread's name.
     pub(super) name: Vec<u8>,
 }
@@ -121,7 +122,7 @@ pub(super) fn prepare(
     strings: &mut ArgStrings,
 ) -> Result<Prepared, ExecError> {
     let file = through_scripts(caller, file, path, strings)?;
-    let (creds, secure) = new_credentials(caller, &file)?;
+    let (creds, effect) = new_credentials(caller, &file)?;
     let mut random = [0; 48];
     random::fill(&mut random);
     let mut words = [0; 6];
@@ -143,7 +144,7 @@ pub(super) fn prepare(
             creds.gids.real,
             creds.gids.effective,
         ],
-        secure,
+        secure: effect.secure,
         limits: memory_limits(&caller.limits, &creds),
         randomize: caller.personality & NO_RANDOMIZE == 0,
         random: words,
@@ -160,7 +161,7 @@ pub(super) fn prepare(
         loaded,
         exe: file,
         creds,
-        secure,
+        effect,
         name: last_part(path)?,
     })
 }
@@ -196,14 +197,28 @@ fn through_scripts(
     Err(Errno::ELOOP.into())
 }
 
-/// Who runs the program, by the file's set-id bits; and whether that is more than before.
-fn new_credentials(caller: &Caller<'_>, file: &Executable) -> Result<(Credentials, bool), Errno> {
-    let attr = file.inode().attr();
-    let counts = caller.may_gain && !file.path().mount.has(fs::MountFlags::NO_SUID);
-    let uid = (counts && attr.mode & abi::S_ISUID != 0).then_some(attr.uid);
-    let group_bits = abi::S_ISGID | abi::S_IXGRP;
-    let gid = (counts && attr.mode & group_bits == group_bits).then_some(attr.gid);
-    caller.creds.for_exec(uid, gid)
+/// Who runs the program, by the file's set-id bits and capabilities; and what else that changes.
+fn new_credentials(
+    caller: &Caller<'_>,
+    file: &Executable,
+) -> Result<(Credentials, ExecEffect), Errno> {
+    let inode = file.inode();
+    let attr = inode.attr();
+    let mut rights = FileRights::default();
+    if !file.path().mount.has(fs::MountFlags::NO_SUID) {
+        rights.uid = (attr.mode & abi::S_ISUID != 0).then_some(attr.uid);
+        let group_bits = abi::S_ISGID | abi::S_IXGRP;
+        rights.gid = (attr.mode & group_bits == group_bits).then_some(attr.gid);
+        let caps = inode.ops().get_xattr(inode, b"security.capability");
+        rights.caps = caps.ok().as_deref().and_then(FileCaps::parse);
+    }
+    let made = caller
+        .creds
+        .for_exec(&rights, caller.no_new, caller.watched);
+    let (creds, mut effect) = made?;
+    // Who can't read the program can't do so in its memory either.
+    effect.private |= fs::identity(caller.creds).check(&attr, Want::READ).is_err();
+    Ok((creds, effect))
 }
 
 /// The limits that an address space keeps.
@@ -261,7 +276,8 @@ pub(crate) fn exec(task: &Arc<Task>, regs: &mut UserContext, call: &ExecCall) ->
         fs: &fs,
         creds: &creds,
         base_closes: call.base.as_ref().is_some_and(|base| base.closes),
-        may_gain: !task.has_no_new_privileges() && ptrace::lets_gain(task),
+        no_new: task.has_no_new_privileges(),
+        watched: &|| ptrace::is_watched(task) || unshare::shares_directories(task, &fs),
         limits: task.process().limits(),
         personality: task.personality.load(Ordering::Relaxed),
     };
@@ -273,7 +289,8 @@ pub(crate) fn exec(task: &Arc<Task>, regs: &mut UserContext, call: &ExecCall) ->
         base => find(&caller, base, &call.path, call.follow)?,
     };
     let space = task.space()?;
-    let mut strings = ArgStrings::new(caller.limits.soft(abi::RLIMIT_STACK));
+    let shown = call.base.as_ref().map_or(&call.path, |base| &base.shown);
+    let mut strings = ArgStrings::new(caller.limits.soft(abi::RLIMIT_STACK), shown.len());
     copy_strings(&space, call.argv, &mut strings, ArgStrings::push_arg)?;
     if strings.args() == 0 {
         // A program without arguments gets an empty one (Linux 5.18).
@@ -281,7 +298,6 @@ pub(crate) fn exec(task: &Arc<Task>, regs: &mut UserContext, call: &ExecCall) ->
     }
     copy_strings(&space, call.envp, &mut strings, ArgStrings::push_env)?;
     drop(space);
-    let shown = call.base.as_ref().map_or(&call.path, |base| &base.shown);
     match prepare(&caller, file, shown, &mut strings) {
         Ok(prepared) => {
             drop(strings);
@@ -358,9 +374,9 @@ impl Prepared {
         if let Ok(files) = task.files() {
             files.close_on_exec();
         }
-        let dumpable = if self.secure { 0 } else { 1 };
+        let dumpable = if self.effect.private { 0 } else { 1 };
         process.dumpable.store(dumpable, Ordering::Relaxed);
-        if self.secure {
+        if self.effect.secure {
             task.parent_death_signal.store(0, Ordering::Relaxed);
             task.personality
                 .fetch_and(!CLEARED_ON_SET_ID, Ordering::Relaxed);

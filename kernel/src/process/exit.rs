@@ -222,6 +222,8 @@ fn hand_over_children(pid: u32) {
 #[derive(Default)]
 struct HandedOver {
     parent: Option<Arc<Process>>,
+    /// Number and user of the one that they had.
+    from: (u32, u32),
     /// The new parent's SIGCHLD or, for PID 1, reaping at once.
     zombies: Vec<Arc<Process>>,
     /// They asked for SIGCONT (`PR_SET_PDEATHSIG`).
@@ -230,11 +232,23 @@ struct HandedOver {
     first_zombie: Option<Arc<Process>>,
 }
 
+impl HandedOver {
+    /// The signal of `PR_SET_PDEATHSIG`: the parent's last.
+    fn told(&self, signal: Signal) -> SigInfo {
+        SigInfo::user(signal, 0, self.from.0, self.from.1)
+    }
+}
+
 fn hand_over_in(tree: &mut table::Tree, pid: u32) -> HandedOver {
     let reaper = tree.reaper_of(pid, |process| {
         process.is_subreaper.load(Ordering::Relaxed) && process.thread_count() > 0
     });
-    let mut handed = HandedOver::default();
+    let old = tree.process(pid);
+    let uid = old.map_or(0, |old| old.uid.load(Ordering::Relaxed));
+    let mut handed = HandedOver {
+        from: (pid, uid),
+        ..HandedOver::default()
+    };
     tree.hand_over_children(pid, reaper, |child, parent| {
         child.set_parent(parent);
         // Whoever takes orphans waits for plain children.
@@ -253,8 +267,8 @@ fn hand_over_in(tree: &mut table::Tree, pid: u32) -> HandedOver {
                     handed.continued.push(Arc::clone(child));
                 }
                 Some(Signal::CONT) | None => {}
-                // The kernel's own signals are never refused.
-                Some(signal) => drop(send(child, SigInfo::kernel(signal))),
+                // What kill(2) might have sent is never refused.
+                Some(signal) => drop(send(child, handed.told(signal))),
             }
         }
     });
@@ -265,7 +279,7 @@ fn hand_over_in(tree: &mut table::Tree, pid: u32) -> HandedOver {
 fn tell_handed_over(handed: &HandedOver) {
     for child in &handed.continued {
         // Nor is this one.
-        let _ = send(child, SigInfo::kernel(Signal::CONT));
+        let _ = send(child, handed.told(Signal::CONT));
     }
     let unwanted = |parent: &Arc<Process>| parent_reaps_by_itself(parent);
     for child in handed.zombies.iter().chain(&handed.first_zombie) {

@@ -2,7 +2,7 @@
 
 use kiln_core::abi;
 use kiln_core::errno::Errno;
-use kiln_core::signal::{SigInfo, Signal};
+use kiln_core::signal::Signal;
 
 use super::signal;
 
@@ -19,7 +19,6 @@ pub(super) fn room(pos: u64) -> Result<u64, Errno> {
     if pos < limit {
         return Ok(limit - pos);
     }
-    // Nothing is queued for a signal without a story, so this can't fail.
-    let _ = signal::send_to_task(&task, SigInfo::kernel(Signal::XFSZ));
+    signal::send_own(&task, Signal::XFSZ);
     Err(Errno::EFBIG)
 }

@@ -111,6 +111,11 @@ pub(super) enum Stop {
 }
 
 impl Process {
+    /// Whether its own user may look into it.
+    pub(crate) fn is_dumpable(&self) -> bool {
+        self.dumpable.load(Ordering::Relaxed) == 1
+    }
+
     pub(super) fn new(
         pid: u32,
         limits: Rlimits,

@@ -183,11 +183,12 @@ fn prepare(plan: &JobPlan<'_>, fs: &FsContext, creds: &Credentials) -> Result<Pr
         fs,
         creds,
         base_closes: false,
-        may_gain: true,
+        no_new: false,
+        watched: &|| false,
         limits: initial_limits(),
         personality: 0,
     };
-    let mut strings = ArgStrings::new(caller.limits.soft(abi::RLIMIT_STACK));
+    let mut strings = ArgStrings::new(caller.limits.soft(abi::RLIMIT_STACK), 0);
     for arg in plan.args {
         strings.push_arg(arg).map_err(Errno::from)?;
     }

@@ -63,6 +63,9 @@ pub(crate) struct Task {
     pub(super) exit_code: AtomicU8,
     /// `ioprio_set(2)`; kept, not used.
     pub(crate) io_priority: AtomicU32,
+    /// How often it had waited, and what it had run, when its time under `RLIMIT_RTTIME` began.
+    pub(super) waits_seen: AtomicU64,
+    pub(super) ran_at_wait: AtomicU64,
     no_new_privileges: AtomicBool,
     /// Signal to get when the parent ends (`PR_SET_PDEATHSIG`); 0: none.
     pub(super) parent_death_signal: AtomicU32,
@@ -234,6 +237,8 @@ impl Task {
             tracees: SpinLock::default(),
             exit_code: AtomicU8::new(0),
             io_priority: AtomicU32::new(parts.io_priority),
+            waits_seen: AtomicU64::new(0),
+            ran_at_wait: AtomicU64::new(0),
             no_new_privileges: AtomicBool::new(parts.no_new_privileges),
             parent_death_signal: AtomicU32::new(0),
             timer_slack: AtomicU64::new(parts.timer_slack),

@@ -7,7 +7,7 @@
 //! are its overrun.
 //!
 //! Here are the timers that each process has; [`posix`] makes those that a program numbers, [`limit`] sees to
-//! `RLIMIT_CPU`.
+//! `RLIMIT_CPU` and `RLIMIT_RTTIME`.
 
 mod clock;
 mod interval;
@@ -28,13 +28,14 @@ use crate::sync::{Once, SpinLock};
 pub(crate) use clock::Clock;
 use interval::Effect;
 pub(crate) use interval::{Interval, Setting};
-pub(crate) use limit::watch_cpu_limit;
+pub(crate) use limit::{watch_all_limits, watch_cpu_limit, watch_real_time_limit};
 
 /// The timers of a process.
 #[derive(Default)]
 pub(crate) struct ProcessTimers {
-    /// `ITIMER_REAL`, `ITIMER_VIRTUAL`, `ITIMER_PROF`, and `RLIMIT_CPU`; made when first set.
-    intervals: [Once<Arc<Interval>>; 4],
+    /// `ITIMER_REAL`, `ITIMER_VIRTUAL`, `ITIMER_PROF`, and `RLIMIT_CPU` and `RLIMIT_RTTIME`; made when
+    /// first set.
+    intervals: [Once<Arc<Interval>>; 5],
     posix: SpinLock<Vec<Option<Arc<Interval>>>>,
 }
 
@@ -80,6 +81,11 @@ impl ProcessTimers {
             interval.disarm();
         }
         self.delete_posix();
+    }
+
+    /// How many timers timer_create(2) made.
+    pub(super) fn posix_count(&self) -> usize {
+        self.posix.lock().iter().flatten().count()
     }
 
     /// Deletes what timer_create(2) made: at exec and at the end.

@@ -5,8 +5,9 @@ use alloc::sync::Arc;
 use kiln_core::abi;
 use kiln_core::errno::Errno;
 
+use super::table;
 use super::task::{Shared, Task};
-use crate::fs::FdTable;
+use crate::fs::{FdTable, FsContext};
 
 /// The task's descriptors, of which it has a copy of its own from now on if others shared them.
 ///
@@ -22,6 +23,17 @@ pub(crate) fn own_files(task: &Task) -> Result<Arc<FdTable>, Errno> {
     drop(files);
     share(task, |shared| shared.files = Some(Arc::clone(&own)));
     Ok(own)
+}
+
+/// Whether another process has the same root, working directory and umask as the task: `fs`.
+pub(super) fn shares_directories(task: &Task, fs: &Arc<FsContext>) -> bool {
+    let has = |other: &Arc<Task>| other.fs().is_ok_and(|theirs| Arc::ptr_eq(&theirs, fs));
+    let others = table::select(|pid, _| pid != task.pid());
+    // When there is no memory to look, there may be one.
+    others.map_or(true, |all| {
+        all.iter()
+            .any(|other| other.first_task().as_ref().is_some_and(has))
+    })
 }
 
 /// Changes what the task shares; what goes is dropped without the lock.

@@ -56,7 +56,7 @@ pub(crate) const WAITID_OPTIONS: u32 = WAIT4_OPTIONS | abi::WEXITED | WNOWAIT;
 /// `ECHILD` when no child counts, `ERESTARTSYS` when a signal came.
 pub(crate) fn wait(task: &Arc<Task>, which: Which, options: u32) -> Result<Option<Event>, Errno> {
     let process = task.process();
-    let look = || match look(process, which, options) {
+    let look = || match look(task, which, options) {
         Ok(None) if options & abi::WNOHANG == 0 => None,
         found => Some(found),
     };
@@ -67,7 +67,8 @@ pub(crate) fn wait(task: &Arc<Task>, which: Which, options: u32) -> Result<Optio
 }
 
 /// Looks for news once. A zombie that is found leaves the table before another thread can find it too.
-fn look(process: &Arc<Process>, which: Which, options: u32) -> Result<Option<Event>, Errno> {
+fn look(task: &Arc<Task>, which: Which, options: u32) -> Result<Option<Event>, Errno> {
+    let process = task.process();
     let mut tree = table::tree().lock();
     let mut any = false;
     let news_of = |(pid, child): (u32, &Arc<Process>)| {
@@ -75,11 +76,13 @@ fn look(process: &Arc<Process>, which: Which, options: u32) -> Result<Option<Eve
             Which::Any | Which::Process(_) => true,
             Which::Group(group) => tree.standing(pid).is_some_and(|at| at.group == group),
         };
-        if !counts || !is_eligible(child, options) {
+        if !counts || !is_eligible(child, options) || !is_own(&tree, task, child, options) {
             return None;
         }
-        any = true;
         let tracer = ptrace::wait::of_child(&tree, pid, process);
+        // Of one that has ended there is nothing to expect but its end.
+        any |=
+            options & abi::WEXITED != 0 || tracer == ChildTrace::Other || child.ended().is_none();
         news(child, options, tracer).map(|status| (Arc::clone(child), status))
     };
     let own = process.pid();
@@ -99,7 +102,7 @@ fn look(process: &Arc<Process>, which: Which, options: u32) -> Result<Option<Eve
         return match take_tracee(&tracee, status, options) {
             Some(event) => Ok(Some(event)),
             // Another thread has just had it.
-            None => look(process, which, options),
+            None => look(task, which, options),
         };
     }
     if any || tracees.any {
@@ -114,6 +117,16 @@ fn look(process: &Arc<Process>, which: Which, options: u32) -> Result<Option<Eve
 fn is_eligible(child: &Process, options: u32) -> bool {
     let is_clone = child.exit_signal() != Some(Signal::CHLD);
     options & abi::__WALL != 0 || is_clone == (options & abi::__WCLONE != 0)
+}
+
+/// `__WNOTHREAD` leaves out what other threads made. A thread's children are another's when it ends.
+fn is_own(tree: &table::Tree, task: &Task, child: &Process, options: u32) -> bool {
+    let maker = child.maker.load(core::sync::atomic::Ordering::Relaxed);
+    options & abi::__WNOTHREAD == 0
+        || maker == task.tid()
+        || tree
+            .thread(maker)
+            .is_none_or(|maker| maker.pid() != task.pid())
 }
 
 fn news(child: &Process, options: u32, tracer: ChildTrace) -> Option<WaitStatus> {

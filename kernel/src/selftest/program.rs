@@ -52,7 +52,7 @@ fn module_file() -> ModuleFile {
 
 pub(super) fn run() {
     let file = module_file();
-    let mut strings = ArgStrings::new(8 << 20);
+    let mut strings = ArgStrings::new(8 << 20, 0);
     for arg in [&b"echo"[..], b"loaded", b"and run"] {
         must(strings.push_arg(arg));
     }

@@ -35,6 +35,7 @@ fn set_limit(call: &Call<'_>, target: &Arc<Task>, resource: u32, new: Rlimit) ->
             }
         }
         abi::RLIMIT_CPU => timers::watch_cpu_limit(process)?,
+        abi::RLIMIT_RTTIME => timers::watch_real_time_limit(process)?,
         abi::RLIMIT_FSIZE => crate::fs::limits::begin_limiting(),
         _ => {}
     }

@@ -107,10 +107,14 @@ fn of_time(call: &Call<'_>, option: u32, second: u64) -> SysResult {
         // Time is counted by statistics, as it always says (`PR_TIMING_STATISTICAL`).
         ctl::PR_GET_TIMING => {}
         ctl::PR_SET_TIMING if second == u64::from(ctl::PR_TIMING_STATISTICAL) => {}
-        ctl::PR_SET_TSC if second == u64::from(ctl::PR_TSC_ENABLE) => {}
+        ctl::PR_SET_TSC => match u32::try_from(second) {
+            Ok(ctl::PR_TSC_ENABLE) => task.set_timeless(false),
+            Ok(ctl::PR_TSC_SIGSEGV) => task.set_timeless(true),
+            _ => return Err(Errno::EINVAL),
+        },
         ctl::PR_GET_TSC => {
-            let space = task.space()?;
-            space.write_val(UserAddr::new(second), &ctl::PR_TSC_ENABLE)?;
+            let now = ctl::PR_TSC_ENABLE + u32::from(task.is_timeless());
+            call.space.write_val(UserAddr::new(second), &now)?;
         }
         _ => return Err(Errno::EINVAL),
     }

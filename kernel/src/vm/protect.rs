@@ -8,6 +8,7 @@ use kiln_core::errno::Errno;
 use kiln_core::vma::{AreaFlags, Prot, whole_pages};
 
 use super::fault::page_flags;
+use super::map::data_bytes;
 use super::space::{AddressSpace, Areas, PAGE, errno};
 use crate::mm::paging::{Gather, PageFlags};
 
@@ -36,7 +37,7 @@ impl AddressSpace {
             }
             range.start = first.start;
         }
-        let (end, result) = changeable(&areas, &range, prot);
+        let (end, result) = changeable(&areas, &range, prot, self.limits().data);
         range.end = end;
         if !range.is_empty() {
             areas
@@ -83,8 +84,14 @@ fn protection(prot: u32) -> Result<(bool, Option<Prot>), Errno> {
 }
 
 /// How far from its start the range can be changed to `prot`, and why not further.
-fn changeable(areas: &Areas, range: &Range<u64>, prot: Prot) -> (u64, Result<(), Errno>) {
+fn changeable(
+    areas: &Areas,
+    range: &Range<u64>,
+    prot: Prot,
+    data_limit: u64,
+) -> (u64, Result<(), Errno>) {
     let mut next = range.start;
+    let mut more_data = 0;
     for area in areas.map.overlapping(range) {
         if area.start > next {
             return (next, Err(Errno::ENOMEM));
@@ -93,6 +100,13 @@ fn changeable(areas: &Areas, range: &Range<u64>, prot: Prot) -> (u64, Result<(),
             || (prot.contains(Prot::EXEC) && !area.flags.contains(AreaFlags::MAY_EXEC));
         if denied {
             return (next, Err(Errno::EACCES));
+        }
+        let is_data = area.prot.contains(Prot::WRITE) || area.flags.contains(AreaFlags::SHARED);
+        if prot.contains(Prot::WRITE) && !is_data && data_limit != u64::MAX {
+            more_data += area.part(range).size();
+            if data_bytes(areas) + more_data > data_limit {
+                return (next, Err(Errno::ENOMEM));
+            }
         }
         next = area.end.min(range.end);
     }

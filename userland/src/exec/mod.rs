@@ -5,7 +5,7 @@ crate::behaviour::behaviours! { "exec":
     arguments, many_arguments, too_big, no_arguments, auxiliary_vector, initial_stack,
     initial_registers, static_image, segments, zero_fill, malformed, script, script_nested,
     script_errors, errors, permission ["root"], close_on_exec, signals_kept, same_process,
-    text_busy, exec_at, floating_point, name_kept,
+    text_busy, exec_at, floating_point, name_kept, rights ["root"],
 }
 
 /// This very binary, however it was started.

@@ -17,6 +17,21 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
         args.extend(std::iter::repeat_n(block.as_c_str(), count));
         say!("{count} of 100000: {}", exec(&args));
     }
+    // To the byte: the file's own name counts, too.
+    let limit = libc::rlimit64 { rlim_cur: 1 << 20, rlim_max: u64::MAX };
+    show("stack limit", process::setrlimit(libc::RLIMIT_STACK, &limit));
+    let (mut fits, mut too_many) = (0, 262_144);
+    while too_many - fits > 1 {
+        let middle = (fits + too_many) / 2;
+        let args: Vec<&CStr> = [c"b", c"--helper", c"true"].into_iter().chain(std::iter::repeat_n(c"", middle)).collect();
+        let end = child::run(|| process::execve(super::SELF, &args, &[]).map_or_else(|errno| errno.0, |_| 0));
+        if end == "exited 0" {
+            fits = middle;
+        } else {
+            too_many = middle;
+        }
+    }
+    say!("empty ones: {fits}");
     0
 }
 

@@ -8,6 +8,7 @@ crate::behaviour::behaviours! { "process":
     limit_file_size, priority, names, exit_closes, exit_group ["exit:7"], death_signal,
     threads_join ["threads"], threads_exit_group ["threads", "exit:5"], threads_tls ["threads"],
     descriptor ["root"], trace ["root"], owned_locks, controls ["root"],
+    wait_rest ["threads"], limits_kept ["root", "slow"], tsc_faults ["threads"],
     control_groups ["root"], thread_limits ["root", "alone"],
     filters ["root", "threads"], served_calls, watchpoints,
 }

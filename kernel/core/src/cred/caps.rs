@@ -102,6 +102,42 @@ pub struct Caps {
     pub ambient: CapSet,
 }
 
+/// A file's capabilities: its extended attribute `security.capability`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct FileCaps {
+    /// What the program gets within the bounding set.
+    pub permitted: CapSet,
+    /// What it may keep of the caller's inheritable set.
+    pub inheritable: CapSet,
+    /// What it gets is effective at once.
+    pub effective: bool,
+}
+
+impl FileCaps {
+    /// Reads the attribute's value, `struct vfs_ns_cap_data` (linux/capability.h) or one of its older, shorter
+    /// forms. `None` where it isn't one, or is for another user namespace's root.
+    #[must_use]
+    pub fn parse(value: &[u8]) -> Option<Self> {
+        let word = |at: usize| -> u64 {
+            let bytes = value.get(at * 4..).and_then(|rest| rest.first_chunk());
+            bytes.map_or(0, |bytes| u32::from_le_bytes(*bytes).into())
+        };
+        let head = word(0);
+        let (len, high) = match head >> 24 {
+            1 => (12, 0),
+            2 => (20, u64::MAX),
+            3 if word(5) == 0 => (24, u64::MAX),
+            _ => return None,
+        };
+        let set = |at| CapSet::from_bits(word(at) | word(at + 2) << 32 & high);
+        (value.len() == len).then(|| Self {
+            permitted: set(1),
+            inheritable: set(2),
+            effective: head & 1 != 0,
+        })
+    }
+}
+
 // `SECBIT_*` (linux/securebits.h).
 pub(super) const NOROOT: u32 = 1;
 pub(super) const NO_SETUID_FIXUP: u32 = 1 << 2;

@@ -47,14 +47,52 @@ fn fsuid_takes_file_capabilities_along() {
 #[test]
 fn exec_of_setuid_root() {
     let user = Credentials::new(1000, 1000);
-    let (new, secure) = user.for_exec(Some(0), None).unwrap();
-    assert!(secure);
+    let of_root = FileRights {
+        uid: Some(0),
+        ..FileRights::default()
+    };
+    let (new, effect) = user.for_exec(&of_root, false, &|| false).unwrap();
+    assert!(effect.secure && effect.private);
     assert_eq!(new.uids.real, 1000);
     assert_eq!(new.uids.saved, 0);
     assert!(new.has(abi::CAP_SETUID));
-    let (plain, secure) = user.for_exec(None, None).unwrap();
-    assert!(!secure);
+    let (kept, effect) = user.for_exec(&of_root, false, &|| true).unwrap();
+    assert!(effect.secure && !effect.private);
+    assert_eq!((kept.uids, kept.caps), (user.uids, user.caps));
+    let (kept, effect) = user.for_exec(&of_root, true, &|| false).unwrap();
+    assert!(!effect.secure && !effect.private);
+    assert_eq!(kept.uids, user.uids);
+    let (plain, effect) = user
+        .for_exec(&FileRights::default(), false, &|| true)
+        .unwrap();
+    assert!(!effect.secure);
     assert_eq!(plain.caps.permitted, CapSet::EMPTY);
+}
+
+#[test]
+fn exec_of_a_file_with_capabilities() {
+    let mut value = [0; 20];
+    value[..4].copy_from_slice(&0x0200_0001u32.to_le_bytes());
+    value[4] = 1 << abi::CAP_KILL;
+    let caps = FileCaps::parse(&value);
+    assert!(caps.is_some_and(|caps| caps.effective));
+    let file = FileRights {
+        caps,
+        ..FileRights::default()
+    };
+    let user = Credentials::new(1000, 1000);
+    let (new, effect) = user.for_exec(&file, false, &|| false).unwrap();
+    assert!(effect.secure && effect.private && new.has(abi::CAP_KILL));
+    assert_eq!(new.caps.permitted, CapSet::EMPTY.with(abi::CAP_KILL));
+    let (new, _) = user.for_exec(&file, true, &|| false).unwrap();
+    assert_eq!(new.caps.permitted, CapSet::EMPTY);
+    let mut bounded = user;
+    bounded.caps.bounding = CapSet::EMPTY;
+    let refused = bounded.for_exec(&file, false, &|| false);
+    assert_eq!(refused.err(), Some(Errno::EPERM));
+    assert_eq!(FileCaps::parse(&value[..12]), None);
+    value[3] = 9;
+    assert_eq!(FileCaps::parse(&value), None);
 }
 
 #[test]

@@ -58,6 +58,8 @@ pub(crate) trait Processes: Send + Sync {
     fn threads(&self, pid: u32) -> u32;
     /// User and group that own the files of a process.
     fn owner(&self, pid: u32) -> Result<(u32, u32), Errno>;
+    /// Whether its owner may look into it.
+    fn is_dumpable(&self, pid: u32) -> bool;
     /// Writes the text of a process's file; of thread `tid`, where threads differ.
     fn text(&self, pid: u32, tid: u32, file: PidFile, out: &mut Text) -> Result<(), Errno>;
     /// Takes what was written to a process's file.

@@ -228,11 +228,23 @@ impl Node {
     }
 
     fn inode(self, dir: &Inode) -> Result<Arc<Inode>, Errno> {
+        let mode = self.mode()?;
+        // Its own descriptors a process may list in any case.
+        let is_open = match self {
+            Self::Fds(who, false) => processes()?.current().0 == who.pid,
+            _ => self.kind() == FileType::Directory && mode == 0o555,
+        };
         let (uid, gid) = match self.who() {
-            Some(who) => processes()?.owner(who.pid)?,
+            Some(who) => {
+                let all = processes()?;
+                let owner = all.owner(who.pid)?;
+                // What nobody may look into is root's, but for the directories that everybody may.
+                let shown = is_open || all.is_dumpable(who.pid);
+                if shown { owner } else { (0, 0) }
+            }
             None => (0, 0),
         };
-        let mut attr = Attr::new(self.kind(), self.mode()?, uid, gid, clock::now());
+        let mut attr = Attr::new(self.kind(), mode, uid, gid, clock::now());
         match self {
             Self::Fd(..) => attr.size = 64,
             // A directory's name, its own and its subdirectories'.

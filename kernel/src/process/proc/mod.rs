@@ -103,6 +103,10 @@ impl Processes for Table {
         Ok((creds.uids.effective, creds.gids.effective))
     }
 
+    fn is_dumpable(&self, pid: u32) -> bool {
+        process(pid).is_ok_and(|process| process.is_dumpable())
+    }
+
     fn text(&self, pid: u32, tid: u32, file: PidFile, out: &mut Text) -> Result<(), Errno> {
         if matches!(file, PidFile::Cgroup) {
             return cgroup::tell(&*process(pid)?, out);
@@ -209,8 +213,9 @@ pub(crate) fn may_inspect(caller: &Task, other: &Task) -> bool {
     if Arc::ptr_eq(caller.process(), other.process()) {
         return true;
     }
+    let is_dumpable = other.process().is_dumpable();
     let (own, other) = (caller.creds(), other.creds());
     let all = |ids: Ids, id| [ids.real, ids.effective, ids.saved] == [id; 3];
     let same = all(other.uids, own.uids.fs) && all(other.gids, own.gids.fs);
-    own.has(CAP_SYS_PTRACE) || same
+    own.has(CAP_SYS_PTRACE) || same && is_dumpable
 }

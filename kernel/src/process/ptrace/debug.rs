@@ -13,6 +13,8 @@ use crate::arch::debug::{Breakpoints, COUNT};
 
 /// Bit of a task's `attention`: breakpoints count for it.
 const WATCHED: u32 = 16;
+/// Bit of a task's `attention`, and of its habits: it mayn't read the time-stamp counter.
+const TIMELESS: u32 = 32;
 /// Bits of DR6 that read as one until a tracer says otherwise (`DR6_RESERVED`). What is kept is the difference.
 const STATUS_ONES: u64 = 0xFFFF_0FF0;
 /// Bits of DR7 that a program can't have: reserved ones, and the one that guards the registers themselves (`DR_CONTROL_RESERVED`).
@@ -25,10 +27,31 @@ const CONTROL: usize = 7;
 impl Task {
     /// The breakpoints that count for it, if any do.
     pub(crate) fn breakpoints(&self) -> Option<Breakpoints> {
-        if self.attention.load(Ordering::Relaxed) & WATCHED == 0 {
+        let attention = self.attention.load(Ordering::Relaxed);
+        if attention & (WATCHED | TIMELESS) == 0 {
             return None;
         }
-        Some(self.trace.lock().breakpoints)
+        let set = self.trace.lock().breakpoints;
+        Some(Breakpoints {
+            no_time: attention & TIMELESS != 0,
+            ..set
+        })
+    }
+
+    /// Whether reading the time-stamp counter is a fault of it (`PR_TSC_SIGSEGV`).
+    pub(crate) fn is_timeless(&self) -> bool {
+        self.habits.load(Ordering::Relaxed) & TIMELESS != 0
+    }
+
+    /// Makes it one, or none: `PR_SET_TSC`.
+    pub(crate) fn set_timeless(&self, timeless: bool) {
+        if timeless {
+            self.habits.fetch_or(TIMELESS, Ordering::Relaxed);
+            self.attend(TIMELESS);
+        } else {
+            self.habits.fetch_and(!TIMELESS, Ordering::Relaxed);
+            self.attend_no_more(TIMELESS);
+        }
     }
 
     /// A debug exception came, for these reasons.

@@ -93,7 +93,12 @@ pub(in crate::process) fn follow(parent: &Task, child: &Arc<Task>) -> Result<(),
         let Some(from) = slot.trace.as_ref() else {
             return Ok(());
         };
-        let mut trace = Trace::new(Arc::clone(&from.tracer), from.seized, from.options);
+        let mut trace = Trace::new(
+            Arc::clone(&from.tracer),
+            from.is_able,
+            from.seized,
+            from.options,
+        );
         trace.trap = from.seized;
         trace
     };

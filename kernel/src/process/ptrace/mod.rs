@@ -84,6 +84,8 @@ pub(in crate::process) struct TraceSlot {
 /// Who traces a task, and how.
 pub(in crate::process) struct Trace {
     pub(super) tracer: Arc<Task>,
+    /// Who began the tracing may trace everybody.
+    is_able: bool,
     /// By `PTRACE_SEIZE`.
     seized: bool,
     options: u32,
@@ -153,9 +155,10 @@ pub(in crate::process) struct Tracees {
 }
 
 impl Trace {
-    fn new(tracer: Arc<Task>, seized: bool, options: u32) -> Self {
+    fn new(tracer: Arc<Task>, is_able: bool, seized: bool, options: u32) -> Self {
         Self {
             tracer,
+            is_able,
             seized,
             options,
             syscalls: false,
@@ -260,7 +263,8 @@ pub(crate) fn trace_me(task: &Arc<Task>) -> Result<(), Errno> {
     let maker = task.process().maker.load(Ordering::Relaxed);
     let maker = table::task(maker).filter(|maker| Arc::ptr_eq(maker.process(), &parent));
     let tracer = maker.or_else(|| parent.first_task()).ok_or(Errno::EPERM)?;
-    attach_to(task, Trace::new(tracer, false, 0))
+    let is_able = task.creds().has(CAP_SYS_PTRACE);
+    attach_to(task, Trace::new(tracer, is_able, false, 0))
 }
 
 /// `PTRACE_ATTACH`, and with options `PTRACE_SEIZE`.
@@ -276,13 +280,14 @@ pub(crate) fn attach(
     if process.is_init() || Arc::ptr_eq(process, tracer.process()) || tracee.is_ending() {
         return Err(Errno::EPERM);
     }
-    if !may_attach(tracer, tracee) {
+    if !proc::may_inspect(tracer, tracee) {
         return Err(Errno::EPERM);
     }
     let options = seize.unwrap_or(0);
+    let is_able = tracer.creds().has(CAP_SYS_PTRACE);
     attach_to(
         tracee,
-        Trace::new(Arc::clone(tracer), seize.is_some(), options),
+        Trace::new(Arc::clone(tracer), is_able, seize.is_some(), options),
     )?;
     if seize.is_none() {
         let info = SigInfo::user(Signal::STOP, abi::SI_KERNEL.cast_signed(), 0, 0);
@@ -294,23 +299,11 @@ pub(crate) fn attach(
     Ok(())
 }
 
-/// ptrace(2), "Ptrace access mode checking", for attaching.
-pub(crate) fn may_attach(tracer: &Task, tracee: &Task) -> bool {
-    let dumpable = tracee.process().dumpable.load(Ordering::Relaxed) == 1;
-    proc::may_inspect(tracer, tracee) && (dumpable || tracer.creds().has(CAP_SYS_PTRACE))
-}
-
-/// Whether exec may give the task more rights although it is traced: only a tracer who could do
-/// anything anyway may see that.
-pub(super) fn lets_gain(task: &Task) -> bool {
-    if !task.is_traced() {
-        return true;
-    }
-    let tracer = {
-        let slot = task.trace.lock();
-        slot.trace.as_ref().map(|trace| Arc::clone(&trace.tracer))
-    };
-    tracer.is_none_or(|tracer| tracer.creds().has(CAP_SYS_PTRACE))
+/// Whether somebody traces the task who mayn't see exec give it more rights: only one who could do anything
+/// anyway may.
+pub(super) fn is_watched(task: &Task) -> bool {
+    let slot = task.trace.lock();
+    slot.trace.as_ref().is_some_and(|trace| !trace.is_able)
 }
 
 /// Makes a task look whether it has to stop.

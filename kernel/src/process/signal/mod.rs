@@ -33,7 +33,8 @@ pub(super) use stop::settle as settle_stop;
 
 pub(crate) use send::{
     end_process, force, force_fatal, kill, kill_everyone, may_signal, notify_parent, notify_tracer,
-    notify_tracer_of_end, queue_info, send, send_to_group, send_to_task,
+    notify_tracer_of_end, queue_info, send, send_own, send_to_group, send_to_task,
+    signals_are_full,
 };
 
 /// What a task does next on its way to user mode.

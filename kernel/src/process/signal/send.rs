@@ -36,6 +36,13 @@ pub(crate) fn send_to_task(task: &Arc<Task>, info: SigInfo) -> Result<(), Errno>
     post(task.process(), Some(task), info)
 }
 
+/// Sends a thread what its own call brought about, a standard signal that comes as from itself.
+pub(crate) fn send_own(task: &Arc<Task>, signal: Signal) {
+    let (pid, uid) = (task.pid(), task.creds().uids.real);
+    // Standard signals are never refused.
+    let _ = send_to_task(task, SigInfo::user(signal, 0, pid, uid));
+}
+
 fn post(process: &Arc<Process>, target: Option<&Arc<Task>>, info: SigInfo) -> Result<(), Errno> {
     if process.is_init() {
         return Ok(());
@@ -89,7 +96,12 @@ fn enqueue(
     info: SigInfo,
 ) -> Result<(), Errno> {
     let signal = info.signal;
-    let limit = usize_of(process.limit(abi::RLIMIT_SIGPENDING));
+    // A timer's signal has its place.
+    let limit = if signal.is_realtime() && info.is_from_user() && info.code != abi::SI_TIMER {
+        room_for_signals(process, group, target)
+    } else {
+        usize::MAX
+    };
     let actions = Arc::clone(&group.actions);
     let ignored = actions.lock().is_ignored(signal);
     let sample = target.or_else(|| group.tasks.first());
@@ -114,6 +126,25 @@ fn enqueue(
         thread.notify(NOTIFY_SIGNAL);
     }
     Ok(())
+}
+
+/// How long the target's queue may be (`RLIMIT_SIGPENDING`): what the process's other queues hold, and its timers,
+/// for each of which a place is kept, count, too.
+fn room_for_signals(process: &Process, group: &Group, target: Option<&Arc<Task>>) -> usize {
+    let others = group
+        .tasks
+        .iter()
+        .filter(|task| target.is_none_or(|target| !Arc::ptr_eq(task, target)))
+        .map(|task| task.signals.lock().pending.len());
+    let shared = target.map_or(0, |_| group.pending.len());
+    let used = others.sum::<usize>() + shared + process.timers.posix_count();
+    usize_of(process.limit(abi::RLIMIT_SIGPENDING)).saturating_sub(used)
+}
+
+/// Whether a signal that is sent to the process, or a timer that is to send some, finds no room.
+pub(crate) fn signals_are_full(process: &Process) -> bool {
+    let group = process.group.lock();
+    group.pending.len() >= room_for_signals(process, &group, None)
 }
 
 /// Whether the signal's delivery can only end the process, so that it may begin to at once.

@@ -33,6 +33,8 @@ pub(super) enum Effect {
     Signal(Signal),
     /// `RLIMIT_CPU`: SIGXCPU, and SIGKILL at the hard limit.
     CpuLimit,
+    /// As `CpuLimit`, for `RLIMIT_RTTIME`.
+    RealTimeLimit,
     /// A signal of timer_create(2), to one thread if given.
     Posix {
         signal: Signal,
@@ -251,6 +253,7 @@ impl Interval {
                 is_pending(process, *signal)
             }
             Effect::CpuLimit => limit::reached(process),
+            Effect::RealTimeLimit => limit::look_at_real_time(process),
             Effect::Nothing => true,
         }
     }

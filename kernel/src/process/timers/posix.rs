@@ -2,14 +2,13 @@
 
 use alloc::sync::Arc;
 
-use kiln_core::abi;
 use kiln_core::errno::Errno;
-use kiln_core::num::usize_of;
 use kiln_core::signal::Signal;
 
 use super::clock::Clock;
 use super::interval::{Effect, Interval};
 use crate::process::group::Process;
+use crate::process::signal::signals_are_full;
 use crate::process::task::Task;
 
 /// What timer_create(2) is to do at an expiry.
@@ -31,13 +30,13 @@ pub(crate) fn create(
     notice: Notice,
     thread: Option<&Arc<Task>>,
 ) -> Result<i32, Errno> {
-    let limit = usize_of(process.limit(abi::RLIMIT_SIGPENDING));
+    let is_full = signals_are_full(process);
     let mut posix = process.timers.posix.lock();
     let free = posix.iter().position(Option::is_none);
     let at = free.unwrap_or(posix.len());
     drop(posix);
     let id = i32::try_from(at).map_err(|_| Errno::EAGAIN)?;
-    if at >= limit {
+    if is_full {
         return Err(Errno::EAGAIN);
     }
     let effect = match notice.signal {

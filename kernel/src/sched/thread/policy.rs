@@ -69,7 +69,7 @@ impl Thread {
     }
 
     /// Whether it comes before all that share, as its rank says.
-    pub(in crate::sched) fn is_real_time(&self) -> bool {
+    pub(crate) fn is_real_time(&self) -> bool {
         let [kind, priority] = self.schedule.load(Ordering::Relaxed).to_le_bytes();
         let lent = self.lent.load(Ordering::Relaxed);
         priority != 0

@@ -8,7 +8,7 @@ use kiln_core::addr::{PAGE_SIZE, UserAddr};
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::FileType;
 use kiln_core::num::{low32, u64_of, usize_of32};
-use kiln_core::signal::{SigInfo, Signal};
+use kiln_core::signal::Signal;
 
 use super::{Call, SysResult, file, rwf};
 use crate::fs::file::MapSource;
@@ -57,8 +57,7 @@ pub(in crate::syscall) fn written(
 #[cold]
 fn unwritten(call: &Call<'_>, file: &File, errno: Errno) {
     if errno == Errno::EPIPE && file.ops.signals_broken_pipe() {
-        // Nothing is queued for a signal without a story, so this can't fail.
-        let _ = signal::send_to_task(call.task, SigInfo::kernel(Signal::PIPE));
+        signal::send_own(call.task, Signal::PIPE);
     }
     if is_counted(errno) {
         call.task.moved.written(0);
