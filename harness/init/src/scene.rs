@@ -78,8 +78,8 @@ pub(crate) fn mount(spec: &Spec) -> Result<()> {
             MsFlags::empty(),
             Some(data),
         ) {
-            // A small kernel has less.
-            Ok(()) | Err(Errno::ENODEV) => {}
+            // A small kernel has less: no such file system, or not even the place for it.
+            Ok(()) | Err(Errno::ENODEV | Errno::ENOENT) => {}
             Err(error) => return Err(error).context(format!("mounting {kind} at {place}")),
         }
     }

@@ -59,6 +59,8 @@ unsafe impl Sync for TssCell {}
 /// Bits of [`PerCpu::need_resched`]: another thread may have its turn, or there is only something to be looked at.
 const RESCHED: u8 = 1;
 const LOOK: u8 = 2;
+/// Both.
+pub(super) const REASONS: u8 = RESCHED | LOOK;
 
 impl PerCpu {
     pub(super) const fn new() -> Self {

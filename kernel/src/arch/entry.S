@@ -7,6 +7,8 @@
 # The kernel stack while a thread is in user mode, from the top down: the frames that called
 # run_user, the registers it saved and what it was given. TSS.RSP0 points there, and so do syscalls.
 #
+# A context's address is, in this file, that of its first field which a system call doesn't push.
+#
 # DS, ES, FS and the bases of FS and GS are the running thread's all the time: the scheduler switches
 # them.
 
@@ -123,16 +125,25 @@ restore_kernel_registers:
     jmp restore_kernel_registers
 
 # Calls one of the functions that run_user was given, with the program. Goes on with the context in RDI and
-# interrupts off if it answers 0 and nothing else is to run; else run_user returns.
-    .macro SERVE at
+# interrupts off if it answers 0 and nothing else is to run; else at `stopped` with both in AL (see WHY).
+#
+# The functions keep RBX, RBP and R12 to R15, as the ABI has it, so the context needs them only when run_user returns.
+    .macro SERVE at, stopped
     mov rdi, [rsp]
     call [rsp + \at]
-    test eax, eax
-    jnz return_from_run_user
     cli
-    cmp byte ptr gs:[{this_need_resched}], 0
-    jne 30f
+    or al, gs:[{this_need_resched}]
+    jnz \stopped
     mov rdi, [rsp + 24]
+    .endm
+
+# EAX = what run_user returns: what the function answered, which comes first, or that something else is to run.
+    .macro WHY
+    sti
+    and eax, {answers}
+    jnz 9f
+    mov eax, {reschedule}
+9:
     .endm
 
 # A trap in user mode, on any stack: everything goes into the context, and run_user returns.
@@ -140,20 +151,14 @@ from_user:
     swapgs
     push rax
     mov rax, gs:[{this_context}]
-    mov [rax + {rbx}], rbx
     mov [rax + {rcx}], rcx
     mov [rax + {rdx}], rdx
     mov [rax + {rsi}], rsi
     mov [rax + {rdi}], rdi
-    mov [rax + {rbp}], rbp
     mov [rax + {r8}], r8
     mov [rax + {r9}], r9
     mov [rax + {r10}], r10
     mov [rax + {r11}], r11
-    mov [rax + {r12}], r12
-    mov [rax + {r13}], r13
-    mov [rax + {r14}], r14
-    mov [rax + {r15}], r15
     mov rcx, cr2
     mov [rax + {fault_address}], rcx
     pop qword ptr [rax + {rax}]
@@ -176,11 +181,24 @@ from_user:
     popfq
     mov eax, {trap}
     cmp byte ptr [rdi + {vector}], 14       # #PF
-    jne return_from_run_user
-    SERVE 16
-    jmp enter_user
+    jne stop_program
+    SERVE 16, stop_fault
+    jmp reenter_user
+stop_fault:
+    WHY
 
-# EAX = what run_user returns, RSP = where it keeps what it was given.
+# EAX = what run_user returns, RSP = where it keeps what it was given. The registers that functions keep are the
+# program's still.
+stop_program:
+    mov rdi, [rsp + 24]
+    mov [rdi + {rbx}], rbx
+    mov [rdi + {rbp}], rbp
+    mov [rdi + {r12}], r12
+    mov [rdi + {r13}], r13
+    mov [rdi + {r14}], r14
+    mov [rdi + {r15}], r15
+
+# The same with all of the program's registers in the context.
 return_from_run_user:
     add rsp, 40
     pop r15
@@ -198,41 +216,32 @@ return_from_run_user:
 syscall_entry:
     swapgs
     mov gs:[{this_user_rsp}], rsp
-    # RSP is the one register that is free. It is no stack for these instructions, which nothing that
-    # would push there can interrupt: what comes with interrupts off has a stack of its own.
+    # RSP is the one register that is free. The context is the stack for these instructions: its first fields are in
+    # the order of the pushes, and its address here is the one behind them. Nothing else pushes there, for what comes
+    # with interrupts off has a stack of its own.
     mov rsp, gs:[{this_context}]
-    mov [rsp + {rax}], rax
-    mov [rsp + {orig_rax}], rax
-    mov [rsp + {rbx}], rbx
-    mov [rsp + {rcx}], rcx
-    mov [rsp + {rip}], rcx
-    mov [rsp + {rdx}], rdx
-    mov [rsp + {rsi}], rsi
-    mov [rsp + {rdi}], rdi
-    mov [rsp + {rbp}], rbp
-    mov [rsp + {r8}], r8
-    mov [rsp + {r9}], r9
-    mov [rsp + {r10}], r10
-    mov [rsp + {r11}], r11
-    mov [rsp + {rflags}], r11
-    mov [rsp + {r12}], r12
-    mov [rsp + {r13}], r13
-    mov [rsp + {r14}], r14
-    mov [rsp + {r15}], r15
-    mov rdx, gs:[{this_user_rsp}]
-    mov [rsp + {rsp}], rdx
-    mov dword ptr [rsp + {cs}], {user_selectors}
+    push gs:[{this_user_rsp}]
+    push rax
+    push rax
+    push rcx
+    push r11
+    push rdi
+    push rsi
+    push rdx
+    push r10
+    push r8
+    push r9
+    push {user_selectors}
     mov rsp, gs:[{this_rsp0}]
     sti
-    SERVE 8
+    SERVE 8, stop_call
 
-    # Back at once, with RAX from the context. RBX, RBP and R12 to R15 are the program's still: the function
-    # keeps them. SYSCALL left in RCX and R11 what SYSRET takes from there.
+    # Back at once, with RAX from the context. SYSRET takes RIP and RFLAGS from where SYSCALL put them.
     mov gs:[{this_rsp0}], rsp
     mov gs:[{this_context}], rdi
     mov r11, [rdi + {rflags}]
     test r11d, 0x10100                      # TF, RF: see below
-    jnz 10f
+    jnz 8f
     mov rcx, [rdi + {rip}]
     mov rsi, [rdi + {rsi}]
     mov r8, [rdi + {r8}]
@@ -244,6 +253,22 @@ syscall_entry:
     mov rsp, [rdi + {rsp}]
     mov rdi, [rdi + {rdi}]
     sysretq
+
+    # What SYSCALL left in RCX and R11 isn't in the context yet.
+8:  mov rcx, [rdi + {rip}]
+    mov [rdi + {rcx}], rcx
+    mov [rdi + {r11}], r11
+    jmp 10f
+stop_call:
+    WHY
+    cmp eax, {replaced}
+    je return_from_run_user
+    mov rdi, [rsp + 24]
+    mov rcx, [rdi + {rip}]
+    mov [rdi + {rcx}], rcx
+    mov rcx, [rdi + {rflags}]
+    mov [rdi + {r11}], rcx
+    jmp stop_program
 
 # The same from compatibility mode, which has no calls. Nothing of the kernel's is touched, not even GS.
     .balign 2
@@ -257,6 +282,7 @@ syscall_entry_32:
     .balign 16
     .global run_user
 run_user:
+    add rdi, {pushed}
     push rbp
     push rbx
     push r12
@@ -274,19 +300,19 @@ run_user:
     jne 30f
 
 # RDI = the context.
-enter_user:
-    mov gs:[{this_rsp0}], rsp
-    mov gs:[{this_context}], rdi
-10: mov rbx, [rdi + {rbx}]
+    mov rbx, [rdi + {rbx}]
     mov rbp, [rdi + {rbp}]
-    mov rsi, [rdi + {rsi}]
-    mov r8, [rdi + {r8}]
-    mov r9, [rdi + {r9}]
-    mov r10, [rdi + {r10}]
     mov r12, [rdi + {r12}]
     mov r13, [rdi + {r13}]
     mov r14, [rdi + {r14}]
     mov r15, [rdi + {r15}]
+reenter_user:
+    mov gs:[{this_rsp0}], rsp
+    mov gs:[{this_context}], rdi
+10: mov rsi, [rdi + {rsi}]
+    mov r8, [rdi + {r8}]
+    mov r9, [rdi + {r9}]
+    mov r10, [rdi + {r10}]
     mov rcx, [rdi + {rip}]
     mov r11, [rdi + {rflags}]
     and r11d, {flags_mask}
@@ -340,7 +366,7 @@ enter_user:
     mov [rcx + {vector}], rax
     mov [rcx + {error}], rdx
     mov eax, {trap}
-    jmp return_from_run_user
+    jmp stop_program
 
     .pushsection .ex_table, "a", @progbits
     .quad 13b, 40b

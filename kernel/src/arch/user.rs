@@ -13,38 +13,41 @@ use super::tables::{self, vector};
 use super::{entry, irq, trap};
 
 /// The registers of a program, as it left them or as it shall find them.
+///
+/// Those that a system call saves come first, in the order in which `entry.S` pushes them (`entry`).
 #[derive(Clone, Debug, Default)]
 #[repr(C)]
 #[allow(missing_docs)]
 pub(crate) struct UserContext {
-    pub(crate) rax: u64,
-    pub(crate) rbx: u64,
-    pub(crate) rcx: u64,
+    /// Selector of code, with SS in one word.
+    pub(crate) cs: u16,
+    /// Selector of the stack.
+    pub(crate) ss: u16,
+    _reserved: u32,
+    pub(crate) r9: u64,
+    pub(crate) r8: u64,
+    pub(crate) r10: u64,
     pub(crate) rdx: u64,
     pub(crate) rsi: u64,
     pub(crate) rdi: u64,
-    pub(crate) rbp: u64,
+    /// Bits that a program can't have are masked on the way out ([`ENTERABLE_FLAGS`]).
+    pub(crate) rflags: u64,
+    pub(crate) rip: u64,
+    /// RAX at the entry of the syscall being handled; -1 when the program wasn't in one.
+    pub(crate) orig_rax: u64,
+    pub(crate) rax: u64,
     pub(crate) rsp: u64,
-    pub(crate) r8: u64,
-    pub(crate) r9: u64,
-    pub(crate) r10: u64,
+    pub(crate) rbx: u64,
+    pub(crate) rcx: u64,
+    pub(crate) rbp: u64,
     pub(crate) r11: u64,
     pub(crate) r12: u64,
     pub(crate) r13: u64,
     pub(crate) r14: u64,
     pub(crate) r15: u64,
-    pub(crate) rip: u64,
-    /// Bits that a program can't have are masked on the way out ([`ENTERABLE_FLAGS`]).
-    pub(crate) rflags: u64,
-    /// RAX at the entry of the syscall being handled; -1 when the program wasn't in one.
-    pub(crate) orig_rax: u64,
     pub(super) vector: u64,
     pub(super) error: u64,
     pub(super) fault_address: u64,
-    /// Selector of code, with SS in one word.
-    pub(crate) cs: u16,
-    /// Selector of the stack.
-    pub(crate) ss: u16,
 }
 
 const _: () = assert!(
@@ -76,7 +79,8 @@ pub(crate) trait Program {
     /// The registers, always the same ones.
     fn context(&mut self) -> &mut UserContext;
 
-    /// A SYSCALL came: number in `orig_rax`, arguments in RDI, RSI, RDX, R10, R8, R9.
+    /// A SYSCALL came: number in `orig_rax`, arguments in RDI, RSI, RDX, R10, R8, R9. RBX, RCX, RBP and R11 to R15
+    /// aren't in the context yet: they are when [`run`] returns.
     fn syscall(&mut self) -> AfterCall;
 
     /// It touched a page that it couldn't.
@@ -105,17 +109,32 @@ pub(crate) enum AfterCall {
     /// At once: its answer is in RAX, and no other register was changed.
     Resume = 0,
     /// [`run`] returns [`Stop::Syscall`].
-    Unserved = 3,
+    Unserved = 12,
     /// [`run`] returns [`Stop::Served`].
-    Stop = 4,
+    Stop = 16,
+    /// The same, and the context holds other registers than the program had: they all stay as they are.
+    Replaced = 20,
 }
 
-const _: () = assert!(
-    AfterCall::Unserved as u32 > entry::RESCHEDULE
-        && AfterCall::Stop as u32 > entry::RESCHEDULE
-        && entry::RESCHEDULE > entry::TRAP,
-    "`run_user` returns all of these"
-);
+const _: () = {
+    let codes = [
+        entry::TRAP,
+        entry::RESCHEDULE,
+        AfterCall::Unserved as u32,
+        AfterCall::Stop as u32,
+        AfterCall::Replaced as u32,
+    ];
+    let (mut last, mut index) = (0, 0);
+    while index < codes.len() {
+        #[expect(clippy::indexing_slicing, reason = "at build time")]
+        let code = codes[index];
+        assert!(
+            code > last && code & entry::ANSWERS == code,
+            "`run_user` returns all of these"
+        );
+        (last, index) = (code, index + 1);
+    }
+};
 
 /// How a program goes on after a page fault.
 #[derive(Clone, Copy)]
@@ -200,8 +219,9 @@ pub(crate) fn run<P: Program>(program: &mut P) -> Stop {
     };
     const UNSERVED: u32 = AfterCall::Unserved as u32;
     const STOP: u32 = AfterCall::Stop as u32;
+    const REPLACED: u32 = AfterCall::Replaced as u32;
     match code {
-        STOP => Stop::Served,
+        STOP | REPLACED => Stop::Served,
         UNSERVED => Stop::Syscall,
         code => interrupted(program.context(), code),
     }

@@ -40,8 +40,8 @@ pub(crate) use cpu::{
 pub(crate) use lock::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub(crate) use poll::Poller;
 pub(crate) use thread::{
-    NOTIFY_ATTENDED, NOTIFY_KILL, NOTIFY_MOVED, NOTIFY_REGISTERS, NOTIFY_SHARED, NOTIFY_SIGNAL,
-    Thread, ThreadParts, prepare, spawn,
+    NOTIFY_AGAIN, NOTIFY_ATTENDED, NOTIFY_KILL, NOTIFY_MOVED, NOTIFY_REGISTERS, NOTIFY_SHARED,
+    NOTIFY_SIGNAL, Thread, ThreadParts, prepare, spawn,
 };
 pub(crate) use timer::{OnExpiry, Timer, sleep_until};
 pub(crate) use wait::{Deadline, Mode, WaitQueue, Wake, WakeTarget};

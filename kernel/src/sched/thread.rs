@@ -46,6 +46,8 @@ pub(crate) const NOTIFY_ATTENDED: u32 = 8;
 pub(crate) const NOTIFY_MOVED: u32 = 16;
 /// The call in progress changed more of its registers than RAX.
 pub(crate) const NOTIFY_REGISTERS: u32 = 32;
+/// The call in progress is to be made again, with all registers at hand.
+pub(crate) const NOTIFY_AGAIN: u32 = 128;
 /// It has had the CPU for as long as it may, for now.
 pub(super) const NOTIFY_HELD: u32 = 64;
 

@@ -59,6 +59,7 @@ pub(super) fn clone(
 }
 
 fn make(call: &mut Call<'_>, args: CloneArgs) -> SysResult {
+    call.with_all_registers()?;
     clone::clone(call.task, call.regs, &args, super::main_loop).map(u64::from)
 }
 

@@ -15,6 +15,13 @@ pub(super) fn called(number: u64) {
     }
 }
 
+/// Takes back what was counted.
+pub(super) fn forget(number: u64) {
+    if let Some(counter) = CALLS.get(usize_of(number)) {
+        counter.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Counts a call that answered ENOSYS because nothing serves it.
 pub(super) fn unimplemented(number: u64) {
     if let Some(counter) = UNIMPLEMENTED.get(usize_of(number)) {

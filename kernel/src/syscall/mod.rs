@@ -7,6 +7,7 @@
 //! what every user thread runs; [`trace`] prints calls for `--strace`; [`count`] counts them.
 
 use alloc::sync::Arc;
+use core::hint::cold_path;
 
 use kiln_core::addr::UserAddr;
 use kiln_core::cred::Credentials;
@@ -17,6 +18,7 @@ use kiln_core::strace::Arg;
 use crate::arch::user::UserContext;
 use crate::fs::{FdTable, FsContext};
 use crate::process::{Held, Task};
+use crate::sched::NOTIFY_AGAIN;
 use crate::vm::AddressSpace;
 
 mod clone;
@@ -62,8 +64,10 @@ pub(crate) struct Call<'a> {
     pub(crate) fs: &'a Arc<FsContext>,
     /// Who it is.
     pub(crate) creds: &'a Arc<Credentials>,
-    /// Its registers; `orig_rax` holds the call's number.
+    /// Its registers; `orig_rax` holds the call's number. Those that functions keep may not be there.
     pub(crate) regs: &'a mut UserContext,
+    /// They are there.
+    has_all_registers: bool,
 }
 
 /// What a call answers: RAX, or an error.
@@ -224,7 +228,12 @@ pub(crate) fn entry(number: u64) -> Option<&'static Entry> {
 }
 
 impl<'a> Call<'a> {
-    fn new(task: &'a Arc<Task>, held: &'a Held, regs: &'a mut UserContext) -> Self {
+    fn new(
+        task: &'a Arc<Task>,
+        held: &'a Held,
+        regs: &'a mut UserContext,
+        has_all_registers: bool,
+    ) -> Self {
         Self {
             task,
             space: &held.space,
@@ -232,7 +241,21 @@ impl<'a> Call<'a> {
             fs: &held.fs,
             creds: &held.creds,
             regs,
+            has_all_registers,
         }
+    }
+
+    /// For a call that passes its registers on: makes it begin again from where all of them are.
+    fn with_all_registers(&self) -> Result<(), Errno> {
+        if self.has_all_registers {
+            return Ok(());
+        }
+        if let Some(thread) = self.task.thread() {
+            thread.note(NOTIFY_AGAIN);
+        }
+        // It counts as one.
+        count::forget(u64::from(low32(self.regs.orig_rax)));
+        Err(Errno::ERESTARTNOINTR)
     }
 
     /// Runs what the registers ask for, through `run`, and leaves the answer in RAX.
@@ -241,7 +264,13 @@ impl<'a> Call<'a> {
         // The upper half doesn't count (`do_syscall_64`).
         let number = u64::from(low32(self.regs.orig_rax));
         count::called(number);
-        let handler = HANDLERS.get(usize_of(number)).copied().unwrap_or(absent);
+        let handler = match HANDLERS.get(usize_of(number)) {
+            Some(handler) => *handler,
+            None => {
+                cold_path();
+                absent
+            }
+        };
         self.regs.rax = match run(self, handler) {
             Ok(value) => value,
             Err(errno) => errno.to_return(),

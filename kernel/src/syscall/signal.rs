@@ -91,7 +91,7 @@ pub(super) fn rt_sigprocmask(
 }
 
 pub(super) fn rt_sigreturn(call: &mut Call<'_>) -> SysResult {
-    Ok(signal::sigreturn(call.task, call.regs))
+    Ok(signal::sigreturn(call.task, call.space, call.regs))
 }
 
 pub(super) fn rt_sigpending(call: &mut Call<'_>, set: UserAddr, size: usize) -> SysResult {

@@ -11,9 +11,12 @@ use super::{Call, trace};
 use crate::arch::debug;
 use crate::arch::user::{self, AfterCall, AfterFault, Fault, Program, Stop, UserContext};
 use crate::process::{self, Held, Task, rseq};
-use crate::sched::{self, NOTIFY_ATTENDED, NOTIFY_MOVED, NOTIFY_REGISTERS, NOTIFY_SHARED, Thread};
+use crate::sched::{
+    self, NOTIFY_AGAIN, NOTIFY_ATTENDED, NOTIFY_MOVED, NOTIFY_REGISTERS, NOTIFY_SHARED, Thread,
+};
 
-/// A task while nobody attends to its calls.
+/// A task while nobody attends to its calls. The call is first: its handlers take the same address.
+#[repr(C)]
 struct Running<'a> {
     call: Call<'a>,
     thread: &'a Thread,
@@ -26,15 +29,16 @@ impl Program for Running<'_> {
     }
 
     fn syscall(&mut self) -> AfterCall {
-        if self.thread.has_notice() {
-            return AfterCall::Unserved;
+        let thread = self.thread;
+        if thread.has_notice() {
+            return unserved();
         }
-        self.thread.leave_user();
+        thread.leave_user();
         self.call.dispatch(|call, handler| handler(call));
-        if self.thread.has_notice() {
-            return AfterCall::Stop;
+        if thread.has_notice() {
+            return after_notice(thread);
         }
-        self.thread.enter_user();
+        thread.enter_user();
         AfterCall::Resume
     }
 
@@ -48,6 +52,21 @@ impl Program for Running<'_> {
             return AfterFault::Stop;
         }
         AfterFault::Resume
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn unserved() -> AfterCall {
+    AfterCall::Unserved
+}
+
+#[cold]
+fn after_notice(thread: &Thread) -> AfterCall {
+    if thread.is_notified(NOTIFY_REGISTERS) {
+        AfterCall::Replaced
+    } else {
+        AfterCall::Stop
     }
 }
 
@@ -75,7 +94,7 @@ pub(crate) fn main_loop(task: Arc<Task>, mut regs: UserContext) {
         thread.enter_user();
         let stop = match &watched {
             None => {
-                let call = Call::new(&task, &held, &mut regs);
+                let call = Call::new(&task, &held, &mut regs, false);
                 let thread = &thread;
                 user::run(&mut Running { call, thread })
             }
@@ -85,6 +104,10 @@ pub(crate) fn main_loop(task: Arc<Task>, mut regs: UserContext) {
             thread.leave_user();
         }
         match stop {
+            // It wants to be made again, with all registers.
+            Stop::Served if thread.take_notice(NOTIFY_AGAIN) => {
+                serve(&task, &thread, &held, &mut regs);
+            }
             Stop::Served => {}
             Stop::Syscall => serve(&task, &thread, &held, &mut regs),
             Stop::Fault(fault) => {
@@ -125,7 +148,7 @@ fn interrupted(task: &Arc<Task>, regs: &mut UserContext) {
 /// back at once.
 fn serve(task: &Arc<Task>, thread: &Thread, held: &Held, regs: &mut UserContext) {
     let mut run = |regs: &mut UserContext| {
-        Call::new(task, held, regs).dispatch(|call, handler| {
+        Call::new(task, held, regs, true).dispatch(|call, handler| {
             if trace::enabled() {
                 trace::traced(call, handler)
             } else {

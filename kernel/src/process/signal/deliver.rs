@@ -106,27 +106,34 @@ pub(super) fn frame_failed(task: &Arc<Task>, signal: Signal) {
 }
 
 /// rt_sigreturn(2): back to what the handler interrupted. Gives RAX.
-pub(crate) fn sigreturn(task: &Arc<Task>, regs: &mut UserContext) -> u64 {
-    task.note_registers();
+pub(crate) fn sigreturn(
+    task: &Arc<Task>,
+    space: &Arc<AddressSpace>,
+    regs: &mut UserContext,
+) -> u64 {
     regs.orig_rax = u64::MAX;
-    if try_sigreturn(task, regs).is_err() {
+    if try_sigreturn(task, space, regs).is_err() {
         force(task, SigInfo::kernel(Signal::SEGV));
     }
     regs.rax
 }
 
-fn try_sigreturn(task: &Arc<Task>, regs: &mut UserContext) -> Result<(), Errno> {
-    let space = task.space()?;
+fn try_sigreturn(
+    task: &Arc<Task>,
+    space: &Arc<AddressSpace>,
+    regs: &mut UserContext,
+) -> Result<(), Errno> {
     let mut bytes = [0; FRAME_SIZE];
     let at = UserAddr::new(regs.rsp.wrapping_sub(8));
     space.copy_in(&mut bytes, at)?;
     let frame = Frame::decode(&bytes, regs.rflags);
     set_blocked(task, frame.mask);
     restore(regs, &frame.registers);
+    task.note_registers();
     if !frame.strict_ss && regs.cs == USER_CODE {
         force_stack_segment(regs);
     }
-    restore_fpu(task, &space, frame.fpstate)?;
+    restore_fpu(task, space, frame.fpstate)?;
     // As sigaltstack(2) would; what it refuses is left as it is.
     let _ = super::set_alt_stack(task, Some(frame.alt), regs.rsp);
     Ok(())
