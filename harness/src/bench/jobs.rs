@@ -302,6 +302,10 @@ fn pass(inputs: &Inputs, kernel: Kernel, job: &Job, counts: Option<&Path>) -> Re
         ""
     };
     let script = format!("{source}{}", job.script);
+    if let Some(file) = counts {
+        // What a pass before this left isn't this one's, should it be ended before it writes its own.
+        let _ = std::fs::remove_file(file);
+    }
     command
         .args(["--", "sh", "-c", &script])
         .stdin(Stdio::null());

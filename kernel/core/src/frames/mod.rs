@@ -31,5 +31,14 @@ pub const MAX_ORDER: u8 = 10;
 /// Frames in a section, the unit in which memory is taken into use: one block of the largest order.
 pub const SECTION_FRAMES: u32 = 1 << MAX_ORDER;
 
+/// Whether `frames` begins with the frames of one block of `order`, in rising order.
+#[must_use]
+pub fn begins_with_block(frames: &[Pfn], order: u8) -> bool {
+    let Some((block, first)) = frames.get(..1 << order).zip(frames.first()) else {
+        return false;
+    };
+    first.trailing_zeros() >= u32::from(order) && (*first..).zip(block).all(|(a, b)| a == *b)
+}
+
 #[cfg(test)]
 mod tests;

@@ -172,3 +172,14 @@ fn a_full_list_stays_as_it_was() {
     assert_eq!(ranges.take(8), Some(0));
     assert_eq!(ranges.take(16), None);
 }
+
+#[test]
+fn a_block_is_seen_in_a_list_of_frames() {
+    let block: Vec<Pfn> = (32..48).collect();
+    assert!(begins_with_block(&block, 4) && begins_with_block(&block, 3));
+    assert!(begins_with_block(&[8], 0) && !begins_with_block(&[], 0));
+    assert!(!begins_with_block(&block[..15], 4), "one is missing");
+    assert!(!begins_with_block(&block[1..], 3), "not aligned");
+    let falling: Vec<Pfn> = block.iter().rev().copied().collect();
+    assert!(!begins_with_block(&falling, 4));
+}

@@ -6,7 +6,7 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use kiln_core::addr::{PAGE_SHIFT, PAGE_SIZE, PhysAddr};
-use kiln_core::frames::{Buddy, Pfn, Record, Records, SECTION_FRAMES, State};
+use kiln_core::frames::{Buddy, Pfn, Record, Records, SECTION_FRAMES, State, begins_with_block};
 use kiln_core::num::{low32, u64_of, usize_of, usize_of32};
 
 use super::{address, pfn_of};
@@ -192,12 +192,31 @@ impl Pool {
     /// Gives a single frame back. A double free is found when the frame leaves the fast list.
     pub(super) fn free_one(&mut self, pfn: Pfn) {
         if self.hot.len == HOT {
-            for _ in 0..HOT / 2 {
-                let spare = self.hot.pop().unwrap_or(0);
-                self.free_block(spare, 0);
-            }
+            self.spill();
         }
         self.hot.push(pfn);
+    }
+
+    /// Makes room in the fast list: the half that lay there longest goes back to the buddy allocator, in whole blocks
+    /// where it can. Memory that was touched in order and is given up in order is made of such.
+    #[inline(never)]
+    fn spill(&mut self) {
+        let frames = self.hot.frames;
+        let mut done = 0;
+        while done < HOT / 2
+            && let Some(rest) = frames.get(done..)
+            && let Some(first) = rest.first()
+        {
+            if begins_with_block(rest, REFILL_ORDER) {
+                self.free_separate(*first, REFILL_ORDER);
+                done += 1 << REFILL_ORDER;
+            } else {
+                self.free_block(*first, 0);
+                done += 1;
+            }
+        }
+        self.hot.frames.copy_within(done.., 0);
+        self.hot.len -= done;
     }
 
     /// A frame from the stock of zeroed ones.
