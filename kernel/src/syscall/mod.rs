@@ -213,8 +213,7 @@ const fn handlers() -> [Handler; COUNT] {
     handlers
 }
 
-fn absent(call: &mut Call<'_>) -> SysResult {
-    count::unimplemented(call.regs.orig_rax);
+fn absent(_: &mut Call<'_>) -> SysResult {
     Err(Errno::ENOSYS)
 }
 
