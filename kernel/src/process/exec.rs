@@ -26,7 +26,7 @@ use super::group::Process;
 use super::signal::force_fatal;
 use super::table;
 use super::task::Task;
-use super::{clone, events, exit, ptrace, rseq, signal, unshare, user_dispatch};
+use super::{clone, events, exit, futex, ptrace, rseq, signal, unshare, user_dispatch};
 use crate::arch::fpu;
 use crate::arch::segments::Segments;
 use crate::arch::user::UserContext;
@@ -368,7 +368,7 @@ impl Prepared {
         rseq::forget(task);
         user_dispatch::switch_off(task);
         task.forget_breakpoints();
-        task.robust_list.store(0, Ordering::Relaxed);
+        futex::release_robust_list(task);
         let old = self.switch_memory(task);
         exit::release_memory_of(task, old, 1);
         if let Ok(files) = task.files() {
