@@ -5,12 +5,12 @@
 //! allowed in interrupts. [`Epoll::collect`] goes through that list and looks at the files again:
 //! only what it sees then counts. Level-triggered items stay in the list as long as they are ready.
 
+mod item;
 mod ready;
 
 use alloc::collections::BTreeMap;
-use alloc::sync::{Arc, Weak};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use kiln_core::abi;
 use kiln_core::errno::Errno;
@@ -21,6 +21,7 @@ use super::memory::try_arc;
 use crate::mm::kmem;
 use crate::sched::{Mutex, WaitQueue, WakeTarget};
 use crate::sync::IrqLock;
+use item::Item;
 use ready::{List, Ready};
 
 /// How deep epoll files may watch each other (fs/eventpoll.c, `EP_MAX_NESTS`).
@@ -35,93 +36,6 @@ pub(crate) struct Interest {
     pub(crate) events: u32,
     /// The caller's own.
     pub(crate) data: u64,
-}
-
-/// A file that is watched.
-struct Item {
-    file: Weak<File>,
-    events: AtomicU32,
-    data: AtomicU64,
-    ready: Arc<Ready>,
-    /// Whether it is in the ready list, whose lock protects this.
-    queued: AtomicBool,
-}
-
-impl WakeTarget for Item {
-    fn woken(self: Arc<Self>) {
-        self.ready.push(&self);
-    }
-}
-
-impl Item {
-    fn interest(&self) -> Interest {
-        Interest {
-            events: self.events.load(Ordering::Acquire),
-            data: self.data.load(Ordering::Acquire),
-        }
-    }
-
-    fn set_interest(&self, interest: Interest) {
-        self.data.store(interest.data, Ordering::Release);
-        self.events.store(interest.events, Ordering::Release);
-    }
-
-    /// Nothing is wanted of it any more, or not until it is changed: it has had its one shot.
-    fn switch_off(&self) {
-        self.events.store(abi::EPOLLONESHOT, Ordering::Release);
-    }
-
-    fn is_off(&self) -> bool {
-        let events = self.events.load(Ordering::Acquire);
-        events & !MODES == 0 && events & abi::EPOLLONESHOT != 0
-    }
-
-    /// Hands the item's state to `emit` if it is ready, and whether it is.
-    fn tell(
-        self: &Arc<Self>,
-        emit: impl FnOnce(Interest) -> Result<(), Errno>,
-    ) -> Result<bool, Errno> {
-        let mut state = Events::empty();
-        if let Some(file) = self.file.upgrade() {
-            state = self.state(&file, None);
-            // Still in the list, so that a wake-up since that look changed nothing: off it, and looked at again.
-            if state.is_empty() && self.ready.remove(self) {
-                state = self.state(&file, None);
-                if !state.is_empty() {
-                    self.ready.list.lock().push(self);
-                }
-            }
-        } else {
-            self.ready.remove(self);
-        }
-        if state.is_empty() {
-            return Ok(false);
-        }
-        let Interest { events, data } = self.interest();
-        emit(Interest {
-            events: state.bits(),
-            data,
-        })?;
-        if events & abi::EPOLLONESHOT != 0 {
-            self.switch_off();
-        }
-        Ok(true)
-    }
-
-    /// Whether it is told of as long as it is ready.
-    fn is_level_triggered(&self) -> bool {
-        self.events.load(Ordering::Acquire) & (abi::EPOLLONESHOT | abi::EPOLLET) == 0
-    }
-
-    /// The states of `file` that are wanted; errors and hang-ups always are, unless the item is off.
-    fn state(&self, file: &Arc<File>, watch: Option<&mut dyn Watch>) -> Events {
-        let wanted = self.interest().events & !MODES;
-        let state = file.ops.poll(file, watch);
-        if self.is_off() {
-            return Events::empty();
-        }
-        state & (Events::from_bits_truncate(wanted) | Events::ERR | Events::HUP)
-    }
 }
 
 /// Collects the queues that an item must observe.
@@ -255,13 +169,7 @@ impl Epoll {
         }
         let _charge = kmem::charge(2 * size_of::<Entry>() + 4 * size_of::<Arc<Item>>())?;
         self.ready.reserve(entries.map.len())?;
-        let item = try_arc(Item {
-            file: Arc::downgrade(file),
-            events: AtomicU32::new(interest.events),
-            data: AtomicU64::new(interest.data),
-            ready: Arc::clone(&self.ready),
-            queued: AtomicBool::new(false),
-        })?;
+        let item = try_arc(Item::new(file, interest, &self.ready))?;
         let (registration, state) = register(&item, file)?;
         if !state.is_empty() {
             self.ready.push(&item);

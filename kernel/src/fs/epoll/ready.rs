@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering;
 
 use kiln_core::errno::Errno;
 
-use super::Item;
+use super::item::Item;
 use crate::sched::WaitQueue;
 use crate::sync::IrqLock;
 
