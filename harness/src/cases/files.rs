@@ -375,7 +375,25 @@ fn archived_root() -> Result<()> {
             .run()?
             .is(0, "in the archive\n")?;
     }
-    Ok(())
+    climbing(&scratch)
+}
+
+/// A cpio with `../f` in the place of `file`, and one that ends early.
+fn climbing(scratch: &Scratch) -> Result<()> {
+    let mut bytes = fs::read(scratch.path("root.cpio"))?;
+    let root = scratch.path("bad.cpio");
+    let words = ["--root".into(), root.clone().into_os_string(), "sh".into()];
+    fs::write(&root, bytes.get(..bytes.len() / 2).unwrap_or_default())?;
+    Job::new(words.clone())
+        .run()?
+        .says(125, "it is truncated")?;
+    // A header has 110 bytes and begins with its magic number; the name follows.
+    let is_entry = |part: &[u8]| part.starts_with(b"070701") && part.ends_with(b"file\0");
+    let at = bytes.windows(115).position(is_entry);
+    let name = at.and_then(|at| bytes.get_mut(at + 110..at + 114));
+    name.context("no name")?.copy_from_slice(b"../f");
+    fs::write(&root, bytes)?;
+    Job::new(words).run()?.says(125, "a path climbs out of it")
 }
 
 fn many_files(count: u32) -> Result<()> {

@@ -32,6 +32,8 @@ pub(crate) enum BadArchive {
     Damaged,
     /// There is no header where one should be.
     NoHeader(u64),
+    /// A name leads out of it.
+    Climbs,
     /// An entry can't be made.
     Entry(Errno),
     /// Memory is out.
@@ -45,6 +47,7 @@ impl core::fmt::Display for BadArchive {
             Self::Truncated => f.write_str("it is truncated"),
             Self::Damaged => f.write_str("its compressed data are damaged"),
             Self::NoHeader(at) => write!(f, "there is no cpio header at byte {at}"),
+            Self::Climbs => f.write_str("a path climbs out of it"),
             Self::Entry(error) => write!(f, "an entry can't be made: {error}"),
             Self::NoMemory => f.write_str("it doesn't fit in memory"),
         }
@@ -58,6 +61,7 @@ impl From<cpio::Error<Errno>> for BadArchive {
             cpio::Error::NotCpio(at) | cpio::Error::BadHeader(at) => Self::NoHeader(at),
             cpio::Error::Truncated => Self::Truncated,
             cpio::Error::NoMemory | cpio::Error::Sink(Errno::ENOMEM) => Self::NoMemory,
+            cpio::Error::Sink(Errno::EXDEV) => Self::Climbs,
             cpio::Error::Sink(error) => Self::Entry(error),
         }
     }
@@ -236,11 +240,25 @@ impl<'a> Tree<'a> {
     }
 }
 
+/// EXDEV for a name that climbs out of the archive.
+fn check_name(name: &[u8]) -> Result<(), Errno> {
+    let mut depth = 0usize;
+    for part in name.split(|byte| *byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => depth = depth.checked_sub(1).ok_or(Errno::EXDEV)?,
+            _ => depth += 1,
+        }
+    }
+    Ok(())
+}
+
 impl Sink for Tree<'_> {
     type Error = Errno;
 
     fn entry(&mut self, header: &Header, name: &[u8]) -> Result<(), Errno> {
         self.finish_entry()?;
+        check_name(name)?;
         let kind = FileType::from_mode(header.mode).ok_or(Errno::EINVAL)?;
         let mut current = Current {
             header: *header,
