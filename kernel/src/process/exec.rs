@@ -15,6 +15,7 @@ use kiln_core::cred::{Credentials, ExecEffect, FileCaps, FileRights};
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::FileType;
 use kiln_core::fs::perm::Want;
+use kiln_core::fs::xattr::FILE_CAPABILITIES;
 use kiln_core::num::u64_of;
 use kiln_core::rlimit::{INFINITY, Rlimits};
 use kiln_core::script::{self, HEAD_SIZE};
@@ -209,7 +210,7 @@ fn new_credentials(
         rights.uid = (attr.mode & abi::S_ISUID != 0).then_some(attr.uid);
         let group_bits = abi::S_ISGID | abi::S_IXGRP;
         rights.gid = (attr.mode & group_bits == group_bits).then_some(attr.gid);
-        let caps = inode.ops().get_xattr(inode, b"security.capability");
+        let caps = inode.ops().get_xattr(inode, FILE_CAPABILITIES);
         rights.caps = caps.ok().as_deref().and_then(FileCaps::parse);
     }
     let made = caller

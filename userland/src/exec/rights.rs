@@ -46,6 +46,7 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
         as_user(|| exec(c"able"))
     }));
     others();
+    given();
     0
 }
 
@@ -87,6 +88,26 @@ fn others() {
             exec(c"plain")
         }));
     }
+}
+
+/// Who may give capabilities to a file, and what becomes of them with another owner.
+fn given() {
+    let name = c"given";
+    file::make(name, b"", 0o755);
+    let left = |what: &str, result: sys::Res| {
+        show(what, result);
+        show("there", file::getxattr(name, c"security.capability", &mut [0; 64]));
+    };
+    for (what, owner) in [("the same owner", u32::MAX), ("another owner", 1500)] {
+        left("root gives", set_capabilities(name, 0, [1 << 13, 0]));
+        left(what, file::chown(name, owner, owner));
+    }
+    left("root gives", set_capabilities(name, 0, [1 << 13, 0]));
+    say!("{}", child::run(|| as_user(|| {
+        left("its owner gives", set_capabilities(name, 0, [1 << 12, 0]));
+        left("its owner takes", file::removexattr(name, c"security.capability"));
+        0
+    })));
 }
 
 fn exec(name: &CStr) -> i32 {

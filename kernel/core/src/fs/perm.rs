@@ -52,6 +52,8 @@ pub enum Capability {
     SysResource = 24,
     /// Make device nodes.
     Mknod = 27,
+    /// Give capabilities to files.
+    Setfcap = 31,
 }
 
 /// Whose request it is, as far as files care.

@@ -92,6 +92,9 @@ fn copy(bytes: &[u8]) -> Result<Vec<u8>, Errno> {
     Ok(copy)
 }
 
+/// What a program's file gives to who executes it (capabilities(7)).
+pub const FILE_CAPABILITIES: &[u8] = b"security.capability";
+
 /// Whether `who` may read (`want` READ) or change (`want` WRITE) the attribute `name`.
 ///
 /// # Errors
@@ -124,7 +127,12 @@ pub fn check(attr: &Attr, who: &Identity<'_>, name: &[u8], want: Want) -> Result
         };
     }
     if name.starts_with(b"security.") {
-        return if !writes || who.can(Capability::SysAdmin) {
+        let needed = if name == FILE_CAPABILITIES {
+            Capability::Setfcap
+        } else {
+            Capability::SysAdmin
+        };
+        return if !writes || who.can(needed) {
             Ok(())
         } else {
             Err(Errno::EPERM)

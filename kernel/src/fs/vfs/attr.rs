@@ -9,6 +9,7 @@ use kiln_core::fs::attr::{
 };
 use kiln_core::fs::perm::{Capability, Identity, Want};
 use kiln_core::fs::stat::{Stat, StatFs};
+use kiln_core::fs::xattr::{FILE_CAPABILITIES, SetMode};
 
 use crate::fs::context::Lookup;
 use crate::fs::file::File;
@@ -140,7 +141,20 @@ pub(crate) fn chown(who: &Identity<'_>, path: &Path, uid: u32, gid: u32) -> Resu
     let given = |id: u32| (id != u32::MAX).then_some(id);
     set_attr_checked(path, |inode| {
         inode.with_attr(|attr| who.chown(attr, given(uid), given(gid)))
-    })
+    })?;
+    let inode = path.inode()?;
+    if inode.kind() == FileType::Directory {
+        return Ok(());
+    }
+    // As set-id bits do, what the file gives goes with its owner.
+    let _guard = inode.lock.lock();
+    match inode
+        .ops()
+        .set_xattr(inode, FILE_CAPABILITIES, None, SetMode::Replace)
+    {
+        Ok(()) | Err(Errno::ENODATA | Errno::EOPNOTSUPP) => Ok(()),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// Sets access and modification time; `None` leaves that one alone, `Some(None)` means now.
