@@ -10,7 +10,7 @@ use kiln_core::num::{u64_of, usize_of, usize_of32};
 use kiln_core::signal::info::SIGINFO_SIZE;
 use kiln_core::signal::{SigInfo, Signal};
 
-use super::fs::io::vectors;
+use super::fs::vectored::vectors;
 use super::{Call, SysResult};
 use crate::fs::epoll;
 use crate::process::{Task, pidfd, proc, signal, table};

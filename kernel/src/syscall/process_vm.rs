@@ -7,7 +7,7 @@ use kiln_core::addr::{PAGE_SIZE, UserAddr};
 use kiln_core::errno::Errno;
 use kiln_core::num::u64_of;
 
-use super::fs::io::vectors;
+use super::fs::vectored::vectors;
 use super::{Call, SysResult};
 use crate::fs::memory::try_zeros;
 use crate::process::{proc, table};

@@ -22,8 +22,8 @@ syscalls! {
     16 ioctl(Fd, Ioctl, IoctlArg) [fs::ioctl::ioctl] Full "";
     17 pread64(Fd, Out, Size, Off) [fs::io::pread64] Full "";
     18 pwrite64(Fd, In, Size, Off) [fs::io::pwrite64] Full "";
-    19 readv(Fd, IoVecOut, Int) [fs::io::readv] Full "";
-    20 writev(Fd, IoVec, Int) [fs::io::writev] Full "";
+    19 readv(Fd, IoVecOut, Int) [fs::vectored::readv] Full "";
+    20 writev(Fd, IoVec, Int) [fs::vectored::writev] Full "";
     21 access(Path, AccessMode) [fs::attr::access] Full "";
     22 pipe(FdPair) [fs::open::pipe] Full "";
     23 select(Int, FdSet, FdSet, FdSet, Timeval) [fs::select::select] Full "";
@@ -298,8 +298,8 @@ syscalls! {
     292 dup3(Fd, Fd, PipeFlags) [fs::fd::dup3] Full "";
     293 pipe2(FdPair, PipeFlags) [fs::open::pipe2] Full "";
     294 inotify_init1(InotifyFlags) [event::inotify_init1] Full "";
-    295 preadv(Fd, IoVecOut, Int, Off, Hidden) [fs::io::preadv] Full "";
-    296 pwritev(Fd, IoVec, Int, Off, Hidden) [fs::io::pwritev] Full "";
+    295 preadv(Fd, IoVecOut, Int, Off, Hidden) [fs::vectored::preadv] Full "";
+    296 pwritev(Fd, IoVec, Int, Off, Hidden) [fs::vectored::pwritev] Full "";
     297 rt_tgsigqueueinfo(Pid, Pid, Signal, Ptr) [signal::rt_tgsigqueueinfo] Full "";
     298 perf_event_open(Ptr, Pid, Int, Fd, Hex) [] Absent "";
     299 recvmmsg(Fd, Ptr, Uint, MsgFlags, Timespec) [net::receive::recvmmsg] Full "";
@@ -330,8 +330,8 @@ syscalls! {
     324 membarrier(Membarrier, Hex, Hidden) [process::membarrier] Partial "restartable sequences on other CPUs go on";
     325 mlock2(Ptr, Size, MlockFlags) [mem::mlock2] Full "";
     326 copy_file_range(Fd, OffPtr, Fd, OffPtr, Size, Hex) [fs::splice::copy_file_range] Full "";
-    327 preadv2(Fd, IoVecOut, Int, Off, Hidden, RwfFlags) [fs::io::preadv2] Partial "RWF_NOWAIT for reading from a disk only";
-    328 pwritev2(Fd, IoVec, Int, Off, Hidden, RwfFlags) [fs::io::pwritev2] Partial "RWF_NOWAIT for reading from a disk only";
+    327 preadv2(Fd, IoVecOut, Int, Off, Hidden, RwfFlags) [fs::vectored::preadv2] Partial "RWF_NOWAIT for reading from a disk only";
+    328 pwritev2(Fd, IoVec, Int, Off, Hidden, RwfFlags) [fs::vectored::pwritev2] Partial "RWF_NOWAIT for reading from a disk only";
     329 pkey_mprotect(Ptr, Size, Prot, Int) [mem::pkey_mprotect] Partial "the default key only";
     330 pkey_alloc(Hex, Hex) [mem::pkey_alloc] Stub "there are no keys: ENOSPC";
     331 pkey_free(Int) [mem::pkey_free] Stub "there are no keys: EINVAL";

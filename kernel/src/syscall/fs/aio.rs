@@ -8,8 +8,9 @@ use kiln_core::errno::Errno;
 use kiln_core::num::{high32, low16, low32, u64_of, usize_of};
 use kiln_core::vma::Prot;
 
-use super::io::{MAX_COUNT, vectors};
+use super::io::MAX_COUNT;
 use super::poll::{Until, mask_argument, read_timespec, with_mask};
+use super::vectored::vectors;
 use super::{Call, SysResult, file, rwf};
 use crate::fs::aio::{self, Context};
 use crate::fs::{File, eventfd};

@@ -3,7 +3,7 @@
 //! | module | calls |
 //! | --- | --- |
 //! | [`handle`] | `name_to_handle_at`, `open_by_handle_at` |
-//! | [`io`] | `read`, `write` and their variants, `lseek`, `fsync` |
+//! | [`io`], [`vectored`] | `read`, `write` and their variants, `lseek`, `fsync`; `readv` and its kin |
 //! | [`ioctl`] | `ioctl` |
 //! | [`open`] | `open`, `close`, `pipe`, `memfd_create` |
 //! | [`fd`] | `dup`, `fcntl`, `flock`, `close_range` |
@@ -35,6 +35,7 @@ pub(crate) mod poll;
 mod rwf;
 pub(crate) mod select;
 pub(crate) mod splice;
+pub(crate) mod vectored;
 pub(crate) mod xattr;
 
 use alloc::sync::Arc;

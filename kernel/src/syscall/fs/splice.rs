@@ -8,7 +8,8 @@ use kiln_core::errno::Errno;
 use kiln_core::fs::attr::FileType;
 use kiln_core::num::{u64_of, usize_of};
 
-use super::io::{MAX_COUNT, vectors, written};
+use super::io::{MAX_COUNT, written};
+use super::vectored::vectors;
 use super::{Call, SysResult, file, known_flags};
 use crate::fs::File;
 use crate::fs::splice::{self, End};

@@ -8,7 +8,8 @@ use kiln_core::net::addr::STORAGE;
 use kiln_core::net::cmsg::HEADER;
 use kiln_core::num::{int_arg, low32, usize_of};
 
-use crate::syscall::fs::io::{MAX_COUNT, vectors};
+use crate::syscall::fs::io::MAX_COUNT;
+use crate::syscall::fs::vectored::vectors;
 use crate::syscall::{Call, SysResult};
 use crate::vm::IoVec;
 
