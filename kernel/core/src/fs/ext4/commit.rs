@@ -4,24 +4,24 @@
 //! All operations since the last commit are one transaction: the dirty buffers. Committing it
 //! writes revoke blocks, descriptors with the buffers' contents, and, once these are durable, the
 //! commit block. From then on the buffers are `logged`: they are written to their places by
-//! [`Ext4::checkpoint`], which only ever follows a commit, when the log or the memory for such
+//! [`Ext4::checkpoint`](super::Ext4::checkpoint), which only ever follows a commit, when the log or the memory for such
 //! buffers is half used up, so what it writes is what was committed. Data is ordered by those who
 //! write it: blocks become part of a file when their contents are on the disk.
 
+use super::Time;
 use super::buffer::Cache;
 use super::bytes::put_slice;
 use super::csum::crc32c;
 use super::device::Device;
 use super::error::{Error, Result};
 use super::journal::{
-    COMMIT, DESCRIPTOR, FEATURE_64BIT, FEATURE_CSUM_V2, FEATURE_CSUM_V3, FEATURE_REVOKE, HEAD, Log,
-    MAGIC, REVOKE, SB_CHECKSUM, SB_SIZE, TAG_ESCAPE, TAG_LAST, TAG_SAME_UUID, checksum_without,
+    COMMIT, DESCRIPTOR, FEATURE_CSUM_V2, FEATURE_CSUM_V3, HEAD, Log, MAGIC, REVOKE, SB_CHECKSUM,
+    TAG_ESCAPE, TAG_LAST, TAG_SAME_UUID, checksum_without,
 };
-use super::map::State;
-use super::superblock::Incompat;
-use super::{Ext4, Time};
 use crate::num::{high32, low16, low32, u64_of, usize_of32};
 use alloc::vec::Vec;
+
+mod volume;
 
 /// Contents written to the log at once.
 const BATCH_BYTES: usize = 32 * 1024;
@@ -339,166 +339,4 @@ impl Journal {
 
 fn is_magic(data: &[u8]) -> bool {
     data.starts_with(&MAGIC.to_be_bytes())
-}
-
-impl<D: Device> Ext4<D> {
-    /// Whether changes go through a journal.
-    #[must_use]
-    pub fn is_journalled(&self) -> bool {
-        self.journal.is_some()
-    }
-
-    /// Whether a commit would find anything to do.
-    #[must_use]
-    pub fn has_changes(&self) -> bool {
-        self.journal.is_some() && (self.cache.dirty > 0 || self.held.blocks() > 0)
-    }
-
-    /// Notes the time that the next commits carry.
-    pub fn set_now(&mut self, now: Time) {
-        self.now = now;
-    }
-
-    /// Opens the journal, if there is one. It is empty: it was replayed.
-    pub(super) fn open_journal(&mut self) -> Result<()> {
-        if !self.sup.has_journal() || self.journal.is_some() {
-            return Ok(());
-        }
-        if self.sup.journal_inode == 0 {
-            return Err(Error::Unsupported("journal on another device"));
-        }
-        let inode = self.load_any(self.sup.journal_inode)?;
-        let mut raw = self.zero_block()?;
-        let place = self.log_place(&inode, 0)?;
-        self.cache.read_raw(place, &mut raw)?;
-        let mut log = Log::parse(inode, &raw, self.sup.block_size)?;
-        if log.start != 0 {
-            return Err(Error::NeedsRecovery);
-        }
-        raw.truncate(SB_SIZE);
-        log.features |= FEATURE_REVOKE;
-        if self.sup.is_wide() {
-            log.features |= FEATURE_64BIT;
-        }
-        if self.sup.has_csum() && !log.has_csum() {
-            log.features |= FEATURE_CSUM_V3;
-        }
-        let pieces = self.journal_pieces(&log)?;
-        let mut batch = Vec::new();
-        batch
-            .try_reserve_exact(BATCH_BYTES)
-            .map_err(|_| Error::NoMemory)?;
-        self.journal = Some(Journal {
-            raw,
-            pieces,
-            block_size: self.sup.block_size,
-            head: log.first,
-            used: 0,
-            sequence: log.sequence.max(1),
-            failed: false,
-            batch,
-            batch_start: 0,
-            log,
-        });
-        Ok(())
-    }
-
-    /// Has replays look for transactions from now on.
-    pub(super) fn start_journal(&mut self) -> Result<()> {
-        let Some(journal) = self.journal.as_mut() else {
-            return Ok(());
-        };
-        let first = journal.log.first;
-        journal.write_super(&mut self.cache, first)
-    }
-
-    fn journal_pieces(&mut self, log: &Log) -> Result<Vec<Piece>> {
-        let mut pieces: Vec<Piece> = Vec::new();
-        let mut at = 0;
-        while at < log.end {
-            let mapping = self.map_inode(&log.inode, at, log.end - at)?;
-            let length = mapping.length.min(log.end - at);
-            let inside = self.sup.has_blocks(mapping.start, u64::from(length));
-            if mapping.state != State::Written || !inside || length == 0 {
-                return Err(Error::Corrupt("journal"));
-            }
-            pieces.try_reserve(1).map_err(|_| Error::NoMemory)?;
-            pieces.push(Piece {
-                first: at,
-                length,
-                start: mapping.start,
-            });
-            at += length;
-        }
-        Ok(pieces)
-    }
-
-    /// Whether the running transaction is large enough to be committed.
-    pub(super) fn is_strained(&self) -> bool {
-        match &self.journal {
-            Some(journal) => self.cache.dirty > self.cache.most_pinned().min(journal.most_dirty()),
-            None => self.cache.is_strained(),
-        }
-    }
-
-    /// Commits what has changed since the last commit.
-    pub(super) fn commit_journal(&mut self) -> Result<()> {
-        if self.cache.dirty == 0 && self.cache.revoked.is_empty() {
-            self.held.release();
-            return self.cache.flush();
-        }
-        self.seal_dirty()?;
-        let list = self.cache.dirty_blocks()?;
-        let mut blocks = Vec::new();
-        blocks
-            .try_reserve_exact(list.len())
-            .map_err(|_| Error::NoMemory)?;
-        blocks.extend(list.iter().map(|(block, _)| *block));
-        let Some(journal) = self.journal.as_mut() else {
-            return Err(Error::Invalid);
-        };
-        if journal.failed {
-            return Err(Error::Io);
-        }
-        journal.write(&mut self.cache, &blocks, self.now)?;
-        self.cache.note_logged(&blocks);
-        self.held.release();
-        let half = journal.used > journal.length() / 2;
-        if half || self.cache.logged > self.cache.most_pinned() {
-            self.checkpoint()?;
-        }
-        Ok(())
-    }
-
-    /// Writes everything that is in the log to its place, and empties the log. Nothing is dirty.
-    pub(super) fn checkpoint(&mut self) -> Result<()> {
-        let Some(journal) = self.journal.as_mut() else {
-            return Ok(());
-        };
-        if journal.used == 0 {
-            return Ok(());
-        }
-        if self.cache.dirty > 0 {
-            return Err(Error::Invalid);
-        }
-        self.cache.write_logged()?;
-        self.cache.flush()?;
-        let head = journal.head;
-        journal.write_super(&mut self.cache, head)?;
-        journal.used = 0;
-        self.cache.forget_logged();
-        Ok(())
-    }
-
-    /// Ends journalling: everything is in its place, and the log is marked empty.
-    pub(super) fn close_journal(&mut self) -> Result<()> {
-        self.checkpoint()?;
-        let Some(journal) = self.journal.as_mut() else {
-            return Ok(());
-        };
-        journal.write_super(&mut self.cache, 0)?;
-        self.journal = None;
-        self.sup.incompat.remove(Incompat::RECOVER);
-        Ok(())
-    }
 }
