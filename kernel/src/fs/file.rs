@@ -140,6 +140,11 @@ impl File {
         self.writable
     }
 
+    /// Whether it has no positions at all.
+    pub(crate) fn is_stream(&self) -> bool {
+        self.stream
+    }
+
     /// Whether it is an event descriptor of some kind: a regular file by its mode, without contents.
     pub(crate) fn is_event(&self) -> bool {
         self.ops.ignores_seek()

@@ -52,7 +52,7 @@ impl<'a> End<'a> {
     fn give_back(&mut self, count: usize) {
         match &mut self.at {
             Some(at) => **at -= u64_of(count),
-            None if !self.file.ops.is_stream() => *self.file.position() -= u64_of(count),
+            None if !self.file.is_stream() => *self.file.position() -= u64_of(count),
             None => {}
         }
     }
@@ -81,7 +81,7 @@ pub(crate) fn copy(mut from: End<'_>, mut to: End<'_>, len: usize) -> Result<usi
                     break;
                 }
                 // A stream gives what it has and isn't waited for again.
-                if from.file.ops.is_stream() {
+                if from.file.is_stream() {
                     break;
                 }
             }

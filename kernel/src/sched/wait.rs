@@ -168,8 +168,7 @@ impl WaitQueue {
     /// Wakes the thread that has slept longest.
     #[inline]
     pub(crate) fn wake_one(&self) {
-        fence(Ordering::SeqCst);
-        if self.length.load(Ordering::Relaxed) != 0 {
+        if self.has_some() {
             cold_path();
             aside(self);
         }
@@ -185,12 +184,19 @@ impl WaitQueue {
     /// Answers how many threads woke.
     #[inline]
     pub(crate) fn wake_n(&self, count: usize) -> usize {
-        // Orders the caller's change of the condition before the look at the queue.
-        fence(Ordering::SeqCst);
-        if self.length.load(Ordering::Relaxed) == 0 {
-            return 0;
+        if self.has_some() {
+            self.wake_some(count)
+        } else {
+            0
         }
-        self.wake_some(count)
+    }
+
+    /// Whether there is anybody to wake, now that the caller has changed the condition.
+    #[inline]
+    fn has_some(&self) -> bool {
+        // Orders that change before the look at the queue.
+        fence(Ordering::SeqCst);
+        self.length.load(Ordering::Relaxed) != 0
     }
 
     #[inline(never)]

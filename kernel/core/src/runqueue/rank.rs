@@ -55,7 +55,7 @@ const FAIR: u64 = 1 << 63;
 const BAND_SHIFT: u32 = 56;
 /// The bits of a deadline: two years of uptime.
 const DEADLINE_BITS: u64 = (1 << BAND_SHIFT) - 1;
-/// One less than the highest priority counts from here downwards.
+/// A priority's band is this less the priority: 1 for 99, the highest.
 const PRIORITIES: u8 = 100;
 
 impl Rank {

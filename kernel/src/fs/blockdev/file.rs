@@ -25,7 +25,7 @@ const HDIO_GETGEO: u32 = 0x0301;
 /// Sectors read ahead unless a program says so, and most in one request (`BLKRAGET`, `BLKSECTGET`).
 const READ_AHEAD: u32 = 256;
 const MAX_SECTORS: u16 = 2560;
-/// Sectors that are filled with zeroes at once.
+/// Pages that are filled with zeroes in one request.
 const ZEROES: usize = 32;
 
 /// An open disk.
@@ -83,11 +83,12 @@ impl DiskFile {
             return Err(Errno::EPERM);
         }
         self.mapping.sync_all()?;
-        change(start / sector, len / sector)?;
+        let changed = change(start / sector, len / sector);
+        // Whatever came of it: a part may be changed.
         let page = u64_of(PAGE_SIZE);
         self.mapping
             .invalidate(start / page, end.div_ceil(page) - start / page);
-        Ok(())
+        Ok(changed?)
     }
 
     /// `BLKZEROOUT`: a range in bytes.
@@ -99,18 +100,15 @@ impl DiskFile {
                 // The last page may be a part of one.
                 let pages = usize_of((end - at) / SECTORS_PER_PAGE).min(ZEROES);
                 let rest = usize_of((end - at) % SECTORS_PER_PAGE) * SECTOR_SIZE;
-                let mut all = [Segment::whole(&frame); ZEROES];
-                all[0] = if pages == 0 {
+                let piece = if pages == 0 {
                     Segment::new(&frame, 0, rest)
                 } else {
-                    all[0]
+                    Segment::whole(&frame)
                 };
+                let all = [piece; ZEROES];
                 let now = all.get(..pages.max(1)).unwrap_or_default();
                 self.disk.write(at, Memory::Segments(now))?;
-                at += now
-                    .iter()
-                    .map(|piece| u64_of(piece.len() / SECTOR_SIZE))
-                    .sum::<u64>();
+                at += u64_of(now.len() * piece.len() / SECTOR_SIZE);
             }
             Ok(())
         })

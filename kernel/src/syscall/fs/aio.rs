@@ -178,7 +178,7 @@ fn carry_out(
     }
     let flags = request.flags;
     rwf::check(file, flags, matches!(request.opcode, PWRITE | PWRITEV))?;
-    let stream = file.ops.is_stream();
+    let stream = file.is_stream();
     if !stream && i64::try_from(request.offset).is_err() {
         return Err(Errno::EINVAL);
     }

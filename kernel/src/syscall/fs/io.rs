@@ -156,7 +156,7 @@ pub(in crate::syscall) fn lseek(
     if file.ops.ignores_seek() {
         return Ok(0);
     }
-    if file.ops.is_stream() {
+    if file.is_stream() {
         return Err(Errno::ESPIPE);
     }
     seek(&file, offset, whence)

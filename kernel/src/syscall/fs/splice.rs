@@ -73,7 +73,7 @@ pub(in crate::syscall) fn sendfile(
 fn send(call: &Call<'_>, (to, from): (i32, i32), at: Option<&mut u64>, count: usize) -> SysResult {
     let from = file(call, from)?;
     from.check_readable()?;
-    if at.is_some() && from.ops.is_stream() {
+    if at.is_some() && from.is_stream() {
         return Err(Errno::ESPIPE);
     }
     let to = file(call, to)?;
@@ -81,7 +81,7 @@ fn send(call: &Call<'_>, (to, from): (i32, i32), at: Option<&mut u64>, count: us
     if count == 0 {
         return Ok(0);
     }
-    if from.ops.is_stream() {
+    if from.is_stream() {
         return Err(if at.is_some() {
             Errno::ESPIPE
         } else {
@@ -184,7 +184,7 @@ pub(in crate::syscall) fn splice(
     from.check_readable()?;
     to.check_writable()?;
     // Of what isn't a pipe, streams have no positions, and directories nothing to give.
-    let odd = |file: &File, has_offset: bool| has_offset && file.ops.is_stream();
+    let odd = |file: &File, has_offset: bool| has_offset && file.is_stream();
     if pipes == (false, false)
         || to.has(abi::O_APPEND)
         || odd(&from, has_offset.0)

@@ -49,7 +49,7 @@ pub(in crate::syscall) fn vectors(
 /// The vectors' file: with a position it must have one, which is asked before its mode.
 fn vector_file(call: &Call<'_>, fd: i32, at: Option<u64>) -> Result<Arc<File>, Errno> {
     let file = file(call, fd)?;
-    if at.is_some() && file.ops.is_stream() && !file.is_path() {
+    if at.is_some() && file.is_stream() && !file.is_path() {
         return Err(Errno::ESPIPE);
     }
     Ok(file)

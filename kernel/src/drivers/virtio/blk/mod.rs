@@ -46,7 +46,6 @@ pub(crate) struct VirtioBlk {
     read_only: bool,
     /// A program has said that it isn't to be written.
     protected: AtomicBool,
-    geometry: Option<[u8; 4]>,
     features: u64,
     max_buffers: usize,
     requests: IrqLock<Requests>,
@@ -66,18 +65,12 @@ impl VirtioBlk {
         } else {
             usize_of32(device.config(CONFIG_SEG_MAX)?).clamp(1, MAX_BUFFERS)
         };
-        let geometry = if features & F_GEOMETRY == 0 {
-            None
-        } else {
-            Some(device.config(CONFIG_GEOMETRY)?.to_le_bytes())
-        };
         let requests = Requests::new(device)?;
         let disk = Arc::new(Self {
             name,
             sectors: high << 32 | low,
             read_only: read_only || features & F_RO != 0,
             protected: AtomicBool::new(false),
-            geometry,
             features,
             max_buffers,
             requests: IrqLock::new(requests),
@@ -187,7 +180,11 @@ impl BlockDevice for VirtioBlk {
     }
 
     fn geometry(&self) -> Option<[u8; 4]> {
-        self.geometry
+        if self.features & F_GEOMETRY == 0 {
+            return None;
+        }
+        let word = self.requests.lock().config(CONFIG_GEOMETRY).ok()?;
+        Some(word.to_le_bytes())
     }
 
     fn read(&self, sector: u64, into: Memory<'_>) -> Result<(), IoError> {

@@ -104,6 +104,11 @@ pub(super) fn joined<'a>(
 }
 
 impl Requests {
+    /// Reads a word of the device's configuration.
+    pub(super) fn config(&self, offset: usize) -> Result<u32, ProbeError> {
+        self.device.config(offset)
+    }
+
     /// The queue of a device whose features are agreed on, which starts here.
     pub(super) fn new(mut device: Device) -> Result<Self, ProbeError> {
         let slot = device.slot;
