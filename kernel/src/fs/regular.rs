@@ -141,9 +141,10 @@ pub(crate) fn zero_range(mapping: &Arc<Mapping>, from: u64, to: u64) -> Result<(
 }
 
 fn write_zeros(mapping: &Arc<Mapping>, mut from: u64, to: u64) -> Result<(), Errno> {
-    static ZEROS: [u8; PAGE_SIZE] = [0; PAGE_SIZE];
+    // A few at a time: what is in the kernel's image is loaded at each boot.
+    static ZEROS: [u8; 512] = [0; 512];
     while from < to {
-        let len = usize_of(to - from).min(PAGE_SIZE);
+        let len = usize_of(to - from).min(ZEROS.len());
         let done = mapping.write(from, &mut IoSrc::kernel(ZEROS.get(..len).unwrap_or(&ZEROS)))?;
         from += u64_of(done.max(1));
     }

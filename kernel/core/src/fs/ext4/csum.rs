@@ -9,17 +9,17 @@ use crate::num::low8;
 
 const POLYNOMIAL: u32 = 0x82F6_3B78;
 
-/// `TABLES[k][b]`: the effect of byte `b` followed by `k` zero bytes ("slicing by eight").
-static TABLES: [[u32; 256]; 8] = tables();
+/// What each value of a byte does to the sum. One table, a KiB: processors that compute the sum
+/// themselves ([`use_engine`]) don't need it, and it is loaded at each boot.
+static TABLE: [u32; 256] = table();
 
 #[expect(
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
-    clippy::large_stack_arrays,
     reason = "evaluated at build time with loop bounds equal to the array's"
 )]
-const fn tables() -> [[u32; 256]; 8] {
-    let mut tables = [[0u32; 256]; 8];
+const fn table() -> [u32; 256] {
+    let mut table = [0u32; 256];
     let mut byte = 0;
     while byte < 256 {
         let mut crc = byte as u32;
@@ -28,29 +28,10 @@ const fn tables() -> [[u32; 256]; 8] {
             crc = (crc >> 1) ^ (POLYNOMIAL & (crc & 1).wrapping_neg());
             bit += 1;
         }
-        tables[0][byte] = crc;
+        table[byte] = crc;
         byte += 1;
     }
-    let mut slice = 1;
-    while slice < 8 {
-        let mut byte = 0;
-        while byte < 256 {
-            let before = tables[slice - 1][byte];
-            tables[slice][byte] = (before >> 8) ^ tables[0][(before & 0xFF) as usize];
-            byte += 1;
-        }
-        slice += 1;
-    }
-    tables
-}
-
-#[expect(
-    clippy::indexing_slicing,
-    reason = "the slice number is a literal below 8 and the index a byte"
-)]
-#[inline]
-fn table(slice: usize, word: u32, shift: u32) -> u32 {
-    TABLES[slice][usize::from(low8(u64::from(word >> shift)))]
+    table
 }
 
 /// What computes the same as [`crc32c`], faster.
@@ -68,28 +49,16 @@ pub fn use_engine(engine: Engine) {
 pub fn crc32c(crc: u32, bytes: &[u8]) -> u32 {
     match ENGINE.get() {
         Some(engine) => engine(crc, bytes),
-        None => by_tables(crc, bytes),
+        None => by_table(crc, bytes),
     }
 }
 
-fn by_tables(mut crc: u32, bytes: &[u8]) -> u32 {
-    let (chunks, rest) = bytes.as_chunks::<8>();
-    for [a, b, c, d, e, f, g, h] in chunks {
-        let low = crc ^ u32::from_le_bytes([*a, *b, *c, *d]);
-        let high = u32::from_le_bytes([*e, *f, *g, *h]);
-        crc = table(7, low, 0)
-            ^ table(6, low, 8)
-            ^ table(5, low, 16)
-            ^ table(4, low, 24)
-            ^ table(3, high, 0)
-            ^ table(2, high, 8)
-            ^ table(1, high, 16)
-            ^ table(0, high, 24);
-    }
-    for byte in rest {
-        crc = (crc >> 8) ^ table(0, crc ^ u32::from(*byte), 0);
-    }
-    crc
+#[expect(clippy::indexing_slicing, reason = "the index is a byte")]
+fn by_table(crc: u32, bytes: &[u8]) -> u32 {
+    bytes.iter().fold(crc, |crc, byte| {
+        let index = usize::from(low8(u64::from(crc)) ^ byte);
+        (crc >> 8) ^ TABLE[index]
+    })
 }
 
 /// CRC-16/ARC of `bytes`, going on from `crc`. Short inputs only, so bit by bit.
