@@ -42,6 +42,20 @@ pub(crate) struct PerCpu {
     pub(super) tss: TssCell,
     /// The descriptor table.
     pub(super) gdt: super::tables::GdtCell,
+    /// The heap's objects that are at hand here, by class.
+    shelves: [Shelf; SHELVES],
+}
+
+/// How many [`Shelf`] a CPU has.
+pub(crate) const SHELVES: usize = 20;
+
+/// A stack of free objects that `mm` keeps for a CPU, linked through their first words. Only the CPU itself
+/// looks at it, and no interrupt handler does.
+pub(crate) struct Shelf {
+    /// The topmost, if any.
+    pub(crate) first: AtomicPtr<u8>,
+    /// How many there are.
+    pub(crate) count: AtomicU32,
 }
 
 const _: () = assert!(
@@ -75,7 +89,18 @@ impl PerCpu {
             _reserved: AtomicU32::new(0),
             tss: TssCell(UnsafeCell::new(TaskStateSegment::new())),
             gdt: super::tables::GdtCell::new(),
+            shelves: [const {
+                Shelf {
+                    first: AtomicPtr::new(core::ptr::null_mut()),
+                    count: AtomicU32::new(0),
+                }
+            }; SHELVES],
         }
+    }
+
+    /// Where free objects of a class are at hand.
+    pub(crate) fn shelf(&self, class: usize) -> Option<&Shelf> {
+        self.shelves.get(class)
     }
 
     /// Number of the CPU, from 0.

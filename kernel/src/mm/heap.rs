@@ -15,7 +15,7 @@ use talc::source::Source;
 
 use super::frame::{self, FrameRef, OutOfMemory};
 use super::layout::physmap;
-use super::slab::{Slabs, class_of};
+use super::slab::{self, Slabs, class_of};
 use super::vmalloc;
 use crate::sync::{RawSpinLock, SpinLock};
 
@@ -52,31 +52,20 @@ static HEAP: Heap = Heap {
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match class_of(layout) {
-            Some(class) => {
-                let object = self.small.lock().alloc(class, grow_slabs);
-                object.unwrap_or(core::ptr::null_mut())
-            }
+            Some(class) => slab::take(class).unwrap_or_else(|| self.alloc_small(class)),
             // SAFETY: the layout is the caller's, of a size that isn't zero.
             None => unsafe { self.alloc_large(layout) },
         }
     }
 
     unsafe fn dealloc(&self, object: *mut u8, layout: Layout) {
-        match class_of(layout) {
-            Some(class) => {
-                // SAFETY: allocated above with the same layout, as the caller promises.
-                let empty = unsafe { self.small.lock().free(class, object) };
-                if let Some(frame) = empty {
-                    HELD.fetch_sub(1, Ordering::Relaxed);
-                    drop(frame);
-                }
+        // SAFETY: allocated above with the same layout, as the caller promises.
+        unsafe {
+            match class_of(layout) {
+                Some(class) if slab::keep(class, object) => {}
+                Some(class) => self.free_small(class, object),
+                None => self.free_large(object, layout),
             }
-            // SAFETY: as above.
-            None if is_mapped(object) => unsafe {
-                vmalloc::free(u64_of(object.expose_provenance()), layout.size());
-            },
-            // SAFETY: as above.
-            None => unsafe { self.large.dealloc(object, layout) },
         }
     }
 
@@ -108,8 +97,42 @@ unsafe impl GlobalAlloc for Heap {
 }
 
 impl Heap {
+    /// An object of the class's slabs; null when memory has run out.
+    #[inline(never)]
+    fn alloc_small(&self, class: usize) -> *mut u8 {
+        let object = self.small.lock().alloc(class, grow_slabs);
+        object.unwrap_or(core::ptr::null_mut())
+    }
+
+    /// # Safety
+    /// As [`GlobalAlloc::dealloc`], for an object of the class.
+    #[inline(never)]
+    unsafe fn free_small(&self, class: usize, object: *mut u8) {
+        // SAFETY: the caller's promise.
+        let empty = unsafe { self.small.lock().free(class, object) };
+        if let Some(frame) = empty {
+            HELD.fetch_sub(1, Ordering::Relaxed);
+            drop(frame);
+        }
+    }
+
+    /// # Safety
+    /// As [`GlobalAlloc::dealloc`], for an object of no class.
+    #[inline(never)]
+    unsafe fn free_large(&self, object: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise; where it lies says which part it is of.
+        unsafe {
+            if is_mapped(object) {
+                vmalloc::free(u64_of(object.expose_provenance()), layout.size());
+            } else {
+                self.large.dealloc(object, layout);
+            }
+        }
+    }
+
     /// # Safety
     /// As [`GlobalAlloc::alloc`].
+    #[inline(never)]
     unsafe fn alloc_large(&self, layout: Layout) -> *mut u8 {
         if layout.size() <= MAPPED {
             // SAFETY: the caller's promise.

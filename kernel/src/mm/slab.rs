@@ -5,6 +5,9 @@
 //! class's list of slabs with room. So a free finds its slab from the address alone, and a slab that
 //! becomes empty goes back to the frames. The logic of sizes is in [`class_of`]; larger objects are
 //! `talc`'s ([`heap`](super::heap)).
+//!
+//! Each CPU keeps a few free objects of a class at hand ([`take`], [`keep`]), which costs no lock and no look at a
+//! record: to their slabs they are in use.
 
 use core::alloc::Layout;
 use core::sync::atomic::Ordering;
@@ -13,6 +16,7 @@ use kiln_core::num::{low32, u64_of, usize_of32};
 
 use super::frame::{self, FrameRef, OutOfMemory, SlabRecord};
 use super::layout::{PHYSMAP, physmap};
+use crate::arch::cpu::{SHELVES, this_cpu};
 
 /// Bytes of the objects of each class: multiples of 16.
 const SIZES: [u16; 20] = [
@@ -41,6 +45,7 @@ const fn classes_by_units() -> [u8; LARGEST / UNIT + 1] {
 }
 
 /// The class whose objects hold `layout`; `None` when it is too large.
+#[inline]
 pub(super) fn class_of(layout: Layout) -> Option<usize> {
     // Objects start at multiples of their size, so powers of two are aligned to themselves.
     let size = match layout.align() {
@@ -50,6 +55,58 @@ pub(super) fn class_of(layout: Layout) -> Option<usize> {
     CLASS_BY_UNITS
         .get(size.div_ceil(UNIT))
         .map(|class| usize::from(*class))
+}
+
+const _: () = assert!(SHELVES == SIZES.len(), "a shelf for each class");
+/// Objects of more bytes than this are few, and of each class this many classes are smaller.
+const SMALL_CLASSES: usize = 15;
+/// How many objects a CPU keeps: of small ones, and of others.
+const KEPT: (u32, u32) = (8, 2);
+
+/// An object of `class` that this CPU has at hand.
+#[inline]
+pub(super) fn take(class: usize) -> Option<*mut u8> {
+    let shelf = this_cpu().shelf(class)?;
+    let object = shelf.first.load(Ordering::Relaxed);
+    if object.is_null() {
+        return None;
+    }
+    // SAFETY: `keep` put it there: a free object, whose first word is the next one's address. Nobody gets between
+    // the load and the stores: the kernel isn't preempted here, and interrupt handlers don't use the heap.
+    let next = unsafe { object.cast::<*mut u8>().read() };
+    shelf.first.store(next, Ordering::Relaxed);
+    let count = shelf.count.load(Ordering::Relaxed);
+    shelf.count.store(count.wrapping_sub(1), Ordering::Relaxed);
+    Some(object)
+}
+
+/// Keeps an object of `class` at hand, unless there are enough; whether it did.
+///
+/// # Safety
+/// It is the heap's, of that class, and nobody uses it any more.
+#[inline]
+pub(super) unsafe fn keep(class: usize, object: *mut u8) -> bool {
+    let Some(shelf) = this_cpu().shelf(class) else {
+        return false;
+    };
+    let count = shelf.count.load(Ordering::Relaxed);
+    let most = if class < SMALL_CLASSES {
+        KEPT.0
+    } else {
+        KEPT.1
+    };
+    if count >= most {
+        return false;
+    }
+    // SAFETY: the caller's promise; objects have 32 bytes or more, aligned to 16.
+    unsafe {
+        object
+            .cast::<*mut u8>()
+            .write(shelf.first.load(Ordering::Relaxed))
+    };
+    shelf.first.store(object, Ordering::Relaxed);
+    shelf.count.store(count + 1, Ordering::Relaxed);
+    true
 }
 
 fn size_of_class(class: usize) -> usize {
