@@ -13,8 +13,12 @@ const KEY_WORDS: usize = 8;
 /// "expand 32-byte k".
 const CONSTANTS: [u32; 4] = [0x6170_7865, 0x3320_646E, 0x7962_2D32, 0x6B20_6574];
 
-/// As many bytes as a block has besides a key.
-pub const FEW: usize = BLOCK - 4 * KEY_WORDS;
+/// Blocks made at a time. Their first bytes are the next key.
+const BLOCKS: usize = 4;
+/// Bytes that are handed out before blocks are made again.
+const STORE: usize = BLOCKS * BLOCK - KEY;
+/// Bytes of a key.
+const KEY: usize = 4 * KEY_WORDS;
 
 /// The cipher's key.
 type Key = [u32; KEY_WORDS];
@@ -23,6 +27,10 @@ type Key = [u32; KEY_WORDS];
 #[derive(Clone)]
 pub struct Pool {
     key: Key,
+    /// Bytes made with an earlier key; those handed out are zeroes.
+    store: [u8; STORE],
+    /// How many of them are left, the last ones.
+    left: usize,
 }
 
 /// A key for one request, taken from the [`Pool`]; gives any number of bytes without it.
@@ -43,12 +51,14 @@ impl Pool {
     pub const fn new() -> Self {
         Self {
             key: [0; KEY_WORDS],
+            store: [0; STORE],
+            left: 0,
         }
     }
 
     /// Mixes `entropy` in. What is there already isn't weakened by bytes that are no secret.
     pub fn mix(&mut self, entropy: &[u8]) {
-        for chunk in entropy.chunks(4 * KEY_WORDS) {
+        for chunk in entropy.chunks(KEY) {
             for (word, bytes) in self.key.iter_mut().zip(chunk.chunks(4)) {
                 let mut padded = [0; 4];
                 for (place, byte) in padded.iter_mut().zip(bytes) {
@@ -58,23 +68,50 @@ impl Pool {
             }
             self.key = first_half(&block(&self.key, 0));
         }
+        // The next bytes depend on it.
+        self.left = 0;
     }
 
-    /// Fills `out` with random bytes: a few cost one block, which replaces the key as well.
-    pub fn fill_few(&mut self, out: &mut [u8; FEW]) {
-        let block = block(&self.key, 0);
-        self.key = first_half(&block);
-        let (_, rest) = block.split_at(KEY_WORDS);
-        copy_words(out, rest);
+    /// Fills `out`, a few bytes, with random ones.
+    pub fn fill_few(&mut self, mut out: &mut [u8]) {
+        while !out.is_empty() {
+            if self.left == 0 {
+                self.restock();
+            }
+            let (piece, rest) = out.split_at_mut(out.len().min(self.left));
+            let next = STORE - self.left;
+            let from = self.store.get_mut(next..next + piece.len());
+            let from = from.unwrap_or_default();
+            piece.copy_from_slice(from);
+            from.fill(0);
+            self.left -= piece.len();
+            out = rest;
+        }
+    }
+
+    /// Makes a new key and a store of bytes.
+    fn restock(&mut self) {
+        let key = self.key;
+        let first = block(&key, 0);
+        self.key = first_half(&first);
+        let (_, rest) = first.split_at(KEY_WORDS);
+        let (start, more) = self.store.split_at_mut(BLOCK - KEY);
+        copy_words(start, rest);
+        for (counter, piece) in (1..).zip(more.chunks_exact_mut(BLOCK)) {
+            copy_words(piece, &block(&key, counter));
+        }
+        self.left = STORE;
     }
 
     /// A stream of random bytes of its own.
     #[must_use]
     pub fn stream(&mut self) -> Stream {
-        let block = block(&self.key, 0);
-        self.key = first_half(&block);
-        let (_, key) = block.split_at(KEY_WORDS);
-        let key = key.first_chunk().copied().unwrap_or_default();
+        let mut bytes = [0; KEY];
+        self.fill_few(&mut bytes);
+        let mut key = [0; KEY_WORDS];
+        for (word, bytes) in key.iter_mut().zip(bytes.as_chunks().0) {
+            *word = u32::from_le_bytes(*bytes);
+        }
         Stream { key, counter: 0 }
     }
 }
@@ -92,12 +129,15 @@ impl Stream {
 
 /// Puts as many bytes of the words into `out` as it takes.
 fn copy_words(out: &mut [u8], words: &[u32]) {
-    let mut bytes = [0; BLOCK];
-    for (place, word) in bytes.chunks_exact_mut(4).zip(words) {
-        place.copy_from_slice(&word.to_le_bytes());
-    }
-    for (place, byte) in out.iter_mut().zip(bytes) {
-        *place = byte;
+    for (place, word) in out.chunks_mut(4).zip(words) {
+        let bytes = word.to_le_bytes();
+        match <&mut [u8; 4]>::try_from(&mut *place) {
+            Ok(whole) => *whole = bytes,
+            Err(_) => place
+                .iter_mut()
+                .zip(bytes)
+                .for_each(|(to, from)| *to = from),
+        }
     }
 }
 
@@ -236,12 +276,45 @@ mod tests {
     #[test]
     fn a_few_bytes_replace_the_key_too() {
         let mut pool = Pool::new();
-        let (mut first, mut second) = ([0; FEW], [0; FEW]);
+        let (mut first, mut second) = ([0; STORE], [0; STORE]);
         pool.fill_few(&mut first);
-        // RFC 8439, A.1, test vector 1: the second half of the zero key's first block.
+        // RFC 8439, A.1, test vectors 1 and 2: the second half of the zero key's first block, and its second block.
         assert_eq!(first[..4], [0xDA, 0x41, 0x59, 0x7C]);
+        assert_eq!(first[32..36], [0x9F, 0x07, 0xE7, 0xBE]);
+        let key = pool.key;
         pool.fill_few(&mut second);
         assert_ne!(first, second);
+        assert_ne!(key, pool.key);
+    }
+
+    #[test]
+    fn a_byte_is_handed_out_once_and_forgotten() {
+        let mut pool = Pool::new();
+        pool.mix(b"seed");
+        let mut whole = [0; 3 * STORE];
+        pool.clone().fill_few(&mut whole);
+        let mut at = 0;
+        for len in (1..40).cycle().take_while(|len| *len > 0) {
+            let Some(expected) = whole.get(at..at + len) else {
+                break;
+            };
+            let mut bytes = alloc::vec![0; len];
+            pool.fill_few(&mut bytes);
+            assert_eq!(bytes, expected);
+            assert!(
+                pool.store[..STORE - pool.left]
+                    .iter()
+                    .all(|byte| *byte == 0)
+            );
+            at += len;
+        }
+        // What is mixed in counts at once.
+        let mut other = pool.clone();
+        other.mix(b"more");
+        let (mut a, mut b) = ([0; 16], [0; 16]);
+        pool.fill_few(&mut a);
+        other.fill_few(&mut b);
+        assert_ne!(a, b);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The system's random bytes: [`kiln_core::random`] under a lock, keyed by the launcher's seed and
 //! what the processor adds.
 
-use kiln_core::random::{FEW, Pool};
+use kiln_core::random::Pool;
 use x86_64::instructions::random::RdRand;
 
 use crate::arch::time;
@@ -22,15 +22,13 @@ pub(crate) fn mix(entropy: &[u8]) {
     POOL.lock().mix(entropy);
 }
 
+/// As many bytes as are taken from the system's own; more are made by a stream of the caller's.
+const FEW: usize = 64;
+
 /// Fills `out` with random bytes.
 pub(crate) fn fill(out: &mut [u8]) {
     if out.len() <= FEW {
-        let mut few = [0; FEW];
-        POOL.lock().fill_few(&mut few);
-        for (place, byte) in out.iter_mut().zip(few) {
-            *place = byte;
-        }
-        return;
+        return POOL.lock().fill_few(out);
     }
     // The lock covers the making of a key only.
     let mut stream = POOL.lock().stream();
