@@ -15,7 +15,8 @@ use crate::num::usize_of;
 
 /// Pages in a chunk.
 pub const CHUNK_PAGES: u64 = 16;
-const WIDTH: usize = 16;
+/// The same.
+pub const WIDTH: usize = 16;
 
 /// What a new chunk takes from the heap, its share of the tree included: to be charged before
 /// an insertion for which [`PageMap::needs_chunk`] says yes.
@@ -158,24 +159,22 @@ impl<P> PageMap<P> {
         Some((page, state))
     }
 
-    /// Calls `each` with the ready pages of the range, in order, until it answers false.
-    pub fn for_ready(&self, range: Range<u64>, mut each: impl FnMut(u64, &P) -> bool) {
+    /// Calls `each` for every chunk with ready pages of the range, in order, until it answers false: with the number of the
+    /// chunk's first page, its pages, and a bit for each that is meant.
+    pub fn for_ready(
+        &self,
+        range: Range<u64>,
+        mut each: impl FnMut(u64, &[Option<P>; WIDTH], u16) -> bool,
+    ) {
         let chunks = range.start / CHUNK_PAGES..range.end.div_ceil(CHUNK_PAGES);
         if chunks.is_empty() {
             return;
         }
         for (key, chunk) in self.chunks.range(chunks) {
             let base = key * CHUNK_PAGES;
-            let mut ready = chunk.present & !chunk.loading & mask(&range, base);
-            while ready != 0 {
-                let slot = ready.trailing_zeros();
-                ready &= ready - 1;
-                let page = chunk.slots.get(crate::num::usize_of32(slot));
-                if let Some(Some(page)) = page
-                    && !each(base + u64::from(slot), page)
-                {
-                    return;
-                }
+            let ready = chunk.present & !chunk.loading & mask(&range, base);
+            if ready != 0 && !each(base, &chunk.slots, ready) {
+                return;
             }
         }
     }

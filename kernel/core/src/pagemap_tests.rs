@@ -165,7 +165,11 @@ proptest! {
         prop_assert_eq!(map.any_writeback(range.clone()), inside.clone().any(|p| p.writeback));
         prop_assert_eq!(map.any_unwritten(range.clone()), inside.any(|p| p.writeback || p.dirty));
         let mut ready = Vec::new();
-        map.for_ready(range.clone(), |i, page| { ready.push((i, *page)); true });
+        map.for_ready(range.clone(), |base, slots, bits| {
+            let marked = (0..16u64).filter(|slot| bits >> slot & 1 != 0);
+            ready.extend(marked.filter_map(|slot| Some((base + slot, slots[slot as usize]?))));
+            true
+        });
         let expected: Vec<_> = range.filter(|i| model.get(i).is_some_and(|p| !p.loading)).map(|i| (i, i)).collect();
         prop_assert_eq!(ready, expected);
     }

@@ -10,7 +10,7 @@
 //! and the map what the last search found out, so that tens of thousands of areas slow nothing down much.
 
 use core::ops::Range;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::addr::PAGE_SIZE;
 
@@ -63,6 +63,8 @@ pub struct AreaMap<B> {
     areas: Chunks<Area<B>>,
     bytes: u64,
     tried: Tried,
+    /// Where an address was last found: programs touch the same area again and again.
+    last: AtomicU64,
 }
 
 impl<B> Default for AreaMap<B> {
@@ -71,6 +73,7 @@ impl<B> Default for AreaMap<B> {
             areas: Chunks::default(),
             bytes: 0,
             tried: Tried::NOTHING,
+            last: AtomicU64::new(0),
         }
     }
 }
@@ -109,7 +112,16 @@ impl<B: Backing> AreaMap<B> {
 
     /// The area the address lies in, or else the next one above it.
     pub fn first_ending_above(&self, addr: u64) -> Option<&Area<B>> {
-        self.areas.get(self.position(addr))
+        // Whatever has changed since: an area that the address lies in is the one.
+        let last = self
+            .areas
+            .get(Pos::unpack(self.last.load(Ordering::Relaxed)));
+        if let Some(area) = last.filter(|area| area.contains(addr)) {
+            return Some(area);
+        }
+        let at = self.position(addr);
+        self.last.store(at.pack(), Ordering::Relaxed);
+        self.areas.get(at)
     }
 
     /// The last area that ends at or below the address.

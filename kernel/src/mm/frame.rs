@@ -374,11 +374,18 @@ impl Clone for FrameRef {
 }
 
 impl Drop for FrameRef {
+    #[inline]
     fn drop(&mut self) {
         if record(self.0).count.fetch_sub(1, Ordering::AcqRel) == 1 {
-            POOL.lock().free_one(self.0);
+            free_last(self.0);
         }
     }
+}
+
+/// Gives back a frame that nobody has a handle of.
+#[inline(never)]
+fn free_last(pfn: Pfn) {
+    POOL.lock().free_one(pfn);
 }
 
 impl core::fmt::Debug for FrameRef {

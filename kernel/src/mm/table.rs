@@ -4,7 +4,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use kiln_core::addr::{PAGE_SIZE, PhysAddr};
-use kiln_core::num::{u64_of, usize_of};
+use kiln_core::num::{u64_of, usize_of, usize_of32};
 pub(crate) use x86_64::structures::paging::PageTableFlags as Bits;
 
 /// The bits of an entry that hold an address.
@@ -20,6 +20,13 @@ impl Table {
     /// The entry for `va` at `level` (1: pages of 4 KiB, 2: of 2 MiB, 3: of 1 GiB, 4: PML4).
     pub(crate) fn entry(&self, va: u64, level: u32) -> &AtomicU64 {
         self.at(usize_of(va >> (12 + 9 * (level - 1))))
+    }
+
+    /// Sixteen entries: the group of that number, of which the low 5 bits count.
+    pub(crate) fn group(&self, group: u32) -> &[AtomicU64; 16] {
+        let (groups, _) = self.0.as_chunks();
+        // SAFETY: 512 entries are 32 groups.
+        unsafe { groups.get_unchecked(usize_of32(group % 32)) }
     }
 
     /// The entry at `index`, of which the low 9 bits count.

@@ -196,8 +196,8 @@ impl Mapping {
             return u64_of(inner.pages.len());
         }
         let mut beyond = 0;
-        inner.pages.for_ready(origin_end..u64::MAX, |_, _| {
-            beyond += 1;
+        inner.pages.for_ready(origin_end..u64::MAX, |_, _, ready| {
+            beyond += u64::from(ready.count_ones());
             true
         });
         origin_end + beyond

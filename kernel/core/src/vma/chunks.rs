@@ -7,6 +7,8 @@
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use crate::num::{u64_of, usize_of};
+
 /// Most items in a piece.
 const WIDTH: usize = 32;
 /// Pieces that have a note in common, by place: every sixteenth begins a group. Tests want many groups.
@@ -23,6 +25,21 @@ pub(super) struct NoMemory;
 pub(super) struct Pos {
     chunk: usize,
     slot: usize,
+}
+
+impl Pos {
+    /// As a word, to be remembered; there may be another item by then, or none.
+    pub(super) fn pack(self) -> u64 {
+        u64_of(self.chunk) << 8 | u64_of(self.slot)
+    }
+
+    /// The place that a word means.
+    pub(super) fn unpack(word: u64) -> Self {
+        Self {
+            chunk: usize_of(word >> 8),
+            slot: usize_of(word & 0xFF),
+        }
+    }
 }
 
 /// A piece: at least one item and at most [`WIDTH`].

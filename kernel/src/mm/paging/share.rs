@@ -15,7 +15,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use kiln_core::addr::{PhysAddr, UserAddr};
 
 use super::entry::{COW, HUGE, SHARED, SPAN, ZEROES};
-use super::walk::{in_groups, table_bits};
+use super::walk::table_bits;
 use super::{Gather, UserTables};
 use crate::mm::frame::{self, FrameRef};
 use crate::mm::layout::PHYSMAP;
@@ -106,17 +106,18 @@ pub(super) unsafe fn release_leaf(addr: PhysAddr) {
         let table: &Table = unsafe { table::at(PHYSMAP, addr.raw()) };
         let record = frame::table_record(addr);
         let mut left = record.population.load(Ordering::Relaxed);
-        for index in in_groups(record.groups.load(Ordering::Relaxed), 0..ENTRIES) {
-            if left == 0 {
-                break;
+        let mut groups = record.groups.load(Ordering::Relaxed);
+        while left != 0 && groups != 0 {
+            for entry in table.group(groups.trailing_zeros()) {
+                let value = entry.load(Ordering::Relaxed);
+                if value != 0 {
+                    entry.store(0, Ordering::Relaxed);
+                    // SAFETY: the handle that the entry owned.
+                    drop(unsafe { FrameRef::from_raw(PhysAddr::new(value & ADDRESS)) });
+                    left -= 1;
+                }
             }
-            let value = table.at(index).load(Ordering::Relaxed);
-            if value != 0 {
-                table.at(index).store(0, Ordering::Relaxed);
-                // SAFETY: the handle that the entry owned.
-                drop(unsafe { FrameRef::from_raw(PhysAddr::new(value & ADDRESS)) });
-                left -= 1;
-            }
+            groups &= groups - 1;
         }
         // SAFETY: the last handle of a table that is empty now.
         unsafe { FrameRef::from_raw(addr).free_zeroed() };

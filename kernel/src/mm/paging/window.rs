@@ -2,9 +2,11 @@
 
 use core::sync::atomic::Ordering;
 use kiln_core::addr::UserAddr;
+use kiln_core::num::{usize_of, usize_of32};
+use kiln_core::pagemap::WIDTH;
 
 use super::UserTables;
-use super::entry::PageFlags;
+use super::entry::{PAGE, PageFlags};
 use super::walk::{group, populate};
 use crate::mm::frame::{FrameRef, OutOfMemory};
 use crate::mm::table::Table;
@@ -63,14 +65,8 @@ impl Window<'_> {
         va: UserAddr,
         frame: impl FnOnce() -> Option<FrameRef>,
     ) -> Result<bool, Unready> {
-        // A table made here doesn't stay empty: where there was none, nothing is mapped.
-        let leaf = match self.leaf {
-            Some(leaf) => leaf,
-            None => match self.tables.leaf_table(self.va) {
-                Ok(leaf) => *self.leaf.insert(leaf),
-                Err(Unready::Huge) => return Ok(false),
-                Err(unready) => return Err(unready),
-            },
+        let Some(leaf) = self.leaf()? else {
+            return Ok(false);
         };
         let entry = leaf.entry(va.raw(), 1);
         if (va.raw() ^ self.va) >> 21 != 0 || entry.load(Ordering::Relaxed) != 0 {
@@ -84,6 +80,54 @@ impl Window<'_> {
         self.added += 1;
         self.groups |= group(va.raw(), 1);
         Ok(true)
+    }
+
+    /// Enters pages that follow each other, the first one at `va`, where nothing is mapped: those whose bits are in
+    /// `ready`, of which all must lie in the window.
+    pub(crate) fn fill_chunk(
+        &mut self,
+        va: u64,
+        pages: &[Option<FrameRef>; WIDTH],
+        mut ready: u16,
+    ) -> Result<(), Unready> {
+        let (first, last) = (ready.trailing_zeros(), 15 - ready.leading_zeros().min(15));
+        let ends = [first, last].map(|slot| va.wrapping_add(u64::from(slot) * PAGE));
+        if ends.iter().any(|va| (va ^ self.va) >> 21 != 0) {
+            return Ok(());
+        }
+        let Some(leaf) = self.leaf()? else {
+            return Ok(());
+        };
+        // At most two groups; one too many costs a look.
+        self.groups |= group(ends[0], 1) | group(ends[1], 1);
+        let start = usize_of(va / PAGE);
+        while ready != 0 {
+            let slot = usize_of32(ready.trailing_zeros());
+            ready &= ready - 1;
+            let entry = leaf.at(start.wrapping_add(slot));
+            if entry.load(Ordering::Relaxed) == 0
+                && let Some(Some(frame)) = pages.get(slot)
+            {
+                let value = frame.clone().into_raw().raw() | self.bits;
+                entry.store(value, Ordering::Release);
+                self.added += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// The table, `None` when a huge page is in its place. One that is made here doesn't stay empty: where there was none,
+    /// nothing is mapped.
+    #[inline]
+    fn leaf(&mut self) -> Result<Option<&'static Table>, Unready> {
+        if let Some(leaf) = self.leaf {
+            return Ok(Some(leaf));
+        }
+        match self.tables.leaf_table(self.va) {
+            Ok(leaf) => Ok(Some(*self.leaf.insert(leaf))),
+            Err(Unready::Huge) => Ok(None),
+            Err(unready) => Err(unready),
+        }
     }
 }
 

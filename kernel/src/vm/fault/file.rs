@@ -72,9 +72,10 @@ impl AddressSpace {
         let last = base + (end - start) / PAGE;
         let mut tables = self.tables.lock();
         let mut leaf = tables.window(UserAddr::new(page), flags);
-        mapping.for_mappable(base..last, index, |at, frame| {
-            let va = UserAddr::new(start + (at - base) * PAGE);
-            leaf.fill(va, || Some(frame.clone())).map(|_| ())
+        mapping.for_mappable(base..last, index, |at, pages, ready| {
+            // Where the chunk begins, or would begin: nothing before `base` is meant.
+            let va = start.wrapping_add(at.wrapping_sub(base).wrapping_mul(PAGE));
+            leaf.fill_chunk(va, pages, ready)
         })
     }
 

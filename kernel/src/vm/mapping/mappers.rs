@@ -7,6 +7,7 @@ use core::sync::atomic::Ordering;
 
 use kiln_core::addr::{PhysAddr, UserAddr};
 use kiln_core::errno::Errno;
+use kiln_core::pagemap::{CHUNK_PAGES, WIDTH};
 use kiln_core::vma::AreaMap;
 
 use super::super::area::{Object, VmArea};
@@ -114,29 +115,31 @@ impl Mapping {
     }
 
     /// Maps the ready pages of the range through `map`, all under the pages' lock, so that none is
-    /// removed meanwhile. `wanted` must be among them.
+    /// removed meanwhile; as [`PageMap::for_ready`](kiln_core::pagemap::PageMap::for_ready) gives them. `wanted` must be
+    /// among them.
     pub(in crate::vm) fn for_mappable(
         &self,
         range: Range<u64>,
         wanted: u64,
-        mut map: impl FnMut(u64, &FrameRef) -> Result<(), Unready>,
+        mut map: impl FnMut(u64, &[Option<FrameRef>; WIDTH], u16) -> Result<(), Unready>,
     ) -> Result<(), Unmappable> {
         let end = range.end.min(self.page_count());
         let mut outcome = Err(Unmappable::Absent);
         let mut inner = self.inner.lock();
         inner.pages.touch(wanted);
-        inner.pages.for_ready(range.start..end, |index, frame| {
-            match map(index, frame) {
-                Ok(()) if index == wanted => outcome = Ok(()),
-                Ok(()) => {}
-                Err(unready) if outcome.is_err() => {
-                    outcome = Err(Unmappable::Unready(unready));
-                    return false;
+        inner
+            .pages
+            .for_ready(range.start..end, |base, pages, ready| {
+                let mapped = map(base, pages, ready);
+                let wanted = wanted.checked_sub(base).filter(|slot| *slot < CHUNK_PAGES);
+                let among = wanted.is_some_and(|slot| ready >> slot & 1 != 0);
+                match mapped {
+                    Ok(()) if among => outcome = Ok(()),
+                    Err(unready) if outcome.is_err() => outcome = Err(Unmappable::Unready(unready)),
+                    _ => {}
                 }
-                Err(_) => return false,
-            }
-            true
-        });
+                mapped.is_ok()
+            });
         if outcome.is_ok() {
             inner.readahead.hit();
         }
