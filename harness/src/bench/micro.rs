@@ -33,6 +33,18 @@ pub struct Inputs {
     pub words: Vec<String>,
 }
 
+/// The program, and a small one that it executes: linked as the C compiler that links the other one does it when left
+/// alone, at an address of its own.
+fn programs(inputs: &Inputs, scratch: &Path) -> Result<[(&'static str, PathBuf); 2]> {
+    let (source, small) = (scratch.join("small.c"), scratch.join("small"));
+    std::fs::write(&source, "int main(void) { return 0; }\n")?;
+    let mut compiler = std::process::Command::new("cc");
+    compiler.args(["-O2", "-static", "-no-pie", "-s", "-o"]);
+    let made = compiler.arg(&small).arg(&source).status().context("cc")?;
+    ensure!(made.success(), "cc: {made}");
+    Ok([("behave", inputs.program.clone()), ("small", small)])
+}
+
 /// A Linux to compare with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
 pub enum Peer {
@@ -165,8 +177,10 @@ pub(super) fn kiln_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
     for name in ["bin", "dev", "proc", "tmp"] {
         std::fs::create_dir_all(dir.join(name))?;
     }
-    std::fs::copy(&inputs.program, dir.join("bin/behave"))
-        .with_context(|| inputs.program.display().to_string())?;
+    for (name, program) in programs(inputs, scratch)? {
+        std::fs::copy(&program, dir.join("bin").join(name))
+            .with_context(|| program.display().to_string())?;
+    }
     let spec = Spec {
         args: [&b"/bin/behave"[..], b"bench"]
             .map(<[u8]>::to_vec)
@@ -203,11 +217,12 @@ pub(super) fn kiln_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
 fn linux_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
     let (name, linux) = inputs.peer.prepare(&inputs.cache)?;
     let initrd = scratch.join("initramfs.cpio");
-    let program = std::fs::read(&inputs.program)?;
-    std::fs::write(
-        &initrd,
-        linux::initramfs(&["bin"], &[("bin/behave".to_owned(), program)])?,
-    )?;
+    let mut files = Vec::new();
+    for (name, program) in programs(inputs, scratch)? {
+        let bytes = std::fs::read(&program).with_context(|| program.display().to_string())?;
+        files.push((format!("bin/{name}"), bytes));
+    }
+    std::fs::write(&initrd, linux::initramfs(&["bin"], &files)?)?;
     eprintln!("bench: beside Linux {}", linux.release);
     Ok(Guest {
         name,

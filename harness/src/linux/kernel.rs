@@ -98,7 +98,7 @@ pub fn prepare_minimal(cache: &Path) -> Result<Linux> {
             .args(["-c", &script, "sh"])
             .arg(&dir)
             .arg(options))
-        .context("it wants flex, bison, bc, make, gcc, libelf-dev")?;
+        .context("it wants flex, bison, bc, make, gcc, xz-utils, libelf-dev")?;
     }
     Ok(Linux {
         vmlinux,

@@ -48,6 +48,15 @@ fn exec(bench: &Bench<'_>) {
         let pid = child::start_on_stack(flags, run);
         child::wait(pid) == Ok(child::Status(0))
     });
+    // Beside the other one, which has a MiB of its own to start.
+    let run_small = || {
+        let _ = process::execve(c"/bin/small", &[c"small"], &[]);
+        127
+    };
+    bench.time("vfork-exec-small", || {
+        let pid = child::start_on_stack(flags, run_small);
+        child::wait(pid) == Ok(child::Status(0))
+    });
     bench.time("fork-exec-wait", || {
         child::wait(child::start(run)) == Ok(child::Status(0))
     });

@@ -5,7 +5,8 @@ use crate::sys::{Res, file};
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-const ROUNDS: usize = 1500;
+/// Wrong answers came in one round of fourteen. Each has six meetings, which take their time where CPUs wait for a busy host.
+const ROUNDS: usize = 100;
 
 pub(crate) fn run(_: &[&CStr]) -> i32 {
     let _dir = Scratch::enter();
