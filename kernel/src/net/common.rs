@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 use kiln_core::abi;
 use kiln_core::errno::Errno;
+use kiln_core::net::inet::HeadOptions;
 use kiln_core::net::msg;
 use kiln_core::net::options::Options;
 use kiln_core::net::queue::Piece;
@@ -36,6 +37,8 @@ pub(crate) struct Common {
     /// The number of its inode, once it has a file.
     pub(super) ino: AtomicU64,
     pub(super) options: SpinLock<Options>,
+    /// `IP_OPTIONS`: kept and told, as nobody sees the heads of what is sent here.
+    pub(super) head_options: SpinLock<HeadOptions>,
     error: AtomicI32,
     shut: AtomicU32,
     /// For something to read, a connection, an error, the end.
@@ -55,6 +58,7 @@ impl Common {
             protocol,
             ino: AtomicU64::new(0),
             options: SpinLock::new(Options::new()),
+            head_options: SpinLock::new(HeadOptions::new()),
             error: AtomicI32::new(0),
             shut: AtomicU32::new(0),
             readers: try_arc(WaitQueue::new())?,

@@ -5,9 +5,11 @@ use core::sync::atomic::Ordering;
 use kiln_core::errno::Errno;
 use kiln_core::fs::perm::Capability;
 use kiln_core::net::cmsg::{self, Builder};
+use kiln_core::net::inet::ip;
 use kiln_core::net::options::{Rights, Stamp, Value, int, is_socket_level, so};
-use kiln_core::net::{family, level};
+use kiln_core::net::{family, kind, level};
 
+use super::common::Common;
 use super::socket::{Caller, Protocol, Received};
 use crate::fs::clock;
 use crate::fs::memory::try_copy;
@@ -26,13 +28,17 @@ pub(super) fn set(
         if socket.common().family == family::UNIX {
             return Err(Errno::EOPNOTSUPP);
         }
-        return socket.set_option(caller, number, name, value);
+        return match has_heads(socket, number, name) {
+            Some(common) => common.head_options.lock().set(value),
+            None => socket.set_option(caller, number, name, value),
+        };
     }
     let common = socket.common();
     let inet = is_inet(common.family);
     let rights = Rights {
         admin: caller.lookup.can(Capability::NetAdmin),
         inet,
+        raw: common.kind == kind::RAW,
         unix: common.family == family::UNIX,
     };
     if inet && matches!(name, so::ACCEPTCONN | so::TYPE | so::ERROR) {
@@ -42,6 +48,17 @@ pub(super) fn set(
     common.options.lock().set(name, value, rights)?;
     socket.option_changed();
     Ok(())
+}
+
+/// The socket whose `IP_OPTIONS` are meant.
+fn has_heads(socket: &dyn Protocol, number: i32, name: u32) -> Option<&Common> {
+    let common = socket.common();
+    let has = match common.family {
+        family::INET => true,
+        family::INET6 => common.kind != kind::RAW,
+        _ => false,
+    };
+    (has && (number, name) == (level::IP, ip::OPTIONS)).then_some(common)
 }
 
 fn is_inet(family: u16) -> bool {
@@ -59,7 +76,10 @@ pub(super) fn get(
         if socket.common().family == family::UNIX {
             return Err(Errno::EOPNOTSUPP);
         }
-        return socket.get_option(number, name, room);
+        return match has_heads(socket, number, name) {
+            Some(common) => try_copy(common.head_options.lock().bytes()),
+            None => socket.get_option(number, name, room),
+        };
     }
     let common = socket.common();
     let int = |value: u32| try_copy(&value.to_le_bytes());
@@ -75,7 +95,7 @@ pub(super) fn get(
         },
         so::PEERNAME => {
             let peer = socket.peer()?;
-            match peer.len() <= room {
+            match peer.len() >= room {
                 true => Ok(peer),
                 false => Err(Errno::EINVAL),
             }
@@ -86,6 +106,10 @@ pub(super) fn get(
             _ => try_copy(b"lo\0"),
         },
         so::PASSCRED | so::PASSSEC if is_inet(common.family) => Err(Errno::EOPNOTSUPP),
+        so::PASSPIDFD if common.family != family::UNIX => Err(Errno::EOPNOTSUPP),
+        so::PEEK_OFF if common.kind == kind::RAW => Err(Errno::EOPNOTSUPP),
+        // What filters may ask for besides the packet (`SKF_AD_MAX`).
+        so::BPF_EXTENSIONS => int(64),
         so::PEERCRED => socket.get_option(level::SOCKET, name, room).or_else(|_| {
             let mut none = [0xFF; 12];
             none[..4].fill(0);
@@ -94,7 +118,7 @@ pub(super) fn get(
         so::MEMINFO => mem_info(socket, room),
         // No filter.
         so::ATTACH_FILTER => Ok(Vec::new()),
-        so::PEERGROUPS => Err(Errno::ENODATA),
+        so::PEERGROUPS | so::PEERPIDFD => Err(Errno::ENODATA),
         _ => match common.options().get(name) {
             Ok(value) => encode(value),
             Err(error) => Err(error),

@@ -13,6 +13,7 @@ pub mod ip {
     pub const TOS: u32 = 1;
     pub const TTL: u32 = 2;
     pub const HDRINCL: u32 = 3;
+    pub const OPTIONS: u32 = 4;
     pub const PKTINFO: u32 = 8;
     pub const RECVERR: u32 = 11;
     pub const RECVTTL: u32 = 12;
@@ -30,6 +31,7 @@ pub mod ip {
     pub const JOIN_GROUP: u32 = 42;
     pub const LEAVE_GROUP: u32 = 45;
     pub const MULTICAST_ALL: u32 = 49;
+    pub const UNICAST_IF: u32 = 50;
 }
 
 /// Names at `IPPROTO_IPV6` (linux/in6.h).
@@ -54,6 +56,7 @@ pub mod ipv6 {
     pub const RECVTCLASS: u32 = 66;
     pub const TCLASS: u32 = 67;
     pub const ORIGDSTADDR: u32 = 74;
+    pub const UNICAST_IF: u32 = 76;
 }
 
 /// Names at `IPPROTO_TCP` (linux/tcp.h).
@@ -68,6 +71,7 @@ pub mod tcp {
     pub const CONGESTION: u32 = 13;
     pub const MD5SIG: u32 = 14;
     pub const REPAIR: u32 = 19;
+    pub const FASTOPEN: u32 = 23;
     pub const ULP: u32 = 31;
 }
 
@@ -79,32 +83,67 @@ pub mod udp {
     pub const GRO: u32 = 104;
 }
 
-/// Options at IP's level for which no bytes mean 0: from those of received options to that of ports.
-const EMPTY_IS_0: [u32; 12] = [ip::TOS, 6, 7, ip::PKTINFO, 10, 11, 12, 13, 18, 20, 23, 24];
+/// Options at IP's level for which no bytes mean 0: from those of received options to that of errors' lengths.
+const EMPTY_IS_0: [u32; 14] = [
+    ip::TOS,
+    6,
+    7,
+    ip::PKTINFO,
+    10,
+    11,
+    12,
+    13,
+    18,
+    20,
+    23,
+    24,
+    25,
+    26,
+];
 
-/// A row: level, name, first value, smallest, largest.
-type Row = (i32, u32, i32, i32, i32);
+/// A row of the table.
+struct Row {
+    level: u8,
+    name: u8,
+    first: i16,
+    low: i32,
+    high: i32,
+}
 
 const BOOL: (i32, i32) = (i32::MIN, i32::MAX);
 
 /// Every number but the one that tells a switch, for what is rounded instead of refused.
 const ANY: (i32, i32) = (-i32::MAX, i32::MAX);
 
-const fn switch(level: i32, name: u32, first: i32) -> Row {
-    (level, name, first, BOOL.0, BOOL.1)
+/// No number: told, and never set.
+const FIXED: (i32, i32) = (1, 0);
+
+const fn row(level: i32, name: u32, first: i16, (low, high): (i32, i32)) -> Row {
+    let ([level, ..], [name, ..]) = (level.to_le_bytes(), name.to_le_bytes());
+    Row {
+        level,
+        name,
+        first,
+        low,
+        high,
+    }
+}
+
+const fn switch(level: i32, name: u32, first: i16) -> Row {
+    row(level, name, first, BOOL)
 }
 
 /// How many are kept.
-const ROWS: usize = 72;
+const ROWS: usize = 85;
 
 /// What is kept. An on-or-off option takes every number and keeps 0 or 1.
 static TABLE: [Row; ROWS] = [
-    (level::IP, ip::TOS, 0, 0, 255),
-    (level::IP, ip::TTL, -1, -1, 255),
+    row(level::IP, ip::TOS, 0, (0, 255)),
+    row(level::IP, ip::TTL, -1, (-1, 255)),
     switch(level::IP, 6, 0),
     switch(level::IP, 7, 0),
     switch(level::IP, ip::PKTINFO, 0),
-    (level::IP, 10, 1, 0, 5),
+    row(level::IP, 10, 1, (0, 5)),
     switch(level::IP, ip::RECVERR, 0),
     switch(level::IP, ip::RECVTTL, 0),
     switch(level::IP, ip::RECVTOS, 0),
@@ -112,24 +151,24 @@ static TABLE: [Row; ROWS] = [
     switch(level::IP, 18, 0),
     switch(level::IP, ip::TRANSPARENT, 0),
     switch(level::IP, ip::ORIGDSTADDR, 0),
-    (level::IP, 21, 0, 0, 255),
+    row(level::IP, 21, 0, (0, 255)),
     // IP_HDRINCL and IP_NODEFRAG: of raw sockets alone, and told of all.
-    (level::IP, ip::HDRINCL, 0, 1, 0),
-    (level::IP, ip::NODEFRAG, 0, 1, 0),
+    row(level::IP, ip::HDRINCL, 0, FIXED),
+    row(level::IP, ip::NODEFRAG, 0, FIXED),
     switch(level::IP, 23, 0),
     switch(level::IP, 24, 0),
     switch(level::IP, 25, 0),
-    switch(level::IP, 26, 0),
-    (level::IP, ip::MULTICAST_TTL, 1, -1, 255),
+    row(level::IP, 26, 0, (0, 1)),
+    row(level::IP, ip::MULTICAST_TTL, 1, (-1, 255)),
     switch(level::IP, ip::MULTICAST_LOOP, 1),
-    (level::IP, ip::MULTICAST_ALL, 1, 0, 1),
-    switch(level::IP, 50, 0),
+    row(level::IP, ip::MULTICAST_ALL, 1, (0, 1)),
+    row(level::IP, ip::UNICAST_IF, 0, ANY),
     switch(level::IPV6, ipv6::OLD_PKTINFO, 0),
     switch(level::IPV6, ipv6::OLD_HOPLIMIT, 0),
-    (level::IPV6, ipv6::UNICAST_HOPS, -1, -1, 255),
-    (level::IPV6, ipv6::MULTICAST_HOPS, 1, -1, 255),
-    (level::IPV6, ipv6::MULTICAST_LOOP, 1, 0, 1),
-    (level::IPV6, 23, 1, 0, 5),
+    row(level::IPV6, ipv6::UNICAST_HOPS, -1, (-1, 255)),
+    row(level::IPV6, ipv6::MULTICAST_HOPS, 1, (-1, 255)),
+    row(level::IPV6, ipv6::MULTICAST_LOOP, 1, (0, 1)),
+    row(level::IPV6, 23, 1, (0, 5)),
     switch(level::IPV6, ipv6::RECVERR, 0),
     switch(level::IPV6, ipv6::V6ONLY, 0),
     switch(level::IPV6, 29, 1),
@@ -137,43 +176,59 @@ static TABLE: [Row; ROWS] = [
     switch(level::IPV6, ipv6::RECVPKTINFO, 0),
     switch(level::IPV6, ipv6::RECVHOPLIMIT, 0),
     switch(level::IPV6, 53, 0),
-    switch(level::IPV6, 54, 0),
     switch(level::IPV6, 56, 0),
     switch(level::IPV6, 58, 0),
     switch(level::IPV6, 62, 0),
     switch(level::IPV6, ipv6::RECVTCLASS, 0),
-    (level::IPV6, ipv6::TCLASS, 0, -1, 255),
+    row(level::IPV6, ipv6::TCLASS, 0, (-1, 255)),
     switch(level::IPV6, 70, 1),
     switch(level::IPV6, ipv6::ORIGDSTADDR, 0),
     switch(level::IPV6, 75, 0),
     switch(level::IPV6, 78, 0),
     switch(level::TCP, tcp::NODELAY, 0),
-    (level::TCP, tcp::MAXSEG, 0, 0, 32767),
+    row(level::TCP, tcp::MAXSEG, 0, (0, 32767)),
     switch(level::TCP, 3, 0),
-    (level::TCP, 4, 7200, 1, 32767),
-    (level::TCP, 5, 75, 1, 32767),
-    (level::TCP, 6, 9, 1, 127),
-    (level::TCP, 7, 6, 1, 127),
-    (level::TCP, tcp::LINGER2, 60, ANY.0, ANY.1),
-    (level::TCP, tcp::DEFER_ACCEPT, 0, ANY.0, ANY.1),
-    (level::TCP, tcp::WINDOW_CLAMP, 0, ANY.0, ANY.1),
+    row(level::TCP, 4, 7200, (1, 32767)),
+    row(level::TCP, 5, 75, (1, 32767)),
+    row(level::TCP, 6, 9, (1, 127)),
+    row(level::TCP, 7, 6, (1, 127)),
+    row(level::TCP, tcp::LINGER2, 60, ANY),
+    row(level::TCP, tcp::DEFER_ACCEPT, 0, ANY),
+    row(level::TCP, tcp::WINDOW_CLAMP, 0, ANY),
     switch(level::TCP, 12, 1),
-    (level::TCP, 16, 0, 0, 1),
-    (level::TCP, 18, 0, 0, i32::MAX),
-    (level::TCP, 23, 0, 0, i32::MAX),
-    (level::TCP, 25, 0, i32::MIN, i32::MAX),
-    (level::TCP, 27, 0, 0, 2),
+    row(level::TCP, 16, 0, (0, 1)),
+    row(level::TCP, 18, 0, (0, i32::MAX)),
+    row(level::TCP, tcp::FASTOPEN, 0, (0, i32::MAX)),
+    row(level::TCP, 25, 0, ANY),
+    row(level::TCP, 27, 0, (0, 2)),
     // TCP_FASTOPEN_CONNECT: no server gives a cookie, so connecting is as without it.
-    switch(level::TCP, 30, 0),
-    (level::TCP, 36, 0, 0, 1),
+    row(level::TCP, 30, 0, (0, 1)),
+    row(level::TCP, 36, 0, (0, 1)),
     switch(level::UDP, udp::CORK, 0),
     // UDP_NO_CHECK6_TX and UDP_NO_CHECK6_RX: there is nothing to sum up between here and here.
     switch(level::UDP, 101, 0),
     switch(level::UDP, 102, 0),
-    (level::UDP, udp::SEGMENT, 0, 0, 65_535),
+    row(level::UDP, udp::SEGMENT, 0, (0, 65_535)),
     switch(level::UDP, udp::GRO, 0),
-    (level::UDPLITE, 10, 0, 0, 65_535),
-    (level::UDPLITE, 11, 0, 0, 65_535),
+    row(level::UDPLITE, 10, 0, (0, 65_535)),
+    row(level::UDPLITE, 11, 0, (0, 65_535)),
+    // IP_ROUTER_ALERT and its like of IPv6, of raw sockets alone.
+    row(level::IP, 5, 0, FIXED),
+    row(level::IPV6, 22, 0, FIXED),
+    // What RFC 2292 called otherwise, and what RFC 3542 added.
+    switch(level::IPV6, 3, 0),
+    switch(level::IPV6, 4, 0),
+    switch(level::IPV6, 5, 0),
+    switch(level::IPV6, 11, 0),
+    switch(level::IPV6, 30, 0),
+    row(level::IPV6, 31, 0, (0, 1)),
+    switch(level::IPV6, 60, 0),
+    row(level::IPV6, 73, 0, (0, 255)),
+    row(level::IPV6, ipv6::UNICAST_IF, 0, ANY),
+    switch(level::IPV6, 77, 0),
+    // TCP_CONGESTION: a place in `CONGESTION`; TCP_FASTOPEN_NO_COOKIE.
+    row(level::TCP, tcp::CONGESTION, 0, (0, 2)),
+    row(level::TCP, 34, 0, (0, 1)),
 ];
 
 /// The options of one socket.
@@ -188,9 +243,57 @@ impl Default for InetOptions {
     }
 }
 
-fn row(level: i32, name: u32) -> Option<(usize, Row)> {
-    let mut rows = TABLE.iter().copied().enumerate();
-    rows.find(|(_, (at, row, ..))| *at == level && *row == name)
+fn find(level: i32, name: u32) -> Option<(usize, &'static Row)> {
+    let mut rows = TABLE.iter().enumerate();
+    rows.find(|(_, row)| i32::from(row.level) == level && u32::from(row.name) == name)
+}
+
+/// What a socket puts into its heads (`IP_OPTIONS`, RFC 791), in whole words.
+pub struct HeadOptions {
+    bytes: [u8; 40],
+    len: usize,
+}
+
+impl HeadOptions {
+    /// None.
+    #[must_use]
+    #[allow(clippy::new_without_default, reason = "a socket begins so")]
+    pub const fn new() -> Self {
+        Self {
+            bytes: [0; 40],
+            len: 0,
+        }
+    }
+
+    /// As they are told.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    /// Takes others.
+    ///
+    /// # Errors
+    /// `EINVAL` for more than a head has room for, or what doesn't end within it.
+    pub fn set(&mut self, options: &[u8]) -> Result<(), Errno> {
+        let mut rest = options;
+        while let [kind @ 1..=255, after @ ..] = rest {
+            rest = match (kind, after) {
+                (1, _) => after,
+                // A length, and a pointer behind it into what is beyond.
+                (_, [len, pointer, ..]) if *len >= 3 && *pointer >= 4 => {
+                    rest.get(usize::from(*len)..).ok_or(Errno::EINVAL)?
+                }
+                _ => return Err(Errno::EINVAL),
+            };
+        }
+        let mut bytes = [0; 40];
+        let place = bytes.get_mut(..options.len()).ok_or(Errno::EINVAL)?;
+        place.copy_from_slice(options);
+        self.len = options.len().next_multiple_of(4);
+        self.bytes = bytes;
+        Ok(())
+    }
 }
 
 /// What TCP makes of a number: bounded times, and times in retransmissions.
@@ -204,6 +307,8 @@ fn rounded(name: u32, number: i32) -> i32 {
         // Half of the smallest receive buffer.
         tcp::WINDOW_CLAMP if number > 0 => number.max(1152),
         tcp::WINDOW_CLAMP if number < 0 => 1152,
+        // No longer queue than a listener's (`net.core.somaxconn`).
+        tcp::FASTOPEN => number.min(4096),
         _ => number,
     }
 }
@@ -229,8 +334,8 @@ impl InetOptions {
     #[must_use]
     pub fn new() -> Self {
         let mut values = [0; ROWS];
-        for (value, (_, _, first, ..)) in values.iter_mut().zip(&TABLE) {
-            *value = *first;
+        for (value, row) in values.iter_mut().zip(&TABLE) {
+            *value = row.first.into();
         }
         Self { values }
     }
@@ -238,7 +343,7 @@ impl InetOptions {
     /// The value; 0 for what isn't kept.
     #[must_use]
     pub fn value(&self, level: i32, name: u32) -> i32 {
-        row(level, name)
+        find(level, name)
             .and_then(|(at, _)| self.values.get(at).copied())
             .unwrap_or(0)
     }
@@ -254,8 +359,12 @@ impl InetOptions {
     /// # Errors
     /// `ENOPROTOOPT` for what isn't kept, `EINVAL` for a value that is short or out of bounds.
     pub fn set(&mut self, level: i32, name: u32, value: &[u8]) -> Result<(), Errno> {
-        let (at, (.., low, high)) = row(level, name).ok_or(Errno::ENOPROTOOPT)?;
-        if matches!((level, name), (level::IP, ip::HDRINCL | ip::NODEFRAG)) {
+        let (at, row) = find(level, name).ok_or(Errno::ENOPROTOOPT)?;
+        let (low, high) = (row.low, row.high);
+        if matches!(
+            (level, name),
+            (level::IP, ip::HDRINCL | ip::NODEFRAG) | (level::IPV6, 22)
+        ) {
             return Err(Errno::ENOPROTOOPT);
         }
         let mut number = match (value.len(), level) {
@@ -271,10 +380,7 @@ impl InetOptions {
         if !(low..=high).contains(&number) {
             return Err(Errno::EINVAL);
         }
-        let hops = matches!(
-            (level, name),
-            (level::IP, ip::TTL | ip::MULTICAST_TTL) | (level::IPV6, ipv6::UNICAST_HOPS)
-        );
+        let hops = matches!((level, name), (level::IP, ip::TTL | ip::MULTICAST_TTL));
         if hops && number == 0 && name != ip::MULTICAST_TTL {
             return Err(Errno::EINVAL);
         }
@@ -284,7 +390,7 @@ impl InetOptions {
         if (level, name) == (level::TCP, tcp::MAXSEG) && (1..88).contains(&number) {
             return Err(Errno::EINVAL);
         }
-        if (low, high) == BOOL && name != 25 {
+        if (low, high) == BOOL {
             number = i32::from(number != 0);
         }
         if level == level::TCP {
@@ -301,7 +407,7 @@ impl InetOptions {
     /// # Errors
     /// `ENOPROTOOPT` for what isn't kept.
     pub fn get(&self, level: i32, name: u32) -> Result<i32, Errno> {
-        row(level, name).ok_or(Errno::ENOPROTOOPT)?;
+        find(level, name).ok_or(Errno::ENOPROTOOPT)?;
         let value = self.value(level, name);
         Ok(match (level, name, value) {
             (level::IP, ip::TTL, -1) | (level::IPV6, ipv6::UNICAST_HOPS, -1) => 64,
@@ -338,8 +444,9 @@ mod tests {
 
     #[test]
     fn no_option_stands_twice() {
-        for (at, (level, name, ..)) in TABLE.iter().enumerate() {
-            let found = row(*level, *name).expect("a row");
+        for (at, row) in TABLE.iter().enumerate() {
+            let (level, name) = (row.level, row.name);
+            let found = find(level.into(), name.into()).expect("a row");
             assert_eq!(found.0, at, "{level} {name}");
         }
     }

@@ -44,14 +44,18 @@ pub mod so {
     pub const PROTOCOL: u32 = 38;
     pub const DOMAIN: u32 = 39;
     pub const RXQ_OVFL: u32 = 40;
+    pub const WIFI_STATUS: u32 = 41;
     pub const PEEK_OFF: u32 = 42;
+    pub const NOFCS: u32 = 43;
     pub const LOCK_FILTER: u32 = 44;
     pub const SELECT_ERR_QUEUE: u32 = 45;
     pub const BUSY_POLL: u32 = 46;
     pub const MAX_PACING_RATE: u32 = 47;
+    pub const BPF_EXTENSIONS: u32 = 48;
     pub const INCOMING_CPU: u32 = 49;
     pub const ATTACH_BPF: u32 = 50;
     pub const MEMINFO: u32 = 55;
+    pub const INCOMING_NAPI_ID: u32 = 56;
     pub const COOKIE: u32 = 57;
     pub const PEERGROUPS: u32 = 59;
     pub const ZEROCOPY: u32 = 60;
@@ -95,6 +99,8 @@ const SWITCHES: &[u32] = &[
     so::ZEROCOPY,
     so::LOCK_FILTER,
     so::SELECT_ERR_QUEUE,
+    so::WIFI_STATUS,
+    so::NOFCS,
 ];
 
 /// A socket's options at the level of sockets.
@@ -154,6 +160,8 @@ pub struct Rights {
     pub admin: bool,
     /// An internet socket.
     pub inet: bool,
+    /// A raw socket, or a netlink socket.
+    pub raw: bool,
     /// A unix socket.
     pub unix: bool,
 }
@@ -238,11 +246,8 @@ impl Options {
         }
         let number = int(value)?;
         let on = number != 0;
-        if name == so::ZEROCOPY && !(0..=1).contains(&number) {
-            return Err(Errno::EINVAL);
-        }
         if SWITCHES.contains(&name) {
-            return self.set_switch(name, on, rights);
+            return self.set_switch(name, number, rights);
         }
         match name {
             so::SNDBUF => self.set_sndbuf(number.min(BUFFER.cast_signed())),
@@ -271,15 +276,14 @@ impl Options {
         match name {
             so::BSDCOMPAT => {}
             so::PASSPIDFD if rights.unix => self.pass_pidfd = number != 0,
-            so::PEEK_OFF if !rights.unix && !rights.inet => return Err(Errno::EOPNOTSUPP),
+            so::PEEK_OFF if rights.raw => return Err(Errno::EOPNOTSUPP),
             so::PEEK_OFF => self.peek_off = number.max(-1),
             so::BUSY_POLL if number < 0 => return Err(Errno::EINVAL),
             so::BUSY_POLL if rights.admin => self.busy_poll = number.cast_unsigned(),
             so::BUSY_POLL => return Err(Errno::EPERM),
             so::MAX_PACING_RATE => self.pacing = number.cast_unsigned(),
-            so::BINDTOIFINDEX if number == 0 => self.device = 0,
-            so::BINDTOIFINDEX if number == 1 => self.device = 1,
-            so::BINDTOIFINDEX => return Err(Errno::ENODEV),
+            so::BINDTOIFINDEX if number < 0 => return Err(Errno::EINVAL),
+            so::BINDTOIFINDEX => self.device = number.cast_unsigned(),
             so::ATTACH_FILTER | so::ATTACH_BPF => return Err(Errno::EINVAL),
             so::DETACH_FILTER => return Err(Errno::ENOENT),
             so::TIMESTAMPING if number & !STAMPING != 0 => return Err(Errno::EINVAL),
@@ -294,7 +298,8 @@ impl Options {
         Ok(())
     }
 
-    fn set_switch(&mut self, name: u32, on: bool, rights: Rights) -> Result<(), Errno> {
+    fn set_switch(&mut self, name: u32, number: i32, rights: Rights) -> Result<(), Errno> {
+        let on = number != 0;
         match name {
             so::DEBUG if on && !rights.admin => return Err(Errno::EACCES),
             so::REUSEPORT if on && !rights.inet => return Err(Errno::EOPNOTSUPP),
@@ -302,7 +307,8 @@ impl Options {
                 return Err(Errno::EOPNOTSUPP);
             }
             so::LOCK_FILTER if self.has(name) && !on => return Err(Errno::EPERM),
-            so::ZEROCOPY if !rights.inet => return Err(Errno::EOPNOTSUPP),
+            so::ZEROCOPY if !rights.inet || rights.raw => return Err(Errno::EOPNOTSUPP),
+            so::ZEROCOPY if !(0..=1).contains(&number) => return Err(Errno::EINVAL),
             _ => {}
         }
         self.switch(name, on);
@@ -364,7 +370,7 @@ impl Options {
             so::SNDTIMEO | so::SNDTIMEO_NEW => Ok(Value::Time(self.sndtimeo)),
             so::PRIORITY => int(self.priority),
             so::MARK => int(self.mark),
-            so::BSDCOMPAT => int(0),
+            so::BSDCOMPAT | so::INCOMING_NAPI_ID => int(0),
             so::TIMESTAMP => int(u32::from(self.timestamp == Stamp::Micro)),
             so::TIMESTAMPNS => int(u32::from(self.timestamp == Stamp::Nano)),
             so::PEEK_OFF => Ok(Value::Int(self.peek_off)),

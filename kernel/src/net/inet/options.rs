@@ -25,8 +25,12 @@ const SEGMENT: u32 = 32_741;
 const LARGEST_SEGMENT: u32 = 32_768;
 /// The same before there is a connection.
 const DEFAULT_SEGMENT: u32 = 536;
-/// The name of the algorithm that would avoid congestion.
-const CONGESTION: &[u8; 16] = b"cubic\0\0\0\0\0\0\0\0\0\0\0";
+/// The names of the algorithms that would avoid congestion (`TCP_CA_NAME_MAX`).
+const CONGESTION: [&[u8; 16]; 3] = [
+    b"cubic\0\0\0\0\0\0\0\0\0\0\0",
+    b"reno\0\0\0\0\0\0\0\0\0\0\0\0",
+    b"bbr\0\0\0\0\0\0\0\0\0\0\0\0\0",
+];
 
 /// Sets an option of TCP's, or of the levels below.
 pub(super) fn set_tcp(
@@ -37,19 +41,29 @@ pub(super) fn set_tcp(
     value: &[u8],
 ) -> Result<(), Errno> {
     match (number, name) {
+        (level::TCP, tcp::CONGESTION | tcp::ULP) if value.is_empty() => Err(Errno::EINVAL),
         (level::TCP, tcp::CONGESTION) => {
             let end = value.iter().position(|byte| *byte == 0);
-            match value.get(..end.unwrap_or(value.len())) {
-                Some(b"cubic" | b"reno" | b"bbr") => Ok(()),
-                _ => Err(Errno::ENOENT),
-            }
+            let wanted = value.get(..end.unwrap_or(value.len())).unwrap_or_default();
+            let mut names = CONGESTION.iter();
+            let at = names.position(|name| {
+                let rest = name.strip_prefix(wanted).unwrap_or_default();
+                rest.first() == Some(&0)
+            });
+            let at = i32::try_from(at.ok_or(Errno::ENOENT)?)
+                .unwrap_or(0)
+                .to_le_bytes();
+            set_plain(&socket.address, caller, number, name, &at)
         }
         (level::TCP, tcp::ULP) => Err(Errno::ENOENT),
         (level::TCP, tcp::REPAIR) if !caller.lookup.can(Capability::NetAdmin) => Err(Errno::EPERM),
         (level::TCP, tcp::MD5SIG) => Err(Errno::ENOPROTOOPT),
-        (level::IP, ip::MULTICAST_TTL) => Err(Errno::EINVAL),
+        (level::IP, ip::MULTICAST_TTL | ip::MULTICAST_IF | 25) => Err(Errno::EINVAL),
+        (level::IP, ip::ADD_MEMBERSHIP | ip::DROP_MEMBERSHIP) => Err(Errno::EPROTO),
         (level::IPV6, _) if !socket.ends().v6 => Err(Errno::ENOPROTOOPT),
-        (level::UDP, _) => Err(Errno::ENOPROTOOPT),
+        (level::IPV6, ipv6::MULTICAST_IF | ipv6::MULTICAST_HOPS) | (level::UDP, _) => {
+            Err(Errno::ENOPROTOOPT)
+        }
         // The two lowest bits are TCP's own (`INET_ECN_MASK`).
         (level::IP, ip::TOS) => {
             let service = value.first().copied().unwrap_or(0) & 0xFC;
@@ -70,11 +84,14 @@ fn set_plain(
     name: u32,
     value: &[u8],
 ) -> Result<(), Errno> {
+    if matches!(number, level::TCP | level::UDP) {
+        int(value)?;
+    }
     let mut address = address.lock();
     match (number, name) {
         (level::IPV6, ipv6::V6ONLY) if address.local.port != 0 => return Err(Errno::EINVAL),
         (level::IP, ip::TRANSPARENT) | (level::IPV6, 75)
-            if int(value)? != 0 && !caller.lookup.can(Capability::NetAdmin) =>
+            if value.iter().any(|byte| *byte != 0) && !caller.lookup.can(Capability::NetAdmin) =>
         {
             return Err(Errno::EPERM);
         }
@@ -85,6 +102,20 @@ fn set_plain(
         (level::IPV6, ipv6::MULTICAST_IF) => {
             address.multicast_if = index(int(value)?)?;
             return Ok(());
+        }
+        // The number as it goes over a network.
+        (level::IP, ip::UNICAST_IF) | (level::IPV6, ipv6::UNICAST_IF) => {
+            let raw = value.try_into().map_err(|_| Errno::EINVAL)?;
+            index(i32::from_be_bytes(raw)).map_err(|_| Errno::EADDRNOTAVAIL)?;
+        }
+        // Whatever fits in a packet that every host takes whole, or any size.
+        (level::IPV6, ipv6::MTU) => {
+            let size = int(value)?;
+            return if matches!(size, 0 | 1280..) {
+                Ok(())
+            } else {
+                Err(Errno::EINVAL)
+            };
         }
         _ => {}
     }
@@ -132,8 +163,13 @@ pub(super) fn get_tcp(
     let connected = socket.phase() == Phase::Connected;
     match (number, name) {
         (level::TCP, tcp::INFO) => tcp_info(socket),
-        (level::TCP, tcp::CONGESTION) => try_copy(CONGESTION),
-        (level::TCP, tcp::ULP) => Ok(Vec::new()),
+        (level::TCP, tcp::CONGESTION) => {
+            let at = socket.ends().options.get(number, name)?;
+            let name = usize::try_from(at).ok().and_then(|at| CONGESTION.get(at));
+            name.map_or(Err(Errno::EINVAL), |name| try_copy(&name[..]))
+        }
+        // TCP_SAVED_SYN: none was asked for; IP_PKTOPTIONS.
+        (level::TCP, tcp::ULP | 28) | (level::IP, 9) => Ok(Vec::new()),
         (level::TCP, tcp::MAXSEG) => {
             let ends = socket.ends();
             let own = ends.options.get(number, name)?.cast_unsigned();
@@ -146,8 +182,16 @@ pub(super) fn get_tcp(
             };
             try_copy(&shown.to_le_bytes())
         }
-        (level::UDP, _) => Err(Errno::ENOPROTOOPT),
+        (level::UDP, _) => Err(foreign(socket.ends().v6)),
         _ => get_plain(&socket.ends(), connected, number, name, room),
+    }
+}
+
+/// What telling of another protocol's options comes to.
+fn foreign(v6: bool) -> Errno {
+    match v6 {
+        true => Errno::ENOPROTOOPT,
+        false => Errno::EOPNOTSUPP,
     }
 }
 
@@ -175,8 +219,7 @@ fn get_plain(
         (level::IPV6, ipv6::MULTICAST_IF) => {
             return try_copy(&u32::from(address.multicast_if).to_le_bytes());
         }
-        // IP_OPTIONS: none.
-        (level::IP, 4) => return Ok(Vec::new()),
+        (level::IPV6, 54 | 55 | 57 | 59) => return Ok(Vec::new()),
         _ => {}
     }
     let value = address.options.get(number, name)?;
@@ -245,6 +288,8 @@ pub(super) fn set_udp(
         (level::IP | level::IPV6, ip::JOIN_GROUP) => join(socket, group_any(value)?, true),
         (level::IP | level::IPV6, ip::LEAVE_GROUP) => join(socket, group_any(value)?, false),
         (level::TCP, _) => Err(Errno::ENOPROTOOPT),
+        (level::UDP, _) if socket.is_raw() => Err(Errno::ENOPROTOOPT),
+        (level::IP, _) if socket.is_raw() && socket.ends().v6 => Err(Errno::ENOPROTOOPT),
         _ => set_plain(&socket.address, caller, number, name, value),
     }
 }
@@ -263,7 +308,9 @@ pub(super) fn get_udp(
     }
     let address = socket.ends();
     match number {
-        level::TCP => Err(Errno::ENOPROTOOPT),
+        level::TCP => Err(foreign(address.v6)),
+        level::UDP if socket.is_raw() => Err(foreign(address.v6)),
+        level::IP if socket.is_raw() && address.v6 => Err(Errno::ENOPROTOOPT),
         _ => get_plain(&address, address.peer.is_some(), number, name, room),
     }
 }
@@ -292,8 +339,8 @@ fn group6(value: &[u8]) -> Result<Group, Errno> {
 
 /// `struct group_req`: an interface's number, and an address.
 fn group_any(value: &[u8]) -> Result<Group, Errno> {
-    let named = index(int(value)?)?;
     let raw = value.get(8..36).ok_or(Errno::EINVAL)?;
+    let named = index(int(value)?)?;
     let v6 = kiln_core::net::addr::family_of(raw) == Some(kiln_core::net::family::INET6);
     let group = kiln_core::net::addr::Endpoint::read(raw, v6).ok_or(Errno::EINVAL)?;
     Ok((group.ip, named))

@@ -5,6 +5,7 @@ use super::*;
 const NOBODY: Rights = Rights {
     admin: false,
     inet: true,
+    raw: false,
     unix: false,
 };
 
