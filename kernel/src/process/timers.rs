@@ -15,7 +15,6 @@ mod limit;
 pub(crate) mod posix;
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use kiln_core::abi;
@@ -36,7 +35,7 @@ pub(crate) struct ProcessTimers {
     /// `ITIMER_REAL`, `ITIMER_VIRTUAL`, `ITIMER_PROF`, and `RLIMIT_CPU` and `RLIMIT_RTTIME`; made when
     /// first set.
     intervals: [Once<Arc<Interval>>; 5],
-    posix: SpinLock<Vec<Option<Arc<Interval>>>>,
+    posix: SpinLock<posix::Timers>,
 }
 
 impl ProcessTimers {
@@ -85,12 +84,12 @@ impl ProcessTimers {
 
     /// How many timers timer_create(2) made.
     pub(super) fn posix_count(&self) -> usize {
-        self.posix.lock().iter().flatten().count()
+        self.posix.lock().count()
     }
 
     /// Deletes what timer_create(2) made: at exec and at the end.
     pub(super) fn delete_posix(&self) {
-        let timers = core::mem::take(&mut *self.posix.lock());
+        let timers = self.posix.lock().take();
         drop(timers);
     }
 }

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use kiln_core::abi;
 use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
 use kiln_core::ipc::PERM_SIZE;
@@ -56,8 +57,13 @@ pub(super) fn shmget(call: &mut Call<'_>, key: i32, size: u64, flags: u32) -> Sy
     const SIZES: [u32; 3] = [0, 21, 30];
     let made = shm::get(key, size, flags, call.creds);
     if made == Err(Errno::ENOMEM) && flags & HUGETLB != 0 {
-        let known = SIZES.contains(&(flags >> 26));
-        return Err(if known { Errno::EPERM } else { Errno::EINVAL });
+        let may = call.creds.has(abi::CAP_IPC_LOCK) || call.creds.in_group(0);
+        return Err(match SIZES.contains(&(flags >> 26)) {
+            false => Errno::EINVAL,
+            // `hugetlb_shm_group`.
+            true if !may => Errno::EPERM,
+            true => Errno::ENOMEM,
+        });
     }
     // Files, which segments are, have no such size.
     if made == Err(Errno::ENOMEM) && i64::try_from(size).is_err() {
@@ -91,7 +97,10 @@ pub(super) fn shmctl(call: &mut Call<'_>, id: i32, command: i32, at: UserAddr) -
             shm::set(id, &perm, creds)?
         }
         RMID => shm::remove(id, creds)?,
-        LOCK | UNLOCK => shm::lock(id, command == LOCK, creds)?,
+        LOCK | UNLOCK => {
+            let limit = call.task.process().limit(abi::RLIMIT_MEMLOCK);
+            shm::lock(id, command == LOCK, creds, limit)?
+        }
         _ => return Err(Errno::EINVAL),
     };
     match answer {

@@ -28,10 +28,13 @@ impl Pending {
         self.set
     }
 
-    /// How many entries it holds (counted against `RLIMIT_SIGPENDING`).
+    /// How many entries count against `RLIMIT_SIGPENDING`: a timer's has a place of its own.
     #[must_use]
-    pub const fn len(&self) -> usize {
-        self.queue.len()
+    pub fn counted(&self) -> usize {
+        let entries = self.queue.iter();
+        entries
+            .filter(|info| info.code != crate::abi::SI_TIMER)
+            .count()
     }
 
     /// Whether nothing is pending.
@@ -57,8 +60,8 @@ impl Pending {
         if !signal.is_realtime() && self.set.contains(signal) {
             return Ok(());
         }
-        // The kernel's own and standard signals are let through the limit: they are few.
-        let free = !signal.is_realtime() || !info.is_from_user();
+        // The kernel's own and standard signals by kill(2) are let through the limit: they are few.
+        let free = info.code >= 0 && !(signal.is_realtime() && info.is_from_user());
         if (free || self.queue.len() < limit) && self.queue.try_reserve(1).is_ok() {
             self.queue.push(info);
         } else if signal.is_realtime() && info.is_from_user() && info.code != 0 {
@@ -126,7 +129,7 @@ mod tests {
         for value in 0..3 {
             pending.push(rt(40, value), 10).unwrap();
         }
-        assert_eq!(pending.len(), 4);
+        assert_eq!(pending.counted(), 4);
         assert_eq!(pending.take(SigSet::EMPTY).unwrap().signal, Signal::USR1);
         for value in 0..3 {
             assert_eq!(pending.take(SigSet::EMPTY).unwrap().value(), value);

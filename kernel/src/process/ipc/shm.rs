@@ -6,7 +6,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt::Write;
-use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 use kiln_core::abi;
 use kiln_core::addr::PAGE_SIZE;
@@ -55,6 +55,8 @@ pub(crate) struct Segment {
     size: u64,
     mapping: Arc<Mapping>,
     use_: SpinLock<Use>,
+    /// Whose `RLIMIT_MEMLOCK` it counts for while it is locked.
+    locker: AtomicU32,
 }
 
 /// Who used a segment, and when.
@@ -134,6 +136,10 @@ impl Segment {
         self.mapping.content_pages()
     }
 
+    fn is_locked_by(&self, user: u32) -> bool {
+        self.perm.lock().mode & LOCKED != 0 && self.locker.load(Ordering::Relaxed) == user
+    }
+
     fn encode(&self, id: i32) -> [u8; DS_SIZE] {
         let (perm, used) = (*self.perm.lock(), self.used());
         let words = [
@@ -170,7 +176,7 @@ fn make(size: u64, flags: u32, perm: Perm) -> Result<Arc<Segment>, Errno> {
         return Err(Errno::EINVAL);
     }
     let pages = size.div_ceil(PAGE);
-    if total_pages().saturating_add(pages) > MAX_PAGES.load(Ordering::Relaxed) {
+    if total_pages(None).saturating_add(pages) > MAX_PAGES.load(Ordering::Relaxed) {
         return Err(Errno::ENOSPC);
     }
     // There are no huge pages in reserve, and what nobody could ever use isn't promised.
@@ -191,14 +197,19 @@ fn make(size: u64, flags: u32, perm: Perm) -> Result<Arc<Segment>, Errno> {
             last: 0,
             count: 0,
         }),
+        locker: AtomicU32::new(0),
     })
 }
 
-fn total_pages() -> u64 {
+/// Pages of all segments, or of those that a user has locked.
+#[inline(never)]
+fn total_pages(locker: Option<u32>) -> u64 {
     let ids = SEGMENTS.lock();
     let (mut at, mut total) = (0, 0u64);
     while let Some((slot, _, segment)) = ids.next(at) {
-        total = total.saturating_add(segment.size.div_ceil(PAGE));
+        if locker.is_none_or(|user| segment.is_locked_by(user)) {
+            total = total.saturating_add(segment.size.div_ceil(PAGE));
+        }
         at = slot + 1;
     }
     total
@@ -333,7 +344,7 @@ pub(crate) fn in_use() -> Answer {
     }
     drop(ids);
     let mut bytes = [0; USED_SIZE];
-    super::put_words(&mut bytes, &[count, total_pages(), resident]);
+    super::put_words(&mut bytes, &[count, total_pages(None), resident]);
     Answer::Used(highest(), bytes)
 }
 
@@ -372,18 +383,27 @@ pub(crate) fn remove(id: i32, creds: &Credentials) -> Result<Answer, Errno> {
     Ok(Answer::Number(0))
 }
 
-/// `SHM_LOCK` and `SHM_UNLOCK`: there is no swap, so the mark is all.
-pub(crate) fn lock(id: i32, on: bool, creds: &Credentials) -> Result<Answer, Errno> {
+/// `SHM_LOCK` and `SHM_UNLOCK`: there is no swap, so the mark is all, up to `limit` bytes of each user's.
+pub(crate) fn lock(id: i32, on: bool, creds: &Credentials, limit: u64) -> Result<Answer, Errno> {
     let segment = super::find(&SEGMENTS, id)?;
-    let mut perm = segment.perm.lock();
-    let user = creds.uids.effective;
-    if user != perm.uid && user != perm.cuid && !creds.has(abi::CAP_IPC_LOCK) {
+    let (user, privileged) = (creds.uids.effective, creds.has(abi::CAP_IPC_LOCK));
+    let owned = {
+        let perm = segment.perm.lock();
+        user == perm.uid || user == perm.cuid
+    };
+    if !privileged && (!owned || on && limit == 0) {
         return Err(Errno::EPERM);
     }
-    if on {
-        perm.mode |= LOCKED;
-    } else {
-        perm.mode &= !LOCKED;
+    let user = creds.uids.real;
+    let locked = total_pages(Some(user));
+    let mut perm = segment.perm.lock();
+    if on && perm.mode & LOCKED == 0 {
+        let fits = locked + segment.size.div_ceil(PAGE) <= limit / PAGE;
+        if !privileged && !fits {
+            return Err(Errno::ENOMEM);
+        }
+        segment.locker.store(user, Ordering::Relaxed);
     }
+    perm.mode = perm.mode & !LOCKED | if on { LOCKED } else { 0 };
     Ok(Answer::Number(0))
 }

@@ -14,13 +14,12 @@ use super::NS_PER_TICK;
 use super::task::{name, space};
 use crate::fs::procfs::{PidFile, Text};
 use crate::process::group::Stop;
+use crate::process::signal::queued_of_user;
 use crate::process::{Process, Task, table, terminal, usage};
 use crate::vm::MemorySizes;
 
 /// What a task does about signals.
 struct SignalSets {
-    /// How many wait, of the task and of its process.
-    queued: usize,
     pending: SigSet,
     shared_pending: SigSet,
     blocked: SigSet,
@@ -36,7 +35,6 @@ fn signal_sets(task: &Task) -> SignalSets {
     };
     let signals = task.signals.lock();
     SignalSets {
-        queued: signals.pending.iter().count() + group.pending.iter().count(),
         pending: signals.pending.set(),
         shared_pending: group.pending.set(),
         blocked: signals.blocked,
@@ -205,7 +203,7 @@ pub(super) fn status(task: &Task, out: &mut Text) -> Result<(), Errno> {
         out,
         "Threads:\t{}\nSigQ:\t{}/{}\n",
         process.thread_count().max(1),
-        sets.queued,
+        queued_of_user(process),
         process.limit(abi::RLIMIT_SIGPENDING)
     )?;
     for (label, set) in [

@@ -28,7 +28,7 @@ use crate::arch::user::UserContext;
 use crate::sched::NOTIFY_SIGNAL;
 
 pub(crate) use deliver::sigreturn;
-pub(super) use send::{notify_parent_in, parent_reaps_by_itself};
+pub(super) use send::{notify_parent_in, parent_reaps_by_itself, queued_of_user};
 pub(super) use stop::settle as settle_stop;
 
 pub(crate) use send::{

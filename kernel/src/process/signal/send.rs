@@ -2,10 +2,11 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 
 use kiln_core::abi;
 use kiln_core::errno::Errno;
-use kiln_core::num::usize_of;
+use kiln_core::num::u64_of;
 use kiln_core::signal::info::ChildChange;
 use kiln_core::signal::{DefaultAction, Disposition, SigInfo, SigSet, Signal};
 use kiln_core::time::ticks;
@@ -47,6 +48,9 @@ fn post(process: &Arc<Process>, target: Option<&Arc<Task>>, info: SigInfo) -> Re
     if process.is_init() {
         return Ok(());
     }
+    // A timer's signal has its place. What is sent with the table locked isn't from a user.
+    let counts = info.code < 0 || info.code == 0 && info.signal.is_realtime();
+    let is_full = counts && info.code != abi::SI_TIMER && signals_are_full(process);
     // What SIGCONT changes and the news of it come together for whoever looks.
     let tree = (info.signal == Signal::CONT).then(|| table::tree().lock());
     let mut group = process.group.lock();
@@ -59,7 +63,7 @@ fn post(process: &Arc<Process>, target: Option<&Arc<Task>>, info: SigInfo) -> Re
         return Ok(());
     }
     let continued = prepare(process, &mut group, info.signal);
-    let result = enqueue(process, &mut group, target, info);
+    let result = enqueue(process, &mut group, target, info, is_full);
     drop(group);
     if let Some(tree) = tree.filter(|_| continued) {
         notify_parent_in(&tree, process, WaitStatus::Continued);
@@ -94,14 +98,10 @@ fn enqueue(
     group: &mut Group,
     target: Option<&Arc<Task>>,
     info: SigInfo,
+    is_full: bool,
 ) -> Result<(), Errno> {
     let signal = info.signal;
-    // A timer's signal has its place.
-    let limit = if signal.is_realtime() && info.is_from_user() && info.code != abi::SI_TIMER {
-        room_for_signals(process, group, target)
-    } else {
-        usize::MAX
-    };
+    let limit = if is_full { 0 } else { usize::MAX };
     let actions = Arc::clone(&group.actions);
     let ignored = actions.lock().is_ignored(signal);
     let sample = target.or_else(|| group.tasks.first());
@@ -128,23 +128,27 @@ fn enqueue(
     Ok(())
 }
 
-/// How long the target's queue may be (`RLIMIT_SIGPENDING`): what the process's other queues hold, and its timers,
-/// for each of which a place is kept, count, too.
-fn room_for_signals(process: &Process, group: &Group, target: Option<&Arc<Task>>) -> usize {
-    let others = group
-        .tasks
-        .iter()
-        .filter(|task| target.is_none_or(|target| !Arc::ptr_eq(task, target)))
-        .map(|task| task.signals.lock().pending.len());
-    let shared = target.map_or(0, |_| group.pending.len());
-    let used = others.sum::<usize>() + shared + process.timers.posix_count();
-    usize_of(process.limit(abi::RLIMIT_SIGPENDING)).saturating_sub(used)
+/// How many signals wait for a process, and its timers, for each of which a place is kept.
+fn queued_in(process: &Process, group: &Group) -> usize {
+    let tasks = group.tasks.iter();
+    let own = tasks.map(|task| task.signals.lock().pending.counted());
+    own.sum::<usize>() + group.pending.counted() + process.timers.posix_count()
+}
+
+/// The same of all processes of the process's real user, whom `RLIMIT_SIGPENDING` is for.
+pub(in crate::process) fn queued_of_user(process: &Process) -> usize {
+    let uid = process.uid.load(Ordering::Relaxed);
+    let tree = table::tree().lock();
+    let all = tree.processes().map(|(_, process)| process);
+    all.filter(|process| process.uid.load(Ordering::Relaxed) == uid)
+        .map(|process| queued_in(process, &process.group.lock()))
+        .sum()
 }
 
 /// Whether a signal that is sent to the process, or a timer that is to send some, finds no room.
 pub(crate) fn signals_are_full(process: &Process) -> bool {
-    let group = process.group.lock();
-    group.pending.len() >= room_for_signals(process, &group, None)
+    let limit = process.limit(abi::RLIMIT_SIGPENDING);
+    u64_of(queued_of_user(process)) >= limit
 }
 
 /// Whether the signal's delivery can only end the process, so that it may begin to at once.

@@ -1,6 +1,7 @@
 //! POSIX timers: what timer_create(2) makes, by number.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use kiln_core::errno::Errno;
 use kiln_core::signal::Signal;
@@ -10,6 +11,40 @@ use super::interval::{Effect, Interval};
 use crate::process::group::Process;
 use crate::process::signal::signals_are_full;
 use crate::process::task::Task;
+
+/// A process's timers. A number comes again only when all others have been used.
+#[derive(Default)]
+pub(super) struct Timers {
+    /// By number, ascending.
+    made: Vec<(i32, Arc<Interval>)>,
+    next: i32,
+}
+
+impl Timers {
+    /// Where the timer with this number is, or would be.
+    fn place(&self, id: i32) -> Result<usize, usize> {
+        self.made.binary_search_by_key(&id, |(own, _)| *own)
+    }
+
+    fn next_id(&mut self) -> i32 {
+        loop {
+            let id = self.next;
+            self.next = id.checked_add(1).unwrap_or(0);
+            if self.place(id).is_err() {
+                return id;
+            }
+        }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.made.len()
+    }
+
+    /// All of them, which are no more.
+    pub(super) fn take(&mut self) -> Vec<(i32, Arc<Interval>)> {
+        core::mem::take(&mut self.made)
+    }
+}
 
 /// What timer_create(2) is to do at an expiry.
 #[derive(Clone, Copy, Debug)]
@@ -30,15 +65,10 @@ pub(crate) fn create(
     notice: Notice,
     thread: Option<&Arc<Task>>,
 ) -> Result<i32, Errno> {
-    let is_full = signals_are_full(process);
-    let mut posix = process.timers.posix.lock();
-    let free = posix.iter().position(Option::is_none);
-    let at = free.unwrap_or(posix.len());
-    drop(posix);
-    let id = i32::try_from(at).map_err(|_| Errno::EAGAIN)?;
-    if is_full {
+    if signals_are_full(process) {
         return Err(Errno::EAGAIN);
     }
+    let id = process.timers.posix.lock().next_id();
     let effect = match notice.signal {
         None => Effect::Nothing,
         Some(signal) => Effect::Posix {
@@ -49,16 +79,10 @@ pub(crate) fn create(
         },
     };
     let interval = Interval::new(process, clock, effect)?;
-    posix = process.timers.posix.lock();
-    while posix.len() <= at {
-        posix.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        posix.push(None);
-    }
-    match posix.get_mut(at) {
-        Some(place @ None) => *place = Some(interval),
-        // Another thread was faster.
-        _ => return Err(Errno::EAGAIN),
-    }
+    let mut posix = process.timers.posix.lock();
+    let place = posix.place(id).unwrap_or_else(|free| free);
+    posix.made.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+    posix.made.insert(place, (id, interval));
     Ok(id)
 }
 
@@ -67,9 +91,11 @@ pub(crate) fn create(
 /// # Errors
 /// `EINVAL` when there is none.
 pub(crate) fn get(process: &Process, id: i32) -> Result<Arc<Interval>, Errno> {
-    let at = usize::try_from(id).map_err(|_| Errno::EINVAL)?;
     let posix = process.timers.posix.lock();
-    posix.get(at).cloned().flatten().ok_or(Errno::EINVAL)
+    let found = posix.place(id).ok().and_then(|at| posix.made.get(at));
+    found
+        .map(|(_, timer)| Arc::clone(timer))
+        .ok_or(Errno::EINVAL)
 }
 
 /// timer_delete(2).
@@ -77,12 +103,10 @@ pub(crate) fn get(process: &Process, id: i32) -> Result<Arc<Interval>, Errno> {
 /// # Errors
 /// `EINVAL`.
 pub(crate) fn delete(process: &Process, id: i32) -> Result<(), Errno> {
-    let at = usize::try_from(id).map_err(|_| Errno::EINVAL)?;
-    let timer = process
-        .timers
-        .posix
-        .lock()
-        .get_mut(at)
-        .and_then(Option::take);
-    timer.map(drop).ok_or(Errno::EINVAL)
+    let mut posix = process.timers.posix.lock();
+    let at = posix.place(id).map_err(|_| Errno::EINVAL)?;
+    let timer = posix.made.remove(at);
+    drop(posix);
+    drop(timer);
+    Ok(())
 }
