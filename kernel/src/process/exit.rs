@@ -136,9 +136,47 @@ fn leave_group(task: &Arc<Task>) {
     }
     if last {
         become_zombie(process, status);
+    } else {
+        leave_children(task);
     }
     process.thread_events.wake_all();
     events::ended(task);
+}
+
+/// What a thread made that isn't the last one becomes another thread's children, and hears of its parent's end.
+#[cold]
+fn leave_children(task: &Task) {
+    let heir = task.process().first_task().map_or(0, |heir| heir.tid());
+    let mut mourners = Vec::new();
+    {
+        let tree = table::tree().lock();
+        let children = tree.children(task.pid()).map(|(_, child)| child);
+        for child in children.filter(|child| child.maker.load(Ordering::Relaxed) == task.tid()) {
+            child.maker.store(heir, Ordering::Relaxed);
+            note_mourner(&mut mourners, child);
+        }
+    }
+    tell_mourners(&mourners, (task.pid(), task.creds().uids.real));
+}
+
+/// Notes a child that asked for a signal at its parent's end, as far as memory allows.
+#[inline(never)]
+fn note_mourner(mourners: &mut Vec<Arc<Process>>, child: &Arc<Process>) {
+    if death_signal(child).is_some() && mourners.try_reserve(1).is_ok() {
+        mourners.push(Arc::clone(child));
+    }
+}
+
+/// Sends them what they asked for, the parent's last. The table isn't locked: one may stand still, and its own parent
+/// is to hear that it goes on.
+#[inline(never)]
+fn tell_mourners(mourners: &[Arc<Process>], (pid, uid): (u32, u32)) {
+    for child in mourners {
+        if let Some(signal) = death_signal(child) {
+            // What kill(2) might have sent is never refused.
+            let _ = send(child, SigInfo::user(signal, 0, pid, uid));
+        }
+    }
 }
 
 /// A process has no threads left.
@@ -226,17 +264,9 @@ struct HandedOver {
     from: (u32, u32),
     /// The new parent's SIGCHLD or, for PID 1, reaping at once.
     zombies: Vec<Arc<Process>>,
-    /// They asked for SIGCONT (`PR_SET_PDEATHSIG`).
-    continued: Vec<Arc<Process>>,
+    mourners: Vec<Arc<Process>>,
     /// One more zombie, for which there was no memory.
     first_zombie: Option<Arc<Process>>,
-}
-
-impl HandedOver {
-    /// The signal of `PR_SET_PDEATHSIG`: the parent's last.
-    fn told(&self, signal: Signal) -> SigInfo {
-        SigInfo::user(signal, 0, self.from.0, self.from.1)
-    }
 }
 
 fn hand_over_in(tree: &mut table::Tree, pid: u32) -> HandedOver {
@@ -251,6 +281,7 @@ fn hand_over_in(tree: &mut table::Tree, pid: u32) -> HandedOver {
     };
     tree.hand_over_children(pid, reaper, |child, parent| {
         child.set_parent(parent);
+        child.maker.store(parent, Ordering::Relaxed);
         // Whoever takes orphans waits for plain children.
         let usual = Signal::CHLD.number();
         child.exit_signal.store(usual, Ordering::Relaxed);
@@ -261,15 +292,7 @@ fn hand_over_in(tree: &mut table::Tree, pid: u32) -> HandedOver {
                 handed.first_zombie.get_or_insert(Arc::clone(child));
             }
         } else {
-            match death_signal(child) {
-                // It may stand still, and its own parent is to hear that it goes on.
-                Some(Signal::CONT) if handed.continued.try_reserve(1).is_ok() => {
-                    handed.continued.push(Arc::clone(child));
-                }
-                Some(Signal::CONT) | None => {}
-                // What kill(2) might have sent is never refused.
-                Some(signal) => drop(send(child, handed.told(signal))),
-            }
+            note_mourner(&mut handed.mourners, child);
         }
     });
     handed.parent = tree.process(reaper);
@@ -277,10 +300,7 @@ fn hand_over_in(tree: &mut table::Tree, pid: u32) -> HandedOver {
 }
 
 fn tell_handed_over(handed: &HandedOver) {
-    for child in &handed.continued {
-        // Nor is this one.
-        let _ = send(child, handed.told(Signal::CONT));
-    }
+    tell_mourners(&handed.mourners, handed.from);
     let unwanted = |parent: &Arc<Process>| parent_reaps_by_itself(parent);
     for child in handed.zombies.iter().chain(&handed.first_zombie) {
         if handed.parent.as_ref().is_none_or(unwanted) {
