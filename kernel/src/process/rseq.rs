@@ -10,6 +10,7 @@ use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
 use kiln_core::signal::{SigInfo, Signal};
 
+use super::group::Process;
 use super::signal::force;
 use super::task::Task;
 use crate::arch::user::UserContext;
@@ -125,6 +126,13 @@ pub(crate) fn after_interrupt(task: &Arc<Task>, regs: &mut UserContext) {
     }
     drop(rseq);
     abort_section(task, regs);
+}
+
+/// Makes every thread of the process start over when it is interrupted next, as if it had been switched away.
+pub(crate) fn restart_all(process: &Process) {
+    for task in &process.group.lock().tasks {
+        task.rseq.lock().switches = u64::MAX;
+    }
 }
 
 /// Before user mode, where the thread is on another CPU than before: tells the program. The writing may

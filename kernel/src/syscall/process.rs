@@ -234,8 +234,11 @@ const REGISTRATIONS: u32 = 4 | 16 | 64 | 256;
 /// Those that must have been registered for.
 const REGISTERED: u32 = 8 | 32 | 128;
 
+/// The one that restarts sequences.
+const RESTARTS: u32 = 128;
+
 pub(super) fn membarrier(call: &mut Call<'_>, command: u32, flags: u32, _cpu: i32) -> SysResult {
-    let takes_cpu = command == 128 && flags == 1;
+    let takes_cpu = command == RESTARTS && flags == 1;
     if flags != 0 && !takes_cpu {
         return Err(Errno::EINVAL);
     }
@@ -252,6 +255,9 @@ pub(super) fn membarrier(call: &mut Call<'_>, command: u32, flags: u32, _cpu: i3
         && registered.load(Ordering::Relaxed) & u64::from(command << 1) == 0
     {
         return Err(Errno::EPERM);
+    }
+    if command == RESTARTS {
+        rseqs::restart_all(call.task.process());
     }
     if command & REGISTRATIONS == 0 {
         shootdown::barrier();

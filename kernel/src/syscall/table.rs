@@ -327,7 +327,7 @@ syscalls! {
     321 bpf(Int, Ptr, Uint) [] Absent "";
     322 execveat(DirFd, Path, Argv, Envp, AtFlags) [exec::execveat] Full "";
     323 userfaultfd(Hex) [] Absent "";
-    324 membarrier(Membarrier, Hex, Hidden) [process::membarrier] Partial "restartable sequences on other CPUs go on";
+    324 membarrier(Membarrier, Hex, Hidden) [process::membarrier] Full "";
     325 mlock2(Ptr, Size, MlockFlags) [mem::mlock2] Full "";
     326 copy_file_range(Fd, OffPtr, Fd, OffPtr, Size, Hex) [fs::splice::copy_file_range] Full "";
     327 preadv2(Fd, IoVecOut, Int, Off, Hidden, RwfFlags) [fs::vectored::preadv2] Partial "RWF_NOWAIT for reading from a disk only";

@@ -3,5 +3,5 @@
 crate::behaviour::behaviours! { "smp":
     replaced_pages ["threads"], protected_pages ["threads"], snapshots ["threads"],
     hammering ["threads"], affinity ["threads"], crossing ["threads"], policies ["root"],
-    waiting_place ["root", "threads"], one_name ["threads"],
+    waiting_place ["root", "threads"], one_name ["threads"], restarted ["threads"],
 }
