@@ -17,6 +17,7 @@ use kiln_core::errno::Errno;
 use kiln_core::fs::acl::{self, Acl};
 use kiln_core::fs::attr::{Attr, DeviceNumber, FileType, NO_ATIME, SetAttr};
 use kiln_core::fs::perm::{Identity, Want};
+use kiln_core::fs::xattr::{FILE_CAPABILITIES, SetMode};
 
 use super::clock;
 use super::dnotify::Note;
@@ -66,6 +67,8 @@ pub(crate) struct Inode {
     watched: AtomicU32,
     /// `extra` says whether there is an access control list.
     acl_known: AtomicBool,
+    /// It is known to give its executor no capabilities (`S_NOSEC`).
+    gives_nothing: AtomicBool,
     /// How long what is written will live (`F_SET_RW_HINT`).
     write_hint: AtomicU8,
 }
@@ -98,6 +101,7 @@ impl Inode {
             readers: AtomicI32::new(0),
             extra: SpinLock::new(Extra::default()),
             acl_known: AtomicBool::new(false),
+            gives_nothing: AtomicBool::new(false),
             write_hint: AtomicU8::new(0),
             watched: AtomicU32::new(0),
         })
@@ -292,6 +296,42 @@ impl Inode {
             mode,
             ..SetAttr::default()
         })
+    }
+
+    /// Says that it has just been made, and gives its executor nothing.
+    pub(crate) fn is_made(&self) {
+        self.gives_nothing.store(true, Ordering::Relaxed);
+    }
+
+    /// Sets or takes away an extended attribute. The file must be locked.
+    pub(crate) fn set_xattr(
+        self: &Arc<Self>,
+        name: &[u8],
+        value: Option<&[u8]>,
+        mode: SetMode,
+    ) -> Result<(), Errno> {
+        self.gives_nothing.store(false, Ordering::Relaxed);
+        self.ops.set_xattr(self, name, value, mode)
+    }
+
+    /// Takes away what the file gives its executor, which goes with its contents and with its owner. It must be
+    /// locked.
+    #[inline]
+    pub(crate) fn drop_capabilities(self: &Arc<Self>) -> Result<(), Errno> {
+        if self.gives_nothing.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.drop_capabilities_now()
+    }
+
+    #[cold]
+    fn drop_capabilities_now(self: &Arc<Self>) -> Result<(), Errno> {
+        match self.set_xattr(FILE_CAPABILITIES, None, SetMode::Replace) {
+            Ok(()) | Err(Errno::ENODATA | Errno::EOPNOTSUPP) => {}
+            Err(errno) => return Err(errno),
+        }
+        self.is_made();
+        Ok(())
     }
 
     /// How long what is written will live, and a new word on it (`RWH_*`): kept and told.

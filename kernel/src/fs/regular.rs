@@ -81,6 +81,7 @@ impl FileOps for Regular {
         let room = limits::room(*pos)?;
         src.limit(usize_of(room.min(MAX_SIZE - *pos)));
         memfd::check_write(file, *pos + u64_of(src.remaining()))?;
+        file.inode.drop_capabilities()?;
         if !file.keeps_privilege() {
             file.inode.drop_privilege(|attr| {
                 let mode = attr.mode_without_privilege();

@@ -102,6 +102,18 @@ fn given() {
         left("root gives", set_capabilities(name, 0, [1 << 13, 0]));
         left(what, file::chown(name, owner, owner));
     }
+    let fd = file::open(name, libc::O_RDWR, 0).unwrap_or(0) as i32;
+    let changes: [(&str, &dyn Fn() -> sys::Res); 5] = [
+        ("read", &|| file::read(fd, &mut [0])),
+        ("written", &|| file::write(fd, b"x")),
+        ("cut", &|| file::ftruncate(fd, 0)),
+        ("stretched", &|| file::fallocate(fd, 0, 0, 100)),
+        ("opened anew", &|| file::openat(libc::AT_FDCWD, name, libc::O_WRONLY | libc::O_TRUNC, 0)),
+    ];
+    for (what, change) in changes {
+        left("root gives", set_capabilities(name, 0, [1 << 13, 0]));
+        left(what, change().map(|_| 0));
+    }
     left("root gives", set_capabilities(name, 0, [1 << 13, 0]));
     say!("{}", child::run(|| as_user(|| {
         left("its owner gives", set_capabilities(name, 0, [1 << 12, 0]));

@@ -90,9 +90,7 @@ pub(super) fn says_yes(inode: &Arc<Inode>, name: &[u8]) -> bool {
 /// Sets an attribute of overlay's.
 pub(super) fn mark(inode: &Arc<Inode>, name: &[u8], value: &[u8]) -> Result<(), Errno> {
     let _guard = inode.lock.lock();
-    inode
-        .ops()
-        .set_xattr(inode, name, Some(value), SetMode::Any)
+    inode.set_xattr(name, Some(value), SetMode::Any)
 }
 
 /// Changes the attributes of a layer's file.

@@ -146,7 +146,7 @@ impl InodeOps for Node {
         }
         let real = self.copied(inode)?;
         let _guard = real.lock.lock();
-        real.ops().set_xattr(&real, &below(name)?, value, mode)?;
+        real.set_xattr(&below(name)?, value, mode)?;
         real.changed();
         Ok(())
     }

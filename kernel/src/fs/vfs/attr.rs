@@ -9,7 +9,6 @@ use kiln_core::fs::attr::{
 };
 use kiln_core::fs::perm::{Capability, Identity, Want};
 use kiln_core::fs::stat::{Stat, StatFs};
-use kiln_core::fs::xattr::{FILE_CAPABILITIES, SetMode};
 
 use crate::fs::context::Lookup;
 use crate::fs::file::File;
@@ -148,13 +147,7 @@ pub(crate) fn chown(who: &Identity<'_>, path: &Path, uid: u32, gid: u32) -> Resu
     }
     // As set-id bits do, what the file gives goes with its owner.
     let _guard = inode.lock.lock();
-    match inode
-        .ops()
-        .set_xattr(inode, FILE_CAPABILITIES, None, SetMode::Replace)
-    {
-        Ok(()) | Err(Errno::ENODATA | Errno::EOPNOTSUPP) => Ok(()),
-        Err(errno) => Err(errno),
-    }
+    inode.drop_capabilities()
 }
 
 /// Sets access and modification time; `None` leaves that one alone, `Some(None)` means now.
@@ -222,6 +215,7 @@ pub(crate) fn truncate_inode(lookup: &Lookup<'_>, path: &Path, size: u64) -> Res
         limits::room(size - 1)?;
     }
     memfd::check_resize(inode, size)?;
+    inode.drop_capabilities()?;
     let mode = inode.with_attr(|attr| lookup.who.mode_after_write(attr));
     inode.set_attr(SetAttr {
         size: Some(size),
@@ -294,6 +288,7 @@ pub(crate) fn allocate(file: &File, mode: u32, offset: i64, len: i64) -> Result<
     } else {
         memfd::check_write(file, end)?;
     }
+    inode.drop_capabilities()?;
     if !file.keeps_privilege() {
         inode.drop_privilege(|attr| {
             let mode = attr.mode_without_privilege();

@@ -52,7 +52,7 @@ fn change(
         super::acl::set(who, inode, name, value)?;
     } else {
         inode.with_attr(|attr| xattr::check(attr, who, name, Want::WRITE))?;
-        inode.ops().set_xattr(inode, name, value, mode)?;
+        inode.set_xattr(name, value, mode)?;
     }
     inode.changed();
     notify::path(path, kiln_core::abi::IN_ATTRIB);
