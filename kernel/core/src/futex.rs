@@ -102,7 +102,7 @@ impl WakeOp {
     /// Decodes the value.
     ///
     /// # Errors
-    /// `ENOSYS` for an operation or a comparison that doesn't exist.
+    /// `ENOSYS` for an operation that doesn't exist.
     pub fn decode(value: u32) -> Result<Self, Errno> {
         let operation = value >> 28 & 7;
         let comparison = value >> 24 & 15;
@@ -110,7 +110,7 @@ impl WakeOp {
         // Both arguments are signed 12-bit numbers.
         let signed = |bits: u32| (bits << 20).cast_signed() >> 20;
         let operand = signed(value >> 12 & 0xfff).cast_unsigned();
-        if operation > abi::FUTEX_OP_XOR || comparison > abi::FUTEX_OP_CMP_GE {
+        if operation > abi::FUTEX_OP_XOR {
             return Err(Errno::ENOSYS);
         }
         Ok(Self {
@@ -135,6 +135,12 @@ impl WakeOp {
             abi::FUTEX_OP_ANDN => old & !self.operand,
             _ => old ^ self.operand,
         }
+    }
+
+    /// Whether the comparison exists, which is seen when the word has been changed.
+    #[must_use]
+    pub const fn compares(&self) -> bool {
+        self.comparison <= abi::FUTEX_OP_CMP_GE
     }
 
     /// Whether the second word's old value asks for sleepers of it to be woken too.

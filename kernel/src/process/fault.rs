@@ -67,18 +67,15 @@ fn tell(task: &Arc<Task>, fault: Fault, info: SigInfo) {
         // Whether anything is mapped there is the kernel's secret.
         code |= PROTECTION;
     }
-    let told = [code, u64::from(fault.vector), info_addr(fault)];
-    task.signals.lock().last_fault = told;
-    force(task, info);
-}
-
-/// CR2 as the handler's context shows it.
-fn info_addr(fault: Fault) -> u64 {
-    if fault.vector == PAGE_FAULT {
-        fault.addr
-    } else {
-        0
+    {
+        let last = &mut task.signals.lock().last_fault;
+        // The address stays the last page fault's.
+        if fault.vector == PAGE_FAULT {
+            last[2] = fault.addr;
+        }
+        (last[0], last[1]) = (code, fault.vector.into());
     }
+    force(task, info);
 }
 
 /// What the program tried to do.

@@ -332,7 +332,7 @@ fn lock_both(first: Key, second: Key) -> (Sleepers, Option<Sleepers>) {
 /// its old value compares. Answers how many woke.
 ///
 /// # Errors
-/// `EINVAL`, `EFAULT`.
+/// `EINVAL`, `EFAULT`, `ENOSYS`.
 pub(crate) fn wake_op(
     first: Word<'_>,
     second: Word<'_>,
@@ -348,6 +348,9 @@ pub(crate) fn wake_op(
             second.bring(true)?;
             continue;
         };
+        if !op.compares() {
+            return Err(Errno::ENOSYS);
+        }
         let mut woken = wake_in(&mut sleepers, key, u32::MAX, wakes);
         if op.holds(old) {
             let others = others.as_deref_mut().unwrap_or(&mut sleepers);

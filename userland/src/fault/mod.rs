@@ -8,5 +8,5 @@ crate::behaviour::behaviours! { "fault":
     jump_null, jump_not_canonical, unaligned ["signal:7", "cpu"], single_step, float_divide,
     simd_divide ["cpu"], interrupt_numbers ["cpu"], int80, selectors, far_return ["cpu"], bad_iret ["cpu"], stack_overflow,
     stack_growth, beyond_file ["signal:7"], odd_entries ["cpu"], stack_pointer_syscall, top_of_memory,
-    vsyscall, mov_ss, fix_and_retry, string_halfway, in_handler ["signal:11"],
+    vsyscall, mov_ss, fix_and_retry, string_halfway, in_handler ["signal:11"], address_kept,
 }
