@@ -32,6 +32,11 @@ struct Place {
 /// Names in a directory.
 type Children = HashTable<(NameKey, Arc<Dentry>)>;
 
+/// The hash that an entry has. (One function, so that the table's code is there once.)
+fn hash_of((key, _): &(NameKey, Arc<Dentry>)) -> u64 {
+    key.hash()
+}
+
 /// A name in a directory.
 pub(crate) struct Dentry {
     inode: Option<Arc<Inode>>,
@@ -228,7 +233,7 @@ impl Dentry {
             .ok()
             .map(|found| found.remove().0);
         drop(place);
-        children.insert_unique(key.hash(), entry, |(key, _)| key.hash());
+        children.insert_unique(key.hash(), entry, hash_of);
         drop(children);
         if let Some((_, old)) = old {
             old.hashed.store(false, Ordering::Release);
@@ -241,7 +246,7 @@ impl Dentry {
     fn with_room(&self) -> Result<SpinLockGuard<'_, Children>, Errno> {
         for _ in 0..SHRINK_TRIES {
             let mut children = self.children.lock();
-            if children.try_reserve(1, |(key, _)| key.hash()).is_ok() {
+            if children.try_reserve(1, hash_of).is_ok() {
                 return Ok(children);
             }
             drop(children);

@@ -29,6 +29,11 @@ struct Entry<T> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NoMemory;
 
+/// The hash that an entry of the table by names has. (One function, so that the table's code is there once.)
+fn hash_of((hash, _): &(u32, u64)) -> u64 {
+    u64::from(*hash)
+}
+
 impl<T> Default for Index<T> {
     fn default() -> Self {
         Self {
@@ -85,15 +90,11 @@ impl<T> Index<T> {
         let mut owned = Vec::new();
         owned.try_reserve_exact(name.len()).map_err(|_| NoMemory)?;
         owned.extend_from_slice(name);
-        self.by_name
-            .try_reserve(1, |(hash, _)| u64::from(*hash))
-            .map_err(|_| NoMemory)?;
+        self.by_name.try_reserve(1, hash_of).map_err(|_| NoMemory)?;
         let (hash, cursor) = (hash_name(name), self.next);
         self.next += 1;
         self.by_name
-            .insert_unique(u64::from(hash), (hash, cursor), |(hash, _)| {
-                u64::from(*hash)
-            });
+            .insert_unique(u64::from(hash), (hash, cursor), hash_of);
         let name = owned.into_boxed_slice();
         self.by_cursor.insert(cursor, Entry { name, value });
         Ok(None)

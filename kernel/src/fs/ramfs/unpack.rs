@@ -1,7 +1,6 @@
 //! Filling the root from a cpio archive that the boot loader left in memory, compressed with gzip
 //! or not. The archive is read piece by piece, and its frames are given back as that goes on.
 
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use kiln_core::addr::{PAGE_SIZE, PhysAddr};
@@ -18,7 +17,6 @@ use crate::fs::memory::{append, try_zeros};
 use crate::fs::mount::Path;
 use crate::fs::vfs::{self, Node};
 use crate::mm::frame::{self, FrameRef};
-use crate::mm::kmem;
 use crate::vm::IoSrc;
 
 /// Why an archive was refused: what is wrong, and at which byte of it (unpacked), if that helps.
@@ -148,11 +146,18 @@ pub(crate) fn unpack(lookup: &Lookup<'_>, start: PhysAddr, len: u64) -> Result<(
     Ok(())
 }
 
+/// A file's device and number.
+type Id = (u32, u32, u32);
+
+fn id(header: &Header) -> Id {
+    (header.dev.major, header.dev.minor, header.ino)
+}
+
 /// Makes files of entries.
 struct Tree<'a> {
     lookup: &'a Lookup<'a>,
-    /// The first name of each file with several.
-    links: BTreeMap<(u32, u32, u32), Path>,
+    /// The first name of each file with several, in the order of device and number.
+    links: Vec<(Id, Path)>,
     current: Option<Current>,
 }
 
@@ -169,9 +174,14 @@ impl<'a> Tree<'a> {
     fn new(lookup: &'a Lookup<'a>) -> Self {
         Self {
             lookup,
-            links: BTreeMap::new(),
+            links: Vec::new(),
             current: None,
         }
+    }
+
+    /// Where a file's first name is, or would be.
+    fn first(&self, header: &Header) -> Result<usize, usize> {
+        self.links.binary_search_by_key(&id(header), |(id, _)| *id)
     }
 
     /// Everything of the entry has come: links are made, owner and time are set.
@@ -232,9 +242,9 @@ impl<'a> Tree<'a> {
         };
         let path = vfs::create(self.lookup, name, &node)?;
         if header.nlink > 1 && kind != FileType::Directory {
-            let _charge = kmem::charge(128).map_err(|_| Errno::ENOMEM)?;
-            let key = (header.dev.major, header.dev.minor, header.ino);
-            self.links.insert(key, path.clone());
+            let place = self.first(header).unwrap_or_else(|place| place);
+            self.links.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+            self.links.insert(place, (id(header), path.clone()));
         }
         path.inode().map(Arc::clone)
     }
@@ -266,12 +276,9 @@ impl Sink for Tree<'_> {
             offset: 0,
             link: None,
         };
-        let key = (header.dev.major, header.dev.minor, header.ino);
-        let first = self
-            .links
-            .get(&key)
-            .filter(|_| header.nlink > 1 && kind != FileType::Directory);
-        if let Some(first) = first {
+        let shared = header.nlink > 1 && kind != FileType::Directory;
+        let place = self.first(header).ok().filter(|_| shared);
+        if let Some((_, first)) = place.and_then(|place| self.links.get(place)) {
             self.make_way(name)?;
             vfs::link(self.lookup, first, name)?;
             current.inode = Some(Arc::clone(first.inode()?));

@@ -13,7 +13,7 @@ use super::error::{Error, Result};
 use super::inode::Inode;
 use super::map::State;
 use super::superblock::Incompat;
-use crate::num::{low32, u64_of};
+use crate::num::{low32, u64_of, usize_of32};
 use alloc::vec::Vec;
 use hashbrown::HashMap;
 
@@ -59,14 +59,17 @@ struct Tag {
     checksum: u32,
 }
 
+/// Revoked blocks, with the transaction that revoked them last. (In a type that other maps here have, too.)
+type Revoked = HashMap<u64, usize>;
+
 /// What a walk over the log is for.
 enum Pass<'a> {
     /// Find where the committed transactions end.
     Scan,
-    /// Collect revoked blocks, with the transaction that revoked them last.
-    Revoke(&'a mut HashMap<u64, u32>),
+    /// Collect revoked blocks.
+    Revoke(&'a mut Revoked),
     /// Write what isn't revoked.
-    Replay(&'a HashMap<u64, u32>),
+    Replay(&'a Revoked),
 }
 
 impl Log {
@@ -264,14 +267,14 @@ impl<D: Device> Ext4<D> {
         tags: &[Tag],
         at: u32,
         sequence: u32,
-        revoked: &HashMap<u64, u32>,
+        revoked: &Revoked,
     ) -> Result<()> {
         let mut data = self.zero_block()?;
         for (tag, count) in tags.iter().zip(1u32..) {
             // A block revoked by this transaction or a later one holds something else by now.
             let gone = revoked
                 .get(&tag.block)
-                .is_some_and(|by| by.wrapping_sub(sequence).cast_signed() >= 0);
+                .is_some_and(|by| low32(u64_of(*by)).wrapping_sub(sequence).cast_signed() >= 0);
             if gone {
                 continue;
             }
@@ -309,7 +312,7 @@ impl<D: Device> Ext4<D> {
     }
 }
 
-fn note_revoked(log: &Log, b: &[u8], sequence: u32, revoked: &mut HashMap<u64, u32>) -> Result<()> {
+fn note_revoked(log: &Log, b: &[u8], sequence: u32, revoked: &mut Revoked) -> Result<()> {
     let size = if log.is_wide() { 8 } else { 4 };
     let end = usize::try_from(be32(b, HEAD)?).unwrap_or(usize::MAX);
     let end = end.min(b.len());
@@ -321,7 +324,7 @@ fn note_revoked(log: &Log, b: &[u8], sequence: u32, revoked: &mut HashMap<u64, u
             u64::from(be32(b, at)?)
         };
         revoked.try_reserve(1).map_err(|_| Error::NoMemory)?;
-        revoked.insert(block, sequence);
+        revoked.insert(block, usize_of32(sequence));
         at += size;
     }
     Ok(())
