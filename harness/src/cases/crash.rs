@@ -21,6 +21,10 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("crash::a_killed_machine_loses_nothing_synced", || {
             kills(4, &BOOKS)
         }),
+        Case::new(
+            "crash::a_killed_machine_brings_back_nothing_discarded",
+            || kills(4, &DISCARDING),
+        ),
         Case::new("crash::a_killed_machine_rearranges_in_order", || {
             kills(4, &REARRANGING)
         }),
@@ -29,6 +33,8 @@ pub(super) fn cases() -> Vec<Case> {
     for disk in 1..=10 {
         let name = format!("crash::a_hundred_kills_of_disk_{disk}");
         cases.push(Case::new(&name, || kills(100, &BOOKS)).long());
+        let name = format!("crash::a_hundred_kills_discarding_on_disk_{disk}");
+        cases.push(Case::new(&name, || kills(100, &DISCARDING)).long());
         let name = format!("crash::a_hundred_kills_rearranging_disk_{disk}");
         cases.push(Case::new(&name, || kills(100, &REARRANGING)).long());
     }
@@ -57,6 +63,10 @@ n=$1; while :; do
   mv books/new books/b$((n%40)); sync; echo $n; n=$((n+1)); done
 "#;
 
+/// What is freed isn't the disk's to keep any more.
+const DISCARD: &str =
+    "mount -o remount,discard /mnt; while sleep 0.2; do fstrim /mnt; done >/dev/null & ";
+
 /// What runs when the machine stops, and how its disk is judged.
 struct Load {
     /// The job's words after its disk, from the first number on.
@@ -76,6 +86,17 @@ const BOOKS: Load = Load {
     },
     told: |line| line.parse().ok().map(|number| (number % SLOTS, number)),
     check: books,
+};
+
+/// The books on a disk that loses what is freed, at once and, for a second time, all of it together.
+const DISCARDING: Load = Load {
+    words: |first| {
+        let (script, first) = (DISCARD.to_owned() + LOAD, first.to_string());
+        Ok(["--", "sh", "-c", &script, "sh", &first]
+            .map(OsString::from)
+            .into())
+    },
+    ..BOOKS
 };
 
 /// `behave --helper rearrange` tells what it does.

@@ -16,7 +16,20 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("disks::a_failed_flush_fails_the_job", failed_flush),
         Case::new("disks::many_wait_for_one_disk", many_wait),
         Case::new("disks::a_fault_reads_what_lies_around", read_around),
-        Case::new("disks::files_lie_in_pieces", extents),
+        Case::new("disks::files_lie_in_pieces", || {
+            on_disk("extents", "ext4", include_str!("extents.txt"))
+        }),
+        Case::new("disks::files_end_where_linux_ends_them", || {
+            on_disk("disk_limits", "ext4", include_str!("disk_limits.txt"))
+        }),
+        Case::new("disks::lists_of_blocks_end_earlier", || {
+            on_disk("disk_limits", "ext3", include_str!("disk_limits_ext3.txt"))
+        }),
+        Case::new("disks::a_file_system_answers", || {
+            on_disk("disk_requests", "ext4", include_str!("disk_requests.txt"))
+        }),
+        Case::new("disks::what_is_free_is_discarded", discards),
+        Case::new("disks::a_frozen_disk_is_whole", frozen),
         Case::new("disks::an_ext4_root_vanishes_unless_rw", ext4_root),
         Case::new("disks::a_damaged_root_is_refused", damaged_root),
         Case::new("disks::a_file_is_a_disk", loop_devices),
@@ -115,23 +128,86 @@ fn read_around() -> Result<()> {
     e2fsck(&image)
 }
 
-/// A program is told where the pieces of a file lie, as Linux tells it on ext4.
-fn extents() -> Result<()> {
-    let scratch = Scratch::new("extents")?;
+/// A program does and is told the same on a disk as Linux's ext4 has it do and tells it.
+fn on_disk(name: &str, kind: &str, wanted: &str) -> Result<()> {
+    let scratch = Scratch::new(name)?;
     let image = scratch.path("disk");
     fs::File::create(&image)?.set_len(64 << 20)?;
     let mut command = Command::new(crate::recipe::program("mke2fs")?);
-    command.args(["-q", "-F", "-t", "ext4", "-b", "4096"]);
+    command.args(["-q", "-F", "-t", kind, "-b", "4096"]);
     command.arg(&image);
     Job::of(command).run()?.has_status(0)?;
     let root = super::userland::root_dir()?.display().to_string();
     let disk = format!("{}:/disk", image.display());
-    let program = ["--", "/behave", "file/extents", "/disk"];
+    let behaviour = format!("file/{name}");
+    let program = ["--", "/behave", &behaviour, "/disk"];
     let words = ["--root", &root, "--disk", &disk];
     Job::new(words.into_iter().chain(program))
         .run()?
-        .is(0, include_str!("extents.txt"))?;
+        .is(0, wanted)?;
     e2fsck(&image)
+}
+
+/// What was freed takes no space on the host any more, whether it is told of at once or later; the rest is as it was.
+fn discards() -> Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let scratch = Scratch::new("discards")?;
+    let image = scratch.path("disk");
+    mke2fs(&image, 64 << 20)?;
+    let disk = image.display().to_string();
+    let fill = "for i in 1 2 3 4 5 6 7 8; do dd if=/dev/urandom of=/m/f$i bs=1M count=4 2>/dev/null; done; \
+                sync; rm /m/f[1357]; sync; sha1sum /m/f* > /tmp/sums; ";
+    let check =
+        "umount /m; mount -t ext4 /dev/vda /m; sha1sum -s -c /tmp/sums && echo whole; rm /m/f*";
+    let script = |first: &str, then: &str| {
+        format!("mkdir /m; mount -t ext4 -o {first} /dev/vda /m; {fill} {then} {check}")
+    };
+    let mut taken = Vec::new();
+    for (first, then) in [
+        ("nodiscard", ""),
+        ("discard", ""),
+        ("nodiscard", "fstrim /m;"),
+    ] {
+        Job::sh_with(["--disk", &disk].map(str::to_owned), &script(first, then))
+            .run()?
+            .is(0, "whole\n")?;
+        taken.push(fs::metadata(&image)?.blocks() / 2048);
+        e2fsck(&image)?;
+        Job::sh_with(
+            ["--disk", &disk].map(str::to_owned),
+            "mkdir /m; mount -t ext4 /dev/vda /m; fstrim /m",
+        )
+        .run()?
+        .is(0, "")?;
+    }
+    ensure!(
+        matches!(taken[..], [all, once, later] if all >= 32 && once < 24 && later < 24),
+        "MiB that the image takes: {taken:?}"
+    );
+    Ok(())
+}
+
+/// What is copied of a frozen disk is a clean file system with all that was written; who writes waits.
+fn frozen() -> Result<()> {
+    let scratch = Scratch::new("frozen")?;
+    let (image, out) = (scratch.path("disk"), scratch.path("out"));
+    mke2fs(&image, 16 << 20)?;
+    let script = "i=0; while :; do echo $i >> /mnt/log; i=$((i+1)); done & sleep 1; echo all > /mnt/f; \
+                  fsfreeze --freeze /mnt; tail -n 1 /mnt/log > /out/last; sleep 1; tail -n 1 /mnt/log | cmp - /out/last; \
+                  dd if=/dev/vdb of=/out/copy bs=1M 2>/dev/null; fsfreeze --unfreeze /mnt; sleep 1; \
+                  tail -n 1 /mnt/log | cmp -s - /out/last || echo goes on; kill %1; cat /mnt/f; fsfreeze --freeze /mnt";
+    let words = [
+        "--disk".to_owned(),
+        format!("{}:/mnt", image.display()),
+        "--out".to_owned(),
+        out.display().to_string(),
+    ];
+    Job::sh_with(words, script)
+        .deadline(Duration::from_secs(60))
+        .run()?
+        .is(0, "goes on\nall\n")?;
+    e2fsck(&image)?;
+    e2fsck(&out.join("copy"))
 }
 
 /// An image with busybox in it.

@@ -181,6 +181,11 @@ pub(crate) trait BlockDevice: Send + Sync {
     /// The disk may forget these sectors. A hint: it may also do nothing.
     fn discard(&self, sector: u64, count: u64) -> Result<(), IoError>;
 
+    /// Whether it takes that hint.
+    fn can_discard(&self) -> bool {
+        true
+    }
+
     /// Its serial number, up to 20 bytes, copied to `buffer`; the length.
     fn serial(&self, buffer: &mut [u8; 20]) -> Result<usize, IoError>;
 

@@ -15,7 +15,7 @@ use core::any::Any;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, Ordering};
 use kiln_core::errno::Errno;
 use kiln_core::fs::acl::{self, Acl};
-use kiln_core::fs::attr::{Attr, DeviceNumber, FileType, NO_ATIME, SetAttr};
+use kiln_core::fs::attr::{Attr, DeviceNumber, FileType, NO_ATIME, SYNCHRONOUS, SetAttr};
 use kiln_core::fs::perm::{Identity, Want};
 use kiln_core::fs::xattr::{FILE_CAPABILITIES, SetMode};
 
@@ -25,6 +25,7 @@ use super::inotify::Watch;
 use super::lease::Leases;
 use super::locks::Locks;
 use super::memory::{try_arc, try_push};
+use super::mount::MountFlags;
 use super::pipe::Pipe;
 use super::superblock::SuperBlock;
 use crate::sched::Mutex;
@@ -71,6 +72,8 @@ pub(crate) struct Inode {
     gives_nothing: AtomicBool,
     /// How long what is written will live (`F_SET_RW_HINT`).
     write_hint: AtomicU8,
+    /// What is written goes to the disk at once (chattr's S).
+    synchronous: AtomicBool,
 }
 
 /// What few inodes have.
@@ -93,6 +96,7 @@ impl Inode {
             kind: parts.attr.kind,
             rdev: parts.attr.rdev,
             sb: parts.sb,
+            synchronous: AtomicBool::new(parts.attr.has(SYNCHRONOUS)),
             attr: SpinLock::new(parts.attr),
             lock: Mutex::new(()),
             mapping: parts.mapping,
@@ -278,9 +282,18 @@ impl Inode {
             change.mtime = change.mtime.or(Some(now));
         }
         self.ops.set_attr(self, &change)?;
-        self.update(|attr| attr.apply(&change));
+        let synchronous = self.update(|attr| {
+            attr.apply(&change);
+            attr.has(SYNCHRONOUS)
+        });
+        self.synchronous.store(synchronous, Ordering::Relaxed);
         self.ops.touched(self);
         Ok(())
+    }
+
+    /// Whether what is written goes to the disk at once, by the file's flag or its file system's.
+    pub(crate) fn is_synchronous(&self) -> bool {
+        self.synchronous.load(Ordering::Relaxed) || self.sb.flags().contains(MountFlags::SYNC)
     }
 
     /// Takes setuid and setgid away after a write by somebody without the privilege to keep them.

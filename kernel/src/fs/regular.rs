@@ -8,7 +8,6 @@ use kiln_core::errno::Errno;
 use kiln_core::num::{u64_of, usize_of};
 
 use super::file::{Events, File, FileOps, MapSource, Watch};
-use super::mount::MountFlags;
 use super::{limits, memfd};
 use crate::sync::Once;
 use crate::vm::{IoDst, IoSrc, Mapping};
@@ -74,12 +73,13 @@ impl FileOps for Regular {
         if file.has(abi::O_APPEND) || src.appends {
             *pos = mapping.size();
         }
-        if *pos >= MAX_SIZE {
+        let limit = mapping.limit();
+        if *pos >= limit {
             return Err(Errno::EFBIG);
         }
         check_whole(file, mapping, *pos, src.remaining())?;
         let room = limits::room(*pos)?;
-        src.limit(usize_of(room.min(MAX_SIZE - *pos)));
+        src.limit(usize_of(room.min(limit - *pos)));
         memfd::check_write(file, *pos + u64_of(src.remaining()))?;
         file.inode.drop_capabilities()?;
         if !file.keeps_privilege() {
@@ -98,8 +98,7 @@ impl FileOps for Regular {
         drop(guard);
         let start = *pos;
         *pos += u64_of(done);
-        let sync = file.inode.sb().flags().contains(MountFlags::SYNC);
-        if file.has(abi::O_DSYNC) || sync {
+        if file.has(abi::O_DSYNC) || file.inode.is_synchronous() {
             let last = (*pos - 1) / u64_of(PAGE_SIZE);
             let first = start / u64_of(PAGE_SIZE);
             mapping.sync(first, last - first + 1)?;

@@ -101,11 +101,19 @@ pub(super) fn ustat(call: &mut Call<'_>, device: u32, to: UserAddr) -> SysResult
 
 /// Commands of quotactl(2) (linux/quota.h, linux/dqblk_xfs.h).
 const Q_SYNC: u32 = 0x80_0001;
+const Q_QUOTAON: u32 = 0x80_0002;
+const Q_QUOTAOFF: u32 = 0x80_0003;
 const Q_GETFMT: u32 = 0x80_0004;
 const Q_GETINFO: u32 = 0x80_0005;
 const Q_GETQUOTA: u32 = 0x80_0007;
 const Q_ALL: core::ops::RangeInclusive<u32> = 0x80_0001..=0x80_0009;
+const Q_XQUOTAON: u32 = 0x5801;
+const Q_XQUOTAOFF: u32 = 0x5802;
 const Q_XGETQUOTA: u32 = 0x5803;
+const Q_XGETQSTAT: u32 = 0x5805;
+const Q_XQUOTARM: u32 = 0x5806;
+const Q_XQUOTASYNC: u32 = 0x5807;
+const Q_XGETQSTATV: u32 = 0x5808;
 const Q_XFREE: [u32; 3] = [0x5805, 0x5807, 0x5808];
 const Q_XALL: core::ops::RangeInclusive<u32> = 0x5801..=0x5809;
 
@@ -116,7 +124,7 @@ fn quota_command(raw: u32) -> Result<(u32, u32), Errno> {
 }
 
 /// No quotas are ever on: what a command comes to on a file system that could have some.
-fn quota(call: &Call<'_>, command: u32, kind: u32, id: u32) -> SysResult {
+fn quota(call: &Call<'_>, command: u32, kind: u32, id: u32, at: UserAddr) -> SysResult {
     let creds = call.creds;
     let free = match command {
         Q_SYNC | Q_GETFMT | Q_GETINFO => true,
@@ -131,7 +139,19 @@ fn quota(call: &Call<'_>, command: u32, kind: u32, id: u32) -> SysResult {
         return Err(Errno::EPERM);
     }
     match command {
-        Q_SYNC => Ok(0),
+        Q_SYNC | Q_QUOTAOFF | Q_XQUOTASYNC => Ok(0),
+        // Of another file system.
+        Q_XQUOTAON | Q_XQUOTAOFF | Q_XGETQSTAT | Q_XQUOTARM => Err(Errno::ENOSYS),
+        Q_XGETQSTATV => {
+            let version: u8 = call.space.read_val(at)?;
+            Err(if version == 1 {
+                Errno::ENOSYS
+            } else {
+                Errno::EINVAL
+            })
+        }
+        // None were asked for with the mount.
+        Q_QUOTAON => Err(Errno::EINVAL),
         _ if Q_ALL.contains(&command) || Q_XALL.contains(&command) => Err(Errno::ESRCH),
         _ => Err(Errno::EINVAL),
     }
@@ -142,7 +162,7 @@ pub(super) fn quotactl(
     command: u32,
     device: UserAddr,
     id: u32,
-    _at: UserAddr,
+    at: UserAddr,
 ) -> SysResult {
     let (command, kind) = quota_command(command)?;
     if device.is_null() {
@@ -162,7 +182,11 @@ pub(super) fn quotactl(
     if !mounts.iter().any(|mount| mount.sb().dev() == device) {
         return Err(Errno::ENODEV);
     }
-    quota(call, command, kind, id)
+    match quota(call, command, kind, id, at) {
+        // Where they would be kept is looked up first.
+        Err(Errno::EINVAL) if command == Q_QUOTAON => named(call, at).and(Err(Errno::EINVAL)),
+        done => done,
+    }
 }
 
 static DISCIPLINE: SpinLock<Discipline> = SpinLock::new(Discipline::new());
@@ -254,14 +278,14 @@ pub(super) fn quotactl_fd(
     fd: i32,
     command: u32,
     id: u32,
-    _at: UserAddr,
+    at: UserAddr,
 ) -> SysResult {
     let file = call.files.get_any(fd)?;
     let (command, kind) = quota_command(command)?;
     if !matches!(file.path.mount.sb().kind(), "ext4" | "tmpfs") {
         return Err(Errno::ENOSYS);
     }
-    quota(call, command, kind, id)
+    quota(call, command, kind, id, at)
 }
 
 /// Whose I/O priority: a process's (linux/ioprio.h); a group's and a user's follow, as with getpriority(2).

@@ -251,6 +251,12 @@ impl Mapping {
     pub(crate) fn source(&self) -> Option<&Arc<dyn PageSource>> {
         self.source.as_ref()
     }
+
+    /// The greatest size that the file can have.
+    pub(crate) fn limit(&self) -> u64 {
+        let most = i64::MAX.cast_unsigned();
+        self.source.as_ref().map_or(most, |source| source.limit())
+    }
 }
 
 impl Drop for Mapping {

@@ -21,6 +21,17 @@ pub const NO_DUMP: u32 = 0x40;
 /// `FS_NOATIME_FL`: reading leaves no trace.
 pub const NO_ATIME: u32 = 0x80;
 
+/// `FS_SYNC_FL`: what is written goes to the disk at once.
+pub const SYNCHRONOUS: u32 = 0x8;
+/// `FS_JOURNAL_DATA_FL`: contents go through the journal.
+pub const JOURNAL_DATA: u32 = 0x4000;
+/// `FS_DIRSYNC_FL`: what changes in the directory goes to the disk at once.
+pub const DIR_SYNCHRONOUS: u32 = 0x1_0000;
+/// `FS_EXTENT_FL`: contents are found by extents.
+pub const EXTENTS: u32 = 0x8_0000;
+/// Flags that only directories have: `FS_DIRSYNC_FL`, `FS_TOPDIR_FL`, `FS_PROJINHERIT_FL`.
+pub const DIR_FLAGS: u32 = 0x2003_0000;
+
 /// Execution by the group.
 pub const GROUP_EXEC: u32 = abi::S_IXGRP;
 

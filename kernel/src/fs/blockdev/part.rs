@@ -59,6 +59,10 @@ impl BlockDevice for Part {
         self.disk.discard(self.at(sector, count)?, count)
     }
 
+    fn can_discard(&self) -> bool {
+        self.disk.can_discard()
+    }
+
     fn serial(&self, buffer: &mut [u8; 20]) -> Result<usize, IoError> {
         self.disk.serial(buffer)
     }

@@ -87,4 +87,9 @@ impl Device for Disk {
     fn flush(&mut self) -> Result<(), DeviceError> {
         self.dev.flush().map_err(|_| DeviceError)
     }
+
+    fn discard(&mut self, offset: u64, length: u64) -> Result<(), DeviceError> {
+        let done = self.dev.discard(sector(offset), sector(length));
+        done.map_err(|_| DeviceError)
+    }
 }

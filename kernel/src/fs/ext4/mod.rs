@@ -1,8 +1,8 @@
 //! ext4, ext3 and ext2 on disks: kiln-core's implementation under the VFS.
 //!
 //! [`Volume`] is a mounted file system: the core under a sleeping lock, and the inodes in use.
-//! `node` carries the VFS's requests out, `pages` moves file data, `disk` metadata; `commit` is
-//! the thread that commits the journal.
+//! `node` carries the VFS's requests out, `requests` those of ioctl(2), `pages` moves file data, `disk` metadata; `commit` is
+//! the thread that commits the journal, `freeze` keeps everybody from changing anything.
 //!
 //! What changes often and alone (times, sizes) is noted in the VFS's inode, which the volume holds
 //! until it has written it. A deleted file's blocks are freed by whoever comes next
@@ -11,8 +11,10 @@
 
 mod commit;
 mod disk;
+mod freeze;
 mod node;
 mod pages;
+mod requests;
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -25,6 +27,7 @@ use kiln_core::fs::ext4::{self as core_fs, Error, Ext4, Ino, Options, ROOT, SetA
 use kiln_core::fs::stat::StatFs;
 
 use self::disk::Disk;
+use self::freeze::Freeze;
 use self::node::Node;
 use self::pages::Pages;
 use super::blockdev;
@@ -95,6 +98,7 @@ struct Volume {
     /// The first error that nobody has been told of.
     error: SpinLock<Option<Errno>>,
     options: Mutex<Shown>,
+    freeze: Freeze,
 }
 
 fn time(stamp: Timestamp) -> Time {
@@ -133,7 +137,8 @@ fn mount(request: &MountRequest<'_>, generation: u8) -> Result<Arc<Inode>, Errno
     if let Some(engine) = crate::arch::checksum::crc32c() {
         core_fs::use_engine(engine);
     }
-    let core = Ext4::mount(Disk::new(Arc::clone(&disk))?, &options).map_err(Error::errno)?;
+    let mut core = Ext4::mount(Disk::new(Arc::clone(&disk))?, &options).map_err(Error::errno)?;
+    core.set_discard(shown.find(b"discard").is_some());
     let block_size = core.block_size();
     let volume = try_arc(Volume {
         core: Mutex::new(core),
@@ -147,6 +152,7 @@ fn mount(request: &MountRequest<'_>, generation: u8) -> Result<Arc<Inode>, Errno
         returned: AtomicU64::new(0),
         error: SpinLock::new(None),
         options: Mutex::new(shown),
+        freeze: Freeze::default(),
     })?;
     let ops: Box<dyn SuperOps> = try_box(Super(Arc::clone(&volume)))?;
     let kind = match generation {
@@ -264,6 +270,9 @@ impl Volume {
 
     /// Does what piled up: frees deleted files, writes changed inodes when there are many.
     fn settle(&self) {
+        if self.is_frozen() {
+            return;
+        }
         if self.changed.lock().len() > MAX_CHANGED {
             self.write_changed();
         }
@@ -310,6 +319,9 @@ impl Volume {
 
     /// Writes the times and sizes of all changed inodes into the core's buffers.
     fn write_changed(&self) {
+        if self.is_frozen() {
+            return;
+        }
         let changed = core::mem::take(&mut *self.changed.lock());
         for inode in &changed {
             self.note(self.write_inode(inode));
@@ -318,6 +330,9 @@ impl Volume {
 
     /// Writes an inode's times and size into the core's buffers.
     fn write_inode(&self, inode: &Inode) -> Result<(), Error> {
+        if self.is_frozen() {
+            return Ok(());
+        }
         if let Some(node) = node::node_of(inode) {
             node.is_changed.store(false, Ordering::Release);
         }
@@ -340,6 +355,11 @@ impl Volume {
 
     /// Takes back what files were promised and don't need.
     fn release_promises(&self) {
+        self.for_each_file(Pages::release_promise);
+    }
+
+    /// Calls `each` with the pages of every file in use, with no lock held.
+    fn for_each_file(&self, mut each: impl FnMut(&Pages)) {
         let mut last = 0;
         loop {
             let next = {
@@ -349,7 +369,7 @@ impl Volume {
             };
             let Some((ino, pages)) = next else { return };
             last = ino;
-            pages.release_promise();
+            each(&pages);
         }
     }
 
@@ -443,7 +463,15 @@ impl SuperOps for Super {
     }
 
     fn reconfigure(&self, options: &[u8]) -> Result<(), Errno> {
-        self.0.options.lock().take(options, true)
+        let mut shown = self.0.options.lock();
+        shown.take(options, true)?;
+        let discard = shown.find(b"discard").is_some();
+        self.0.core.lock().set_discard(discard);
+        Ok(())
+    }
+
+    fn freeze(&self, on: bool) -> Result<(), Errno> {
+        if on { self.0.freeze() } else { self.0.thaw() }
     }
 
     fn options(&self) -> Vec<u8> {

@@ -21,6 +21,7 @@ use self::attributes::{kind_of, number, renew_dir, renew_links};
 use super::disk::Disk;
 use super::pages::Pages;
 use super::{Doomed, Volume, now, time};
+use crate::fs::file::{File, Ioctl};
 use crate::fs::inode::{Allocate, Emit, Extent, Inode, InodeOps, NewInode, Rename};
 use crate::fs::memory::try_push;
 use crate::sync::Once;
@@ -66,6 +67,20 @@ impl Node {
     ) -> Result<T, Errno> {
         self.volume.settle();
         operation(&mut self.volume.core.lock()).map_err(Error::errno)
+    }
+
+    /// The same of one that changes something.
+    fn change<T>(
+        &self,
+        operation: impl FnOnce(&mut Ext4<Disk>) -> Result<T, Error>,
+    ) -> Result<T, Errno> {
+        self.volume.settle();
+        operation(&mut *self.volume.change()?).map_err(Error::errno)
+    }
+
+    /// The file system.
+    pub(super) fn volume(&self) -> &Arc<Volume> {
+        &self.volume
     }
 
     /// Notes whether an inode still has a name, after the core took one away or gave one.
@@ -147,7 +162,7 @@ impl InodeOps for Node {
         new: &NewInode<'_>,
     ) -> Result<Arc<Inode>, Errno> {
         self.volume.settle();
-        let mut core = self.volume.core.lock();
+        let mut core = self.volume.change()?;
         let ino = core
             .create(self.ino, name, &Self::new_file(new))
             .map_err(Error::errno)?;
@@ -159,7 +174,7 @@ impl InodeOps for Node {
         let _ = dir;
         self.volume.settle();
         self.volume.expect_doomed()?;
-        let mut core = self.volume.core.lock();
+        let mut core = self.volume.change()?;
         let ino = core
             .create_unnamed(self.ino, &Self::new_file(new))
             .map_err(Error::errno)?;
@@ -171,7 +186,7 @@ impl InodeOps for Node {
     fn link(&self, dir: &Arc<Inode>, name: &[u8], inode: &Arc<Inode>) -> Result<(), Errno> {
         let ino = number(inode)?;
         self.volume.settle();
-        let mut core = self.volume.core.lock();
+        let mut core = self.volume.change()?;
         core.link(ino, self.ino, name, now())
             .map_err(Error::errno)?;
         renew_dir(&mut core, dir)?;
@@ -183,7 +198,7 @@ impl InodeOps for Node {
     fn unlink(&self, dir: &Arc<Inode>, name: &[u8], victim: &Arc<Inode>) -> Result<(), Errno> {
         self.volume.settle();
         self.volume.expect_doomed()?;
-        let mut core = self.volume.core.lock();
+        let mut core = self.volume.change()?;
         core.unlink(self.ino, name, now()).map_err(Error::errno)?;
         renew_dir(&mut core, dir)?;
         renew_links(&mut core, victim)?;
@@ -194,7 +209,7 @@ impl InodeOps for Node {
     fn rmdir(&self, dir: &Arc<Inode>, name: &[u8], victim: &Arc<Inode>) -> Result<(), Errno> {
         self.volume.settle();
         self.volume.expect_doomed()?;
-        let mut core = self.volume.core.lock();
+        let mut core = self.volume.change()?;
         core.rmdir(self.ino, name, now()).map_err(Error::errno)?;
         renew_dir(&mut core, dir)?;
         renew_links(&mut core, victim)?;
@@ -212,7 +227,7 @@ impl InodeOps for Node {
         };
         self.volume.settle();
         self.volume.expect_doomed()?;
-        let mut core = self.volume.core.lock();
+        let mut core = self.volume.change()?;
         core.rename(from, to, how, now()).map_err(Error::errno)?;
         renew_dir(&mut core, rename.from)?;
         renew_dir(&mut core, rename.to)?;
@@ -270,7 +285,7 @@ impl InodeOps for Node {
             flags: change.flags,
             ..core_fs::SetAttr::default()
         };
-        self.with(|core| core.set_attr(self.ino, &set))
+        self.change(|core| core.set_attr(self.ino, &set))
     }
 
     fn truncate(&self, inode: &Arc<Inode>, size: u64) -> Result<(), Errno> {
@@ -281,11 +296,11 @@ impl InodeOps for Node {
         let old = mapping.size();
         mapping.truncate(size)?;
         if size >= old {
-            return self.with(|core| core.set_size(self.ino, size, now()));
+            return self.change(|core| core.set_size(self.ino, size, now()));
         }
         let result = {
             let _io = pages.io.write();
-            self.with(|core| core.truncate(self.ino, size, now()))
+            self.change(|core| core.truncate(self.ino, size, now()))
         };
         pages.release_promise();
         result
@@ -338,8 +353,12 @@ impl InodeOps for Node {
         self.change_xattr(inode, name, value, mode)
     }
 
-    fn has_flags(&self) -> bool {
-        true
+    fn flags(&self) -> Option<[u32; 2]> {
+        Some([core_fs::SHOWN_FLAGS, core_fs::USER_FLAGS])
+    }
+
+    fn ioctl(&self, file: &File, request: &Ioctl<'_>) -> Result<u64, Errno> {
+        self.serve(file, request)
     }
 
     fn list_xattr(&self, inode: &Arc<Inode>) -> Result<Vec<u8>, Errno> {

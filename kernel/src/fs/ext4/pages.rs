@@ -93,9 +93,11 @@ impl Pages {
         u64_of(PAGE_SIZE >> self.volume.block_bits)
     }
 
-    /// Blocks that dirty pages count on, and the file doesn't have yet.
+    /// Blocks that dirty pages count on, and the file doesn't have yet. Pages that were cut off don't count any more.
     pub(super) fn promised(&self) -> u64 {
-        self.promise.lock().used
+        let dirty = (self.mapping()).map_or(0, |mapping| u64_of(mapping.dirty_pages()));
+        let used = self.promise.lock().used;
+        used.min(dirty * self.blocks_per_page())
     }
 
     /// Gives back what no dirty page counts on; all, when no page is dirty.
@@ -231,6 +233,10 @@ fn zero(frames: &[FrameRef], from: usize, length: usize) -> Result<(), Errno> {
 }
 
 impl PageSource for Pages {
+    fn limit(&self) -> u64 {
+        self.limit
+    }
+
     fn seek(&self, from: u64, end: u64, data: bool) -> Result<u64, Errno> {
         let bits = self.volume.block_bits;
         let block = |at: u64| u32::try_from(at).map_err(|_| Errno::EFBIG);
@@ -271,6 +277,7 @@ impl PageSource for Pages {
     }
 
     fn write_pages(&self, first: u64, frames: &[FrameRef]) -> Result<(), Errno> {
+        self.volume.wait_writable()?;
         let _io = self.io.read();
         if self.is_dead() {
             return Ok(());
@@ -300,6 +307,7 @@ impl PageSource for Pages {
     }
 
     fn reserve(&self, first: u64, count: u64) -> Result<(), Errno> {
+        self.volume.wait_thawed()?;
         let per = self.blocks_per_page();
         for index in first..first.saturating_add(count) {
             if index.saturating_mul(u64_of(PAGE_SIZE)) >= self.limit {

@@ -11,7 +11,7 @@ use kiln_core::fs::xattr::SetMode;
 use kiln_core::path::Link;
 
 use super::Inode;
-use crate::fs::file::FileOps;
+use crate::fs::file::{File, FileOps, Ioctl};
 use crate::fs::mount::Path;
 use crate::fs::{open_by_type, regular};
 
@@ -201,9 +201,16 @@ pub(crate) trait InodeOps: Any + Send + Sync {
         Err(Errno::EOPNOTSUPP)
     }
 
-    /// Whether it keeps the flags that chattr(1) changes.
-    fn has_flags(&self) -> bool {
-        false
+    /// The flags that chattr(1) changes: those that may be asked for, and those of them that are then taken. None: it
+    /// keeps no flags.
+    fn flags(&self) -> Option<[u32; 2]> {
+        None
+    }
+
+    /// A request that only its file system knows; ENOTTY.
+    fn ioctl(&self, file: &File, request: &Ioctl<'_>) -> Result<u64, Errno> {
+        let _ = (file, request);
+        Err(Errno::ENOTTY)
     }
 
     /// The names of all extended attributes, each ended by a NUL.

@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use kiln_core::addr::PAGE_SIZE;
 use kiln_core::errno::Errno;
-use kiln_core::fs::attr::FileType;
+use kiln_core::fs::attr::{APPEND_ONLY, FileType, IMMUTABLE, NO_ATIME, NO_DUMP};
 use kiln_core::fs::dirent::Entry;
 use kiln_core::fs::index::Index;
 use kiln_core::fs::xattr::{SetMode, Xattrs};
@@ -328,8 +328,8 @@ impl InodeOps for Node {
         }
     }
 
-    fn has_flags(&self) -> bool {
-        true
+    fn flags(&self) -> Option<[u32; 2]> {
+        Some([IMMUTABLE | APPEND_ONLY | NO_DUMP | NO_ATIME; 2])
     }
 
     fn list_xattr(&self, inode: &Arc<Inode>) -> Result<Vec<u8>, Errno> {

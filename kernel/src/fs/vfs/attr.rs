@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use kiln_core::abi;
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::{
-    APPEND_ONLY, FileType, IMMUTABLE, NO_ATIME, NO_DUMP, SetAttr, Timestamp,
+    APPEND_ONLY, DIR_FLAGS, EXTENTS, FileType, IMMUTABLE, JOURNAL_DATA, SetAttr, Timestamp,
 };
 use kiln_core::fs::perm::{Capability, Identity, Want};
 use kiln_core::fs::stat::{Stat, StatFs};
@@ -33,7 +33,7 @@ pub(crate) fn stat(path: &Path) -> Result<Stat, Errno> {
         attr,
         mount_id: path.mount.id(),
         mount_root: path.is_mount_root(),
-        has_flags: inode.ops().has_flags(),
+        has_flags: inode.ops().flags().is_some(),
     })
 }
 
@@ -95,17 +95,30 @@ pub(crate) fn chmod(who: &Identity<'_>, path: &Path, mode: u32) -> Result<(), Er
 /// `FS_IOC_GETFLAGS`: the flags that chattr(1) changes.
 pub(crate) fn flags(path: &Path) -> Result<u32, Errno> {
     let inode = path.inode()?;
-    let has_some = matches!(inode.kind(), FileType::Regular | FileType::Directory);
-    if !has_some || !inode.ops().has_flags() {
-        return Err(Errno::ENOTTY);
+    let [shown, _] = may_have_flags(inode)?;
+    Ok(inode.with_attr(|attr| attr.flags) & shown)
+}
+
+/// The flags that an inode may be asked for, and those that are then taken; ENOTTY.
+fn may_have_flags(inode: &Inode) -> Result<[u32; 2], Errno> {
+    let kind = inode.kind();
+    let has_some = matches!(kind, FileType::Regular | FileType::Directory);
+    let [mut known, taken] = inode
+        .ops()
+        .flags()
+        .filter(|_| has_some)
+        .ok_or(Errno::ENOTTY)?;
+    if kind == FileType::Regular {
+        known &= !DIR_FLAGS;
     }
-    Ok(inode.with_attr(|attr| attr.flags))
+    Ok([known, taken])
 }
 
 /// `FS_IOC_SETFLAGS`.
 pub(crate) fn set_flags(who: &Identity<'_>, path: &Path, flags: u32) -> Result<(), Errno> {
     /// Those that only the privileged may change.
     const GUARDED: u32 = IMMUTABLE | APPEND_ONLY;
+    let [known, taken] = may_have_flags(path.inode()?)?;
     set_attr_checked(path, |inode| {
         inode.with_attr(|attr| {
             if !who.owns(attr) {
@@ -114,12 +127,15 @@ pub(crate) fn set_flags(who: &Identity<'_>, path: &Path, flags: u32) -> Result<(
             if (attr.flags ^ flags) & GUARDED != 0 && !who.can(Capability::LinuxImmutable) {
                 return Err(Errno::EPERM);
             }
-            let known = GUARDED | NO_DUMP | NO_ATIME;
-            if flags & !(known | attr.flags) != 0 {
+            // Nothing changes how the contents are kept.
+            if flags & !known != 0 || (attr.flags ^ flags) & known & EXTENTS != 0 {
                 return Err(Errno::EOPNOTSUPP);
             }
+            if (attr.flags ^ flags) & JOURNAL_DATA != 0 && !who.can(Capability::SysResource) {
+                return Err(Errno::EPERM);
+            }
             Ok(SetAttr {
-                flags: Some(attr.flags & !known | flags & known),
+                flags: Some(attr.flags & !taken | flags & taken),
                 ..SetAttr::default()
             })
         })

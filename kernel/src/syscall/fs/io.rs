@@ -187,7 +187,14 @@ fn seek(file: &File, offset: i64, whence: u32) -> SysResult {
         }
     };
     let moved = base.checked_add_signed(offset).ok_or(Errno::EINVAL)?;
-    if i64::try_from(moved).is_err() || is_disk && moved > end {
+    /// No file system's files end before (`s_maxbytes`): ext2's with blocks of 1 KiB are the shortest.
+    const SHORTEST: u64 = 1 << 34;
+    let contents = (moved > SHORTEST).then(|| file.ops.contents(file));
+    let limit = match contents.flatten() {
+        Some(mapping) => mapping.limit(),
+        None => i64::MAX.cast_unsigned(),
+    };
+    if moved > limit || is_disk && moved > end {
         return Err(Errno::EINVAL);
     }
     *pos = moved;

@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use kiln_core::abi;
 use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
-use kiln_core::fs::attr::{APPEND_ONLY, FileType, IMMUTABLE, NO_ATIME, NO_DUMP};
+use kiln_core::fs::attr::{APPEND_ONLY, FileType, IMMUTABLE, NO_ATIME, NO_DUMP, SYNCHRONOUS};
 use kiln_core::fs::flags::OpenFlags;
 use kiln_core::num::{low32, usize_of};
 use linux_raw_sys::ioctl;
@@ -20,12 +20,16 @@ use crate::vm::AddressSpace;
 const FS_IOC_GETFLAGS: u32 = 0x8008_6601;
 const FS_IOC_GETVERSION: u32 = 0x8008_7601;
 const FS_IOC_SETFLAGS: u32 = 0x4008_6602;
+/// The same before there was one for all file systems (linux/ext4.h).
+const EXT4_IOC_GETVERSION: u32 = 0x8008_6603;
 const FS_IOC_FSGETXATTR: u32 = 0x801C_581F;
 const FS_IOC_FSSETXATTR: u32 = 0x401C_5820;
 const FICLONE: u32 = 0x4004_9409;
 const FICLONERANGE: u32 = 0x4020_940D;
 const FIDEDUPERANGE: u32 = 0xC018_9436;
 const FS_IOC_FIEMAP: u32 = 0xC020_660B;
+/// linux/fiemap.h
+const FIEMAP_EXTENT_UNWRITTEN: u32 = 0x800;
 const FIFREEZE: u32 = 0xC004_5877;
 const FITHAW: u32 = 0xC004_5878;
 
@@ -60,12 +64,8 @@ pub(in crate::syscall) fn ioctl(call: &mut Call<'_>, fd: i32, command: u32, arg:
             if !call.creds.has(abi::CAP_SYS_ADMIN) {
                 return Err(Errno::EPERM);
             }
-            // No file system here can be frozen, so none is.
-            Err(if command == FITHAW {
-                Errno::EINVAL
-            } else {
-                Errno::EOPNOTSUPP
-            })
+            let sb = file.inode.sb();
+            sb.ops().freeze(command == FIFREEZE).map(|()| 0)
         }
         ioctl::TIOCGPTPEER if pty::is_master(&file) => {
             let flags = OpenFlags::new(low32(arg), 0)?;
@@ -89,16 +89,22 @@ fn of_kind(
     command: u32,
     arg: u64,
 ) -> SysResult {
-    file.ops.ioctl(
-        file,
-        &Ioctl {
-            command,
-            arg,
-            space,
-            privileged: call.creds.has(abi::CAP_SYS_ADMIN),
-            files: call.files,
-        },
-    )
+    file.ops.ioctl(file, &request(call, space, command, arg))
+}
+
+fn request<'a>(
+    call: &'a Call<'_>,
+    space: &'a Arc<AddressSpace>,
+    command: u32,
+    arg: u64,
+) -> Ioctl<'a> {
+    Ioctl {
+        command,
+        arg,
+        space,
+        privileged: call.creds.has(abi::CAP_SYS_ADMIN),
+        files: call.files,
+    }
 }
 
 /// What goes by the inode rather than the open file.
@@ -113,12 +119,16 @@ fn of_inode(
     let kind = file.inode.kind();
     match command {
         ioctl::FIBMAP if kind == FileType::Regular => {
-            // Where blocks lie is for the privileged, and not told here.
             if !call.creds.has(abi::CAP_SYS_RAWIO) {
                 return Err(Errno::EPERM);
             }
-            let _: u32 = space.read_val(at)?;
-            Err(Errno::EINVAL)
+            let block: u32 = space.read_val(at)?;
+            if block > i32::MAX.cast_unsigned() {
+                return Err(Errno::EINVAL);
+            }
+            let found = place_of(file, block.into());
+            space.write_val(at, &found.unwrap_or(0))?;
+            found.map(|_| 0)
         }
         ioctl::FIOQSIZE if matches!(kind, FileType::Regular | FileType::Directory) => {
             let blocks = vfs::stat(&file.path)?.attr.blocks;
@@ -135,7 +145,7 @@ fn of_inode(
             space.write_val(at, &vfs::flags(&file.path)?)?;
             Ok(0)
         }
-        FS_IOC_GETVERSION if file.inode.sb().dev().major != 0 => {
+        FS_IOC_GETVERSION | EXT4_IOC_GETVERSION if file.inode.sb().dev().major != 0 => {
             let generation = file.inode.sb().ops().generation(file.inode.ino())?;
             space.write_val(at, &generation)?;
             Ok(0)
@@ -154,12 +164,43 @@ fn of_inode(
         }
         FS_IOC_FSSETXATTR => {
             let old = vfs::flags(&file.path)?;
-            let [flags, ..]: [u32; FSXATTR_WORDS] = space.read_val(at)?;
-            let known = XFLAGS.iter().fold(0, |all, (own, _)| all | own);
-            set_flags(call, file, old & !known | translate(flags, true))
+            let [flags, _, _, project, ..]: [u32; FSXATTR_WORDS] = space.read_val(at)?;
+            set_flags(call, file, xflags(kind, old, flags)?)?;
+            // There are no projects: all are of the first.
+            if project != 0 {
+                return Err(Errno::EOPNOTSUPP);
+            }
+            Ok(0)
         }
-        _ => of_kind(call, file, space, command, arg),
+        _ => {
+            let done = file
+                .inode
+                .ops()
+                .ioctl(file, &request(call, space, command, arg));
+            match done {
+                Err(Errno::ENOTTY) => of_kind(call, file, space, command, arg),
+                done => done,
+            }
+        }
     }
+}
+
+/// `FIBMAP`: the block of the device in which a block of the file lies, 0 for none.
+fn place_of(file: &Arc<File>, block: u64) -> Result<u32, Errno> {
+    let size = u64::from(file.inode.sb().block_size());
+    if let Some(mapping) = file.inode.mapping() {
+        mapping.sync_all()?;
+    }
+    let extent = file.inode.ops().extent(&file.inode, block * size, size);
+    let extent = extent.map_err(|error| match error {
+        Errno::EOPNOTSUPP => Errno::EINVAL,
+        error => error,
+    })?;
+    let place = match extent.physical {
+        Some(place) if extent.flags & FIEMAP_EXTENT_UNWRITTEN == 0 => place / size,
+        _ => 0,
+    };
+    u32::try_from(place).map_err(|_| Errno::ERANGE)
 }
 
 fn set_flags(call: &Call<'_>, file: &File, flags: u32) -> SysResult {
@@ -171,12 +212,20 @@ fn set_flags(call: &Call<'_>, file: &File, flags: u32) -> SysResult {
 const FSXATTR_WORDS: usize = 7;
 
 /// The flags that chattr(1) changes beside `FS_XFLAG_*`, which say the same in `struct fsxattr`.
-const XFLAGS: [(u32, u32); 4] = [
+const XFLAGS: [(u32, u32); 7] = [
     (IMMUTABLE, 0x08),
     (APPEND_ONLY, 0x10),
+    (SYNCHRONOUS, 0x20),
     (NO_ATIME, 0x40),
     (NO_DUMP, 0x80),
+    // Of projects, and of memory that is a disk.
+    (0x2000_0000, 0x200),
+    (0x200_0000, 0x8000),
 ];
+const FS_XFLAG_EXTSIZE: u32 = 0x800;
+const FS_XFLAG_EXTSZINHERIT: u32 = 0x1000;
+/// All there are, `FS_XFLAG_HASATTR` too.
+const FS_XFLAGS: u32 = 0x8001_FFFB;
 
 /// Flags of one kind as the other.
 fn translate(flags: u32, back: bool) -> u32 {
@@ -184,6 +233,22 @@ fn translate(flags: u32, back: bool) -> u32 {
         let (from, to) = if back { (other, own) } else { (own, other) };
         if flags & from == 0 { all } else { all | to }
     })
+}
+
+/// What `FS_XFLAG_*` make of a file's flags.
+fn xflags(kind: FileType, old: u32, flags: u32) -> Result<u32, Errno> {
+    if flags & !FS_XFLAGS != 0 {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    // Files alone have sizes of extents, and directories hand them on; here they are without effect.
+    let other = match kind {
+        FileType::Directory => FS_XFLAG_EXTSIZE,
+        _ => FS_XFLAG_EXTSZINHERIT,
+    };
+    if flags & other != 0 {
+        return Err(Errno::EINVAL);
+    }
+    Ok(old & !translate(u32::MAX, true) | translate(flags, true))
 }
 
 /// `FICLONE` and its kin: no file system here lets files have blocks in common.

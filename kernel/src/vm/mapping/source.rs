@@ -32,6 +32,11 @@ pub(crate) trait PageSource: Send + Sync {
         Ok(if data { from } else { end })
     }
 
+    /// The greatest size that the file can have (`MAX_LFS_FILESIZE`, where nothing else is in the way).
+    fn limit(&self) -> u64 {
+        i64::MAX.cast_unsigned()
+    }
+
     /// Makes sure that pages about to become dirty will have a place.
     ///
     /// # Errors

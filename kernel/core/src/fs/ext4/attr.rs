@@ -47,8 +47,10 @@ pub struct SetAttr {
     pub flags: Option<u32>,
 }
 
-/// `EXT4_FL_USER_MODIFIABLE`, less the flags that change how contents are stored.
-const USER_FLAGS: u32 = 0x1 | 0x2 | 0x4 | 0x8 | 0x10 | 0x20 | 0x40 | 0x80 | 0x8000 | 0x1_0000;
+/// `EXT4_FL_USER_MODIFIABLE`, less the one of extents, which would change how contents are stored.
+pub const USER_FLAGS: u32 = 0x6243_C0FF;
+/// `EXT4_FL_USER_VISIBLE`
+pub const SHOWN_FLAGS: u32 = 0x325B_DFFF;
 
 /// What `statfs` says of the file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +118,8 @@ impl<D: Device> Ext4<D> {
             if inode.kind() != FileType::Regular {
                 return Err(Error::Invalid);
             }
-            if size > self.size_limit(&inode) {
+            // A damaged one may be longer already.
+            if size > self.size_limit(&inode).max(inode.size) {
                 return Err(Error::TooBig);
             }
             inode.size = inode.size.max(size);
@@ -137,7 +140,7 @@ impl<D: Device> Ext4<D> {
             block_size: 1 << self.sup.block_bits,
             blocks: self.sup.blocks.saturating_sub(self.sup.overhead()),
             free,
-            available: free.saturating_sub(self.sup.reserved_blocks),
+            available: free.saturating_sub(self.sup.reserved_blocks + self.sup.kept_clusters()),
             inodes: u64::from(self.sup.inodes),
             free_inodes: u64::from(self.sup.counters.free_inodes),
             name_max: 255,

@@ -26,7 +26,7 @@ struct Run {
 
 impl<D: Device> Ext4<D> {
     /// Free blocks that the caller may have: not those kept for root, nor those promised.
-    fn available(&self) -> u64 {
+    pub(super) fn available(&self) -> u64 {
         let counters = self.sup.counters;
         self.spendable(counters.reserved)
     }
@@ -63,7 +63,7 @@ impl<D: Device> Ext4<D> {
             return Err(Error::ReadOnly);
         }
         let before = self.sup.counters.reserved;
-        if self.spendable(before.saturating_add(blocks)) == 0 {
+        if self.spendable(before.saturating_add(blocks)) <= self.sup.kept_clusters() {
             return Err(Error::NoSpace);
         }
         self.sup.counters.reserved += blocks;
@@ -252,7 +252,8 @@ impl<D: Device> Ext4<D> {
         }
         let bytes = self.edit_bits(&desc, run)?;
         bitmap::clear(bytes, run.bit % 8, run.length)?;
-        if self.journal.is_some() {
+        self.trimmed.forget(run.group);
+        if self.journal.is_some() || self.discard {
             let size = self.sup.block_size;
             self.held.hold(run.group, run.bit, run.length, size)?;
         }

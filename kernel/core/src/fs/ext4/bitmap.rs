@@ -54,7 +54,7 @@ fn word(bytes: &[u8], index: usize) -> u64 {
 }
 
 /// The first bit at or after `from` and before `end` that is `value`.
-fn find(bytes: &[u8], from: u32, end: u32, value: bool) -> Option<u32> {
+pub(super) fn find(bytes: &[u8], from: u32, end: u32, value: bool) -> Option<u32> {
     let flip = if value { 0 } else { u64::MAX };
     let mut index = from / 64;
     let mut mask = u64::MAX << (from % 64);

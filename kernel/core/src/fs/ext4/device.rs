@@ -30,4 +30,13 @@ pub trait Device {
     /// # Errors
     /// When the device can't promise it.
     fn flush(&mut self) -> Result<(), DeviceError>;
+
+    /// These bytes aren't needed any more. A hint.
+    ///
+    /// # Errors
+    /// When the device failed at it.
+    fn discard(&mut self, offset: u64, length: u64) -> Result<(), DeviceError> {
+        let _ = (offset, length);
+        Ok(())
+    }
 }

@@ -5,12 +5,11 @@
 use super::bitmap;
 use super::error::{Error, Result};
 use alloc::vec::Vec;
-use hashbrown::HashMap;
 
-/// Freed blocks by group, as bitmaps.
+/// Freed blocks as bitmaps of their groups, which are in order.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    groups: HashMap<u32, Vec<u8>>,
+    groups: Vec<(u32, Vec<u8>)>,
     /// How many they are.
     blocks: u64,
     /// Those of the running operation: group, first bit, number.
@@ -22,15 +21,33 @@ impl Held {
         self.blocks
     }
 
+    /// The groups with such blocks, and which they are.
+    pub(super) fn groups(&self) -> impl Iterator<Item = (u32, &[u8])> {
+        let all = self.groups.iter();
+        all.map(|(group, bits)| (*group, bits.as_slice()))
+    }
+
+    /// Where a group is, or would be.
+    fn place(&self, group: u32) -> core::result::Result<usize, usize> {
+        self.groups
+            .binary_search_by_key(&group, |(group, _)| *group)
+    }
+
     /// Holds `length` blocks of a group, whose bitmap has `size` bytes.
     pub(super) fn hold(&mut self, group: u32, bit: u32, length: u32, size: usize) -> Result<()> {
-        self.groups.try_reserve(1).map_err(|_| Error::NoMemory)?;
         self.current.try_reserve(1).map_err(|_| Error::NoMemory)?;
-        let bits = self.groups.entry(group).or_default();
-        if bits.is_empty() {
-            bits.try_reserve_exact(size).map_err(|_| Error::NoMemory)?;
-            bits.resize(size, 0);
-        }
+        let at = match self.place(group) {
+            Ok(at) => at,
+            Err(at) => {
+                let mut bits = Vec::new();
+                bits.try_reserve_exact(size).map_err(|_| Error::NoMemory)?;
+                bits.resize(size, 0);
+                self.groups.try_reserve(1).map_err(|_| Error::NoMemory)?;
+                self.groups.insert(at, (group, bits));
+                at
+            }
+        };
+        let (_, bits) = self.groups.get_mut(at).ok_or(Error::Invalid)?;
         bitmap::set(bits, bit, length)?;
         self.current.push((group, bit, length));
         self.blocks += u64::from(length);
@@ -46,7 +63,8 @@ impl Held {
     pub(super) fn undo(&mut self) {
         while let Some((group, bit, length)) = self.current.pop() {
             self.blocks = self.blocks.saturating_sub(u64::from(length));
-            if let Some(bits) = self.groups.get_mut(&group) {
+            let at = self.place(group).unwrap_or(usize::MAX);
+            if let Some((_, bits)) = self.groups.get_mut(at) {
                 // It was set with the same bounds.
                 let _ = bitmap::clear(bits, bit, length);
             }
@@ -55,14 +73,14 @@ impl Held {
 
     /// The transaction is committed: the blocks are free.
     pub(super) fn release(&mut self) {
-        self.groups.clear();
-        self.groups.shrink_to(16);
+        self.groups = Vec::new();
         self.blocks = 0;
     }
 
     /// A group's bitmap with the held blocks as used; `None` where it holds none.
     pub(super) fn over(&self, group: u32, bitmap: &[u8]) -> Result<Option<Vec<u8>>> {
-        let Some(held) = self.groups.get(&group) else {
+        let at = self.place(group).unwrap_or(usize::MAX);
+        let Some((_, held)) = self.groups.get(at) else {
             return Ok(None);
         };
         let mut merged = Vec::new();

@@ -5,6 +5,7 @@ use super::bytes::{get16, get32, part, put_slice};
 use super::device::Device;
 use super::error::{Error, Result};
 use super::inode::{Ino, Inode, OLD_SIZE, inode_seed, verify};
+use super::superblock::RoCompat;
 use super::{Ext4, FileType};
 use crate::num::{low32, u64_of, usize_of};
 use alloc::vec::Vec;
@@ -133,8 +134,15 @@ impl<D: Device> Ext4<D> {
             return u64::from(u32::MAX) << bits;
         }
         let per = 1u64 << (bits - 2);
-        let blocks = 12 + per + per * per + per * per * per;
-        let sectors_limit = u64::from(u32::MAX) >> (bits - 9);
-        blocks.min(sectors_limit).min(u64::from(u32::MAX)) << bits
+        let two = 12 + per + per * per;
+        let mut blocks = two + per * per * per;
+        // What such an inode counts in sectors are its lists, too.
+        let counted = u64::from(u32::MAX) >> (bits - 9);
+        if !self.sup.ro_compat.contains(RoCompat::HUGE_FILE) && blocks > counted {
+            let rest = counted.saturating_sub(two);
+            let lists = 3 + per + rest.div_ceil(per) + rest.div_ceil(per * per);
+            blocks = counted.saturating_sub(lists);
+        }
+        blocks << bits
     }
 }

@@ -5,6 +5,7 @@ use super::device::Device;
 use super::error::{Error, Result};
 use super::inode::{Ino, Inode};
 use super::{Ext4, FileType};
+use crate::num::low32;
 
 /// What stands behind a range of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +96,14 @@ impl<D: Device> Ext4<D> {
                 new: false,
             });
         }
+        let mut most = mapping.length;
+        if how == Fill::Unwritten {
+            let spare = self.available().saturating_sub(self.sup.kept_clusters());
+            most = low32(spare.min(u64::from(most)));
+            if most == 0 {
+                return Err(Error::NoSpace);
+            }
+        }
         self.transact(|fs| {
             let mut inode = inode;
             let promised = match how {
@@ -108,7 +117,7 @@ impl<D: Device> Ext4<D> {
                 Fill::Promised { .. } => deferred,
                 Fill::Written => false,
             };
-            let mapping = fs.fill(&mut inode, block, mapping.length, unwritten)?;
+            let mapping = fs.fill(&mut inode, block, most, unwritten)?;
             fs.sup.counters.reserved += promised.saturating_sub(u64::from(mapping.length));
             if let (Fill::Promised { size, .. }, State::Written) = (how, mapping.state) {
                 fs.grow_over(&mut inode, block, mapping.length, size);

@@ -9,8 +9,8 @@
 //! `superblock` and `geometry`, `group`, `bitmap`, `balloc`/`ialloc` (space), `inode`/`itable`,
 //! `extent`/`extent_edit`/`extent_cut`/`indirect`/`indirect_edit`/`map` (a file's blocks),
 //! `dir`/`dir_edit`/`hash`/`htree`/`htree_edit`/`list` (directories), `namei`/`rename`
-//! (operations on names), `file`/`fallocate` (contents), `attr`, `xattr`, `orphan`, `journal`
-//! (replay) with `commit` and `held` (writing through it), `mount`.
+//! (operations on names), `file`/`fallocate` (contents), `attr`, `identity`, `xattr`, `orphan`, `journal`
+//! (replay) with `commit`, `held` and `trim` (writing through it), `mount`.
 //!
 //! Every change of metadata happens between `begin` and `commit` of a transaction; an operation
 //! that fails is rolled back whole. Layout: Linux, Documentation/filesystems/ext4.
@@ -39,6 +39,7 @@ mod held;
 mod htree;
 mod htree_edit;
 mod ialloc;
+mod identity;
 mod indirect;
 mod indirect_edit;
 mod inode;
@@ -56,10 +57,11 @@ mod shift;
 mod superblock;
 #[cfg(test)]
 mod tests;
+mod trim;
 mod undo;
 mod xattr;
 
-pub use attr::{Attr, SetAttr, Statfs};
+pub use attr::{Attr, SHOWN_FLAGS, SetAttr, Statfs, USER_FLAGS};
 pub use csum::{crc32c, use_engine};
 pub use device::{Device, DeviceError};
 pub use error::{Error, Result};
@@ -167,6 +169,9 @@ pub struct Ext4<D> {
     journal: Option<commit::Journal>,
     /// Blocks that may be given out after the next commit.
     held: held::Held,
+    /// Freed blocks are discarded.
+    discard: bool,
+    trimmed: trim::Trimmed,
     /// The time that commits are noted with.
     now: Time,
 }
@@ -225,6 +230,9 @@ impl<D: Device> Ext4<D> {
         self.before = None;
         self.cache.commit();
         self.held.keep();
+        if self.journal.is_none() && self.held.blocks() > 0 {
+            self.release_held();
+        }
         if self.is_strained() {
             self.write_out()?;
         }

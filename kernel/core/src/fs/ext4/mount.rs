@@ -82,6 +82,8 @@ impl<D: Device> Ext4<D> {
             table: None,
             journal: None,
             held: super::held::Held::default(),
+            discard: false,
+            trimmed: super::trim::Trimmed::default(),
             now: options.now,
         })
     }

@@ -12,6 +12,7 @@ use super::extent_edit::init_root;
 use super::inode::{BLOCK_BYTES, FLAG_EXTENTS, Ino, Inode};
 use super::superblock::Incompat;
 use super::{Ext4, FileType, NAME_MAX, Time};
+use crate::fs::attr::DIR_FLAGS;
 use crate::num::u64_of;
 
 /// A file to be created.
@@ -37,9 +38,18 @@ pub struct Unlinked {
 }
 
 /// Flags that files take over from their directory, as Linux's `EXT4_FL_INHERITED`.
-const INHERITED: u32 = 0x1 | 0x2 | 0x4 | 0x8 | 0x40 | 0x80 | 0x400 | 0x4000 | 0x8000 | 0x1_0000;
-/// Those of them that only directories have.
-const DIR_ONLY: u32 = 0x1_0000;
+const INHERITED: u32 = 0x1
+    | 0x2
+    | 0x4
+    | 0x8
+    | 0x40
+    | 0x80
+    | 0x400
+    | 0x4000
+    | 0x8000
+    | 0x1_0000
+    | 0x200_0000
+    | 0x2000_0000;
 /// Those of them that other than files and directories have: no dump, no atime.
 const ANY_KIND: u32 = 0x40 | 0x80;
 
@@ -128,7 +138,7 @@ impl<D: Device> Ext4<D> {
         inode.flags = parent.flags & INHERITED;
         match kind {
             FileType::Directory => {}
-            FileType::Regular => inode.flags &= !DIR_ONLY,
+            FileType::Regular => inode.flags &= !DIR_FLAGS,
             _ => inode.flags &= ANY_KIND,
         }
         match kind {

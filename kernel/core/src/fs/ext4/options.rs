@@ -105,7 +105,8 @@ impl Shown {
     }
 
     /// An option of that name, as it is shown.
-    fn find(&self, name: &[u8]) -> Option<&[u8]> {
+    #[must_use]
+    pub fn find(&self, name: &[u8]) -> Option<&[u8]> {
         let mut shown = self.0.split(|byte| *byte == b',');
         shown.find(|option| option.get(..name_len(option)) == Some(name))
     }

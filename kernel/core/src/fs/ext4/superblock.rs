@@ -308,6 +308,16 @@ impl Super {
         self.first_data_block + bases + u64::from(self.groups) * (self.table_blocks() + 2)
     }
 
+    /// Blocks that are kept for what becomes of promised data (`s_resv_clusters`): a fiftieth, at most 4096, where there
+    /// are extents that may have to be split.
+    pub(super) fn kept_clusters(&self) -> u64 {
+        if self.incompat.contains(Incompat::EXTENTS) {
+            (self.blocks / 50).min(4096)
+        } else {
+            0
+        }
+    }
+
     /// `f_fsid`: the UUID folded to 64 bits.
     pub(super) fn id(&self) -> [u32; 2] {
         let word = |at: usize| {

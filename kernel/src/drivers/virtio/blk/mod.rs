@@ -210,9 +210,13 @@ impl BlockDevice for VirtioBlk {
         })
     }
 
+    fn can_discard(&self) -> bool {
+        self.features & F_DISCARD != 0
+    }
+
     fn discard(&self, sector: u64, count: u64) -> Result<(), IoError> {
         self.writable()?;
-        if self.features & F_DISCARD == 0 {
+        if !self.can_discard() {
             return Err(IoError::Unsupported);
         }
         if sector

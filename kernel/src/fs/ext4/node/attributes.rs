@@ -1,7 +1,7 @@
 //! Attributes from the core's form to the VFS's, and inodes brought up to date after the core changed them.
 
 use kiln_core::errno::Errno;
-use kiln_core::fs::attr::{self, Attr, DeviceNumber};
+use kiln_core::fs::attr::{self, Attr, DIR_SYNCHRONOUS, DeviceNumber, SYNCHRONOUS};
 use kiln_core::fs::ext4::{self as core_fs, Error, Ext4, FileType, Ino};
 
 use super::super::disk::Disk;
@@ -58,7 +58,8 @@ pub(super) fn renew_dir(core: &mut Ext4<Disk>, dir: &Inode) -> Result<(), Errno>
         attr.mtime = stamp(from.mtime);
         attr.ctime = stamp(from.ctime);
     });
-    if (dir.sb().flags()).intersects(MountFlags::SYNC | MountFlags::DIR_SYNC) {
+    let flagged = dir.with_attr(|attr| attr.has(SYNCHRONOUS | DIR_SYNCHRONOUS));
+    if flagged || (dir.sb().flags()).intersects(MountFlags::SYNC | MountFlags::DIR_SYNC) {
         core.set_now(now());
         core.sync().map_err(Error::errno)?;
     }

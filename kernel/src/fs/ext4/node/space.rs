@@ -51,19 +51,27 @@ impl Node {
     /// What fallocate(2) asks for.
     pub(super) fn change_space(&self, inode: &Arc<Inode>, request: &Allocate) -> Result<(), Errno> {
         let (pages, mapping) = self.file(inode)?;
+        let end = request.offset.saturating_add(request.len);
+        let extents = self.with(|core| core.uses_extents(self.ino))?;
+        // What the file system could have in a file of the better kind.
+        let most = u64::from(u32::MAX) << self.volume.block_bits;
+        if end > if extents { pages.limit } else { most } {
+            return Err(Errno::EFBIG);
+        }
+        if !extents && request.kind != AllocateKind::Punch {
+            return Err(Errno::EOPNOTSUPP);
+        }
         if matches!(request.kind, AllocateKind::Collapse | AllocateKind::Insert) {
             return self.shift(inode, request);
         }
-        let end = request
-            .offset
-            .checked_add(request.len)
-            .filter(|end| *end <= pages.limit)
-            .ok_or(Errno::EFBIG)?;
         if request.kind != AllocateKind::Reserve {
             self.punch(inode, request.offset, end)?;
+        } else if pages.promised() > 0 {
+            // What is promised to pages in the range would be told beside what is allocated.
+            mapping.sync_all()?;
         }
         if request.kind != AllocateKind::Punch {
-            self.with(|core| core.fallocate(self.ino, request.offset, request.len, true, now()))?;
+            self.change(|core| core.fallocate(self.ino, request.offset, request.len, true, now()))?;
         }
         if !request.keep_size && end > mapping.size() {
             mapping.truncate(end)?;
@@ -90,7 +98,7 @@ impl Node {
         mapping.discard(first, whole_end - first)?;
         let freed = {
             let _io = pages.io.write();
-            self.with(|core| {
+            self.change(|core| {
                 let length = (whole_end - first) * page;
                 core.punch_hole(self.ino, first * page, length, now())
             })

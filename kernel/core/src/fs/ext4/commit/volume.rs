@@ -113,7 +113,7 @@ impl<D: Device> Ext4<D> {
     /// Commits what has changed since the last commit.
     pub(in crate::fs::ext4) fn commit_journal(&mut self) -> Result<()> {
         if self.cache.dirty == 0 && self.cache.revoked.is_empty() {
-            self.held.release();
+            self.release_held();
             return self.cache.flush();
         }
         self.seal_dirty()?;
@@ -131,8 +131,8 @@ impl<D: Device> Ext4<D> {
         }
         journal.write(&mut self.cache, &blocks, self.now)?;
         self.cache.note_logged(&blocks);
-        self.held.release();
         let half = journal.used > journal.length() / 2;
+        self.release_held();
         if half || self.cache.logged > self.cache.most_pinned() {
             self.checkpoint()?;
         }

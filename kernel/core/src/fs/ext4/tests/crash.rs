@@ -129,6 +129,7 @@ fn life(name: &str, options: &[&str], seed: u64, crashes: usize) {
     let mut random = Random::new(seed + 77);
     let mut model = Model::new(mount_large(make(&temp, "16M", options, None)), seed);
     model.reach = 60_000;
+    model.fs.set_discard(seed % 2 == 1);
     for _ in 0..100 {
         model.step();
     }

@@ -76,6 +76,11 @@ impl Device for Memory {
         }
         Ok(())
     }
+
+    /// What a device may do to what nobody needs.
+    fn discard(&mut self, offset: u64, length: u64) -> Result<(), DeviceError> {
+        self.write(offset, &std::vec![0xDD; length as usize])
+    }
 }
 
 /// A directory that goes away with the test.
