@@ -77,6 +77,8 @@ struct Known {
     key: Key,
     disk: Key,
     part: Partition,
+    /// A program has said that it isn't to be written (`BLKROSET`).
+    protected: bool,
 }
 
 static PARTITIONS: SpinLock<Vec<Known>> = SpinLock::new(Vec::new());
@@ -145,7 +147,13 @@ fn scan(disk: Key) -> Result<(), Errno> {
             let mut keys = key(EXTENDED_MAJOR, 0)..key(EXTENDED_MAJOR + 1, 0);
             keys.find(free).ok_or(Errno::ENOSPC)?
         };
-        try_push(&mut all, Known { key, disk, part })?;
+        let known = Known {
+            key,
+            disk,
+            part,
+            protected: false,
+        };
+        try_push(&mut all, known)?;
         drop(all);
         add_node(key)?;
     }
@@ -183,6 +191,20 @@ fn forget_cache(key: Key) {
 fn part_at(key: Key) -> Option<Known> {
     let parts = PARTITIONS.lock();
     parts.iter().find(|known| known.key == key).copied()
+}
+
+/// Says of a partition that it isn't to be written, or may be again.
+fn protect(key: Key, on: bool) {
+    let mut parts = PARTITIONS.lock();
+    if let Some(known) = parts.iter_mut().find(|known| known.key == key) {
+        known.protected = on;
+    }
+}
+
+/// Whether a disk or partition can't be written.
+pub(crate) fn is_read_only(key: Key) -> bool {
+    part_at(key).is_some_and(|known| known.protected)
+        || disk(key).is_some_and(|disk| disk.read_only())
 }
 
 /// The first partition of a disk from there on.
@@ -289,6 +311,7 @@ pub(crate) fn disk_of(inode: &Inode) -> Result<Arc<dyn BlockDevice>, Errno> {
     let mut name = Text::default();
     write_name(key, &mut name)?;
     Ok(try_arc(Part {
+        key,
         disk: disk_at(disk).ok_or(Errno::ENXIO)?,
         name: String::from_utf8(name.into_bytes()).map_err(|_| Errno::EINVAL)?,
         start: part.start,

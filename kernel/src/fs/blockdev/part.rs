@@ -4,10 +4,12 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use kiln_core::num::u64_of;
 
+use super::Key;
 use crate::drivers::block::{BlockDevice, DiskStats, IoError, Memory, SECTOR_SIZE};
 
 /// A part of a disk.
 pub(super) struct Part {
+    pub(super) key: Key,
     pub(super) disk: Arc<dyn BlockDevice>,
     pub(super) name: String,
     pub(super) start: u64,
@@ -40,7 +42,12 @@ impl BlockDevice for Part {
     }
 
     fn read_only(&self) -> bool {
-        self.disk.read_only()
+        super::is_read_only(self.key)
+    }
+
+    fn set_read_only(&self, on: bool) -> Result<(), IoError> {
+        super::protect(self.key, on);
+        Ok(())
     }
 
     fn read(&self, sector: u64, into: Memory<'_>) -> Result<(), IoError> {
@@ -48,6 +55,9 @@ impl BlockDevice for Part {
     }
 
     fn write(&self, sector: u64, from: Memory<'_>) -> Result<(), IoError> {
+        if self.read_only() {
+            return Err(IoError::ReadOnly);
+        }
         self.disk.write(self.span(sector, &from)?, from)
     }
 

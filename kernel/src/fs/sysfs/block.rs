@@ -311,8 +311,7 @@ fn has(status: &Status, flag: u32) -> u64 {
 }
 
 fn read_only(key: Key, out: &mut Text) -> Result<(), Errno> {
-    let read_only = blockdev::disk(key).is_some_and(|disk| disk.read_only());
-    out.put(format_args!("{}\n", u32::from(read_only)))
+    out.put(format_args!("{}\n", u32::from(blockdev::is_read_only(key))))
 }
 
 fn statistics(key: Key, out: &mut Text) -> Result<(), Errno> {

@@ -127,12 +127,10 @@ pub(crate) fn set_flags(who: &Identity<'_>, path: &Path, flags: u32) -> Result<(
             if (attr.flags ^ flags) & GUARDED != 0 && !who.can(Capability::LinuxImmutable) {
                 return Err(Errno::EPERM);
             }
-            // Nothing changes how the contents are kept.
-            if flags & !known != 0 || (attr.flags ^ flags) & known & EXTENTS != 0 {
+            // Nothing changes how the contents are kept, or written.
+            let fixed = EXTENTS | JOURNAL_DATA;
+            if flags & !known != 0 || (attr.flags ^ flags) & known & fixed != 0 {
                 return Err(Errno::EOPNOTSUPP);
-            }
-            if (attr.flags ^ flags) & JOURNAL_DATA != 0 && !who.can(Capability::SysResource) {
-                return Err(Errno::EPERM);
             }
             Ok(SetAttr {
                 flags: Some(attr.flags & !taken | flags & taken),

@@ -12,7 +12,7 @@ const NAMES: &str = "-sb: minixdf -bsddf grpid -nogrpid -block_validity noblock_
     nobarrier noauto_da_alloc -auto_da_alloc noinit_itable -user_xattr -acl nouid32 debug quota usrquota grpquota \
     -noquota nombcache -i_version -oldalloc -orlov -mblk_io_submit -nomblk_io_submit -bh -nobh -reservation \
     -noreservation resuid=#0 resgid=#0 errors=-continue,panic,remount-ro commit=#5 min_batch_time=#0 \
-    max_batch_time=#15000 stripe=#0 data=journal,ordered,writeback data_err=-ignore,abort inode_readahead_blks=#32 \
+    max_batch_time=#15000 stripe=#0 data=ordered,writeback data_err=-ignore,abort inode_readahead_blks=#32 \
     init_itable=#10 max_dir_size_kb=#0 jqfmt=vfsold,vfsv0,vfsv1 usrjquota: grpjquota: -journal_ioprio: \
     -journal_dev: -journal_path:";
 
@@ -97,9 +97,6 @@ impl Shown {
                 return Err(Errno::EINVAL);
             }
             self.set(name, value)?;
-            if option == b"data=journal" {
-                self.set(b"nodelalloc", None)?;
-            }
         }
         Ok(())
     }
@@ -163,12 +160,9 @@ mod tests {
                 ",errors=remount-ro,commit=7",
             ),
             (&["data=journal,commit=x"], "refused"),
-            (
-                &["commit=8,data=journal"],
-                ",nodelalloc,commit=8,data=journal",
-            ),
+            (&["commit=8,data=journal"], "refused"),
             (&["data=ordered"], ",data=ordered"),
-            (&["", "data=journal"], "refused"),
+            (&["", "data=writeback"], "refused"),
             (&["data=writeback", "data=writeback"], ",data=writeback"),
             (&["barrier=0", "discard"], ",discard,nobarrier"),
             (&["barrier=0", "barrier=1"], ""),
