@@ -264,7 +264,8 @@ fn loop_devices() -> Result<()> {
         echo one > a/f; losetup -d /dev/loop0; losetup -a; umount a; losetup -a; \
         cp /in/ext4 .; mount -o loop ext4 a; mount -o loop ext2 b; grep loop /proc/mounts; \
         cp b/f a/f; i=0; while [ $i -lt 200 ]; do echo $i > a/$i; i=$((i+1)); done; \
-        cat /sys/block/loop0/loop/backing_file /sys/block/loop0/size; umount a b; losetup -a; \
+        cat /sys/block/loop0/loop/backing_file /sys/block/loop0/size; \
+        cd /sys/block/loop0/queue; cat zoned nr_requests discard_granularity minimum_io_size; cd /tmp; umount a b; losetup -a; \
         mount -o loop,ro ext4 a; cat a/f a/199; touch a/x; umount a; cp ext4 ext2 /out; \
         mount -o loop,sb=1,wrong ext4 a; mount -o loop,errors=continue,noload ext4 a; ls a/f";
     let words = [
@@ -277,7 +278,7 @@ fn loop_devices() -> Result<()> {
     let wanted = format!(
         "/dev/loop-control\n/dev/loop0\n{told}{told}\
          /dev/loop0 /tmp/a ext4 rw,relatime 0 0\n/dev/loop1 /tmp/b ext4 rw,relatime 0 0\n\
-         /tmp/ext4\n32768\none\n199\na/f\n"
+         /tmp/ext4\n32768\nnone\n128\n4096\n512\none\n199\na/f\n"
     );
     let got = Job::sh_with(words, script)
         .deadline(Duration::from_secs(60))

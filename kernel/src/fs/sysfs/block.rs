@@ -124,6 +124,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry::fixed(disk!("/queue/write_cache"), "write back\n"),
     Entry::fixed(disk!("/queue/write_same_max_bytes"), "0\n"),
     Entry::fixed(disk!("/queue/write_zeroes_max_bytes"), "0\n"),
+    Entry::fixed(disk!("/queue/zone_append_max_bytes"), "0\n"),
+    Entry::fixed(disk!("/queue/zone_write_granularity"), "0\n"),
     Entry::fixed(disk!("/queue/zoned"), "none\n"),
     Entry::family(disk!("/*"), PARTS),
     Entry::fixed(disk!("/*/alignment_offset"), "0\n"),
@@ -164,7 +166,9 @@ pub(super) const ENTRIES: &[Entry] = &[
             name: blockdev::write_name,
         },
     ),
+    Entry::fixed(virt!("/alignment_offset"), "0\n"),
     Entry::file(virt!("/dev"), |n, out| device(last(n), out)),
+    Entry::fixed(virt!("/discard_alignment"), "0\n"),
     Entry::directory(virt!("/holders")),
     Entry::family(
         virt!("/loop*"),
@@ -192,10 +196,31 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry::file(virt!("/loop*/sizelimit"), |n, out| {
         of_loop(n, out, |status| status.size_limit)
     }),
+    Entry::fixed(virt!("/queue/add_random"), "0\n"),
+    Entry::fixed(virt!("/queue/chunk_sectors"), "0\n"),
+    Entry::fixed(virt!("/queue/dax"), "0\n"),
+    Entry::fixed(virt!("/queue/discard_granularity"), "4096\n"),
+    Entry::fixed(virt!("/queue/discard_max_bytes"), "4294966784\n"),
+    Entry::fixed(virt!("/queue/discard_zeroes_data"), "0\n"),
     Entry::file(virt!("/queue/logical_block_size"), |n, out| {
         block_size(last(n), out)
     }),
+    Entry::file(virt!("/queue/minimum_io_size"), |n, out| {
+        block_size(last(n), out)
+    }),
+    Entry::fixed(virt!("/queue/nr_requests"), "128\n"),
+    Entry::fixed(virt!("/queue/nr_zones"), "0\n"),
+    Entry::fixed(virt!("/queue/optimal_io_size"), "0\n"),
+    Entry::file(virt!("/queue/physical_block_size"), |n, out| {
+        block_size(last(n), out)
+    }),
+    Entry::fixed(virt!("/queue/read_ahead_kb"), "128\n"),
     Entry::fixed(virt!("/queue/rotational"), "0\n"),
+    Entry::fixed(virt!("/queue/scheduler"), "[none] \n"),
+    Entry::fixed(virt!("/queue/write_same_max_bytes"), "0\n"),
+    Entry::fixed(virt!("/queue/zone_append_max_bytes"), "0\n"),
+    Entry::fixed(virt!("/queue/zone_write_granularity"), "0\n"),
+    Entry::fixed(virt!("/queue/zoned"), "none\n"),
     Entry::fixed(virt!("/removable"), "0\n"),
     Entry::file(virt!("/ro"), |n, out| read_only(last(n), out)),
     Entry::file(virt!("/size"), |n, out| size(last(n), out)),
