@@ -112,7 +112,7 @@ pub(crate) fn create_pair(
         return Err(Errno::EOPNOTSUPP);
     }
     let kind = unix_kind(kind, protocol)?;
-    let (one, other) = unix::pair(kind, caller.peer)?;
+    let (one, other) = unix::pair(kind, caller)?;
     let who = &caller.lookup.who;
     let first = socket::open(one, who, caller.nonblocking);
     let second = socket::open(other, who, caller.nonblocking);

@@ -118,7 +118,8 @@ pub(super) fn get(
         so::MEMINFO => mem_info(socket, room),
         // No filter.
         so::ATTACH_FILTER => Ok(Vec::new()),
-        so::PEERGROUPS | so::PEERPIDFD => Err(Errno::ENODATA),
+        so::PEERGROUPS if common.family == family::UNIX => socket.get_option(number, name, room),
+        so::PEERGROUPS => Err(Errno::ENODATA),
         _ => match common.options().get(name) {
             Ok(value) => encode(value),
             Err(error) => Err(error),

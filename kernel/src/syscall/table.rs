@@ -160,7 +160,7 @@ syscalls! {
     154 modify_ldt(Int, Ptr, Size) [rare::modify_ldt] Partial "no segments of 16 bits (as without CONFIG_X86_16BIT)";
     155 pivot_root(Path, Path) [fs::mounts::pivot_root] Full "";
     156 _sysctl(Ptr) [] Absent "";
-    157 prctl(Prctl, PrctlArg, Hex, Hex, Hex) [prctl::prctl] Partial "no names for mappings; PR_SET_MM without the heap and the program's file";
+    157 prctl(Prctl, PrctlArg, Hex, Hex, Hex) [prctl::prctl] Partial "no names for mappings, as without CONFIG_ANON_VMA_NAME; PR_SET_MM without the heap and the program's file";
     158 arch_prctl(ArchPrctl, Ptr) [system::arch_prctl] Full "";
     159 adjtimex(Ptr) [rare::adjtimex] Partial "kept and told; the rate of the clock stays";
     160 setrlimit(Resource, RlimitIn) [limits::setrlimit] Full "";

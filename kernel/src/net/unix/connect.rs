@@ -8,22 +8,22 @@ use kiln_core::net::addr::family_of;
 use kiln_core::net::{family, kind};
 use kiln_core::num::usize_of32;
 
-use super::{Listener, UnixSock, names};
+use super::{Listener, Maker, UnixSock, names};
 use crate::net::common::{Patience, SHUT_READ};
-use crate::net::packet::Ucred;
 use crate::net::socket::Caller;
 
 /// Two sockets connected to each other.
 pub(in crate::net) fn pair(
     kind: u32,
-    creds: Ucred,
+    caller: &Caller<'_>,
 ) -> Result<(Arc<UnixSock>, Arc<UnixSock>), Errno> {
+    let known = Maker::of(caller)?;
     let (one, other) = (UnixSock::new(kind)?, UnixSock::new(kind)?);
     for (this, that) in [(&one, &other), (&other, &one)] {
         let mut state = this.state.lock();
         state.peer = Some(Arc::clone(that));
         state.connected = true;
-        state.creds = Some(creds);
+        state.creds = Some(known.clone());
     }
     Ok((one, other))
 }
@@ -34,6 +34,7 @@ impl UnixSock {
         if !self.has_connections() {
             return Err(Errno::EOPNOTSUPP);
         }
+        let known = Maker::of(caller)?;
         let mut state = self.state.lock();
         if state.name.is_none() || state.connected {
             return Err(Errno::EINVAL);
@@ -48,7 +49,7 @@ impl UnixSock {
                 });
             }
         }
-        state.creds = Some(caller.peer);
+        state.creds = Some(known);
         drop(state);
         self.common.writers.wake_all();
         Ok(())
@@ -102,19 +103,19 @@ impl UnixSock {
                     return Err(Errno::EISCONN);
                 }
             }
-            if self.join(&listener, caller.peer)? {
+            if self.join(&listener, Maker::of(caller)?)? {
                 return Ok(());
             }
         }
     }
 
     /// Puts a connection into the listener's queue; false when there was no room after all.
-    fn join(&self, listener: &Arc<Self>, own: Ucred) -> Result<bool, Errno> {
+    fn join(&self, listener: &Arc<Self>, own: Maker) -> Result<bool, Errno> {
         let embryo = Self::new(self.common.kind)?;
         let me = names::own(self)?;
         let (name, creds) = {
             let state = listener.state.lock();
-            (state.name.clone(), state.creds)
+            (state.name.clone(), state.creds.clone())
         };
         {
             let mut state = embryo.state.lock();
@@ -150,7 +151,7 @@ impl UnixSock {
         &self,
         queue: &mut Listener,
         embryo: &Arc<Self>,
-        creds: Option<Ucred>,
+        creds: Option<Maker>,
     ) -> Result<bool, Errno> {
         queue.waiting.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         let linked = self.link(embryo, creds)?;
@@ -162,7 +163,7 @@ impl UnixSock {
 
     /// Connects this side; the listener's state is locked. False when this one's is too: two that
     /// begin to listen while they connect to each other mustn't wait for each other.
-    fn link(&self, embryo: &Arc<Self>, creds: Option<Ucred>) -> Result<bool, Errno> {
+    fn link(&self, embryo: &Arc<Self>, creds: Option<Maker>) -> Result<bool, Errno> {
         let Some(mut state) = self.state.try_lock() else {
             return Ok(false);
         };

@@ -27,7 +27,7 @@ use super::inbox::Inbox;
 use super::packet::{Account, Ucred};
 use super::rights::{self, Rights};
 use super::socket::{Caller, Outgoing, Protocol, Received};
-use crate::fs::memory::try_arc;
+use crate::fs::memory::{try_arc, try_copy, try_zeros};
 use crate::fs::{Events, Path, Watch};
 use crate::sync::SpinLock;
 use crate::vm::{IoDst, IoSrc};
@@ -62,9 +62,36 @@ struct State {
     connected: bool,
     listening: Option<Listener>,
     /// Who is on the other side, or who listens.
-    creds: Option<Ucred>,
+    creds: Option<Maker>,
     /// Its file is closed.
     dead: bool,
+}
+
+/// What a socket's other side may learn of who made it.
+#[derive(Clone)]
+pub(super) struct Maker {
+    creds: Ucred,
+    /// Supplementary groups, as they are told; `None`: none.
+    groups: Option<Arc<Vec<u8>>>,
+}
+
+impl Maker {
+    pub(super) fn of(caller: &Caller<'_>) -> Result<Self, Errno> {
+        let groups = caller.lookup.who.groups;
+        let mut maker = Self {
+            creds: caller.peer,
+            groups: None,
+        };
+        if !groups.is_empty() {
+            let mut raw = try_zeros(groups.len() * 4)?;
+            let places = raw.as_chunks_mut::<4>().0;
+            for (place, group) in places.iter_mut().zip(groups) {
+                *place = group.to_le_bytes();
+            }
+            maker.groups = Some(try_arc(raw)?);
+        }
+        Ok(maker)
+    }
 }
 
 /// Connections that wait to be accepted.
@@ -276,16 +303,20 @@ impl Protocol for UnixSock {
     }
 
     fn get_option(&self, level: i32, name: u32, _: usize) -> Result<Vec<u8>, Errno> {
-        if level != kiln_core::net::level::SOCKET || name != so::PEERCRED {
+        if level != kiln_core::net::level::SOCKET {
             return Err(Errno::ENOPROTOOPT);
+        }
+        let known = self.state.lock().creds.clone();
+        if name == so::PEERGROUPS {
+            let groups = known.ok_or(Errno::ENODATA)?.groups;
+            return try_copy(groups.as_deref().map_or(&[], Vec::as_slice));
         }
         let none = Ucred {
             pid: 0,
             uid: u32::MAX,
             gid: u32::MAX,
         };
-        let creds = self.state.lock().creds.unwrap_or(none);
-        crate::fs::memory::try_copy(&creds.encode())
+        try_copy(&known.map_or(none, |known| known.creds).encode())
     }
 
     fn option_changed(&self) {

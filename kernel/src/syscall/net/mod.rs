@@ -12,14 +12,15 @@ use alloc::vec::Vec;
 use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
 use kiln_core::net::addr::STORAGE;
-use kiln_core::net::kind;
+use kiln_core::net::options::{self, so};
+use kiln_core::net::{kind, level};
 
 use super::fs::{file, install};
 use super::{Call, SysResult};
-use crate::fs::memory::try_zeros;
+use crate::fs::memory::{try_copy, try_zeros};
 use crate::fs::{File, Lookup, identity};
 use crate::net::{self, Caller, Socket, Ucred};
-use crate::process::taskstats;
+use crate::process::{pidfd, table, taskstats};
 
 /// Most connections that wait to be accepted (`net.core.somaxconn`).
 const SOMAXCONN: i32 = 4096;
@@ -290,6 +291,33 @@ pub(in crate::syscall) fn setsockopt(
     Ok(0)
 }
 
+/// A descriptor of the process on the other side.
+fn peer_descriptor(call: &Call<'_>, socket: &Socket) -> Result<Vec<u8>, Errno> {
+    let creds = socket.get_option(level::SOCKET, so::PEERCRED, usize::MAX)?;
+    let pid = match options::int(&creds)?.cast_unsigned() {
+        0 => return Err(Errno::ENODATA),
+        pid => pid,
+    };
+    let process = table::process_of(pid).ok_or(Errno::ESRCH)?;
+    try_copy(&pidfd::install(call.task, &process, 0)?.to_le_bytes())
+}
+
+/// The groups of the other side; how much room they need, too, where there is too little.
+fn peer_groups(
+    call: &Call<'_>,
+    socket: &Socket,
+    room: usize,
+    len_at: UserAddr,
+) -> Result<Vec<u8>, Errno> {
+    let groups = socket.get_option(level::SOCKET, so::PEERGROUPS, usize::MAX)?;
+    if groups.len() > room {
+        let needed = u32::try_from(groups.len()).map_err(|_| Errno::EINVAL)?;
+        call.space.write_val(len_at, &needed)?;
+        return Err(Errno::ERANGE);
+    }
+    Ok(groups)
+}
+
 pub(in crate::syscall) fn getsockopt(
     call: &mut Call<'_>,
     fd: i32,
@@ -303,7 +331,11 @@ pub(in crate::syscall) fn getsockopt(
     let space = call.space;
     let room: i32 = space.read_val(len_at)?;
     let room = usize::try_from(room).map_err(|_| Errno::EINVAL)?;
-    let value = socket.get_option(level, name, room)?;
+    let value = match (level, name) {
+        (level::SOCKET, so::PEERPIDFD) => peer_descriptor(call, socket)?,
+        (level::SOCKET, so::PEERGROUPS) => peer_groups(call, socket, room, len_at)?,
+        _ => socket.get_option(level, name, room)?,
+    };
     let shown = value.get(..room.min(value.len())).unwrap_or(&value);
     space.copy_out(at, shown)?;
     let len = u32::try_from(shown.len()).map_err(|_| Errno::EINVAL)?;
