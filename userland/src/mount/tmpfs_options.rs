@@ -13,7 +13,7 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
     for options in [
         c"size=1m", c"size=1m,nr_inodes=20", c"nr_blocks=17,mode=700,uid=12,gid=13", c"size=5000,mode=1777", c"mode=0", c"size=0x10000",
         c"size=010000", c"size=4k,size=8k", c"uid=0,gid=0", c"size=1mm", c"mode=abc", c"uid=-1", c"size", c"what=1", c"size=1m,,mode=755", c"size=x",
-        c"nr_inodes=0,size=4k",
+        c"nr_inodes=0,size=4k", c"huge=advise", c"huge=never,mode=711", c"huge=often",
     ] {
         say!("{}", options.to_string_lossy());
         let done = file::mount(c"t", c"t", c"tmpfs", 0, Some(options));
@@ -31,6 +31,14 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
         if options.to_bytes().windows(9).any(|part| part == b"nr_inodes") {
             say!("  files {} free {}", fs.f_files, fs.f_ffree);
         }
+        show("  umount", file::umount2(c"t", 0));
+    }
+    for options in [c"", c"mode=700", c"mode=1777,size=5", c"mode=9"] {
+        show(&format!("ramfs {options:?}"), file::mount(c"t", c"t", c"ramfs", 0, Some(options)));
+        show_info("/t");
+        let mut s = libc::stat::zeroed();
+        let _ = file::stat(c"t", &mut s);
+        say!("  {:o}", s.st_mode);
         show("  umount", file::umount2(c"t", 0));
     }
     show("mount", file::mount(c"t", c"t", c"tmpfs", 0, Some(c"size=64k,nr_inodes=10,mode=750")));

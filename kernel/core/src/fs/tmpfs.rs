@@ -16,7 +16,12 @@ pub struct Options {
     pub uid: Option<u32>,
     /// The root's group.
     pub gid: Option<u32>,
+    /// When pages may be huge ones: they aren't, and it is told.
+    pub huge: Option<&'static str>,
 }
+
+/// When pages may be huge ones.
+const HUGE: [&str; 4] = ["never", "always", "within_size", "advise"];
 
 /// Bytes in a page.
 const PAGE: u64 = 4096;
@@ -72,8 +77,12 @@ impl Options {
             }
             b"uid" => self.uid = Some(value?.parse().map_err(|_| Errno::EINVAL)?),
             b"gid" => self.gid = Some(value?.parse().map_err(|_| Errno::EINVAL)?),
-            // Huge pages there are none; memory is one node; inode numbers have 64 bits.
-            b"huge" if matches!(value?, "never" | "always" | "within_size" | "advise") => {}
+            b"huge" => {
+                let value = value?;
+                let known = HUGE.into_iter().find(|known| *known == value);
+                self.huge = Some(known.ok_or(Errno::EINVAL)?);
+            }
+            // Memory is one node; inode numbers have 64 bits.
             b"mpol" => {
                 value?;
             }

@@ -46,7 +46,7 @@ pub(crate) const RAMFS: FileSystemType = FileSystemType {
     name: "ramfs",
     driver: None,
     option: None,
-    mount: |_: &MountRequest<'_>| root("ramfs", 0o755),
+    mount: mount_ramfs,
 };
 
 /// What a file system in memory keeps as a whole.
@@ -93,6 +93,7 @@ impl SuperOps for Super {
         let mut told = self.told.lock();
         told.pages = new.pages.or(told.pages);
         told.inodes = new.inodes.or(told.inodes);
+        told.huge = new.huge.or(told.huge);
         Ok(())
     }
 
@@ -112,13 +113,16 @@ fn write_options(told: &Options, out: &mut Text) -> Result<(), Errno> {
     if let Some(inodes) = told.inodes {
         out.put(format_args!(",nr_inodes={inodes}"))?;
     }
-    if let Some(mode) = told.mode.filter(|mode| *mode != TMPFS_MODE) {
+    if let Some(mode) = told.mode {
         out.put(format_args!(",mode={mode:03o}"))?;
     }
     for (name, id) in [("uid", told.uid), ("gid", told.gid)] {
         if let Some(id @ 1..) = id {
             out.put(format_args!(",{name}={id}"))?;
         }
+    }
+    if let Some(huge) = told.huge.filter(|huge| *huge != "never") {
+        out.put(format_args!(",huge={huge}"))?;
     }
     Ok(())
 }
@@ -198,7 +202,9 @@ fn make(dir: &Inode, room: &Arc<Room>, new: &NewInode<'_>) -> Result<Arc<Inode>,
 }
 
 fn mount_tmpfs(request: &MountRequest<'_>) -> Result<Arc<Inode>, Errno> {
-    let options = Options::parse(request.options, room::pages_for(memory()))?;
+    let mut options = Options::parse(request.options, room::pages_for(memory()))?;
+    let mode = options.mode.unwrap_or(TMPFS_MODE);
+    options.mode = Some(mode).filter(|mode| *mode != TMPFS_MODE);
     let most = |limit: Option<u64>, default: u64| match limit {
         Some(0) => NO_LIMIT,
         limit => limit.unwrap_or(default),
@@ -209,5 +215,21 @@ fn mount_tmpfs(request: &MountRequest<'_>) -> Result<Arc<Inode>, Errno> {
     )?;
     let (sb, room) = told_file_system("tmpfs", room, options)?;
     let (uid, gid) = (options.uid.unwrap_or(0), options.gid.unwrap_or(0));
-    directory(sb, &room, options.mode.unwrap_or(TMPFS_MODE), uid, gid)
+    directory(sb, &room, mode, uid, gid)
+}
+
+/// ramfs takes every option, and knows one: the root's permissions.
+fn mount_ramfs(request: &MountRequest<'_>) -> Result<Arc<Inode>, Errno> {
+    const RAMFS_MODE: u32 = 0o755;
+    let mut told = Options::default();
+    for option in request.options.split(|byte| *byte == b',') {
+        if let Some(mode) = option.strip_prefix(b"mode=") {
+            told.set(b"mode", Some(mode), 0)?;
+        }
+    }
+    let mode = told.mode.unwrap_or(RAMFS_MODE);
+    told.mode = Some(mode).filter(|mode| *mode != RAMFS_MODE);
+    let room = Room::new(room::pages_for(root_size()), room::default_files())?;
+    let (sb, room) = told_file_system("ramfs", room, told)?;
+    directory(sb, &room, mode, 0, 0)
 }
