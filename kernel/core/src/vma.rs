@@ -111,6 +111,7 @@ impl<B: Backing> AreaMap<B> {
     }
 
     /// The area the address lies in, or else the next one above it.
+    #[inline]
     pub fn first_ending_above(&self, addr: u64) -> Option<&Area<B>> {
         // Whatever has changed since: an area that the address lies in is the one.
         let last = self
@@ -119,6 +120,12 @@ impl<B: Backing> AreaMap<B> {
         if let Some(area) = last.filter(|area| area.contains(addr)) {
             return Some(area);
         }
+        self.search(addr)
+    }
+
+    /// The same, and remembers where it was.
+    #[inline(never)]
+    fn search(&self, addr: u64) -> Option<&Area<B>> {
         let at = self.position(addr);
         self.last.store(at.pack(), Ordering::Relaxed);
         self.areas.get(at)

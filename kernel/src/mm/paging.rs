@@ -19,12 +19,13 @@
 //! | [`range`], [`fork`] | many pages at once: unmapping, protecting, visiting, copying on write |
 //! | [`share`], [`huge`], [`spare`] | entries of level 2 that aren't a space's own leaf table |
 //! | [`collapse`] | a leaf table becomes a huge page |
-//! | [`window`] | many pages entered below one leaf table |
+//! | [`enter`] | one page entered, or many below one leaf table |
 //! | [`zeroes`] | entries of pages that were read and never written |
 //! | [`root`] | [`Root`], and which CPU has which loaded |
 //! | [`gather`], [`shootdown`] | TLBs forget, and frames go when they have |
 
 mod collapse;
+mod enter;
 mod entry;
 mod fork;
 mod gather;
@@ -35,7 +36,6 @@ mod share;
 pub(crate) mod shootdown;
 mod spare;
 mod walk;
-mod window;
 mod zeroes;
 
 use core::sync::atomic::Ordering;
@@ -44,6 +44,7 @@ use kiln_core::addr::{TASK_SIZE, UserAddr};
 use super::frame::{self, FrameRef, OutOfMemory};
 use super::table::ADDRESS;
 pub(crate) use collapse::Leaf;
+pub(crate) use enter::Unready;
 use entry::OWNED;
 pub(crate) use entry::PageFlags;
 pub(crate) use gather::Gather;
@@ -52,7 +53,6 @@ pub(crate) use range::Seen;
 pub(crate) use root::{Root, load_kernel};
 use spare::Spares;
 use walk::{group, populate};
-pub(crate) use window::Unready;
 use zeroes::maps_zeroes;
 
 /// A page of a program.

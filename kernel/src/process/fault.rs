@@ -41,9 +41,10 @@ pub(crate) fn on_fault(task: &Arc<Task>, regs: &UserContext, fault: Fault) {
 }
 
 /// Serves a page fault in the task's space.
-#[inline]
+#[inline(always)]
 pub(crate) fn on_page_fault(task: &Arc<Task>, space: &Arc<AddressSpace>, fault: Fault) {
-    if let Err(error) = space.fault(UserAddr::new(fault.addr), access(fault)) {
+    let absent = fault.error_code & PROTECTION == 0;
+    if let Err(error) = space.page_fault(UserAddr::new(fault.addr), access(fault), absent) {
         refuse(task, fault, error);
     }
 }

@@ -78,6 +78,20 @@ impl AddressSpace {
         addr: UserAddr,
         access: Access,
     ) -> Result<(), FaultError> {
+        self.page_fault(addr, access, false)
+    }
+
+    /// The same; `absent`: the processor found no page there.
+    ///
+    /// # Errors
+    /// As [`Self::fault`].
+    #[inline]
+    pub(crate) fn page_fault(
+        self: &Arc<Self>,
+        addr: UserAddr,
+        access: Access,
+        mut absent: bool,
+    ) -> Result<(), FaultError> {
         let addr = addr.raw();
         let page = addr & !(PAGE - 1);
         loop {
@@ -95,7 +109,9 @@ impl AddressSpace {
                 continue;
             }
             check(area, access)?;
-            let outcome = self.resolve(area, page, access == Access::Write);
+            let outcome = self.resolve(area, page, access == Access::Write, absent);
+            // Somebody else may have mapped it meanwhile.
+            absent = false;
             // A dirty page counts only now: write-back may take other spaces' locks.
             let throttle = matches!(outcome, Ok(Attempt::Done)) && shared_write(area, access);
             let mapping = throttle.then(|| area.backing.mapping().map(|(m, _)| m.clone()));
@@ -127,15 +143,40 @@ impl AddressSpace {
             if write && area.is_shared() {
                 return Err(FaultError::Accerr);
             }
-            match self.resolve(area, page, write)? {
+            match self.resolve(area, page, write, false)? {
                 Attempt::Done => return Ok(()),
                 Attempt::Again => {}
             }
         }
     }
 
-    /// Makes the page at `page` accessible as the area allows.
-    fn resolve(&self, area: &VmArea, page: u64, write: bool) -> Result<Attempt, FaultError> {
+    /// Makes the page at `page` accessible as the area allows. `absent`: it needn't be looked whether there is one;
+    /// should there be, nothing is done, and the caller tries again.
+    #[inline(always)]
+    fn resolve(
+        &self,
+        area: &VmArea,
+        page: u64,
+        write: bool,
+        absent: bool,
+    ) -> Result<Attempt, FaultError> {
+        match &area.backing {
+            Object::Anonymous if absent && !self.may_fill_huge(area, page) => {
+                self.fill_anonymous(area, page, write)
+            }
+            Object::Anonymous => self.resolve_anonymous(area, page, write),
+            _ => self.resolve_object(area, page, write, absent),
+        }
+    }
+
+    /// The same where something is behind the area.
+    fn resolve_object(
+        &self,
+        area: &VmArea,
+        page: u64,
+        write: bool,
+        absent: bool,
+    ) -> Result<Attempt, FaultError> {
         match &area.backing {
             Object::Anonymous => self.resolve_anonymous(area, page, write),
             Object::Special(special) => self.resolve_special(area, page, *special, write),
@@ -145,7 +186,7 @@ impl AddressSpace {
                     self.resolve_shared(area, page, &file.mapping, index, write)
                 } else if write {
                     file.note_copy();
-                    self.resolve_private_write(area, page, &file.mapping, index)
+                    self.resolve_private_write(area, page, (&file.mapping, index), absent)
                 } else {
                     let flags = page_flags(area.prot, false);
                     self.map_or_read(area, page, &file.mapping, index, flags)
@@ -168,6 +209,12 @@ impl AddressSpace {
             Occupancy::Nothing if write && self.fill_huge(area, page) => return Ok(Attempt::Done),
             _ => {}
         }
+        self.fill_anonymous(area, page, write)
+    }
+
+    /// Maps zeroes where nothing is mapped.
+    fn fill_anonymous(&self, area: &VmArea, page: u64, write: bool) -> Result<Attempt, FaultError> {
+        let va = UserAddr::new(page);
         if !write {
             let filled = self
                 .tables
@@ -203,11 +250,10 @@ impl AddressSpace {
     }
 
     /// Maps the frame where nothing is mapped.
+    #[inline(always)]
     fn fill(&self, va: UserAddr, flags: PageFlags, frame: FrameRef) -> Result<Attempt, FaultError> {
         let mut frame = Some(frame);
-        let mut tables = self.tables.lock();
-        let filled = tables.window(va, flags).fill(va, || frame.take());
-        drop(tables);
+        let filled = self.tables.lock().enter(va, flags, &mut frame);
         self.or_make_ready(filled, va)
     }
 

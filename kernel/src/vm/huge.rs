@@ -87,10 +87,17 @@ impl AddressSpace {
         area.size() >= HUGE && !refused
     }
 
+    /// Whether a huge page round `page` would do.
+    #[inline]
+    pub(super) fn may_fill_huge(&self, area: &VmArea, page: u64) -> bool {
+        let start = page & !(HUGE - 1);
+        start >= area.start && start + HUGE <= area.end && self.is_eligible(area)
+    }
+
     /// Maps a huge page round `page`, where nothing is mapped; whether that could be done.
     pub(super) fn fill_huge(&self, area: &VmArea, page: u64) -> bool {
         let start = page & !(HUGE - 1);
-        if start < area.start || start + HUGE > area.end || !self.is_eligible(area) {
+        if !self.may_fill_huge(area, page) {
             return false;
         }
         let Some(block) = HugeBlock::alloc() else {

@@ -6,6 +6,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
+use core::hint::cold_path;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use super::mapping::Mapping;
@@ -104,11 +105,13 @@ pub(crate) fn alloc_zeroed_frame() -> Result<FrameRef, OutOfMemory> {
     alloc_by(FrameRef::alloc_ordinary_zeroed)
 }
 
-fn alloc_by(alloc: fn() -> Result<FrameRef, OutOfMemory>) -> Result<FrameRef, OutOfMemory> {
+#[inline(always)]
+fn alloc_by(alloc: impl Fn() -> Result<FrameRef, OutOfMemory>) -> Result<FrameRef, OutOfMemory> {
     if ALLOCATIONS
         .fetch_add(1, Ordering::Relaxed)
         .is_multiple_of(CHECK_EVERY)
     {
+        cold_path();
         keep_reserve();
     }
     loop {

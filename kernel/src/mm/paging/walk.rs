@@ -74,6 +74,7 @@ impl UserTables {
     }
 
     /// The table of level 2 for `va`, made if it isn't there.
+    #[inline(always)]
     pub(super) fn upper_table(&mut self, va: u64) -> Result<&'static Table, OutOfMemory> {
         debug_assert!(va < TASK_SIZE, "{va:#x} isn't a program's");
         let mut addr = self.root.addr();

@@ -21,7 +21,7 @@ impl UserTables {
         let zeroes = frame::zeroes()?;
         let counts = frame::is_zeroes(zeroes.addr());
         let mut zeroes = Some(zeroes);
-        let filled = self.window(va, flags).fill(va, || zeroes.take())?;
+        let filled = self.enter(va, flags, &mut zeroes)?;
         self.note_zeroes(va.raw(), u64::from(filled && counts));
         Ok(filled)
     }

@@ -21,11 +21,11 @@ impl AddressSpace {
         &self,
         area: &VmArea,
         page: u64,
-        mapping: &Mapping,
-        index: u64,
+        (mapping, index): (&Mapping, u64),
+        absent: bool,
     ) -> Result<Attempt, FaultError> {
         let va = UserAddr::new(page);
-        if self.tables.lock().is_mapped(va) {
+        if !absent && self.tables.lock().is_mapped(va) {
             return self.own_page(area, page);
         }
         let source = self.file_page(mapping, index)?;
@@ -71,11 +71,10 @@ impl AddressSpace {
         let base = index - (page - start) / PAGE;
         let last = base + (end - start) / PAGE;
         let mut tables = self.tables.lock();
-        let mut leaf = tables.window(UserAddr::new(page), flags);
         mapping.for_mappable(base..last, index, |at, pages, ready| {
             // Where the chunk begins, or would begin: nothing before `base` is meant.
             let va = start.wrapping_add(at.wrapping_sub(base).wrapping_mul(PAGE));
-            leaf.fill_chunk(va, pages, ready)
+            tables.enter_chunk(va, flags, pages, ready)
         })
     }
 
