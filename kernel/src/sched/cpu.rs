@@ -11,6 +11,7 @@ mod preempt;
 mod queue;
 mod switch;
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
@@ -23,8 +24,8 @@ use super::thread::{NOTIFIED, PARKED, RUNNING, Thread};
 use super::{account, balance, stacks, timer};
 use crate::arch::cpu::MAX_CPUS;
 use crate::arch::{self, apic, smp, time};
-use crate::mm::OutOfMemory;
-use crate::sync::{IrqLock, SpinLock};
+use crate::mm::{OutOfMemory, kmem};
+use crate::sync::{IrqLock, Once, SpinLock};
 pub(crate) use preempt::{resched, yield_now};
 pub(super) use queue::{
     Place, adopt, enqueue_woken, hand_over, make_room, release_place, requeue, reserve_place,
@@ -71,12 +72,14 @@ pub(super) struct Cpu {
     preempt: AtomicBool,
     /// The timer interrupt came and nobody has looked at the timers since.
     fired: AtomicBool,
-    /// When the timer interrupt comes, or [`UNARMED`], less one: all zeroes at first, to keep the
-    /// array out of the image.
+    /// When the timer interrupt comes, or [`UNARMED`], plus one: zero at first.
     armed: AtomicU64,
 }
 
-static CPUS: [Cpu; MAX_CPUS] = [const { Cpu::new() }; MAX_CPUS];
+/// The first CPU's.
+static FIRST: Cpu = Cpu::new();
+/// The others', by number; the first place stays empty. A machine has as many as it has: they aren't loaded at boot.
+static OTHERS: [Once<Box<Cpu>>; MAX_CPUS] = [const { Once::new() }; MAX_CPUS];
 
 /// Why a thread leaves its CPU.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -176,23 +179,39 @@ pub(super) fn this_id() -> u32 {
     arch::cpu::this_cpu().id()
 }
 
-#[expect(
-    clippy::indexing_slicing,
-    reason = "CPU numbers are below MAX_CPUS: only so many are started"
-)]
 #[inline]
 pub(super) fn this() -> &'static Cpu {
-    &CPUS[usize_of32(this_id())]
+    let id = this_id();
+    // Who runs on another has been given it (`enter`).
+    if id == 0 {
+        &FIRST
+    } else {
+        other(id).unwrap_or(&FIRST)
+    }
+}
+
+fn other(id: u32) -> Option<&'static Cpu> {
+    OTHERS.get(usize_of32(id))?.get().map(|cpu| &**cpu)
 }
 
 /// CPU number `id`.
 pub(super) fn cpu(id: u32) -> Option<&'static Cpu> {
-    CPUS.get(usize_of32(id))
+    if id == 0 { Some(&FIRST) } else { other(id) }
 }
 
 /// All CPUs there are, by number.
 pub(super) fn all() -> impl Iterator<Item = (u32, &'static Cpu)> {
-    (0..smp::count()).zip(&CPUS)
+    (0..smp::count()).filter_map(|id| Some((id, cpu(id)?)))
+}
+
+/// Makes room for CPU number `id`, which isn't the first.
+pub(super) fn add(id: u32) -> Result<(), OutOfMemory> {
+    let slot = OTHERS.get(usize_of32(id)).ok_or(OutOfMemory)?;
+    slot.try_call_once(|| {
+        let _charge = kmem::charge(size_of::<Cpu>())?;
+        Ok(Box::new(Cpu::new()))
+    })?;
+    Ok(())
 }
 
 /// Makes the boot the first thread. From here on waits work, and threads can be spawned.
