@@ -7,10 +7,10 @@
 //! with its [`Inode::lock`] held (both directories' for a rename, and the victim's when a
 //! directory is removed).
 
+mod extra;
 mod ops;
 
-use alloc::sync::{Arc, Weak};
-use alloc::vec::Vec;
+use alloc::sync::Arc;
 use core::any::Any;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, Ordering};
 use kiln_core::errno::Errno;
@@ -20,18 +20,14 @@ use kiln_core::fs::perm::{Identity, Want};
 use kiln_core::fs::xattr::{FILE_CAPABILITIES, SetMode};
 
 use super::clock;
-use super::dnotify::Note;
-use super::inotify::Watch;
-use super::lease::Leases;
-use super::locks::Locks;
-use super::memory::{try_arc, try_push};
+use super::memory::try_arc;
 use super::mount::MountFlags;
-use super::pipe::Pipe;
 use super::superblock::SuperBlock;
 use crate::sched::Mutex;
 use crate::sync::SpinLock;
 use crate::vm::Mapping;
 
+use extra::Extra;
 pub(crate) use ops::{Allocate, AllocateKind, Emit, Extent, InodeOps, NewInode, Rename};
 
 /// What an inode is made of.
@@ -74,18 +70,6 @@ pub(crate) struct Inode {
     write_hint: AtomicU8,
     /// What is written goes to the disk at once (chattr's S).
     synchronous: AtomicBool,
-}
-
-/// What few inodes have.
-#[derive(Default)]
-struct Extra {
-    locks: Option<Arc<Locks>>,
-    pipe: Weak<Pipe>,
-    watches: Vec<Arc<Watch>>,
-    notes: Vec<Arc<Note>>,
-    leases: Option<Arc<Leases>>,
-    /// The access control list, once it has been asked for.
-    acl: Option<Arc<Acl>>,
 }
 
 impl Inode {
@@ -387,129 +371,5 @@ impl Inode {
             })
             .map(|_| ())
             .map_err(|_| Errno::ETXTBSY)
-    }
-
-    /// Its advisory locks, if it ever had any.
-    pub(crate) fn existing_locks(&self) -> Option<Arc<Locks>> {
-        self.extra.lock().locks.clone()
-    }
-
-    /// Its advisory locks.
-    pub(crate) fn locks(&self) -> Result<Arc<Locks>, Errno> {
-        if let Some(locks) = self.existing_locks() {
-            return Ok(locks);
-        }
-        let fresh = Locks::new(self)?;
-        let mut extra = self.extra.lock();
-        Ok(Arc::clone(extra.locks.get_or_insert(fresh)))
-    }
-
-    /// What any of its watches wants to be told, as `IN_*`.
-    #[inline]
-    pub(super) fn watched(&self) -> u32 {
-        self.watched.load(Ordering::Relaxed)
-    }
-
-    /// Makes [`Self::watched`] right again.
-    pub(super) fn refresh_watched(&self) {
-        let extra = self.extra.lock();
-        let watches = extra.watches.iter().map(|watch| watch.wants());
-        let notes = extra.notes.iter().map(|note| note.wants());
-        let all = watches.chain(notes).fold(0, |all, wanted| all | wanted);
-        self.watched.store(all, Ordering::Relaxed);
-    }
-
-    /// The first of its notices that is so.
-    pub(super) fn find_note(&self, is: impl Fn(&Note) -> bool) -> Option<Arc<Note>> {
-        let extra = self.extra.lock();
-        extra.notes.iter().find(|note| is(note)).cloned()
-    }
-
-    /// The notice after `last`, or the first.
-    pub(super) fn next_note(&self, last: Option<&Arc<Note>>) -> Option<Arc<Note>> {
-        let extra = self.extra.lock();
-        let mut rest = extra.notes.iter();
-        if let Some(last) = last {
-            rest.find(|note| Arc::ptr_eq(note, last))?;
-        }
-        rest.next().cloned()
-    }
-
-    /// Adds a notice.
-    pub(super) fn add_note(&self, note: Arc<Note>) -> Result<(), Errno> {
-        try_push(&mut self.extra.lock().notes, note)
-    }
-
-    /// Takes a notice away.
-    pub(super) fn remove_note(&self, note: &Arc<Note>) {
-        let mut extra = self.extra.lock();
-        extra.notes.retain(|other| !Arc::ptr_eq(other, note));
-    }
-
-    /// Its leases, if it ever had any.
-    pub(super) fn existing_leases(&self) -> Option<Arc<Leases>> {
-        self.extra.lock().leases.clone()
-    }
-
-    /// Its leases.
-    pub(super) fn leases(&self) -> Result<Arc<Leases>, Errno> {
-        if let Some(leases) = self.existing_leases() {
-            return Ok(leases);
-        }
-        let fresh = Leases::new()?;
-        let mut extra = self.extra.lock();
-        Ok(Arc::clone(extra.leases.get_or_insert(fresh)))
-    }
-
-    /// Counts an opening for reading alone, or one less.
-    pub(super) fn count_reader(&self, step: i32) {
-        self.readers.fetch_add(step, Ordering::AcqRel);
-    }
-
-    /// How many have it open for reading alone, and for writing; below zero it is being executed.
-    pub(super) fn openings(&self) -> (i32, i32) {
-        (
-            self.readers.load(Ordering::Acquire),
-            self.writers.load(Ordering::Acquire),
-        )
-    }
-
-    /// Its first watch that is so.
-    pub(super) fn find_watch(&self, is: impl Fn(&Watch) -> bool) -> Option<Arc<Watch>> {
-        let extra = self.extra.lock();
-        extra.watches.iter().find(|watch| is(watch)).cloned()
-    }
-
-    /// The watch after `last`, or the first.
-    pub(super) fn next_watch(&self, last: Option<&Arc<Watch>>) -> Option<Arc<Watch>> {
-        let extra = self.extra.lock();
-        let mut rest = extra.watches.iter();
-        if let Some(last) = last {
-            rest.find(|watch| Arc::ptr_eq(watch, last))?;
-        }
-        rest.next().cloned()
-    }
-
-    /// Adds a watch.
-    pub(super) fn add_watch(&self, watch: Arc<Watch>) -> Result<(), Errno> {
-        try_push(&mut self.extra.lock().watches, watch)
-    }
-
-    /// Takes a watch away.
-    pub(super) fn remove_watch(&self, watch: &Arc<Watch>) {
-        let mut extra = self.extra.lock();
-        extra.watches.retain(|other| !Arc::ptr_eq(other, watch));
-    }
-
-    /// The pipe that a FIFO's openers share: the one in use, or `fresh` from now on.
-    pub(crate) fn share_pipe(&self, fresh: Arc<Pipe>) -> Arc<Pipe> {
-        let mut extra = self.extra.lock();
-        match extra.pipe.upgrade() {
-            Some(pipe) => pipe,
-            None => {
-                extra.pipe = Arc::downgrade(&fresh);
-                fresh
-            }
-        }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! [`Volume`] is a mounted file system: the core under a sleeping lock, and the inodes in use.
 //! `node` carries the VFS's requests out, `requests` those of ioctl(2), `pages` moves file data, `disk` metadata; `commit` is
-//! the thread that commits the journal, `freeze` keeps everybody from changing anything.
+//! the thread that commits the journal, `freeze` keeps everybody from changing anything; `superops` is what the VFS asks of the
+//! file system as a whole.
 //!
 //! What changes often and alone (times, sizes) is noted in the VFS's inode, which the volume holds
 //! until it has written it. A deleted file's blocks are freed by whoever comes next
@@ -15,6 +16,7 @@ mod freeze;
 mod node;
 mod pages;
 mod requests;
+mod superops;
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -24,22 +26,22 @@ use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::Timestamp;
 use kiln_core::fs::ext4::{self as core_fs, Error, Ext4, Ino, Options, ROOT, SetAttr, Shown, Time};
-use kiln_core::fs::stat::StatFs;
 
 use self::disk::Disk;
 use self::freeze::Freeze;
 use self::node::Node;
 use self::pages::Pages;
+use self::superops::Super;
 use super::blockdev;
 use super::clock;
 use super::inode::{Inode, InodeParts};
-use super::memory::{try_arc, try_box, try_copy};
+use super::memory::{try_arc, try_box};
 use super::superblock::{FileSystemType, MountRequest, SuperBlock, SuperOps};
 use crate::drivers::block::Opened;
 use crate::mm::{frame, kmem};
 use crate::sched::Mutex;
 use crate::sync::{Once, SpinLock};
-use crate::vm::{Mapping, writeback};
+use crate::vm::Mapping;
 
 /// `EXT4_SUPER_MAGIC` (linux/magic.h).
 const MAGIC: u32 = 0xEF53;
@@ -169,10 +171,10 @@ fn mount(request: &MountRequest<'_>, generation: u8) -> Result<Arc<Inode>, Errno
     volume.inode_with(&sb, &mut volume.core.lock(), ROOT)
 }
 
-/// A sixteenth of the free memory, at most 4 MiB, for metadata.
+/// A sixteenth of the free memory, at most 32 MiB, for metadata: a directory of a million names has more than that.
 fn cache_bytes() -> usize {
     let free = frame::stats().free * kiln_core::addr::PAGE_SIZE;
-    (free / 16).clamp(64 << 10, 4 << 20)
+    (free / 16).clamp(64 << 10, 32 << 20)
 }
 
 impl Volume {
@@ -408,90 +410,5 @@ impl Volume {
         }
         let finished = core.finish(now()).map_err(Error::errno);
         synced.and(finished)
-    }
-}
-
-/// The file system as a whole, for the VFS.
-struct Super(Arc<Volume>);
-
-/// The last number of the file system's own files (`EXT4_GOOD_OLD_FIRST_INO` is the next).
-const LAST_OWN: Ino = 10;
-
-impl SuperOps for Super {
-    fn statfs(&self) -> Result<StatFs, Errno> {
-        self.0.settle();
-        let stat = self.0.core.lock().statfs();
-        let [low, high] = stat.id;
-        Ok(StatFs {
-            magic: MAGIC,
-            block_size: stat.block_size,
-            blocks: stat.blocks,
-            free: stat.free,
-            available: stat.available,
-            files: stat.inodes,
-            files_free: stat.free_inodes,
-            id: u64::from(low) | u64::from(high) << 32,
-            name_max: stat.name_max,
-            flags: 0,
-        })
-    }
-
-    fn sync(&self) -> Result<(), Errno> {
-        self.0.sync()
-    }
-
-    fn generation(&self, ino: u64) -> Result<u32, Errno> {
-        let ino = Ino::try_from(ino).map_err(|_| Errno::ESTALE)?;
-        let attr = self.0.core.lock().attr(ino).map_err(|_| Errno::ESTALE)?;
-        Ok(attr.generation)
-    }
-
-    fn by_number(&self, ino: u64, generation: u32) -> Result<Arc<Inode>, Errno> {
-        let ino = Ino::try_from(ino).map_err(|_| Errno::ESTALE)?;
-        let mut core = self.0.core.lock();
-        let attr = core.attr(ino).map_err(|_| Errno::ESTALE)?;
-        // The file system's own files have no handles.
-        let own = ino <= LAST_OWN && ino != ROOT;
-        if own || attr.generation != generation || attr.links == 0 {
-            return Err(Errno::ESTALE);
-        }
-        self.0.inode(&mut core, ino)
-    }
-
-    fn time_limits(&self) -> (i64, i64) {
-        self.0.core.lock().time_limits()
-    }
-
-    fn reconfigure(&self, options: &[u8]) -> Result<(), Errno> {
-        let mut shown = self.0.options.lock();
-        shown.take(options, true)?;
-        let discard = shown.find(b"discard").is_some();
-        self.0.core.lock().set_discard(discard);
-        Ok(())
-    }
-
-    fn freeze(&self, on: bool) -> Result<(), Errno> {
-        if on { self.0.freeze() } else { self.0.thaw() }
-    }
-
-    fn options(&self) -> Vec<u8> {
-        try_copy(&self.0.options.lock().0).unwrap_or_default()
-    }
-
-    fn remount(&self, read_only: bool) -> Result<(), Errno> {
-        if read_only {
-            writeback::sync_everything()?;
-            self.0.sync()?;
-            return self.0.core.lock().finish(now()).map_err(Error::errno);
-        }
-        if self.0.disk.read_only() {
-            return Err(Errno::EROFS);
-        }
-        let mut core = self.0.core.lock();
-        core.allow_writing(now()).map_err(Error::errno)
-    }
-
-    fn unmount(&self) -> Result<(), Errno> {
-        self.0.finish()
     }
 }
