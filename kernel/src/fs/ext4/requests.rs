@@ -5,8 +5,8 @@ use kiln_core::errno::Errno;
 use kiln_core::fs::ext4::Error;
 use kiln_core::num::u64_of;
 
-use super::Volume;
 use super::node::Node;
+use super::{Volume, now};
 use crate::drivers::block::SECTOR_SIZE;
 use crate::fs::file::{File, Ioctl};
 
@@ -46,8 +46,10 @@ impl Volume {
         label.iter_mut().skip(end).for_each(|byte| *byte = 0);
         let label = label.first_chunk::<LABEL>().ok_or(Errno::EINVAL)?;
         file.path.mount.check_writable()?;
-        self.change()?.set_label(label).map_err(Error::errno)?;
-        self.commit().map(|()| 0)
+        let mut core = self.change()?;
+        core.set_now(now());
+        let set = core.set_label(label).and_then(|()| core.write_back());
+        set.map(|()| 0).map_err(Error::errno)
     }
 
     /// Tells the disk what is free, group by group, so that others get their turn.

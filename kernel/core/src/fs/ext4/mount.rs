@@ -120,6 +120,15 @@ impl<D: Device> Ext4<D> {
         self.cache.flush()
     }
 
+    /// Makes all changes durable, and puts them where they belong: who reads the device itself sees them.
+    ///
+    /// # Errors
+    /// As [`Ext4::sync`].
+    pub fn write_back(&mut self) -> Result<()> {
+        self.sync()?;
+        self.checkpoint()
+    }
+
     /// Writes everything and notes that the file system is whole: nothing can be changed from then
     /// on (until [`Ext4::allow_writing`]), and the device is as an unmounted one.
     ///
