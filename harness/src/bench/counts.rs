@@ -71,7 +71,7 @@ impl Counted {
         serde_json::from_str(&text).with_context(|| path.display().to_string())
     }
 
-    /// Lines that say which measures are above `baseline`, or missing here.
+    /// Lines that say which measures are above `baseline`, or in one of the two only.
     #[must_use]
     pub fn above(&self, baseline: &Self) -> Vec<String> {
         let told = |(name, was): (&String, &f64)| match self.counts.get(name) {
@@ -82,7 +82,10 @@ impl Counted {
             )),
             Some(_) => None,
         };
-        baseline.counts.iter().filter_map(told).collect()
+        let mut lines: Vec<String> = baseline.counts.iter().filter_map(told).collect();
+        let new = (self.counts.keys()).filter(|name| !baseline.counts.contains_key(*name));
+        lines.extend(new.map(|name| format!("{name}: not in the baseline yet")));
+        lines
     }
 }
 
@@ -146,8 +149,13 @@ mod tests {
         let was = counted(&[("a", 1000.0), ("b", 1000.0), ("c", 1000.0), ("d", 10.0)]);
         let now = counted(&[("a", 1051.0), ("b", 1049.0), ("d", 29.0), ("e", 5.0)]);
         let told = now.above(&was);
-        assert_eq!(told.len(), 2, "{told:?}");
+        assert_eq!(told.len(), 3, "{told:?}");
         assert!(told[0].starts_with("a: 1051, 5.1 %") && told[1].starts_with("c: not"));
         assert!(was.above(&was).is_empty());
+        let more = counted(&[("a", 1000.0), ("e", 1.0)]);
+        assert_eq!(
+            more.above(&counted(&[("a", 1000.0)])),
+            ["e: not in the baseline yet"]
+        );
     }
 }

@@ -11,6 +11,7 @@ use kiln_core::job::{Disk, Spec};
 use serde_json::{Value, json};
 
 use super::guest::{DISK_SLOT, Guest};
+use super::programs;
 use super::stats::{geometric_mean, interval, median};
 use crate::linux::kernel as linux;
 use crate::root;
@@ -31,18 +32,6 @@ pub struct Inputs {
     pub rounds: usize,
     /// The program's arguments: all measures, or only those whose names contain one of these.
     pub words: Vec<String>,
-}
-
-/// The program, and a small one that it executes: linked as the C compiler that links the other one does it when left
-/// alone, at an address of its own.
-fn programs(inputs: &Inputs, scratch: &Path) -> Result<[(&'static str, PathBuf); 2]> {
-    let (source, small) = (scratch.join("small.c"), scratch.join("small"));
-    std::fs::write(&source, "int main(void) { return 0; }\n")?;
-    let mut compiler = std::process::Command::new("cc");
-    compiler.args(["-O2", "-static", "-no-pie", "-s", "-o"]);
-    let made = compiler.arg(&small).arg(&source).status().context("cc")?;
-    ensure!(made.success(), "cc: {made}");
-    Ok([("behave", inputs.program.clone()), ("small", small)])
 }
 
 /// A Linux to compare with.
@@ -177,9 +166,8 @@ pub(super) fn kiln_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
     for name in ["bin", "dev", "proc", "tmp"] {
         std::fs::create_dir_all(dir.join(name))?;
     }
-    for (name, program) in programs(inputs, scratch)? {
-        std::fs::copy(&program, dir.join("bin").join(name))
-            .with_context(|| program.display().to_string())?;
+    for (name, bytes) in programs::read(&inputs.program, scratch)? {
+        programs::install(&dir.join(name), &bytes)?;
     }
     let spec = Spec {
         args: [&b"/bin/behave"[..], b"bench"]
@@ -217,11 +205,7 @@ pub(super) fn kiln_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
 fn linux_guest(inputs: &Inputs, scratch: &Path) -> Result<Guest> {
     let (name, linux) = inputs.peer.prepare(&inputs.cache)?;
     let initrd = scratch.join("initramfs.cpio");
-    let mut files = Vec::new();
-    for (name, program) in programs(inputs, scratch)? {
-        let bytes = std::fs::read(&program).with_context(|| program.display().to_string())?;
-        files.push((format!("bin/{name}"), bytes));
-    }
+    let files = programs::read(&inputs.program, scratch)?;
     std::fs::write(&initrd, linux::initramfs(&["bin"], &files)?)?;
     eprintln!("bench: beside Linux {}", linux.release);
     Ok(Guest {

@@ -12,5 +12,6 @@ pub mod guest;
 pub mod jobs;
 pub mod micro;
 pub mod plot;
+mod programs;
 pub mod scale;
 pub mod stats;

@@ -58,7 +58,7 @@ pub(super) fn class_of(layout: Layout) -> Option<usize> {
 }
 
 const _: () = assert!(SHELVES == SIZES.len(), "a shelf for each class");
-/// Objects of more bytes than this are few, and of each class this many classes are smaller.
+/// The classes up to 512 bytes. Larger objects are few.
 const SMALL_CLASSES: usize = 15;
 /// How many objects a CPU keeps: of small ones, and of others.
 const KEPT: (u32, u32) = (8, 2);

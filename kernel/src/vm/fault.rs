@@ -167,32 +167,10 @@ impl AddressSpace {
                 self.fill_anonymous(area, page, write)
             }
             Object::Anonymous => self.resolve_anonymous(area, page, write),
-            _ => self.resolve_object(area, page, write, absent),
-        }
-    }
-
-    /// The same where something is behind the area.
-    fn resolve_object(
-        &self,
-        area: &VmArea,
-        page: u64,
-        write: bool,
-        absent: bool,
-    ) -> Result<Attempt, FaultError> {
-        match &area.backing {
-            Object::Anonymous => self.resolve_anonymous(area, page, write),
             Object::Special(special) => self.resolve_special(area, page, *special, write),
             Object::File { file, offset } => {
                 let index = (offset + (page - area.start)) / PAGE;
-                if area.is_shared() {
-                    self.resolve_shared(area, page, &file.mapping, index, write)
-                } else if write {
-                    file.note_copy();
-                    self.resolve_private_write(area, page, (&file.mapping, index), absent)
-                } else {
-                    let flags = page_flags(area.prot, false);
-                    self.map_or_read(area, page, &file.mapping, index, flags)
-                }
+                self.resolve_file(area, page, (file, index), write, absent)
             }
         }
     }

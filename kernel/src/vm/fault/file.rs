@@ -8,7 +8,7 @@ use kiln_core::vma::Prot;
 use super::{AddressSpace, Attempt, FaultError, or_make_room, page_flags};
 use crate::mm::frame::FrameRef;
 use crate::mm::paging::{Gather, PageFlags};
-use crate::vm::area::{Object, VmArea};
+use crate::vm::area::{MappedFile, Object, VmArea};
 use crate::vm::mapping::{Mapping, Unmappable};
 use crate::vm::reclaim::alloc_frame;
 use crate::vm::space::PAGE;
@@ -17,7 +17,27 @@ use crate::vm::space::PAGE;
 const AROUND: u64 = 16 * PAGE;
 
 impl AddressSpace {
-    pub(super) fn resolve_private_write(
+    /// Makes the page of the area accessible that is the file's page `index`. `absent`: there is none yet.
+    pub(super) fn resolve_file(
+        &self,
+        area: &VmArea,
+        page: u64,
+        (file, index): (&MappedFile, u64),
+        write: bool,
+        absent: bool,
+    ) -> Result<Attempt, FaultError> {
+        if area.is_shared() {
+            return self.resolve_shared(area, page, &file.mapping, index, write);
+        }
+        if write {
+            file.note_copy();
+            return self.resolve_private_write(area, page, (&file.mapping, index), absent);
+        }
+        let flags = page_flags(area.prot, false);
+        self.map_or_read(area, page, &file.mapping, index, flags)
+    }
+
+    fn resolve_private_write(
         &self,
         area: &VmArea,
         page: u64,
@@ -35,7 +55,7 @@ impl AddressSpace {
     }
 
     /// Maps the page as it is in the file, read if it has to be.
-    pub(super) fn map_or_read(
+    fn map_or_read(
         &self,
         area: &VmArea,
         page: u64,
@@ -78,7 +98,7 @@ impl AddressSpace {
         })
     }
 
-    pub(super) fn resolve_shared(
+    fn resolve_shared(
         &self,
         area: &VmArea,
         page: u64,
