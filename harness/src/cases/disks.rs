@@ -29,7 +29,6 @@ pub(super) fn cases() -> Vec<Case> {
             on_disk("disk_requests", "ext4", include_str!("disk_requests.txt"))
         }),
         Case::new("disks::what_is_free_is_discarded", discards),
-        Case::new("disks::a_frozen_disk_is_whole", frozen),
         Case::new("disks::an_ext4_root_vanishes_unless_rw", ext4_root),
         Case::new("disks::a_damaged_root_is_refused", damaged_root),
         Case::new("disks::a_file_is_a_disk", loop_devices),
@@ -185,29 +184,6 @@ fn discards() -> Result<()> {
         "MiB that the image takes: {taken:?}"
     );
     Ok(())
-}
-
-/// What is copied of a frozen disk is a clean file system with all that was written; who writes waits.
-fn frozen() -> Result<()> {
-    let scratch = Scratch::new("frozen")?;
-    let (image, out) = (scratch.path("disk"), scratch.path("out"));
-    mke2fs(&image, 16 << 20)?;
-    let script = "i=0; while :; do echo $i >> /mnt/log; i=$((i+1)); done & sleep 1; echo all > /mnt/f; \
-                  fsfreeze --freeze /mnt; tail -n 1 /mnt/log > /out/last; sleep 1; tail -n 1 /mnt/log | cmp - /out/last; \
-                  dd if=/dev/vdb of=/out/copy bs=1M 2>/dev/null; fsfreeze --unfreeze /mnt; sleep 1; \
-                  tail -n 1 /mnt/log | cmp -s - /out/last || echo goes on; kill %1; cat /mnt/f; fsfreeze --freeze /mnt";
-    let words = [
-        "--disk".to_owned(),
-        format!("{}:/mnt", image.display()),
-        "--out".to_owned(),
-        out.display().to_string(),
-    ];
-    Job::sh_with(words, script)
-        .deadline(Duration::from_secs(60))
-        .run()?
-        .is(0, "goes on\nall\n")?;
-    e2fsck(&image)?;
-    e2fsck(&out.join("copy"))
 }
 
 /// An image with busybox in it.

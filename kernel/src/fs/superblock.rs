@@ -41,11 +41,6 @@ pub(crate) trait SuperOps: Send + Sync {
         Ok(())
     }
 
-    /// `FIFREEZE` and `FITHAW`: has everybody wait who is about to change something, or go on.
-    fn freeze(&self, on: bool) -> Result<(), Errno> {
-        Err(if on { Errno::EOPNOTSUPP } else { Errno::EINVAL })
-    }
-
     /// The last mount is going: leave the disk as it should be found.
     fn unmount(&self) -> Result<(), Errno> {
         self.sync()
@@ -305,8 +300,6 @@ pub(crate) fn settle() -> Result<(), Errno> {
         };
         let gone = list.swap_remove(at);
         drop(list);
-        // Nobody could do it any more.
-        let _ = gone.sb.ops.freeze(false);
         notify::unmounted(&gone.sb);
         gone.root.prune();
         if gone.sb.dev.major != 0 {

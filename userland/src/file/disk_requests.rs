@@ -179,26 +179,6 @@ fn trims() {
     let _ = file::close(fd);
 }
 
-fn freezing() {
-    let fd = open(c".");
-    show("thaw what isn't frozen", file::ioctl(fd, FITHAW, 0));
-    show("freeze", file::ioctl(fd, FIFREEZE, 0));
-    show("freeze again", file::ioctl(fd, FIFREEZE, 0));
-    let mut stat = libc::stat::zeroed();
-    show("looked at", file::stat(c"full", &mut stat));
-    show("read", file::pread(open(c"full"), &mut [0; 16], 0));
-    let writer = child::start(|| {
-        let fd = file::open_or_say(c"empty", libc::O_WRONLY | libc::O_APPEND, 0);
-        file::write(fd, b"thawed").map_or(0, |count| count as i32)
-    });
-    std::thread::sleep(std::time::Duration::from_millis(300));
-    say!("about to thaw");
-    show("thaw", file::ioctl(fd, FITHAW, 0));
-    say!("{}", child::end_of(writer));
-    show("thaw again", file::ioctl(fd, FITHAW, 0));
-    let _ = file::close(fd);
-}
-
 /// Commands of quotactl(2) where no quota is on: of the VFS, of XFS, and others.
 fn quotas() {
     let fd = open(c".");
@@ -258,7 +238,7 @@ pub(crate) fn run(arguments: &[&CStr]) -> i32 {
     versions();
     labels();
     trims();
-    freezing();
+    show("thaw", file::ioctl(open(c"."), FITHAW, 0));
     quotas();
     say!("{}", child::run(by_others));
     0

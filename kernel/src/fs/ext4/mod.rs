@@ -2,8 +2,7 @@
 //!
 //! [`Volume`] is a mounted file system: the core under a sleeping lock, and the inodes in use.
 //! `node` carries the VFS's requests out, `requests` those of ioctl(2), `pages` moves file data, `disk` metadata; `commit` is
-//! the thread that commits the journal, `freeze` keeps everybody from changing anything; `superops` is what the VFS asks of the
-//! file system as a whole.
+//! the thread that commits the journal; `superops` is what the VFS asks of the file system as a whole.
 //!
 //! What changes often and alone (times, sizes) is noted in the VFS's inode, which the volume holds
 //! until it has written it. A deleted file's blocks are freed by whoever comes next
@@ -12,7 +11,6 @@
 
 mod commit;
 mod disk;
-mod freeze;
 mod node;
 mod pages;
 mod requests;
@@ -28,7 +26,6 @@ use kiln_core::fs::attr::Timestamp;
 use kiln_core::fs::ext4::{self as core_fs, Error, Ext4, Ino, Options, ROOT, SetAttr, Shown, Time};
 
 use self::disk::Disk;
-use self::freeze::Freeze;
 use self::node::Node;
 use self::pages::Pages;
 use self::superops::Super;
@@ -100,7 +97,6 @@ struct Volume {
     /// The first error that nobody has been told of.
     error: SpinLock<Option<Errno>>,
     options: Mutex<Shown>,
-    freeze: Freeze,
 }
 
 fn time(stamp: Timestamp) -> Time {
@@ -154,7 +150,6 @@ fn mount(request: &MountRequest<'_>, generation: u8) -> Result<Arc<Inode>, Errno
         returned: AtomicU64::new(0),
         error: SpinLock::new(None),
         options: Mutex::new(shown),
-        freeze: Freeze::default(),
     })?;
     let ops: Box<dyn SuperOps> = try_box(Super(Arc::clone(&volume)))?;
     let kind = match generation {
@@ -272,9 +267,6 @@ impl Volume {
 
     /// Does what piled up: frees deleted files, writes changed inodes when there are many.
     fn settle(&self) {
-        if self.is_frozen() {
-            return;
-        }
         if self.changed.lock().len() > MAX_CHANGED {
             self.write_changed();
         }
@@ -321,9 +313,6 @@ impl Volume {
 
     /// Writes the times and sizes of all changed inodes into the core's buffers.
     fn write_changed(&self) {
-        if self.is_frozen() {
-            return;
-        }
         let changed = core::mem::take(&mut *self.changed.lock());
         for inode in &changed {
             self.note(self.write_inode(inode));
@@ -332,9 +321,6 @@ impl Volume {
 
     /// Writes an inode's times and size into the core's buffers.
     fn write_inode(&self, inode: &Inode) -> Result<(), Error> {
-        if self.is_frozen() {
-            return Ok(());
-        }
         if let Some(node) = node::node_of(inode) {
             node.is_changed.store(false, Ordering::Release);
         }
@@ -355,13 +341,8 @@ impl Volume {
         core.set_attr(ino, &set)
     }
 
-    /// Takes back what files were promised and don't need.
+    /// Takes back what files were promised and don't need, with no lock held.
     fn release_promises(&self) {
-        self.for_each_file(Pages::release_promise);
-    }
-
-    /// Calls `each` with the pages of every file in use, with no lock held.
-    fn for_each_file(&self, mut each: impl FnMut(&Pages)) {
         let mut last = 0;
         loop {
             let next = {
@@ -371,7 +352,7 @@ impl Volume {
             };
             let Some((ino, pages)) = next else { return };
             last = ino;
-            each(&pages);
+            pages.release_promise();
         }
     }
 

@@ -69,15 +69,6 @@ impl Node {
         operation(&mut self.volume.core.lock()).map_err(Error::errno)
     }
 
-    /// The same of one that changes something.
-    fn change<T>(
-        &self,
-        operation: impl FnOnce(&mut Ext4<Disk>) -> Result<T, Error>,
-    ) -> Result<T, Errno> {
-        self.volume.settle();
-        operation(&mut *self.volume.change()?).map_err(Error::errno)
-    }
-
     /// The file system.
     pub(super) fn volume(&self) -> &Arc<Volume> {
         &self.volume
@@ -162,7 +153,7 @@ impl InodeOps for Node {
         new: &NewInode<'_>,
     ) -> Result<Arc<Inode>, Errno> {
         self.volume.settle();
-        let mut core = self.volume.change()?;
+        let mut core = self.volume.core.lock();
         let ino = core
             .create(self.ino, name, &Self::new_file(new))
             .map_err(Error::errno)?;
@@ -174,7 +165,7 @@ impl InodeOps for Node {
         let _ = dir;
         self.volume.settle();
         self.volume.expect_doomed()?;
-        let mut core = self.volume.change()?;
+        let mut core = self.volume.core.lock();
         let ino = core
             .create_unnamed(self.ino, &Self::new_file(new))
             .map_err(Error::errno)?;
@@ -186,7 +177,7 @@ impl InodeOps for Node {
     fn link(&self, dir: &Arc<Inode>, name: &[u8], inode: &Arc<Inode>) -> Result<(), Errno> {
         let ino = number(inode)?;
         self.volume.settle();
-        let mut core = self.volume.change()?;
+        let mut core = self.volume.core.lock();
         core.link(ino, self.ino, name, now())
             .map_err(Error::errno)?;
         renew_dir(&mut core, dir)?;
@@ -198,7 +189,7 @@ impl InodeOps for Node {
     fn unlink(&self, dir: &Arc<Inode>, name: &[u8], victim: &Arc<Inode>) -> Result<(), Errno> {
         self.volume.settle();
         self.volume.expect_doomed()?;
-        let mut core = self.volume.change()?;
+        let mut core = self.volume.core.lock();
         core.unlink(self.ino, name, now()).map_err(Error::errno)?;
         renew_dir(&mut core, dir)?;
         renew_links(&mut core, victim)?;
@@ -209,7 +200,7 @@ impl InodeOps for Node {
     fn rmdir(&self, dir: &Arc<Inode>, name: &[u8], victim: &Arc<Inode>) -> Result<(), Errno> {
         self.volume.settle();
         self.volume.expect_doomed()?;
-        let mut core = self.volume.change()?;
+        let mut core = self.volume.core.lock();
         core.rmdir(self.ino, name, now()).map_err(Error::errno)?;
         renew_dir(&mut core, dir)?;
         renew_links(&mut core, victim)?;
@@ -227,7 +218,7 @@ impl InodeOps for Node {
         };
         self.volume.settle();
         self.volume.expect_doomed()?;
-        let mut core = self.volume.change()?;
+        let mut core = self.volume.core.lock();
         core.rename(from, to, how, now()).map_err(Error::errno)?;
         renew_dir(&mut core, rename.from)?;
         renew_dir(&mut core, rename.to)?;
@@ -285,7 +276,7 @@ impl InodeOps for Node {
             flags: change.flags,
             ..core_fs::SetAttr::default()
         };
-        self.change(|core| core.set_attr(self.ino, &set))
+        self.with(|core| core.set_attr(self.ino, &set))
     }
 
     fn truncate(&self, inode: &Arc<Inode>, size: u64) -> Result<(), Errno> {
@@ -296,11 +287,11 @@ impl InodeOps for Node {
         let old = mapping.size();
         mapping.truncate(size)?;
         if size >= old {
-            return self.change(|core| core.set_size(self.ino, size, now()));
+            return self.with(|core| core.set_size(self.ino, size, now()));
         }
         let result = {
             let _io = pages.io.write();
-            self.change(|core| core.truncate(self.ino, size, now()))
+            self.with(|core| core.truncate(self.ino, size, now()))
         };
         pages.release_promise();
         result

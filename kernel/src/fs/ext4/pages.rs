@@ -277,7 +277,6 @@ impl PageSource for Pages {
     }
 
     fn write_pages(&self, first: u64, frames: &[FrameRef]) -> Result<(), Errno> {
-        self.volume.wait_writable()?;
         let _io = self.io.read();
         if self.is_dead() {
             return Ok(());
@@ -307,7 +306,6 @@ impl PageSource for Pages {
     }
 
     fn reserve(&self, first: u64, count: u64) -> Result<(), Errno> {
-        self.volume.wait_thawed()?;
         let per = self.blocks_per_page();
         for index in first..first.saturating_add(count) {
             if index.saturating_mul(u64_of(PAGE_SIZE)) >= self.limit {

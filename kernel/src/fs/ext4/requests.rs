@@ -46,7 +46,7 @@ impl Volume {
         label.iter_mut().skip(end).for_each(|byte| *byte = 0);
         let label = label.first_chunk::<LABEL>().ok_or(Errno::EINVAL)?;
         file.path.mount.check_writable()?;
-        let mut core = self.change()?;
+        let mut core = self.core.lock();
         core.set_now(now());
         let set = core.set_label(label).and_then(|()| core.write_back());
         set.map(|()| 0).map_err(Error::errno)

@@ -72,10 +72,6 @@ impl SuperOps for Super {
         Ok(())
     }
 
-    fn freeze(&self, on: bool) -> Result<(), Errno> {
-        if on { self.0.freeze() } else { self.0.thaw() }
-    }
-
     fn options(&self) -> Vec<u8> {
         try_copy(&self.0.options.lock().0).unwrap_or_default()
     }

@@ -64,8 +64,12 @@ pub(in crate::syscall) fn ioctl(call: &mut Call<'_>, fd: i32, command: u32, arg:
             if !call.creds.has(abi::CAP_SYS_ADMIN) {
                 return Err(Errno::EPERM);
             }
-            let sb = file.inode.sb();
-            sb.ops().freeze(command == FIFREEZE).map(|()| 0)
+            // No file system here can be frozen, so none is.
+            Err(if command == FITHAW {
+                Errno::EINVAL
+            } else {
+                Errno::EOPNOTSUPP
+            })
         }
         ioctl::TIOCGPTPEER if pty::is_master(&file) => {
             let flags = OpenFlags::new(low32(arg), 0)?;

@@ -31,7 +31,7 @@ impl Node {
         let (from, count) = (low32(offset >> bits), low32(len >> bits));
         let (moved, on_disk) = {
             let _io = pages.io.write();
-            let mut core = self.volume.change()?;
+            let mut core = self.volume.core.lock();
             let moved = if collapse {
                 core.collapse(self.ino, from, from + count)
             } else {

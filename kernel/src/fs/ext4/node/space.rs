@@ -71,7 +71,7 @@ impl Node {
             mapping.sync_all()?;
         }
         if request.kind != AllocateKind::Punch {
-            self.change(|core| core.fallocate(self.ino, request.offset, request.len, true, now()))?;
+            self.with(|core| core.fallocate(self.ino, request.offset, request.len, true, now()))?;
         }
         if !request.keep_size && end > mapping.size() {
             mapping.truncate(end)?;
@@ -98,7 +98,7 @@ impl Node {
         mapping.discard(first, whole_end - first)?;
         let freed = {
             let _io = pages.io.write();
-            self.change(|core| {
+            self.with(|core| {
                 let length = (whole_end - first) * page;
                 core.punch_hole(self.ino, first * page, length, now())
             })

@@ -47,7 +47,7 @@ impl Node {
             _ => None,
         };
         let value = disk.as_deref().or(value);
-        let mut core = self.volume.change()?;
+        let mut core = self.volume.core.lock();
         match value {
             Some(value) => core.set_xattr(self.ino, name, value, mode, now()),
             None => core.remove_xattr(self.ino, name, now()),

@@ -351,13 +351,8 @@ pub(crate) fn sync_all() -> Result<(), Errno> {
 /// The end: everything is brought to disk and left as it should be found. Nothing may be written
 /// afterwards.
 pub(crate) fn unmount_all() -> Result<(), Errno> {
-    let all = superblock::in_use()?;
-    for sb in &all {
-        // What is frozen would wait for somebody to thaw it.
-        let _ = sb.ops().freeze(false);
-    }
     let mut result = writeback::sync_everything();
-    for sb in all.iter().rev() {
+    for sb in superblock::in_use()?.iter().rev() {
         result = result.and(sb.ops().unmount());
     }
     result
