@@ -273,10 +273,11 @@ fn loop_partitions() -> Result<()> {
         (printf '\0\0\0\0\203\0\0\0\0\010\0\0\0\040\0\0\0\0\0\0\203\0\0\0\0\050\0\0\0\040\0\0'
         dd if=/dev/zero bs=32 count=1; printf '\125\252') 2>/dev/null | dd of=disk bs=1 seek=446 conv=notrunc 2>/dev/null
         mknod /dev/loop3 b 7 3; losetup -P /dev/loop3 disk; ls /dev/loop3*; grep -c loop3p /proc/partitions; ls -d /sys/block/loop3/loop3p*
-        mke2fs /dev/loop3p2 >/dev/null; mkdir a; mount /dev/loop3p2 a; echo two > a/f; umount a
+        mke2fs /dev/loop3p2 >/dev/null; mkdir a; mount /dev/loop3p2 a; echo two > a/f; sync
+        blockdev --setro /dev/loop3p2; fstrim a 2>/dev/null || echo protected; blockdev --setrw /dev/loop3p2; fstrim a && umount a
         losetup -d /dev/loop3; ls /dev/loop3*; losetup -o 5242880 /dev/loop3 disk; mount -o ro /dev/loop3 a; cat a/f";
     let wanted = "/dev/loop3\n/dev/loop3p1\n/dev/loop3p2\n2\n/sys/block/loop3/loop3p1\n\
-                  /sys/block/loop3/loop3p2\n/dev/loop3\ntwo\n";
+                  /sys/block/loop3/loop3p2\nprotected\n/dev/loop3\ntwo\n";
     Job::sh_with([] as [&str; 0], script).run()?.is(0, wanted)
 }
 

@@ -19,7 +19,7 @@ syscalls! {
     13 rt_sigaction(Signal, SigAction, SigActionOut, Size) [signal::rt_sigaction] Full "";
     14 rt_sigprocmask(SigHow, SigSet, SigSetOut, Size) [signal::rt_sigprocmask] Full "";
     15 rt_sigreturn() [signal::rt_sigreturn] Full "";
-    16 ioctl(Fd, Ioctl, IoctlArg) [fs::ioctl::ioctl] Full "";
+    16 ioctl(Fd, Ioctl, IoctlArg) [fs::ioctl::ioctl] Partial "no file system can be frozen (FIFREEZE)";
     17 pread64(Fd, Out, Size, Off) [fs::io::pread64] Full "";
     18 pwrite64(Fd, In, Size, Off) [fs::io::pwrite64] Full "";
     19 readv(Fd, IoVecOut, Int) [fs::vectored::readv] Full "";

@@ -120,7 +120,6 @@ fn maps() {
     say!("before {}", place(fd, u32::MAX));
     let dir = open(c"dir");
     say!("of a directory {}", place(dir, 0));
-    // SAFETY: it points nowhere.
     show("nowhere", file::ioctl(fd, FIBMAP, 0));
     let _ = file::close(dir);
     let _ = file::close(fd);
@@ -134,10 +133,11 @@ fn versions() {
 }
 
 fn label(fd: i32, what: &str) {
-    let mut text = [0u8; 256];
+    let mut text = [0xFFu8; 256];
     show(what, file::ioctl(fd, GETLABEL, text.as_mut_ptr() as usize));
     let end = text.iter().position(|byte| *byte == 0).unwrap_or(256);
-    say!("  {:?}", String::from_utf8_lossy(&text[..end]));
+    let written = text.iter().rposition(|byte| *byte != 0xFF).map_or(0, |last| last + 1);
+    say!("  {:?} of {written}", String::from_utf8_lossy(&text[..end]));
 }
 
 fn labels() {
@@ -157,8 +157,10 @@ fn labels() {
 }
 
 fn trim(fd: i32, what: &str, range: [u64; 3]) -> u64 {
+    let [start, _, least] = range;
     let mut range = range;
     show(what, file::ioctl(fd, FITRIM, range.as_mut_ptr() as usize));
+    say!("  start and least as they were {}", (range[0], range[2]) == (start, least));
     range[1]
 }
 
@@ -186,10 +188,10 @@ fn quotas() {
         let mut line = format!("quotas of kind {kind}:");
         for command in (0x80_0000..0x80_000B).chain(0x5801..0x580B).chain([0]) {
             for id in [0usize, 1000] {
-                let room = [0u64; 64];
+                let mut room = [0u64; 64];
                 // SAFETY: no command writes more than there is room for.
                 let done = unsafe {
-                    sys::call(libc::SYS_quotactl_fd, [fd.arg(), command << 8 | kind, id, room.as_ptr() as usize, 0, 0])
+                    sys::call(libc::SYS_quotactl_fd, [fd.arg(), command << 8 | kind, id, room.as_mut_ptr() as usize, 0, 0])
                 };
                 line += &match done {
                     Ok(value) => format!(" {value}"),
@@ -207,14 +209,14 @@ fn by_others() -> i32 {
     let fd = open(c".");
     let of = open(c"full");
     quotas();
-    let words = [0u64; 32];
+    let mut words = [0u64; 32];
     for (what, request) in [
         ("flags", GETFLAGS), ("set flags", SETFLAGS), ("version", GETVERSION), ("extended", FSGETXATTR),
         ("set extended", FSSETXATTR), ("label", GETLABEL), ("set label", SETLABEL), ("freeze", FIFREEZE), ("thaw", FITHAW), ("trim", FITRIM),
         ("map", FIBMAP),
     ] {
-        show(what, file::ioctl(fd, request, words.as_ptr() as usize));
-        show("  of a file", file::ioctl(of, request, words.as_ptr() as usize));
+        show(what, file::ioctl(fd, request, words.as_mut_ptr() as usize));
+        show("  of a file", file::ioctl(of, request, words.as_mut_ptr() as usize));
     }
     0
 }

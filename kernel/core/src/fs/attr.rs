@@ -12,7 +12,13 @@ pub const SETUID: u32 = abi::S_ISUID;
 pub const SETGID: u32 = abi::S_ISGID;
 /// The sticky bit.
 pub const STICKY: u32 = abi::S_ISVTX;
-/// `FS_IMMUTABLE_FL` (linux/fs.h): nothing may change.
+/// `FS_SECRM_FL` (linux/fs.h): nothing comes of it.
+pub const SECURE_DELETE: u32 = 0x1;
+/// `FS_UNRM_FL`: nor of this.
+pub const UNDELETABLE: u32 = 0x2;
+/// `FS_COMPR_FL`: nor of this.
+pub const COMPRESSED: u32 = 0x4;
+/// `FS_IMMUTABLE_FL`: nothing may change.
 pub const IMMUTABLE: u32 = 0x10;
 /// `FS_APPEND_FL`: only what is appended to it changes it.
 pub const APPEND_ONLY: u32 = 0x20;
@@ -20,17 +26,27 @@ pub const APPEND_ONLY: u32 = 0x20;
 pub const NO_DUMP: u32 = 0x40;
 /// `FS_NOATIME_FL`: reading leaves no trace.
 pub const NO_ATIME: u32 = 0x80;
+/// `FS_NOCOMP_FL`
+pub const NO_COMPRESSION: u32 = 0x400;
 
 /// `FS_SYNC_FL`: what is written goes to the disk at once.
 pub const SYNCHRONOUS: u32 = 0x8;
 /// `FS_JOURNAL_DATA_FL`: contents go through the journal.
 pub const JOURNAL_DATA: u32 = 0x4000;
+/// `FS_NOTAIL_FL`
+pub const NO_TAIL: u32 = 0x8000;
 /// `FS_DIRSYNC_FL`: what changes in the directory goes to the disk at once.
 pub const DIR_SYNCHRONOUS: u32 = 0x1_0000;
+/// `FS_TOPDIR_FL`: what is in the directory has nothing to do with one another.
+pub const TOP_DIR: u32 = 0x2_0000;
 /// `FS_EXTENT_FL`: contents are found by extents.
 pub const EXTENTS: u32 = 0x8_0000;
-/// Flags that only directories have: `FS_DIRSYNC_FL`, `FS_TOPDIR_FL`, `FS_PROJINHERIT_FL`.
-pub const DIR_FLAGS: u32 = 0x2003_0000;
+/// `FS_DAX_FL`: of disks that are memory.
+pub const DAX: u32 = 0x200_0000;
+/// `FS_PROJINHERIT_FL`: what is new is of the directory's project.
+pub const PROJECT_INHERIT: u32 = 0x2000_0000;
+/// Flags that only directories have.
+pub const DIR_FLAGS: u32 = DIR_SYNCHRONOUS | TOP_DIR | PROJECT_INHERIT;
 
 /// Execution by the group.
 pub const GROUP_EXEC: u32 = abi::S_IXGRP;

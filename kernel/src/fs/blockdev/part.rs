@@ -66,6 +66,9 @@ impl BlockDevice for Part {
     }
 
     fn discard(&self, sector: u64, count: u64) -> Result<(), IoError> {
+        if self.read_only() {
+            return Err(IoError::ReadOnly);
+        }
         self.disk.discard(self.at(sector, count)?, count)
     }
 

@@ -138,19 +138,7 @@ fn mount(request: &MountRequest<'_>, generation: u8) -> Result<Arc<Inode>, Errno
     let mut core = Ext4::mount(Disk::new(Arc::clone(&disk))?, &options).map_err(Error::errno)?;
     core.set_discard(shown.find(b"discard").is_some());
     let block_size = core.block_size();
-    let volume = try_arc(Volume {
-        core: Mutex::new(core),
-        disk,
-        block_bits: block_size.trailing_zeros(),
-        sb: Once::new(),
-        known: SpinLock::new(BTreeMap::new()),
-        changed: SpinLock::new(Vec::new()),
-        doomed: SpinLock::new(Vec::new()),
-        nameless: AtomicUsize::new(0),
-        returned: AtomicU64::new(0),
-        error: SpinLock::new(None),
-        options: Mutex::new(shown),
-    })?;
+    let volume = try_arc(Volume::new(core, disk, shown))?;
     let ops: Box<dyn SuperOps> = try_box(Super(Arc::clone(&volume)))?;
     let kind = match generation {
         2 => "ext2",
@@ -173,6 +161,22 @@ fn cache_bytes() -> usize {
 }
 
 impl Volume {
+    fn new(core: Ext4<Disk>, disk: Opened, options: Shown) -> Self {
+        Self {
+            block_bits: core.block_size().trailing_zeros(),
+            core: Mutex::new(core),
+            disk,
+            sb: Once::new(),
+            known: SpinLock::new(BTreeMap::new()),
+            changed: SpinLock::new(Vec::new()),
+            doomed: SpinLock::new(Vec::new()),
+            nameless: AtomicUsize::new(0),
+            returned: AtomicU64::new(0),
+            error: SpinLock::new(None),
+            options: Mutex::new(options),
+        }
+    }
+
     /// The inode of that number; `core` is the volume's own, locked.
     fn inode(self: &Arc<Self>, core: &mut Ext4<Disk>, ino: Ino) -> Result<Arc<Inode>, Errno> {
         let sb = self.sb.get().and_then(Weak::upgrade).ok_or(Errno::EIO)?;

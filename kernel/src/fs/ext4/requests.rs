@@ -3,19 +3,17 @@
 use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
 use kiln_core::fs::ext4::Error;
-use kiln_core::num::u64_of;
 
 use super::node::Node;
 use super::{Volume, now};
-use crate::drivers::block::SECTOR_SIZE;
 use crate::fs::file::{File, Ioctl};
+use crate::sched::{self, NOTIFY_KILL};
 
 /// linux/fs.h
 const FS_IOC_GETFSLABEL: u32 = 0x8100_9431;
 const FS_IOC_SETFSLABEL: u32 = 0x4100_9432;
 const FITRIM: u32 = 0xC018_5879;
-/// `FSLABEL_MAX`, and what there is of it.
-const LABEL_ROOM: usize = 256;
+/// `EXT4_LABEL_MAX`; programs get and give a zero behind it.
 const LABEL: usize = 16;
 
 fn privileged(request: &Ioctl<'_>) -> Result<(), Errno> {
@@ -24,14 +22,11 @@ fn privileged(request: &Ioctl<'_>) -> Result<(), Errno> {
 
 impl Volume {
     fn label(&self, request: &Ioctl<'_>) -> Result<u64, Errno> {
-        let mut label = [0; LABEL];
-        if let Some(own) = self.core.lock().label().first_chunk() {
-            label = *own;
+        let mut label = [0; LABEL + 1];
+        for (to, own) in label.iter_mut().take(LABEL).zip(self.core.lock().label()) {
+            *to = *own;
         }
-        let at = UserAddr::new(request.arg);
-        request.space.copy_out(at, &label)?;
-        let rest = at.checked_add(u64_of(LABEL)).ok_or(Errno::EFAULT)?;
-        request.space.zero_out(rest, LABEL_ROOM - LABEL)?;
+        request.space.copy_out(UserAddr::new(request.arg), &label)?;
         Ok(0)
     }
 
@@ -52,7 +47,8 @@ impl Volume {
         set.map(|()| 0).map_err(Error::errno)
     }
 
-    /// Tells the disk what is free, group by group, so that others get their turn.
+    /// Tells the disk what is free, group by group, so that others get their turn; what is about to end
+    /// does with what was told so far, as on Linux.
     fn trim(&self, request: &Ioctl<'_>) -> Result<u64, Errno> {
         privileged(request)?;
         if !self.disk.can_discard() {
@@ -60,11 +56,11 @@ impl Volume {
         }
         let at = UserAddr::new(request.arg);
         let [start, length, least]: [u64; 3] = request.space.read_val(at)?;
-        let least = least.max(u64_of(SECTOR_SIZE));
         let asked = (self.core.lock()).trim_range([start, length, least]);
         let (mut range, shortest) = asked.map_err(Error::errno)?;
+        let thread = sched::current();
         let mut told = 0;
-        while !range.is_empty() {
+        while !range.is_empty() && !thread.is_notified(NOTIFY_KILL) {
             let bytes = self.core.lock().trim(&mut range, shortest);
             told += bytes.map_err(Error::errno)?;
         }

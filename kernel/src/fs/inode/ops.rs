@@ -233,6 +233,13 @@ pub(crate) struct Extent {
     pub(crate) flags: u32,
 }
 
+impl Extent {
+    /// `FIEMAP_EXTENT_UNWRITTEN`: it is allocated, and reads as zeros.
+    pub(crate) const UNWRITTEN: u32 = 0x800;
+    /// `FIEMAP_EXTENT_MERGED`: the file system has it block by block.
+    pub(crate) const MERGED: u32 = 0x1000;
+}
+
 /// What `fallocate` is asked to do with `offset..offset + len`.
 #[derive(Clone, Copy)]
 pub(crate) struct Allocate {

@@ -6,12 +6,15 @@ use alloc::sync::Arc;
 use kiln_core::abi;
 use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
-use kiln_core::fs::attr::{APPEND_ONLY, FileType, IMMUTABLE, NO_ATIME, NO_DUMP, SYNCHRONOUS};
+use kiln_core::fs::attr::{
+    APPEND_ONLY, DAX, FileType, IMMUTABLE, NO_ATIME, NO_DUMP, PROJECT_INHERIT, SYNCHRONOUS,
+};
 use kiln_core::fs::flags::OpenFlags;
 use kiln_core::num::{low32, usize_of};
 use linux_raw_sys::ioctl;
 
 use super::{Call, SysResult, file, owner};
+use crate::fs::inode::Extent;
 use crate::fs::tty::pty;
 use crate::fs::{File, Ioctl, fasync, identity, vfs};
 use crate::vm::AddressSpace;
@@ -28,8 +31,6 @@ const FICLONE: u32 = 0x4004_9409;
 const FICLONERANGE: u32 = 0x4020_940D;
 const FIDEDUPERANGE: u32 = 0xC018_9436;
 const FS_IOC_FIEMAP: u32 = 0xC020_660B;
-/// linux/fiemap.h
-const FIEMAP_EXTENT_UNWRITTEN: u32 = 0x800;
 const FIFREEZE: u32 = 0xC004_5877;
 const FITHAW: u32 = 0xC004_5878;
 
@@ -122,18 +123,7 @@ fn of_inode(
     let at = UserAddr::new(arg);
     let kind = file.inode.kind();
     match command {
-        ioctl::FIBMAP if kind == FileType::Regular => {
-            if !call.creds.has(abi::CAP_SYS_RAWIO) {
-                return Err(Errno::EPERM);
-            }
-            let block: u32 = space.read_val(at)?;
-            if block > i32::MAX.cast_unsigned() {
-                return Err(Errno::EINVAL);
-            }
-            let found = place_of(file, block.into());
-            space.write_val(at, &found.unwrap_or(0))?;
-            found.map(|_| 0)
-        }
+        ioctl::FIBMAP if kind == FileType::Regular => find_block(call, file, at),
         ioctl::FIOQSIZE if matches!(kind, FileType::Regular | FileType::Directory) => {
             let blocks = vfs::stat(&file.path)?.attr.blocks;
             space.write_val(at, &(blocks << 9))?;
@@ -145,35 +135,12 @@ fn of_inode(
             space.write_val(at, &left)?;
             Ok(0)
         }
-        FS_IOC_GETFLAGS => {
-            space.write_val(at, &vfs::flags(&file.path)?)?;
-            Ok(0)
+        FS_IOC_GETFLAGS | FS_IOC_SETFLAGS | FS_IOC_FSGETXATTR | FS_IOC_FSSETXATTR => {
+            of_flags(call, file, command, at)
         }
         FS_IOC_GETVERSION | EXT4_IOC_GETVERSION if file.inode.sb().dev().major != 0 => {
             let generation = file.inode.sb().ops().generation(file.inode.ino())?;
             space.write_val(at, &generation)?;
-            Ok(0)
-        }
-        FS_IOC_SETFLAGS => {
-            // What can't have any says so before the program's memory is looked at.
-            vfs::flags(&file.path)?;
-            let flags: u32 = space.read_val(at)?;
-            set_flags(call, file, flags)
-        }
-        FS_IOC_FSGETXATTR => {
-            let mut told = [0u32; FSXATTR_WORDS];
-            told[0] = translate(vfs::flags(&file.path)?, false);
-            space.write_val(at, &told)?;
-            Ok(0)
-        }
-        FS_IOC_FSSETXATTR => {
-            let old = vfs::flags(&file.path)?;
-            let [flags, _, _, project, ..]: [u32; FSXATTR_WORDS] = space.read_val(at)?;
-            set_flags(call, file, xflags(kind, old, flags)?)?;
-            // There are no projects: all are of the first.
-            if project != 0 {
-                return Err(Errno::EOPNOTSUPP);
-            }
             Ok(0)
         }
         _ => {
@@ -189,7 +156,48 @@ fn of_inode(
     }
 }
 
-/// `FIBMAP`: the block of the device in which a block of the file lies, 0 for none.
+/// The flags of chattr(1), by themselves and as part of `struct fsxattr`.
+fn of_flags(call: &Call<'_>, file: &File, command: u32, at: UserAddr) -> SysResult {
+    // What can't have any says so before the program's memory is looked at.
+    let old = vfs::flags(&file.path)?;
+    match command {
+        FS_IOC_GETFLAGS => call.space.write_val(at, &old)?,
+        FS_IOC_SETFLAGS => {
+            let flags: u32 = call.space.read_val(at)?;
+            set_flags(call, file, flags)?;
+        }
+        FS_IOC_FSGETXATTR => {
+            let mut told = [0u32; FSXATTR_WORDS];
+            told[0] = translate(old, false);
+            call.space.write_val(at, &told)?;
+        }
+        _ => {
+            let [flags, _, _, project, ..]: [u32; FSXATTR_WORDS] = call.space.read_val(at)?;
+            set_flags(call, file, xflags(file.inode.kind(), old, flags)?)?;
+            // There are no projects: all are of the first.
+            if project != 0 {
+                return Err(Errno::EOPNOTSUPP);
+            }
+        }
+    }
+    Ok(0)
+}
+
+/// `FIBMAP`
+fn find_block(call: &Call<'_>, file: &Arc<File>, at: UserAddr) -> SysResult {
+    if !call.creds.has(abi::CAP_SYS_RAWIO) {
+        return Err(Errno::EPERM);
+    }
+    let block: u32 = call.space.read_val(at)?;
+    if block > i32::MAX.cast_unsigned() {
+        return Err(Errno::EINVAL);
+    }
+    let found = place_of(file, block.into());
+    call.space.write_val(at, &found.unwrap_or(0))?;
+    found.map(|_| 0)
+}
+
+/// The block of the device in which a block of the file lies, 0 for none.
 fn place_of(file: &Arc<File>, block: u64) -> Result<u32, Errno> {
     let size = u64::from(file.inode.sb().block_size());
     if let Some(mapping) = file.inode.mapping() {
@@ -201,7 +209,7 @@ fn place_of(file: &Arc<File>, block: u64) -> Result<u32, Errno> {
         error => error,
     })?;
     let place = match extent.physical {
-        Some(place) if extent.flags & FIEMAP_EXTENT_UNWRITTEN == 0 => place / size,
+        Some(place) if extent.flags & Extent::UNWRITTEN == 0 => place / size,
         _ => 0,
     };
     u32::try_from(place).map_err(|_| Errno::ERANGE)
@@ -222,9 +230,8 @@ const XFLAGS: [(u32, u32); 7] = [
     (SYNCHRONOUS, 0x20),
     (NO_ATIME, 0x40),
     (NO_DUMP, 0x80),
-    // Of projects, and of memory that is a disk.
-    (0x2000_0000, 0x200),
-    (0x200_0000, 0x8000),
+    (PROJECT_INHERIT, 0x200),
+    (DAX, 0x8000),
 ];
 const FS_XFLAG_EXTSIZE: u32 = 0x800;
 const FS_XFLAG_EXTSZINHERIT: u32 = 0x1000;

@@ -47,9 +47,10 @@ pub struct SetAttr {
     pub flags: Option<u32>,
 }
 
-/// `EXT4_FL_USER_MODIFIABLE`, less the one of extents, which would change how contents are stored.
+/// `EXT4_FL_USER_MODIFIABLE`, less the one of extents, which would change how contents are stored. The one of names whose case
+/// doesn't count is among them, but whoever asks for what isn't shown is refused before.
 pub const USER_FLAGS: u32 = 0x6243_C0FF;
-/// `EXT4_FL_USER_VISIBLE`
+/// `EXT4_FL_USER_VISIBLE`, less the one of names whose case doesn't count: there are none such here.
 pub const SHOWN_FLAGS: u32 = 0x325B_DFFF;
 
 /// What `statfs` says of the file system.
@@ -136,11 +137,13 @@ impl<D: Device> Ext4<D> {
             .counters
             .free_blocks
             .saturating_sub(self.sup.counters.reserved);
+        let reserve = self.sup.reserved_blocks;
+        let kept = reserve.saturating_add(self.sup.kept_clusters());
         Statfs {
             block_size: 1 << self.sup.block_bits,
             blocks: self.sup.blocks.saturating_sub(self.sup.overhead()),
             free,
-            available: free.saturating_sub(self.sup.reserved_blocks + self.sup.kept_clusters()),
+            available: free.saturating_sub(kept),
             inodes: u64::from(self.sup.inodes),
             free_inodes: u64::from(self.sup.counters.free_inodes),
             name_max: 255,

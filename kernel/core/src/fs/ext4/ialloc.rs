@@ -7,10 +7,8 @@ use super::error::{Error, Result};
 use super::group::{Desc, INODE_UNINIT};
 use super::inode::{Ino, Inode};
 use super::{Ext4, Time};
+use crate::fs::attr::TOP_DIR;
 use crate::num::{low32, usize_of32};
-
-/// `EXT4_TOPDIR_FL`: what is in the directory has nothing to do with one another.
-const FLAG_TOP: u32 = 0x2_0000;
 
 impl<D: Device> Ext4<D> {
     /// Allocates an inode for a child of `parent`. Its place in the table is not written yet.
@@ -20,7 +18,7 @@ impl<D: Device> Ext4<D> {
         }
         let (home, _) = self.sup.inode_group(parent.ino);
         let group = if dir {
-            let top = parent.ino == super::ROOT || parent.flags & FLAG_TOP != 0;
+            let top = parent.ino == super::ROOT || parent.flags & TOP_DIR != 0;
             self.group_for_dir(home, top)?
         } else {
             self.group_for_file(home)?

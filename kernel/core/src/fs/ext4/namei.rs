@@ -12,7 +12,7 @@ use super::extent_edit::init_root;
 use super::inode::{BLOCK_BYTES, FLAG_EXTENTS, Ino, Inode};
 use super::superblock::Incompat;
 use super::{Ext4, FileType, NAME_MAX, Time};
-use crate::fs::attr::DIR_FLAGS;
+use crate::fs::attr::{self, DIR_FLAGS};
 use crate::num::u64_of;
 
 /// A file to be created.
@@ -38,20 +38,20 @@ pub struct Unlinked {
 }
 
 /// Flags that files take over from their directory, as Linux's `EXT4_FL_INHERITED`.
-const INHERITED: u32 = 0x1
-    | 0x2
-    | 0x4
-    | 0x8
-    | 0x40
-    | 0x80
-    | 0x400
-    | 0x4000
-    | 0x8000
-    | 0x1_0000
-    | 0x200_0000
-    | 0x2000_0000;
-/// Those of them that other than files and directories have: no dump, no atime.
-const ANY_KIND: u32 = 0x40 | 0x80;
+const INHERITED: u32 = attr::SECURE_DELETE
+    | attr::UNDELETABLE
+    | attr::COMPRESSED
+    | attr::SYNCHRONOUS
+    | attr::NO_DUMP
+    | attr::NO_ATIME
+    | attr::NO_COMPRESSION
+    | attr::JOURNAL_DATA
+    | attr::NO_TAIL
+    | attr::DIR_SYNCHRONOUS
+    | attr::DAX
+    | attr::PROJECT_INHERIT;
+/// Those of them that other than files and directories have.
+const ANY_KIND: u32 = attr::NO_DUMP | attr::NO_ATIME;
 
 /// Whether `name` can be an entry's name at all.
 pub(super) fn check_name(name: &[u8]) -> Result<()> {

@@ -11,10 +11,6 @@ use super::Node;
 use crate::fs::inode::{Allocate, AllocateKind, Extent, Inode, InodeOps};
 use crate::fs::regular::zero_range;
 
-/// linux/fiemap.h.
-const FIEMAP_EXTENT_UNWRITTEN: u32 = 0x800;
-const FIEMAP_EXTENT_MERGED: u32 = 0x1000;
-
 impl Node {
     /// The extent at byte `from`, or the hole.
     pub(super) fn extent_at(&self, inode: &Inode, from: u64, most: u64) -> Result<Extent, Errno> {
@@ -36,9 +32,9 @@ impl Node {
             Some(piece) => (piece.state, piece.start, u64::from(piece.length) << bits),
             None => (State::Hole, 0, end - logical),
         };
-        let mut flags = if extents { 0 } else { FIEMAP_EXTENT_MERGED };
+        let mut flags = if extents { 0 } else { Extent::MERGED };
         if state == State::Unwritten {
-            flags |= FIEMAP_EXTENT_UNWRITTEN;
+            flags |= Extent::UNWRITTEN;
         }
         Ok(Extent {
             logical,
