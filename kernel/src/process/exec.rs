@@ -156,7 +156,7 @@ impl Prepared {
             .space
             .set_limits(memory_limits(&limits, &self.creds));
         signal::reset_for_exec(task);
-        process.timers.delete_posix();
+        process.timers.delete_posix(process);
         rseq::forget(task);
         user_dispatch::switch_off(task);
         task.forget_breakpoints();

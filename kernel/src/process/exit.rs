@@ -183,7 +183,7 @@ fn tell_mourners(mourners: &[Arc<Process>], (pid, uid): (u32, u32)) {
 fn become_zombie(process: &Arc<Process>, status: ExitStatus) {
     let pid = process.pid();
     super::ipc::sem::process_ended(pid);
-    process.timers.clear();
+    process.timers.clear(process);
     process.set_exe(None);
     usage::count_ended(&process.ended_threads.lock());
     terminal::process_ended(process);

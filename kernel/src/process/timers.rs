@@ -75,11 +75,11 @@ impl ProcessTimers {
     }
 
     /// Stops everything: the process has ended.
-    pub(super) fn clear(&self) {
+    pub(super) fn clear(&self, process: &Process) {
         for interval in self.intervals.iter().filter_map(Once::get) {
             interval.disarm();
         }
-        self.delete_posix();
+        self.delete_posix(process);
     }
 
     /// How many timers timer_create(2) made.
@@ -87,10 +87,16 @@ impl ProcessTimers {
         self.posix.lock().count()
     }
 
+    /// Whether the timer that sent a signal is still there.
+    pub(super) fn has_posix(&self, info: &SigInfo) -> bool {
+        self.posix.lock().place(info.pid().cast_signed()).is_ok()
+    }
+
     /// Deletes what timer_create(2) made: at exec and at the end.
-    pub(super) fn delete_posix(&self) {
+    pub(super) fn delete_posix(&self, process: &Process) {
         let timers = self.posix.lock().take();
         drop(timers);
+        posix::release_entries(process);
     }
 }
 
@@ -122,14 +128,13 @@ pub(crate) fn set_interval(
 
 /// Whether a timer may have sent this signal.
 pub(super) fn may_have_sent(info: &SigInfo) -> bool {
-    info.code == abi::SI_TIMER
-        || matches!(info.signal, Signal::ALRM | Signal::VTALRM | Signal::PROF)
+    info.is_by_timer() || matches!(info.signal, Signal::ALRM | Signal::VTALRM | Signal::PROF)
 }
 
 /// A signal was taken from a queue: when a timer sent it, that timer goes on, and the signal tells
 /// how many periods were missed.
 pub(super) fn dequeued(process: &Arc<Process>, info: SigInfo) -> SigInfo {
-    if info.code == abi::SI_TIMER {
+    if info.is_by_timer() {
         let id = info.pid().cast_signed();
         let Ok(timer) = posix::get(process, id) else {
             return info;

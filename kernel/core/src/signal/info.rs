@@ -35,6 +35,8 @@ pub struct SigInfo {
     /// `si_code`: above 0 the kernel says why, 0 and below a program sent it.
     pub code: i32,
     fields: [u8; FIELDS],
+    /// A timer sent it, whatever the code says, which a program may write as well.
+    by_timer: bool,
 }
 
 const fn code(value: u32) -> i32 {
@@ -56,6 +58,7 @@ impl SigInfo {
             errno: 0,
             code,
             fields: [0; FIELDS],
+            by_timer: false,
         }
     }
 
@@ -80,6 +83,7 @@ impl SigInfo {
     #[must_use]
     pub fn timer(signal: Signal, id: i32, overrun: i32, value: u64) -> Self {
         let mut info = Self::bare(signal, abi::SI_TIMER);
+        info.by_timer = true;
         info.put(0, &id.to_le_bytes());
         info.put(4, &overrun.to_le_bytes());
         info.put(8, &value.to_le_bytes());
@@ -239,6 +243,24 @@ impl SigInfo {
     #[must_use]
     pub const fn is_from_user(&self) -> bool {
         self.code <= 0
+    }
+
+    /// Whether a timer of timer_create(2) sent it, rather than a program that wrote its code.
+    #[must_use]
+    pub const fn is_by_timer(&self) -> bool {
+        self.by_timer
+    }
+
+    /// The same as from somebody else: the timer is no more.
+    pub const fn release_timer(&mut self) {
+        self.by_timer = false;
+    }
+
+    /// Whether it needs room under `RLIMIT_SIGPENDING`. A timer's has its place, and of standard signals the kernel's own
+    /// and those of kill(2) are let through: they are few.
+    #[must_use]
+    pub const fn needs_room(&self) -> bool {
+        !self.by_timer && (self.code < 0 || self.signal.is_realtime())
     }
 
     fn put(&mut self, at: usize, bytes: &[u8]) {

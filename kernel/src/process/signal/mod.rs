@@ -6,6 +6,7 @@
 
 mod deliver;
 pub(crate) mod fd;
+mod room;
 mod send;
 mod stop;
 pub(crate) mod wait;
@@ -28,13 +29,14 @@ use crate::arch::user::UserContext;
 use crate::sched::NOTIFY_SIGNAL;
 
 pub(crate) use deliver::sigreturn;
-pub(super) use send::{notify_parent_in, parent_reaps_by_itself, queued_of_user};
+pub(super) use room::queued_of_user;
+pub(crate) use room::signals_are_full;
+pub(super) use send::{notify_parent_in, parent_reaps_by_itself};
 pub(super) use stop::settle as settle_stop;
 
 pub(crate) use send::{
     end_process, force, force_fatal, kill, kill_everyone, may_signal, notify_parent, notify_tracer,
     notify_tracer_of_end, queue_info, send, send_own, send_to_group, send_to_task,
-    signals_are_full,
 };
 
 /// What a task does next on its way to user mode.

@@ -2,11 +2,9 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering;
 
 use kiln_core::abi;
 use kiln_core::errno::Errno;
-use kiln_core::num::u64_of;
 use kiln_core::signal::info::ChildChange;
 use kiln_core::signal::{DefaultAction, Disposition, SigInfo, SigSet, Signal};
 use kiln_core::time::ticks;
@@ -18,7 +16,7 @@ use super::super::ptrace;
 use super::super::table;
 use super::super::task::Task;
 use super::super::usage;
-use super::{fatal_status, stop};
+use super::{fatal_status, room, stop};
 use crate::sched::NOTIFY_SIGNAL;
 
 /// Sends a signal to a process: any thread that doesn't block it will take it.
@@ -26,7 +24,7 @@ use crate::sched::NOTIFY_SIGNAL;
 /// # Errors
 /// `EAGAIN` when a real-time signal with a story finds the queue full.
 pub(crate) fn send(process: &Arc<Process>, info: SigInfo) -> Result<(), Errno> {
-    post(process, None, info)
+    post(None, process, None, info)
 }
 
 /// Sends a signal to one thread.
@@ -34,7 +32,7 @@ pub(crate) fn send(process: &Arc<Process>, info: SigInfo) -> Result<(), Errno> {
 /// # Errors
 /// `EAGAIN` as [`send`].
 pub(crate) fn send_to_task(task: &Arc<Task>, info: SigInfo) -> Result<(), Errno> {
-    post(task.process(), Some(task), info)
+    post(None, task.process(), Some(task), info)
 }
 
 /// Sends a thread what its own call brought about, a standard signal that comes as from itself.
@@ -44,15 +42,19 @@ pub(crate) fn send_own(task: &Arc<Task>, signal: Signal) {
     let _ = send_to_task(task, SigInfo::user(signal, 0, pid, uid));
 }
 
-fn post(process: &Arc<Process>, target: Option<&Arc<Task>>, info: SigInfo) -> Result<(), Errno> {
+/// `tree`: the table, where the caller has locked it.
+fn post(
+    tree: Option<&table::Tree>,
+    process: &Arc<Process>,
+    target: Option<&Arc<Task>>,
+    info: SigInfo,
+) -> Result<(), Errno> {
     if process.is_init() {
         return Ok(());
     }
-    // A timer's signal has its place. What is sent with the table locked isn't from a user.
-    let counts = info.code < 0 || info.code == 0 && info.signal.is_realtime();
-    let is_full = counts && info.code != abi::SI_TIMER && signals_are_full(process);
+    let is_full = info.needs_room() && room::is_full(tree, process);
     // What SIGCONT changes and the news of it come together for whoever looks.
-    let tree = (info.signal == Signal::CONT).then(|| table::tree().lock());
+    let own = (info.signal == Signal::CONT && tree.is_none()).then(|| table::tree().lock());
     let mut group = process.group.lock();
     if group.exit.is_some() || group.tasks.is_empty() {
         if info.signal == Signal::KILL {
@@ -65,9 +67,10 @@ fn post(process: &Arc<Process>, target: Option<&Arc<Task>>, info: SigInfo) -> Re
     let continued = prepare(process, &mut group, info.signal);
     let result = enqueue(process, &mut group, target, info, is_full);
     drop(group);
-    if let Some(tree) = tree.filter(|_| continued) {
-        notify_parent_in(&tree, process, WaitStatus::Continued);
+    if continued && let Some(tree) = own.as_deref().or(tree) {
+        notify_parent_in(tree, process, WaitStatus::Continued);
     }
+    drop(own);
     if let Some(queue) = process.signal_watchers() {
         queue.wake_all();
     }
@@ -111,6 +114,10 @@ fn enqueue(
     if ignored && sample.filter(dropped).is_some() {
         return Ok(());
     }
+    // One that was deleted while it ran out sends nothing: it has no place any more.
+    if info.is_by_timer() && !process.timers.has_posix(&info) {
+        return Ok(());
+    }
     match target {
         Some(task) => task.signals.lock().pending.push(info, limit)?,
         None => group.pending.push(info, limit)?,
@@ -126,29 +133,6 @@ fn enqueue(
         thread.notify(NOTIFY_SIGNAL);
     }
     Ok(())
-}
-
-/// How many signals wait for a process, and its timers, for each of which a place is kept.
-fn queued_in(process: &Process, group: &Group) -> usize {
-    let tasks = group.tasks.iter();
-    let own = tasks.map(|task| task.signals.lock().pending.counted());
-    own.sum::<usize>() + group.pending.counted() + process.timers.posix_count()
-}
-
-/// The same of all processes of the process's real user, whom `RLIMIT_SIGPENDING` is for.
-pub(in crate::process) fn queued_of_user(process: &Process) -> usize {
-    let uid = process.uid.load(Ordering::Relaxed);
-    let tree = table::tree().lock();
-    let all = tree.processes().map(|(_, process)| process);
-    all.filter(|process| process.uid.load(Ordering::Relaxed) == uid)
-        .map(|process| queued_in(process, &process.group.lock()))
-        .sum()
-}
-
-/// Whether a signal that is sent to the process, or a timer that is to send some, finds no room.
-pub(crate) fn signals_are_full(process: &Process) -> bool {
-    let limit = process.limit(abi::RLIMIT_SIGPENDING);
-    u64_of(queued_of_user(process)) >= limit
 }
 
 /// Whether the signal's delivery can only end the process, so that it may begin to at once.
@@ -323,7 +307,7 @@ pub(crate) fn queue_info(
     if !may_signal(sender, process, signal) {
         return Err(Errno::EPERM);
     }
-    info.map_or(Ok(()), |info| post(process, target, info))
+    info.map_or(Ok(()), |info| post(None, process, target, info))
 }
 
 /// Tells a task's tracer that it has stopped, by the code that wait4 will show.
@@ -383,7 +367,8 @@ pub(in crate::process) fn notify_parent_in(
     if let Some(signal) = signal
         && wants_to_know(&parent, signal, status)
     {
-        let _ = send(&parent, child_info(process, signal, status));
+        let info = child_info(process, signal, status);
+        let _ = post(Some(tree), &parent, None, info);
     }
     parent.child_events.wake_all();
 }

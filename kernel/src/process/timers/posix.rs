@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use kiln_core::errno::Errno;
 use kiln_core::signal::Signal;
@@ -11,6 +12,14 @@ use super::interval::{Effect, Interval};
 use crate::process::group::Process;
 use crate::process::signal::signals_are_full;
 use crate::process::task::Task;
+
+/// How many timers all processes have together.
+static MADE: AtomicUsize = AtomicUsize::new(0);
+
+/// How many timers there are anywhere: no user has more.
+pub(in crate::process) fn made_anywhere() -> usize {
+    MADE.load(Ordering::Relaxed)
+}
 
 /// A process's timers. A number comes again only when all others have been used.
 #[derive(Default)]
@@ -22,7 +31,7 @@ pub(super) struct Timers {
 
 impl Timers {
     /// Where the timer with this number is, or would be.
-    fn place(&self, id: i32) -> Result<usize, usize> {
+    pub(super) fn place(&self, id: i32) -> Result<usize, usize> {
         self.made.binary_search_by_key(&id, |(own, _)| *own)
     }
 
@@ -42,6 +51,7 @@ impl Timers {
 
     /// All of them, which are no more.
     pub(super) fn take(&mut self) -> Vec<(i32, Arc<Interval>)> {
+        MADE.fetch_sub(self.made.len(), Ordering::Relaxed);
         core::mem::take(&mut self.made)
     }
 }
@@ -83,6 +93,7 @@ pub(crate) fn create(
     let place = posix.place(id).unwrap_or_else(|free| free);
     posix.made.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
     posix.made.insert(place, (id, interval));
+    MADE.fetch_add(1, Ordering::Relaxed);
     Ok(id)
 }
 
@@ -106,7 +117,20 @@ pub(crate) fn delete(process: &Process, id: i32) -> Result<(), Errno> {
     let mut posix = process.timers.posix.lock();
     let at = posix.place(id).map_err(|_| Errno::EINVAL)?;
     let timer = posix.made.remove(at);
+    MADE.fetch_sub(1, Ordering::Relaxed);
     drop(posix);
     drop(timer);
+    release_entries(process);
     Ok(())
+}
+
+/// What deleted timers have sent is a signal like any other, and counts: their places are gone.
+pub(super) fn release_entries(process: &Process) {
+    let mut group = process.group.lock();
+    let posix = process.timers.posix.lock();
+    let is_gone = |id: u32| posix.place(id.cast_signed()).is_err();
+    group.pending.release_timers(is_gone);
+    for task in &group.tasks {
+        task.signals.lock().pending.release_timers(is_gone);
+    }
 }
