@@ -132,6 +132,10 @@ pub(crate) fn after_interrupt(task: &Arc<Task>, regs: &mut UserContext) {
 pub(crate) fn restart_all(process: &Process) {
     for task in &process.group.lock().tasks {
         task.rseq.lock().switches = u64::MAX;
+        // One that is in the kernel, with a page fault say, would go on in its section uninterrupted.
+        if let Some(thread) = task.thread() {
+            thread.prod();
+        }
     }
 }
 

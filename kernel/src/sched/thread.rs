@@ -235,6 +235,11 @@ impl Thread {
         cpu::prod(self);
     }
 
+    /// Makes it look before it goes on in user mode, if it runs; it comes back by an interrupt.
+    pub(crate) fn prod(&self) {
+        cpu::prod(self);
+    }
+
     /// Sets flags that nobody waits for.
     pub(crate) fn note(&self, flags: u32) {
         self.notify.fetch_or(flags, Ordering::AcqRel);
