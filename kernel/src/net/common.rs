@@ -37,7 +37,7 @@ pub(crate) struct Common {
     /// The number of its inode, once it has a file.
     pub(super) ino: AtomicU64,
     pub(super) options: SpinLock<Options>,
-    /// `IP_OPTIONS`: kept and told, as nobody sees the heads of what is sent here.
+    /// `IP_OPTIONS`: kept and told. The heads that raw sockets are shown are without them.
     pub(super) head_options: SpinLock<HeadOptions>,
     error: AtomicI32,
     shut: AtomicU32,

@@ -38,7 +38,7 @@ pub(super) fn set(
     let rights = Rights {
         admin: caller.lookup.can(Capability::NetAdmin),
         inet,
-        raw: common.kind == kind::RAW,
+        raw: is_raw(common),
         unix: common.family == family::UNIX,
     };
     if inet && matches!(name, so::ACCEPTCONN | so::TYPE | so::ERROR) {
@@ -63,6 +63,11 @@ fn has_heads(socket: &dyn Protocol, number: i32, name: u32) -> Option<&Common> {
 
 fn is_inet(family: u16) -> bool {
     matches!(family, family::INET | family::INET6)
+}
+
+/// Whether datagrams can't be looked at from an offset.
+fn is_raw(common: &Common) -> bool {
+    common.kind == kind::RAW || common.family == family::NETLINK
 }
 
 /// `getsockopt`, cut to `room` by the caller.
@@ -107,7 +112,7 @@ pub(super) fn get(
         },
         so::PASSCRED | so::PASSSEC if is_inet(common.family) => Err(Errno::EOPNOTSUPP),
         so::PASSPIDFD if common.family != family::UNIX => Err(Errno::EOPNOTSUPP),
-        so::PEEK_OFF if common.kind == kind::RAW => Err(Errno::EOPNOTSUPP),
+        so::PEEK_OFF if is_raw(common) => Err(Errno::EOPNOTSUPP),
         // What filters may ask for besides the packet (`SKF_AD_MAX`).
         so::BPF_EXTENSIONS => int(64),
         so::PEERCRED => socket.get_option(level::SOCKET, name, room).or_else(|_| {

@@ -26,6 +26,11 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
         say!("look {}", net::text(b, 9, MSG_PEEK));
         say!("read {} {}", net::text(b, 9, 0), net::text(b, 9, MSG_DONTWAIT));
     }
+    for kind in [SOCK_DGRAM, libc::SOCK_RAW] {
+        let netlink = net::open(libc::AF_NETLINK, kind);
+        show("netlink", set(netlink, 0));
+        tell(netlink);
+    }
     0
 }
 

@@ -1,7 +1,7 @@
 //! Who is on the other side of a unix socket: groups (`SO_PEERGROUPS`) and a descriptor (`SO_PEERPIDFD`), as they were when
 //! it connected, listened, or made the pair.
 use crate::out::{say, show};
-use crate::sys::{child, file, net, process};
+use crate::sys::{self, child, file, net, process};
 use libc::{AF_INET, AF_UNIX, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET};
 use std::ffi::CStr;
 
@@ -42,9 +42,20 @@ fn groups() -> i32 {
     0
 }
 
+/// What can't be told isn't opened.
+fn no_room(fd: i32) {
+    let mut len = 4u32;
+    let regs = [fd as usize, SOL_SOCKET as usize, PEERPIDFD as usize, 8, (&raw mut len) as usize, 0];
+    let before = file::dup(fd).map(|free| file::close(free as i32).map(|_| free));
+    // SAFETY: the length outlives the call, and nothing is at the other address.
+    show("nowhere", unsafe { sys::call(libc::SYS_getsockopt, regs) });
+    say!("as many {}", before == file::dup(fd).map(|free| file::close(free as i32).map(|_| free)));
+}
+
 pub(crate) fn run(_: &[&CStr]) -> i32 {
     say!("{}", child::run(groups));
     let (here, there) = net::pair(SOCK_STREAM);
+    no_room(here);
     let _ = file::close(there);
     tell("closed", here);
     0

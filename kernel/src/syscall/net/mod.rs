@@ -337,8 +337,14 @@ pub(in crate::syscall) fn getsockopt(
         _ => socket.get_option(level, name, room)?,
     };
     let shown = value.get(..room.min(value.len())).unwrap_or(&value);
-    space.copy_out(at, shown)?;
     let len = u32::try_from(shown.len()).map_err(|_| Errno::EINVAL)?;
-    space.write_val(len_at, &len)?;
+    let told = space.copy_out(at, shown);
+    if let Err(error) = told.and_then(|()| space.write_val(len_at, &len)) {
+        // Nobody knows the number of what was opened for the answer.
+        if (level, name) == (level::SOCKET, so::PEERPIDFD) {
+            let _ = call.task.files()?.close(options::int(&value)?);
+        }
+        return Err(error);
+    }
     Ok(0)
 }
