@@ -204,7 +204,10 @@ fn make(size: u64, flags: u32, perm: Perm) -> Result<Arc<Segment>, Errno> {
 /// Pages of all segments, or of those that a user has locked.
 #[inline(never)]
 fn total_pages(locker: Option<u32>) -> u64 {
-    let ids = SEGMENTS.lock();
+    pages_in(&SEGMENTS.lock(), locker)
+}
+
+fn pages_in(ids: &Ids<Arc<Segment>>, locker: Option<u32>) -> u64 {
     let (mut at, mut total) = (0, 0u64);
     while let Some((slot, _, segment)) = ids.next(at) {
         if locker.is_none_or(|user| segment.is_locked_by(user)) {
@@ -395,7 +398,9 @@ pub(crate) fn lock(id: i32, on: bool, creds: &Credentials, limit: u64) -> Result
         return Err(Errno::EPERM);
     }
     let user = creds.uids.real;
-    let locked = total_pages(Some(user));
+    // The sum and the mark are one step: two can't both find the last room.
+    let segments = SEGMENTS.lock();
+    let locked = pages_in(&segments, Some(user));
     let mut perm = segment.perm.lock();
     if on && perm.mode & LOCKED == 0 {
         let fits = locked + segment.size.div_ceil(PAGE) <= limit / PAGE;
