@@ -15,7 +15,7 @@ use crate::num::usize_of;
 
 /// Pages in a chunk.
 pub const CHUNK_PAGES: u64 = 16;
-/// The same.
+/// The same, as an array's length.
 pub const WIDTH: usize = 16;
 
 /// What a new chunk takes from the heap, its share of the tree included: to be charged before

@@ -129,15 +129,15 @@ impl Stream {
 
 /// Puts as many bytes of the words into `out` as it takes.
 fn copy_words(out: &mut [u8], words: &[u32]) {
-    for (place, word) in out.chunks_mut(4).zip(words) {
-        let bytes = word.to_le_bytes();
-        match <&mut [u8; 4]>::try_from(&mut *place) {
-            Ok(whole) => *whole = bytes,
-            Err(_) => place
-                .iter_mut()
-                .zip(bytes)
-                .for_each(|(to, from)| *to = from),
-        }
+    let (whole, rest) = out.as_chunks_mut::<4>();
+    for (place, word) in whole.iter_mut().zip(words) {
+        *place = word.to_le_bytes();
+    }
+    let last = words
+        .get(whole.len())
+        .map_or([0; 4], |word| word.to_le_bytes());
+    for (place, byte) in rest.iter_mut().zip(last) {
+        *place = byte;
     }
 }
 
@@ -294,7 +294,7 @@ mod tests {
         let mut whole = [0; 3 * STORE];
         pool.clone().fill_few(&mut whole);
         let mut at = 0;
-        for len in (1..40).cycle().take_while(|len| *len > 0) {
+        for len in (1..40).cycle() {
             let Some(expected) = whole.get(at..at + len) else {
                 break;
             };

@@ -296,7 +296,7 @@ impl Inode {
     }
 
     /// Says that it has just been made, and gives its executor nothing.
-    pub(crate) fn is_made(&self) {
+    pub(crate) fn note_made(&self) {
         self.gives_nothing.store(true, Ordering::Relaxed);
     }
 
@@ -327,7 +327,7 @@ impl Inode {
             Ok(()) | Err(Errno::ENODATA | Errno::EOPNOTSUPP) => {}
             Err(errno) => return Err(errno),
         }
-        self.is_made();
+        self.note_made();
         Ok(())
     }
 

@@ -60,6 +60,7 @@ pub(super) fn class_of(layout: Layout) -> Option<usize> {
 const _: () = assert!(SHELVES == SIZES.len(), "a shelf for each class");
 /// The classes up to 512 bytes. Larger objects are few.
 const SMALL_CLASSES: usize = 15;
+const _: () = assert!(SIZES[SMALL_CLASSES - 1] == 512, "the last small class");
 /// How many objects a CPU keeps: of small ones, and of others.
 const KEPT: (u32, u32) = (8, 2);
 

@@ -6,6 +6,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::cell::LazyCell;
 use core::sync::atomic::Ordering;
 
 use kiln_core::addr::UserAddr;
@@ -146,13 +147,14 @@ fn leave_group(task: &Arc<Task>) {
 /// What a thread made that isn't the last one becomes another thread's children, and hears of its parent's end.
 #[cold]
 fn leave_children(task: &Task) {
-    let heir = task.process().first_task().map_or(0, |heir| heir.tid());
+    // Chosen with the table locked: an heir that leaves later finds them.
+    let heir = LazyCell::new(|| task.process().first_task().map_or(0, |heir| heir.tid()));
     let mut mourners = Vec::new();
     {
         let tree = table::tree().lock();
         let children = tree.children(task.pid()).map(|(_, child)| child);
         for child in children.filter(|child| child.maker.load(Ordering::Relaxed) == task.tid()) {
-            child.maker.store(heir, Ordering::Relaxed);
+            child.maker.store(*heir, Ordering::Relaxed);
             note_mourner(&mut mourners, child);
         }
     }

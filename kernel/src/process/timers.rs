@@ -95,8 +95,10 @@ impl ProcessTimers {
     /// Deletes what timer_create(2) made: at exec and at the end.
     pub(super) fn delete_posix(&self, process: &Process) {
         let timers = self.posix.lock().take();
-        drop(timers);
-        posix::release_entries(process);
+        if !timers.is_empty() {
+            drop(timers);
+            posix::release_entries(process);
+        }
     }
 }
 

@@ -32,8 +32,8 @@ fn prepare(id: u32) -> Result<(), OutOfMemory> {
     };
     let stack = KernelStack::new()?.leak();
     let idle = Thread::idle(id)?;
-    smp::prepare([a, b, c, d, e, f], stack);
     cpu::add(id)?;
+    smp::prepare([a, b, c, d, e, f], stack);
     cpu::set_idle_thread(id, idle);
     cpu::make_room()
 }

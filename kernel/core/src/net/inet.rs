@@ -4,8 +4,11 @@
 //! The loopback interface neither loses nor delays, so most of them are kept for whoever asks and
 //! change nothing.
 
+mod heads;
+
 use super::level;
 use crate::errno::Errno;
+pub use heads::HeadOptions;
 
 /// Names at `IPPROTO_IP` (linux/in.h).
 #[allow(missing_docs, reason = "Linux's own names")]
@@ -248,54 +251,6 @@ fn find(level: i32, name: u32) -> Option<(usize, &'static Row)> {
     rows.find(|(_, row)| i32::from(row.level) == level && u32::from(row.name) == name)
 }
 
-/// What a socket puts into its heads (`IP_OPTIONS`, RFC 791), in whole words.
-pub struct HeadOptions {
-    bytes: [u8; 40],
-    len: usize,
-}
-
-impl HeadOptions {
-    /// None.
-    #[must_use]
-    #[allow(clippy::new_without_default, reason = "a socket begins so")]
-    pub const fn new() -> Self {
-        Self {
-            bytes: [0; 40],
-            len: 0,
-        }
-    }
-
-    /// As they are told.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
-    }
-
-    /// Takes others.
-    ///
-    /// # Errors
-    /// `EINVAL` for more than a head has room for, or what doesn't end within it.
-    pub fn set(&mut self, options: &[u8]) -> Result<(), Errno> {
-        let mut rest = options;
-        while let [kind @ 1..=255, after @ ..] = rest {
-            rest = match (kind, after) {
-                (1, _) => after,
-                // A length, and a pointer behind it into what is beyond.
-                (_, [len, pointer, ..]) if *len >= 3 && *pointer >= 4 => {
-                    rest.get(usize::from(*len)..).ok_or(Errno::EINVAL)?
-                }
-                _ => return Err(Errno::EINVAL),
-            };
-        }
-        let mut bytes = [0; 40];
-        let place = bytes.get_mut(..options.len()).ok_or(Errno::EINVAL)?;
-        place.copy_from_slice(options);
-        self.len = options.len().next_multiple_of(4);
-        self.bytes = bytes;
-        Ok(())
-    }
-}
-
 /// What TCP makes of a number: bounded times, and times in retransmissions.
 fn rounded(name: u32, number: i32) -> i32 {
     match name {
@@ -439,43 +394,4 @@ impl InetOptions {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_option_stands_twice() {
-        for (at, row) in TABLE.iter().enumerate() {
-            let (level, name) = (row.level, row.name);
-            let found = find(level.into(), name.into()).expect("a row");
-            assert_eq!(found.0, at, "{level} {name}");
-        }
-    }
-
-    #[test]
-    fn bounds_hold() {
-        let mut options = InetOptions::new();
-        let set = |o: &mut InetOptions, level, name, v: i32| o.set(level, name, &v.to_le_bytes());
-        assert_eq!(options.get(level::IP, ip::TTL), Ok(64));
-        assert_eq!(set(&mut options, level::IP, ip::TTL, 0), Err(Errno::EINVAL));
-        assert_eq!(
-            set(&mut options, level::IP, ip::TTL, 256),
-            Err(Errno::EINVAL)
-        );
-        assert_eq!(set(&mut options, level::IP, ip::TTL, 9), Ok(()));
-        assert_eq!(options.hops(false), 9);
-        assert_eq!(set(&mut options, level::TCP, tcp::NODELAY, 7), Ok(()));
-        assert_eq!(options.get(level::TCP, tcp::NODELAY), Ok(1));
-        assert_eq!(options.set(level::IP, ip::TOS, &[16]), Ok(()));
-        assert_eq!(options.service(false), 16);
-        assert_eq!(options.set(level::TCP, 4, &[16]), Err(Errno::EINVAL));
-        for (seconds, kept) in [(-1, 0), (1, 1), (2, 3), (8, 15), (60, 63), (200, 247)] {
-            let name = tcp::DEFER_ACCEPT;
-            assert_eq!(set(&mut options, level::TCP, name, seconds), Ok(()));
-            assert_eq!(options.get(level::TCP, name), Ok(kept));
-        }
-        assert_eq!(
-            set(&mut options, level::TCP, 99, 1),
-            Err(Errno::ENOPROTOOPT)
-        );
-    }
-}
+mod tests;

@@ -27,6 +27,15 @@ pub(super) struct Extra {
     pub(super) acl: Option<Arc<Acl>>,
 }
 
+/// The item after `last`, or the first.
+fn after<T>(all: &[Arc<T>], last: Option<&Arc<T>>) -> Option<Arc<T>> {
+    let mut rest = all.iter();
+    if let Some(last) = last {
+        rest.find(|item| Arc::ptr_eq(item, last))?;
+    }
+    rest.next().cloned()
+}
+
 impl Inode {
     /// Its advisory locks, if it ever had any.
     pub(crate) fn existing_locks(&self) -> Option<Arc<Locks>> {
@@ -66,12 +75,7 @@ impl Inode {
 
     /// The notice after `last`, or the first.
     pub(in crate::fs) fn next_note(&self, last: Option<&Arc<Note>>) -> Option<Arc<Note>> {
-        let extra = self.extra.lock();
-        let mut rest = extra.notes.iter();
-        if let Some(last) = last {
-            rest.find(|note| Arc::ptr_eq(note, last))?;
-        }
-        rest.next().cloned()
+        after(&self.extra.lock().notes, last)
     }
 
     /// Adds a notice.
@@ -121,12 +125,7 @@ impl Inode {
 
     /// The watch after `last`, or the first.
     pub(in crate::fs) fn next_watch(&self, last: Option<&Arc<Watch>>) -> Option<Arc<Watch>> {
-        let extra = self.extra.lock();
-        let mut rest = extra.watches.iter();
-        if let Some(last) = last {
-            rest.find(|watch| Arc::ptr_eq(watch, last))?;
-        }
-        rest.next().cloned()
+        after(&self.extra.lock().watches, last)
     }
 
     /// Adds a watch.

@@ -114,7 +114,7 @@ pub(super) fn create_locked(
         target: node.target,
     };
     let made = inode.ops().create(inode, name, &new)?;
-    made.is_made();
+    made.note_made();
     super::acl::inherit(default.as_ref(), &made, node.mode)?;
     notify::name(inode, name, &made, abi::IN_CREATE);
     if inode.ops().cacheable() {
