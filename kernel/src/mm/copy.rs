@@ -9,8 +9,9 @@
 //! that is one step a byte, `rep movsq` one for eight, and moves of 32 bytes through YMM registers are
 //! four times cheaper still. Everything else gets `rep movsq`.
 //!
-//! How the rest of `mm` calls the routines: [`call`].
+//! How the rest of `mm` calls the routines: [`call`]. What compiled code calls by itself: [`builtins`].
 
+mod builtins;
 mod call;
 
 use core::arch::global_asm;
@@ -75,9 +76,12 @@ raw_copy_user:
     jnz 5f
 1:  mov rcx, r8
     shr rcx, 3
+    jz 37f
 2:  rep movsq
-    mov rcx, r8
-    and ecx, 7
+    # Nothing is left, most often: a string instruction that does nothing isn't free.
+    and r8d, 7
+    jz 4f
+37: mov ecx, r8d
 3:  rep movsb
 4:  CLOSE
     mov rax, rcx

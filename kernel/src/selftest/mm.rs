@@ -108,8 +108,41 @@ fn long_copies() {
     );
 }
 
+/// Moves of every length up to beyond the longest short one, overlapping on either side, and fills.
+fn moves_keep_all_bytes() {
+    const ROOM: usize = 1024;
+    /// Tells places apart that are near each other.
+    fn mark(at: usize) -> u8 {
+        at.wrapping_mul(167).to_le_bytes()[0]
+    }
+    let mut bytes = [0; ROOM];
+    for len in 0..=300 {
+        for to in [250, 253, 255, 256, 257, 261, 272, 289, 384, 600] {
+            for (at, byte) in bytes.iter_mut().enumerate() {
+                *byte = mark(at);
+            }
+            bytes.copy_within(256..256 + len, core::hint::black_box(to));
+            for (at, &byte) in bytes.iter().enumerate() {
+                let from = if (to..to + len).contains(&at) {
+                    at + 256 - to
+                } else {
+                    at
+                };
+                assert_eq!(byte, mark(from), "{len} bytes to {to}");
+            }
+        }
+        let value = core::hint::black_box(0xA5 * u8::from(len % 3 != 0));
+        if let Some(part) = bytes.get_mut(3..3 + len) {
+            part.fill(value);
+        }
+        assert!(bytes.iter().skip(3).take(len).all(|&byte| byte == value));
+        assert_eq!(bytes.get(3 + len).copied(), Some(mark(3 + len)));
+    }
+}
+
 pub(super) fn copies_stop_at_the_fault() {
     long_copies();
+    moves_keep_all_bytes();
     let mut tables = space(&[]);
     let at = UserAddr::new(0x2FF0);
     let fault = copies::copy_out(at, &[7; 40]);

@@ -20,7 +20,7 @@ const ATTR_DAX: u64 = 0x20_0000;
 
 /// What `stat` tells: the attributes, and where the inode lives.
 #[derive(Clone, Copy, Debug)]
-pub struct Stat {
+pub struct Stat<'a> {
     /// Inode number.
     pub ino: u64,
     /// Device of the file system.
@@ -28,7 +28,7 @@ pub struct Stat {
     /// Preferred unit of I/O in bytes.
     pub block_size: u32,
     /// The attributes.
-    pub attr: Attr,
+    pub attr: &'a Attr,
     /// Identifier of the mount (`STATX_MNT_ID`).
     pub mount_id: u64,
     /// Whether it is the root of a mount.
@@ -109,11 +109,11 @@ impl<const N: usize> Fields<N> {
     }
 }
 
-impl Stat {
+impl Stat<'_> {
     /// As `struct stat`.
     #[must_use]
     pub fn to_stat(&self) -> [u8; STAT_SIZE] {
-        let attr = &self.attr;
+        let attr = self.attr;
         let mut out = Fields::<STAT_SIZE>::new();
         out.u64(self.dev.encode())
             .u64(self.ino)
@@ -147,7 +147,7 @@ impl Stat {
     /// As `struct statx`: the basic fields and the mount, and the birth time if `wanted` has it.
     #[must_use]
     pub fn to_statx(&self, wanted: u32) -> [u8; STATX_SIZE] {
-        let attr = &self.attr;
+        let attr = self.attr;
         let mask = abi::STATX_BASIC_STATS | abi::STATX_MNT_ID | wanted & abi::STATX_BTIME;
         let attributes = u64::from(abi::STATX_ATTR_MOUNT_ROOT);
         // What would be told of every file, were it so.
@@ -224,7 +224,7 @@ mod tests {
             ino: 42,
             dev: DeviceNumber::new(0, 21),
             block_size: 4096,
-            attr,
+            attr: &attr,
             mount_id: 9,
             mount_root: true,
             has_flags: false,

@@ -13,7 +13,7 @@ use crate::fs::{Path, identity, real_identity, vfs};
 const WALK_FLAGS: u32 = abi::AT_EMPTY_PATH | abi::AT_SYMLINK_NOFOLLOW | abi::AT_NO_AUTOMOUNT;
 
 fn put_stat(call: &Call<'_>, path: &Path, to: UserAddr) -> SysResult {
-    let stat = vfs::stat(path)?.to_stat();
+    let stat = vfs::stat(path, |stat| stat.to_stat())?;
     call.space.copy_out(to, &stat)?;
     Ok(0)
 }
@@ -60,7 +60,7 @@ pub(in crate::syscall) fn statx(
     }
     known_flags(flags, WALK_FLAGS | sync)?;
     let path = resolve_at(call, dirfd, path, flags)?;
-    let statx = vfs::stat(&path)?.to_statx(mask);
+    let statx = vfs::stat(&path, |stat| stat.to_statx(mask))?;
     call.space.copy_out(to, &statx)?;
     Ok(0)
 }

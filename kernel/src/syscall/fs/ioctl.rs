@@ -125,7 +125,7 @@ fn of_inode(
     match command {
         ioctl::FIBMAP if kind == FileType::Regular => find_block(call, file, at),
         ioctl::FIOQSIZE if matches!(kind, FileType::Regular | FileType::Directory) => {
-            let blocks = vfs::stat(&file.path)?.attr.blocks;
+            let blocks = vfs::stat(&file.path, |stat| stat.attr.blocks)?;
             space.write_val(at, &(blocks << 9))?;
             Ok(0)
         }
