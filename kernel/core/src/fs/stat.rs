@@ -29,6 +29,8 @@ pub struct Stat<'a> {
     pub block_size: u32,
     /// The attributes.
     pub attr: &'a Attr,
+    /// Bytes in it, which the attributes may be late to tell.
+    pub size: u64,
     /// Identifier of the mount (`STATX_MNT_ID`).
     pub mount_id: u64,
     /// Whether it is the root of a mount.
@@ -123,7 +125,7 @@ impl Stat<'_> {
             .u32(attr.gid)
             .u32(0)
             .u64(attr.rdev.encode())
-            .u64(attr.size)
+            .u64(self.size)
             .u64(u64::from(self.block_size))
             .u64(attr.blocks)
             .time(attr.atime)
@@ -165,7 +167,7 @@ impl Stat<'_> {
             .u16(low16(u64::from(attr.st_mode())))
             .u16(0)
             .u64(self.ino)
-            .u64(attr.size)
+            .u64(self.size)
             .u64(attr.blocks)
             .u64(known | self.known_flags(own))
             .short_time(attr.atime)
@@ -218,13 +220,13 @@ mod tests {
     fn fields_lie_where_the_headers_have_them() {
         let now = Timestamp { sec: -1, nsec: 7 };
         let mut attr = Attr::new(FileType::Regular, 0o4644, 1000, 1001, now);
-        attr.size = 0x1_0000_0001;
         attr.rdev = DeviceNumber::new(1, 3);
         let stat = Stat {
             ino: 42,
             dev: DeviceNumber::new(0, 21),
             block_size: 4096,
             attr: &attr,
+            size: 0x1_0000_0001,
             mount_id: 9,
             mount_root: true,
             has_flags: false,
@@ -232,12 +234,12 @@ mod tests {
         let bytes = stat.to_stat();
         let at = |offset: usize| u64::from_le_bytes(bytes[offset..offset + 8].try_into().unwrap());
         assert_eq!(at(std::mem::offset_of!(abi::stat, st_dev)), 21);
-        assert_eq!(at(std::mem::offset_of!(abi::stat, st_size)), attr.size);
+        assert_eq!(at(std::mem::offset_of!(abi::stat, st_size)), stat.size);
         assert_eq!(at(std::mem::offset_of!(abi::stat, st_rdev)), 0x103);
         assert_eq!(at(std::mem::offset_of!(abi::stat, st_ctime)), u64::MAX);
         let bytes = stat.to_statx(0);
         let at = |offset: usize| u64::from_le_bytes(bytes[offset..offset + 8].try_into().unwrap());
-        assert_eq!(at(std::mem::offset_of!(abi::statx, stx_size)), attr.size);
+        assert_eq!(at(std::mem::offset_of!(abi::statx, stx_size)), stat.size);
         assert_eq!(at(std::mem::offset_of!(abi::statx, stx_mtime)), u64::MAX);
         assert_eq!(at(std::mem::offset_of!(abi::statx, stx_mnt_id)), 9);
         assert_eq!(

@@ -25,7 +25,7 @@ pub(crate) fn stat<T>(path: &Path, tell: impl FnOnce(&Stat<'_>) -> T) -> Result<
     let ops = inode.ops();
     ops.refresh(inode)?;
     let sb = inode.sb();
-    let has_flags = ops.flags().is_some();
+    let (size, has_flags) = (inode.size(), ops.flags().is_some());
     clock::told();
     Ok(inode.with_attr(|attr| {
         tell(&Stat {
@@ -33,6 +33,7 @@ pub(crate) fn stat<T>(path: &Path, tell: impl FnOnce(&Stat<'_>) -> T) -> Result<
             dev: sb.dev(),
             block_size: sb.block_size(),
             attr,
+            size,
             mount_id: path.mount.id(),
             mount_root: path.is_mount_root(),
             has_flags,
