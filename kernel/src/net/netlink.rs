@@ -1,5 +1,5 @@
 //! Netlink sockets (netlink(7)): who sends a request finds the answers in its inbox. There are route
-//! sockets (rtnetlink(7)), generic ones, and the connector's, which [`events`] come to.
+//! sockets (rtnetlink(7)), generic ones, those that would be told of devices, and the connector's, which [`events`] come to.
 //! Nothing of the network can be changed, and nothing changes, so there is nothing to be notified of, but for
 //! message queues' notices, which the C library has sent to such a socket of its own.
 
@@ -20,13 +20,15 @@ use super::common::Common;
 use super::inbox::Inbox;
 use super::packet::Packet;
 use super::socket::{Caller, Outgoing, Protocol, Received};
-use crate::fs::memory::{try_arc, try_zeros};
+use crate::fs::memory::{try_arc, try_push, try_zeros};
 use crate::fs::{Events, Watch};
+use crate::sync::SpinLock;
 use crate::vm::{IoDst, IoSrc};
 
-/// `NETLINK_ROUTE`, `NETLINK_CONNECTOR`, `NETLINK_GENERIC`.
+/// `NETLINK_ROUTE`, `NETLINK_CONNECTOR`, `NETLINK_KOBJECT_UEVENT`, `NETLINK_GENERIC`.
 const ROUTE: u32 = 0;
 const CONNECTOR: u32 = 11;
+const DEVICES: u32 = 15;
 const GENERIC: u32 = 16;
 /// Options of a socket (`NETLINK_ADD_MEMBERSHIP`, `NETLINK_DROP_MEMBERSHIP`).
 const JOIN: u32 = 1;
@@ -67,7 +69,7 @@ pub(super) fn make(kind: u32, protocol: u32, meter: Meter) -> Result<Arc<dyn Pro
     if kind != kind::DGRAM && kind != kind::RAW {
         return Err(Errno::ESOCKTNOSUPPORT);
     }
-    if !matches!(protocol, ROUTE | CONNECTOR | GENERIC) {
+    if !matches!(protocol, ROUTE | CONNECTOR | DEVICES | GENERIC) {
         return Err(Errno::EPROTONOSUPPORT);
     }
     let common = Common::new(family::NETLINK, kind, protocol)?;
@@ -95,20 +97,37 @@ fn word(raw: &[u8], at: usize) -> u32 {
         .cast_unsigned()
 }
 
+/// The addresses in use, each with its protocol.
+static PORTS: SpinLock<Vec<(u32, u32)>> = SpinLock::new(Vec::new());
+
 impl Netlink {
-    /// Its address, chosen now if it has none: the first is the process's number.
-    fn own_port(&self) -> u32 {
+    /// Takes an address, unless it has one: EADDRINUSE when somebody else of the protocol has that.
+    fn take_port(&self, port: u32) -> Result<(), Errno> {
+        let wanted = (self.ends.common.protocol, port);
+        let mut ports = PORTS.lock();
+        match self.port.load(Ordering::Acquire) {
+            0 if ports.contains(&wanted) => Err(Errno::EADDRINUSE),
+            0 => {
+                try_push(&mut ports, wanted)?;
+                self.port.store(port, Ordering::Release);
+                Ok(())
+            }
+            own if own == port => Ok(()),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    /// Its address, chosen now if it has none: the process's number while that is free.
+    fn own_port(&self) -> Result<u32, Errno> {
         static NEXT: AtomicU32 = AtomicU32::new(0x8000_0000);
-        static FIRST: AtomicU32 = AtomicU32::new(0);
-        let pid = super::current_creds().pid;
-        let fresh = match FIRST.swap(pid, Ordering::Relaxed) == pid {
-            true => NEXT.fetch_add(1, Ordering::Relaxed),
-            false => pid,
-        };
-        let chosen = self
-            .port
-            .compare_exchange(0, fresh, Ordering::AcqRel, Ordering::Acquire);
-        chosen.map_or_else(|port| port, |_| fresh)
+        let mut fresh = super::current_creds().pid;
+        while self.take_port(fresh) == Err(Errno::EADDRINUSE) {
+            fresh = NEXT.fetch_add(1, Ordering::Relaxed);
+        }
+        match self.port.load(Ordering::Acquire) {
+            0 => Err(Errno::ENOMEM),
+            port => Ok(port),
+        }
     }
 }
 
@@ -130,15 +149,20 @@ impl Netlink {
     /// Serves what was sent.
     fn serve(&self, raw: &[u8], may: bool) -> Result<(), Errno> {
         let protocol = self.ends.common.protocol;
-        let port = self.own_port();
-        if protocol == CONNECTOR {
-            events::asked(raw, may);
-            return Ok(());
+        let port = self.own_port()?;
+        match protocol {
+            CONNECTOR => {
+                events::asked(raw, may);
+                return Ok(());
+            }
+            // No device comes or goes.
+            DEVICES => return Ok(()),
+            _ => {}
         }
         for request in netlink::requests(raw) {
             let answers = match protocol {
                 GENERIC => request.answer_generic(port, may, self.meter),
-                _ => request.answer(port),
+                _ => request.answer(port, may),
             };
             for answer in answers {
                 match self.ends.put(&answer) {
@@ -166,30 +190,15 @@ impl Protocol for Netlink {
         let (port, groups) = (word(addr, 4), word(addr, 8));
         self.join(who, groups)?;
         match port {
-            0 => {
-                self.own_port();
-                Ok(())
-            }
-            port => {
-                let now = self
-                    .port
-                    .compare_exchange(0, port, Ordering::AcqRel, Ordering::Acquire);
-                match now {
-                    Ok(_) => Ok(()),
-                    Err(own) if own == port => Ok(()),
-                    Err(_) => Err(Errno::EINVAL),
-                }
-            }
+            0 => self.own_port().map(drop),
+            port => self.take_port(port),
         }
     }
 
     fn connect(&self, _: &Caller<'_>, addr: &[u8]) -> Result<(), Errno> {
         match family_of(addr).ok_or(Errno::EINVAL)? {
             family::UNSPEC => Ok(()),
-            family::NETLINK if addr.len() >= ADDRESS => {
-                self.own_port();
-                Ok(())
-            }
+            family::NETLINK if addr.len() >= ADDRESS => self.own_port().map(drop),
             _ => Err(Errno::EINVAL),
         }
     }
@@ -303,5 +312,7 @@ impl Protocol for Netlink {
     fn release(&self) {
         events::leave(&self.ends);
         self.ends.inbox.clear();
+        let own = (self.ends.common.protocol, self.port.load(Ordering::Acquire));
+        PORTS.lock().retain(|port| *port != own);
     }
 }

@@ -18,13 +18,19 @@ const MIN_KIND: u16 = 16;
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
 const NEW_LINK: u16 = 16;
+const DEL_LINK: u16 = 17;
 const GET_LINK: u16 = 18;
 const NEW_ADDR: u16 = 20;
 const GET_ADDR: u16 = 22;
 const NEW_ROUTE: u16 = 24;
 const GET_ROUTE: u16 = 26;
 const GET_NEIGHBOUR: u16 = 30;
+const NEW_RULE: u16 = 32;
 const GET_RULE: u16 = 34;
+/// Kinds of requests end here (`RTM_MAX`).
+const END: u16 = 120;
+/// In the answer to success: the request isn't echoed as a whole.
+const CAPPED: u16 = 0x100;
 /// One of many.
 const MULTI: u16 = 2;
 /// An answer is wanted even to success.
@@ -128,60 +134,79 @@ impl Request<'_> {
         u16::from(self.raw.get(HEADER).copied().unwrap_or(0))
     }
 
+    /// A request that is answered with whatever there is, and the end of it.
+    fn asks_for_all(&self) -> bool {
+        self.is_dump() && self.flags & REQUEST != 0 && self.kind >= MIN_KIND
+    }
+
     fn is_dump(&self) -> bool {
         self.flags & DUMP == DUMP
     }
 
-    /// Answers it: datagrams, each to be received at once. `port` is the asking socket's.
+    /// Whether it is about the loopback interface, by number or else by name.
+    fn is_loopback(&self) -> bool {
+        let named = || self.raw.windows(3).any(|name| name == b"lo\0");
+        match word(self.raw, HEADER + 4) {
+            0 => named(),
+            index => index == LOOPBACK_INDEX,
+        }
+    }
+
+    /// Answers it: datagrams, each to be received at once. `port` is the asking socket's, which `may` change
+    /// something or not.
     #[must_use]
-    pub fn answer(&self, port: u32) -> Vec<Vec<u8>> {
+    pub fn answer(&self, port: u32, may: bool) -> Vec<Vec<u8>> {
         let mut answers = Vec::new();
-        if self.flags & REQUEST == 0 || self.kind < MIN_KIND {
-            if self.flags & ACK != 0 {
-                answers.push(self.error(0, port));
-            }
-            return answers;
-        }
         let mut out = Vec::new();
-        match self.kind {
-            GET_LINK if self.is_dump() => self.link(&mut out, MULTI, port),
-            GET_LINK => {
-                let index = word(self.raw, HEADER + 4);
-                let named = self.raw.windows(3).any(|name| name == b"lo\0");
-                if index == LOOPBACK_INDEX || index == 0 && named {
-                    self.link(&mut out, 0, port);
-                    answers.push(out);
-                } else {
-                    answers.push(self.error(Errno::ENODEV.number(), port));
-                }
-                return answers;
-            }
-            GET_ADDR if self.is_dump() => self.addresses(&mut out, port),
-            GET_ROUTE if self.is_dump() => self.routes(&mut out, port),
-            GET_NEIGHBOUR | GET_RULE if self.is_dump() => {}
-            GET_ROUTE => {
-                answers.push(self.error(Errno::ENETUNREACH.number(), port));
-                return answers;
-            }
-            _ => {
-                answers.push(self.error(Errno::EOPNOTSUPP.number(), port));
-                return answers;
-            }
-        }
+        let done = self.carry_out(&mut out, port, may);
+        let error = done.map_or_else(Errno::number, |()| 0);
         if !out.is_empty() {
             answers.push(out);
+        } else if error != 0 || !self.asks_for_all() && self.flags & ACK != 0 {
+            answers.push(self.error(error, port));
         }
-        let mut end = Vec::new();
-        Message::begin(&mut end, DONE, MULTI, self, port).put(&[0; 4]);
-        answers.push(end);
+        if error == 0 && self.asks_for_all() {
+            let mut end = Vec::new();
+            Message::begin(&mut end, DONE, MULTI, self, port).put(&[0; 4]);
+            answers.push(end);
+        }
         answers
+    }
+
+    fn carry_out(&self, out: &mut Vec<u8>, port: u32, may: bool) -> Result<(), Errno> {
+        if self.flags & REQUEST == 0 || self.kind < MIN_KIND {
+            return Ok(());
+        }
+        // Of four kinds in a row the third only asks.
+        if self.kind < END && self.kind & 3 != 2 && !may {
+            return Err(Errno::EPERM);
+        }
+        match (self.kind, self.is_dump()) {
+            (GET_LINK, true) => self.link(out, MULTI, port),
+            (GET_ADDR, true) => self.addresses(out, port),
+            (GET_ROUTE, true) => self.routes(out, port),
+            (GET_RULE, true) => self.rules(out, port),
+            (GET_NEIGHBOUR, true) => {}
+            (GET_LINK | NEW_LINK | DEL_LINK, _) if !self.is_loopback() => {
+                return Err(Errno::ENODEV);
+            }
+            (GET_LINK, _) => self.link(out, 0, port),
+            // Up is what the interface is.
+            (NEW_LINK, _) if word(self.raw, HEADER + 12) & !word(self.raw, HEADER + 8) == 0 => {}
+            (GET_ROUTE, _) => return self.route(out, port),
+            _ => return Err(Errno::EOPNOTSUPP),
+        }
+        Ok(())
     }
 
     fn error(&self, number: u16, port: u32) -> Vec<u8> {
         let mut out = Vec::new();
-        let mut message = Message::begin(&mut out, ERROR, 0, self, port);
+        let (flags, echoed) = match number {
+            0 => (CAPPED, HEADER),
+            _ => (0, self.raw.len()),
+        };
+        let mut message = Message::begin(&mut out, ERROR, flags, self, port);
         message.put(&(-i32::from(number)).to_le_bytes());
-        let echoed = if number == 0 { HEADER } else { self.raw.len() };
         message.put(self.raw.get(..echoed).unwrap_or_default());
         drop(message);
         out
@@ -239,6 +264,44 @@ impl Request<'_> {
         }
     }
 
+    /// The way to one address (`RTA_DST`), which is the first attribute.
+    fn route(&self, out: &mut Vec<u8>, port: u32) -> Result<(), Errno> {
+        let to = self.raw.get(HEADER + 16..).unwrap_or_default();
+        if self.family() != family::INET || !matches!(to, [127, _, _, _]) {
+            return Err(Errno::ENETUNREACH);
+        }
+        let mut message = Message::begin(out, NEW_ROUTE, 0, self, port);
+        // As below, with RTM_F_CLONED and RTCF_LOCAL: made for this answer. The table is main, which the local one is
+        // merged with as long as nobody changes the rules.
+        message.put(&[2, 32, 0, 0, 254, 0, 0, 2, 0, 2, 0, 0x80]);
+        message.attribute(15, &254u32.to_le_bytes());
+        message.attribute(1, to);
+        message.attribute(4, &LOOPBACK_INDEX.to_le_bytes());
+        message.attribute(7, to);
+        Ok(())
+    }
+
+    /// The rules that every network namespace begins with: which tables are looked at (`FRA_TABLE`), and when
+    /// (`FRA_PRIORITY`).
+    fn rules(&self, out: &mut Vec<u8>, port: u32) {
+        for (own, table, priority) in [
+            (2, 255, 0),
+            (2, 254, 32766),
+            (2, 253, 32767u32),
+            (10, 255, 0),
+            (10, 254, 32766),
+        ] {
+            if self.family() != 0 && self.family() != u16::from(own) {
+                continue;
+            }
+            let mut message = Message::begin(out, NEW_RULE, MULTI, self, port);
+            // struct fib_rule_hdr: family, lengths, tos, table, action (FR_ACT_TO_TBL), flags.
+            message.put(&[own, 0, 0, 0, table, 0, 0, 1, 0, 0, 0, 0]);
+            message.attribute(15, &u32::from(table).to_le_bytes());
+            message.attribute(6, &priority.to_le_bytes());
+        }
+    }
+
     fn routes(&self, out: &mut Vec<u8>, port: u32) {
         let wanted = self.family();
         if wanted != 0 && wanted != family::INET {
@@ -274,10 +337,10 @@ mod tests {
 
     #[test]
     fn dumps_are_well_formed_and_end() {
-        for (kind, count) in [(GET_LINK, 1), (GET_ADDR, 2), (GET_ROUTE, 2)] {
+        for (kind, count) in [(GET_LINK, 1), (GET_ADDR, 2), (GET_ROUTE, 2), (GET_RULE, 5)] {
             let raw = dump(kind);
             let request = requests(&raw).next().expect("a request");
-            let answers = request.answer(42);
+            let answers = request.answer(42, false);
             assert_eq!(answers.len(), 2);
             let messages: Vec<_> = requests(&answers[0]).collect();
             assert_eq!(messages.len(), count);
@@ -292,7 +355,7 @@ mod tests {
     #[test]
     fn what_is_unknown_is_refused() {
         let raw = dump(77);
-        let answers = requests(&raw).next().expect("a request").answer(1);
+        let answers = requests(&raw).next().expect("a request").answer(1, true);
         let first = requests(&answers[0]).next().expect("an answer");
         assert_eq!(
             (first.kind, word(first.raw, HEADER).cast_signed()),
