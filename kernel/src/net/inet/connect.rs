@@ -164,9 +164,17 @@ impl TcpSock {
             (state.sent_end, state.got_end, state.first) = (false, false, false);
         }
         self.common.reopen();
+        let local = source.with_port(port);
+        if local == to {
+            // What it sends reaches itself: it is both ends.
+            let mut state = self.state.lock();
+            (state.phase, state.peer) = (Phase::Connected, self.me.upgrade());
+            drop(state);
+            self.common.changed();
+            return Ok(());
+        }
         let found = {
             let mut table = TCP_PORTS.lock();
-            let local = source.with_port(port);
             table.find(to, Some(local), true, false).map(Weak::clone)
         };
         match found.and_then(|listener| listener.upgrade()) {
@@ -352,7 +360,7 @@ impl TcpSock {
         };
         drop(peer);
         let _ = self.common.take_error();
-        if phase == Phase::Connected {
+        if matches!(phase, Phase::Connected | Phase::Connecting) {
             self.common.fail(Errno::ECONNRESET);
         }
         self.common.reopen();

@@ -117,6 +117,7 @@ impl Protocol for TcpSock {
                 return Err(Errno::ENOTCONN);
             }
             Phase::Connecting => {
+                self.common.fail(Errno::ECONNRESET);
                 self.give_up();
                 return Ok(());
             }
