@@ -2,7 +2,7 @@
 //! ports.
 
 use alloc::sync::Weak;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 use core::sync::atomic::{AtomicU64, Ordering};
 use kiln_core::errno::Errno;
 use kiln_core::net::addr::{Endpoint, Reach, family_of, loopback, reach};
@@ -34,6 +34,15 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 /// A number that no other internet socket has.
 pub(super) fn new_id() -> u64 {
     NEXT_ID.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Which addresses of many a socket may be bound to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Groups {
+    None,
+    /// IPv4's.
+    V4,
+    All,
 }
 
 /// Where a socket is bound and connected to.
@@ -98,7 +107,7 @@ impl Address {
     pub(super) fn check_bind(
         &self,
         raw: &[u8],
-        groups: bool,
+        groups: Groups,
         low_ports: bool,
     ) -> Result<Endpoint, Errno> {
         let wanted = if self.v6 { 24 } else { 16 };
@@ -119,15 +128,26 @@ impl Address {
         if self.v6_only() && matches!(to.ip, IpAddr::V4(_)) {
             return Err(Errno::EINVAL);
         }
-        // An address of a link needs to be told which.
-        let link = matches!(to.ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
+        // An address of a link needs to be told which; so do the groups of an interface and of a link.
+        let link = matches!(to.ip, IpAddr::V6(ip)
+            if ip.is_unicast_link_local() || matches!(ip.octets(), [0xFF, 0x01 | 0x02, ..]));
+        // An IPv6 socket tells what is nobody's address from what no address may be.
+        let wrong = self.v6
+            && match to.ip {
+                IpAddr::V6(ip) => ip.is_multicast() && groups != Groups::All,
+                IpAddr::V4(_) => groups == Groups::None,
+            };
+        if wrong {
+            return Err(Errno::EINVAL);
+        }
         if link && raw.get(24..28).is_none_or(|scope| scope == [0; 4]) {
             return Err(Errno::EINVAL);
         }
         let free = self.options.has(level::IP, ip::FREEBIND);
         let near = match reach(to.ip) {
             Reach::Local => true,
-            Reach::Broadcast | Reach::Multicast => groups,
+            Reach::Broadcast | Reach::Multicast => groups != Groups::None,
+            Reach::Nowhere if to.ip == Ipv4Addr::BROADCAST => groups != Groups::None || free,
             Reach::Nowhere => to.is_any() || free,
         };
         if !near {

@@ -10,7 +10,7 @@ use kiln_core::fs::perm::Capability;
 use kiln_core::net::addr::{Endpoint, Reach, family_of, reach};
 use kiln_core::net::family;
 
-use super::address::{TCP_PORTS, give_port, take_port};
+use super::address::{Groups, TCP_PORTS, give_port, take_port};
 use super::tcp::{Phase, State, TcpSock};
 use crate::arch::time::now_ns;
 use crate::net::common::{Patience, SHUT_BOTH};
@@ -33,7 +33,7 @@ impl TcpSock {
     pub(super) fn bind_to(&self, caller: &Caller<'_>, addr: &[u8]) -> Result<(), Errno> {
         let address = self.ends();
         let low = caller.lookup.can(Capability::NetBindService);
-        let to = address.check_bind(addr, false, low)?;
+        let to = address.check_bind(addr, Groups::V4, low)?;
         if self.phase() != Phase::Closed || address.local.port != 0 {
             return Err(Errno::EINVAL);
         }

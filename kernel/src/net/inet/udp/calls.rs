@@ -13,7 +13,7 @@ use super::{DgramSock, MAX_V4, MAX_V6};
 use crate::fs::memory::{try_arc, try_push};
 use crate::fs::{Events, Watch};
 use crate::net::common::{Common, SHUT_BOTH, SHUT_READ, SHUT_WRITE};
-use crate::net::inet::address::{give_port, take_port};
+use crate::net::inet::address::{Groups, give_port, take_port};
 use crate::net::inet::{control, options, raw};
 use crate::net::packet::{Extra, Packet, Route};
 use crate::net::socket::{Caller, Outgoing, Protocol, Received};
@@ -40,7 +40,8 @@ impl Protocol for DgramSock {
         let address = self.ends();
         let ping = self.is_ping();
         let low = ping || caller.lookup.can(Capability::NetBindService);
-        let to = address.check_bind(addr, !ping, low)?;
+        let groups = if ping { Groups::None } else { Groups::All };
+        let to = address.check_bind(addr, groups, low)?;
         if address.local.port != 0 {
             return Err(Errno::EINVAL);
         }
