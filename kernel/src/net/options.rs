@@ -37,6 +37,7 @@ pub(super) fn set(
     let inet = is_inet(common.family);
     let rights = Rights {
         admin: caller.lookup.can(Capability::NetAdmin),
+        net_raw: caller.lookup.can(Capability::NetRaw),
         inet,
         raw: is_raw(common),
         unix: common.family == family::UNIX,

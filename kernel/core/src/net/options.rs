@@ -158,6 +158,8 @@ pub enum Stamp {
 pub struct Rights {
     /// `CAP_NET_ADMIN`.
     pub admin: bool,
+    /// `CAP_NET_RAW`.
+    pub net_raw: bool,
     /// An internet socket.
     pub inet: bool,
     /// A raw socket, or a netlink socket.
@@ -242,7 +244,13 @@ impl Options {
     /// `EDOM`, and `ENOPROTOOPT` for what can't be set.
     pub fn set(&mut self, name: u32, value: &[u8], rights: Rights) -> Result<(), Errno> {
         if name == so::BINDTODEVICE {
-            return self.bind_to_device(value);
+            let end = value.iter().position(|byte| *byte == 0);
+            let index = match value.get(..end.unwrap_or(value.len())).unwrap_or_default() {
+                b"" => 0,
+                b"lo" => 1,
+                _ => return Err(Errno::ENODEV),
+            };
+            return self.bind_to_device(index, rights);
         }
         let number = int(value)?;
         let on = number != 0;
@@ -282,8 +290,7 @@ impl Options {
             so::BUSY_POLL if rights.admin => self.busy_poll = number.cast_unsigned(),
             so::BUSY_POLL => return Err(Errno::EPERM),
             so::MAX_PACING_RATE => self.pacing = number.cast_unsigned(),
-            so::BINDTOIFINDEX if number < 0 => return Err(Errno::EINVAL),
-            so::BINDTOIFINDEX => self.device = number.cast_unsigned(),
+            so::BINDTOIFINDEX => return self.bind_to_device(number, rights),
             so::ATTACH_FILTER | so::ATTACH_BPF => return Err(Errno::EINVAL),
             so::DETACH_FILTER => return Err(Errno::ENOENT),
             so::TIMESTAMPING if number & !STAMPING != 0 => return Err(Errno::EINVAL),
@@ -338,13 +345,15 @@ impl Options {
         Ok(())
     }
 
-    fn bind_to_device(&mut self, value: &[u8]) -> Result<(), Errno> {
-        let end = value.iter().position(|byte| *byte == 0);
-        match value.get(..end.unwrap_or(value.len())).unwrap_or_default() {
-            b"" => self.device = 0,
-            b"lo" => self.device = 1,
-            _ => return Err(Errno::ENODEV),
+    /// Binds it to an interface by number, or to none; to leave one takes a right.
+    fn bind_to_device(&mut self, index: i32, rights: Rights) -> Result<(), Errno> {
+        if self.device != 0 && !rights.net_raw {
+            return Err(Errno::EPERM);
         }
+        if index < 0 {
+            return Err(Errno::EINVAL);
+        }
+        self.device = index.cast_unsigned();
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use super::*;
 
 const NOBODY: Rights = Rights {
     admin: false,
+    net_raw: false,
     inet: true,
     raw: false,
     unix: false,
