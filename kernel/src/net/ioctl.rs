@@ -3,6 +3,7 @@
 use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
 use kiln_core::net::{LOOPBACK_INDEX, LOOPBACK_MTU, family};
+use kiln_core::num::low32;
 use linux_raw_sys::ioctl as nr;
 
 use super::socket::Protocol;
@@ -22,9 +23,11 @@ const SIOCGIFBRDADDR: u32 = 0x8919;
 const SIOCGIFNETMASK: u32 = 0x891B;
 const SIOCGIFMETRIC: u32 = 0x891D;
 const SIOCGIFMTU: u32 = 0x8921;
+const SIOCSIFMTU: u32 = 0x8922;
 const SIOCGIFHWADDR: u32 = 0x8927;
 const SIOCGIFINDEX: u32 = 0x8933;
 const SIOCGIFTXQLEN: u32 = 0x8942;
+const SIOCETHTOOL: u32 = 0x8946;
 const SIOCGIFMAP: u32 = 0x8970;
 const SIOCSIFFLAGS: u32 = 0x8914;
 /// Those that change something.
@@ -35,7 +38,7 @@ const SETTERS: &[u32] = &[
     0x891A,
     0x891C,
     0x891E,
-    0x8922,
+    SIOCSIFMTU,
     0x8923,
     0x8924,
     0x8937,
@@ -97,9 +100,11 @@ fn interface(socket: &dyn Protocol, request: &Ioctl<'_>) -> Result<u64, Errno> {
     let at = UserAddr::new(request.arg);
     let mut raw = [0; IFREQ];
     request.space.copy_in(&mut raw, at)?;
+    let data = raw.get(NAME..NAME + 8).and_then(|raw| raw.try_into().ok());
+    let data = u64::from_le_bytes(data.unwrap_or([0; 8]));
+    let value = low32(data);
     if request.command == SIOCGIFNAME {
-        let index = raw.get(NAME..NAME + 4).and_then(|raw| raw.try_into().ok());
-        if u32::from_le_bytes(index.unwrap_or([0; 4])) != LOOPBACK_INDEX {
+        if value != LOOPBACK_INDEX {
             return Err(Errno::ENODEV);
         }
         put(&mut raw, 0, b"lo\0");
@@ -108,9 +113,13 @@ fn interface(socket: &dyn Protocol, request: &Ioctl<'_>) -> Result<u64, Errno> {
     let name = raw.get(..NAME).unwrap_or_default();
     let end = name.iter().position(|byte| matches!(byte, 0 | b':'));
     let ours = name.get(..end.unwrap_or(NAME)) == Some(b"lo");
-    // Up is what the interface is; down it can't be taken.
-    let up = raw.get(NAME).is_some_and(|low| low & 1 != 0);
-    if request.command == SIOCSIFFLAGS && ours && up && request.privileged {
+    // Up is what the interface is; down it can't be taken. Nor is its MTU another.
+    let as_it_is = match request.command {
+        SIOCSIFFLAGS => value & 1 != 0,
+        SIOCSIFMTU => value == LOOPBACK_MTU,
+        _ => false,
+    };
+    if as_it_is && ours && request.privileged {
         return Ok(0);
     }
     if SETTERS.contains(&request.command) {
@@ -126,8 +135,30 @@ fn interface(socket: &dyn Protocol, request: &Ioctl<'_>) -> Result<u64, Errno> {
     if !ours {
         return Err(Errno::ENODEV);
     }
+    if request.command == SIOCETHTOOL {
+        return ethtool(request, data);
+    }
     answer(request.command, &mut raw)?;
     request.space.copy_out(at, &raw).map(|()| 0)
+}
+
+/// `SIOCETHTOOL`: there is a link (`ETHTOOL_GLINK`), and packets are stamped by software alone, with no clock of a
+/// device's (`ETHTOOL_GET_TS_INFO`).
+fn ethtool(request: &Ioctl<'_>, at: u64) -> Result<u64, Errno> {
+    let told: [u32; 2] = match request.space.read_val(UserAddr::new(at))? {
+        0xAu32 => {
+            return request
+                .space
+                .write_val(UserAddr::new(at.wrapping_add(4)), &1u32)
+                .map(|()| 0);
+        }
+        0x41 => [0x1A, u32::MAX],
+        _ => return Err(Errno::EOPNOTSUPP),
+    };
+    request
+        .space
+        .write_val(UserAddr::new(at.wrapping_add(4)), &told)?;
+    Ok(0)
 }
 
 fn answer(command: u32, raw: &mut [u8; IFREQ]) -> Result<(), Errno> {

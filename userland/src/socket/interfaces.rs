@@ -21,6 +21,15 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
         say!("{request:#x} {}", ask(fd, request, b"lo"));
         say!("{request:#x} {}", ask(fd, request, b"none"));
     }
+    for command in [0xA_u32, 0x41, 0x99] {
+        let mut data = [command, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7];
+        let mut raw = [0u8; 40];
+        raw[..2].copy_from_slice(b"lo");
+        raw[16..24].copy_from_slice(&(data.as_mut_ptr() as u64).to_le_bytes());
+        // SAFETY: the kernel reads one `struct ifreq`, and writes what it points to.
+        let told = unsafe { libc::ioctl(fd, 0x8946, raw.as_mut_ptr()) };
+        say!("{told} {} {}", data[1], data[2]);
+    }
     let unix = net::open(AF_UNIX, SOCK_DGRAM);
     say!("{} {}", ask(unix, 0x8933, b"lo"), ask(unix, 0x8913, b"lo"));
     let l = net::open(AF_INET, SOCK_STREAM);
