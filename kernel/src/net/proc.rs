@@ -8,9 +8,10 @@ macro_rules! put {
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 use kiln_core::errno::Errno;
 use kiln_core::net::addr::Endpoint;
+use kiln_core::net::ports;
 
 use super::common::Common;
 use super::inet::address::{Address, TCP_PORTS, UDP_PORTS};
@@ -19,11 +20,18 @@ use super::inet::udp::DgramSock;
 use super::{packet, unix};
 use crate::arch::time::now_ns;
 use crate::fs::memory::try_push;
-use crate::fs::procfs::{Content, SystemFile, Text};
+use crate::fs::procfs::{Content, SystemFile, Text, number_file, pair};
 
 /// Bytes of a line of IPv4's tables, padded with blanks, and of their headings.
 const TCP_LINE: usize = 149;
 const UDP_LINE: usize = 127;
+
+/// Kept for who asks: nothing goes on to anywhere else, and TCP has no segments that could be lost.
+static FORWARD: AtomicU64 = AtomicU64::new(0);
+static RECOVERY: AtomicU64 = AtomicU64::new(1);
+static SACK: AtomicU64 = AtomicU64::new(1);
+/// Numbers that are an `int` in Linux.
+const INT_MAX: u64 = i32::MAX as u64;
 
 pub(crate) const FILES: &[SystemFile] = &[
     SystemFile::readable("net/dev", dev),
@@ -66,8 +74,20 @@ pub(crate) const FILES: &[SystemFile] = &[
     SystemFile::fixed("sys/net/core/somaxconn", "4096\n"),
     SystemFile::fixed("sys/net/core/wmem_default", "212992\n"),
     SystemFile::fixed("sys/net/core/wmem_max", "212992\n"),
-    SystemFile::fixed("sys/net/ipv4/ip_forward", "0\n"),
-    SystemFile::fixed("sys/net/ipv4/ip_local_port_range", "32768\t60999\n"),
+    number_file!("sys/net/ipv4/ip_forward", FORWARD, 0, INT_MAX),
+    SystemFile {
+        path: "sys/net/ipv4/ip_local_port_range",
+        mode: 0o644,
+        text: Content::Told(|out| {
+            let (first, last) = ports::ephemeral();
+            put!(out, "{first}\t{last}\n")
+        }),
+        write: Some(|text| {
+            let (first, last) = ports::ephemeral();
+            let [first, last] = pair(text, [first.into(), last.into()])?;
+            ports::set_ephemeral(first, last)
+        }),
+    },
     SystemFile::fixed("sys/net/ipv4/ip_unprivileged_port_start", "1024\n"),
     SystemFile {
         path: "sys/net/ipv4/ping_group_range",
@@ -86,7 +106,9 @@ pub(crate) const FILES: &[SystemFile] = &[
     ),
     SystemFile::fixed("sys/net/ipv4/tcp_fin_timeout", "60\n"),
     SystemFile::fixed("sys/net/ipv4/tcp_max_syn_backlog", "4096\n"),
+    number_file!("sys/net/ipv4/tcp_recovery", RECOVERY, 0, 255),
     SystemFile::fixed("sys/net/ipv4/tcp_rmem", "4096\t131072\t6291456\n"),
+    number_file!("sys/net/ipv4/tcp_sack", SACK, 0, 255),
     SystemFile::fixed("sys/net/ipv4/tcp_wmem", "4096\t16384\t4194304\n"),
     SystemFile::fixed("sys/net/ipv6/bindv6only", "0\n"),
     SystemFile::fixed("sys/net/ipv6/conf/all/disable_ipv6", "0\n"),

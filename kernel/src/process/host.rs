@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use kiln_core::errno::Errno;
 
+use crate::fs::procfs::{DOMAIN_NAME, HOST_NAME};
 use crate::sync::SpinLock;
 
 /// Longest name (`__NEW_UTS_LEN`, linux/utsname.h).
@@ -64,6 +65,7 @@ pub(crate) fn set_host_name(name: &[u8]) -> Result<(), Errno> {
         return Err(Errno::EINVAL);
     }
     NAMES.lock().host = Name::new(name);
+    HOST_NAME.note();
     Ok(())
 }
 
@@ -76,6 +78,7 @@ pub(crate) fn set_domain_name(name: &[u8]) -> Result<(), Errno> {
         return Err(Errno::EINVAL);
     }
     NAMES.lock().domain = Name::new(name);
+    DOMAIN_NAME.note();
     Ok(())
 }
 

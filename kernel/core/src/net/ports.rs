@@ -6,15 +6,33 @@
 
 use alloc::vec::Vec;
 use core::net::IpAddr;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::addr::Endpoint;
 use crate::errno::Errno;
-use crate::num::usize_of32;
+use crate::num::{low16, usize_of32};
 
-/// Where ports chosen by the kernel begin (`net.ipv4.ip_local_port_range`).
-pub const EPHEMERAL_FIRST: u16 = 32_768;
-/// Where they end.
-pub const EPHEMERAL_LAST: u16 = 60_999;
+/// Where ports chosen by the kernel begin and end (`net.ipv4.ip_local_port_range`), in both halves.
+static EPHEMERAL: AtomicU32 = AtomicU32::new(32_768 << 16 | 60_999);
+
+/// The first and the last port that the kernel chooses.
+pub fn ephemeral() -> (u16, u16) {
+    let both = EPHEMERAL.load(Ordering::Relaxed);
+    (low16((both >> 16).into()), low16(both.into()))
+}
+
+/// Sets them.
+///
+/// # Errors
+/// `EINVAL` for what are no ports, or none between.
+pub fn set_ephemeral(first: u32, last: u32) -> Result<(), Errno> {
+    if first == 0 || first > last || last > 0xFFFF {
+        return Err(Errno::EINVAL);
+    }
+    EPHEMERAL.store(first << 16 | last, Ordering::Relaxed);
+    Ok(())
+}
+
 /// Nanoseconds that a closed connection keeps its port (`TCP_TIMEWAIT_LEN`).
 pub const TIME_WAIT_NS: u64 = 60_000_000_000;
 
@@ -229,10 +247,11 @@ impl<T> PortTable<T> {
     /// A port of the ephemeral range that the claim can have, the search beginning at `seed`.
     #[must_use]
     pub fn free_port(&self, id: u64, claim: &Claim, seed: u32, now: u64) -> Option<u16> {
-        let span = u32::from(EPHEMERAL_LAST - EPHEMERAL_FIRST) + 1;
+        let (first, last) = ephemeral();
+        let span = u32::from(last - first) + 1;
         (0..span).find_map(|step| {
             let offset = (seed % span + step) % span;
-            let port = EPHEMERAL_FIRST.checked_add(u16::try_from(offset).ok()?)?;
+            let port = first.checked_add(u16::try_from(offset).ok()?)?;
             let mut claim = *claim;
             claim.local.port = port;
             // A chosen port is nobody else's, whatever sharing was asked for.

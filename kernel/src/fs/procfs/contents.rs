@@ -5,7 +5,7 @@ use kiln_core::errno::Errno;
 
 use super::names::PidFile;
 use super::tree::Node;
-use super::{Content, Text, processes, system};
+use super::{Content, DOMAIN_NAME, HOST_NAME, Text, processes, set_number, show_number, system};
 use crate::fs::mount;
 use crate::fs::text::{Changes, TextSource};
 
@@ -16,6 +16,7 @@ impl TextSource for Node {
             Self::System(file) => match file.text {
                 Content::Fixed(text) => out.bytes(text.as_bytes()),
                 Content::Told(write) => write(out),
+                Content::Number(number, _) => show_number(number, out),
             },
             Self::File(who, PidFile::MountInfo, _) => {
                 system::mount_info(&*all?.context(who.pid, who.tid)?, out)
@@ -47,6 +48,11 @@ impl TextSource for Node {
             Self::File(_, PidFile::MountInfo | PidFile::Mounts | PidFile::MountStats, _) => {
                 Some(&mount::CHANGES)
             }
+            Self::System(file) => match file.path {
+                "sys/kernel/hostname" => Some(&HOST_NAME),
+                "sys/kernel/domainname" => Some(&DOMAIN_NAME),
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -57,14 +63,14 @@ impl TextSource for Node {
 
     fn set(&self, value: &[u8]) -> Result<(), Errno> {
         match self {
-            Self::System(file) => {
-                let write = file.write.ok_or(Errno::EIO)?;
-                if value.is_empty() {
-                    Ok(())
-                } else {
-                    write(value)
+            Self::System(file) => match (file.text, file.write) {
+                (_, None) if !file.takes() => Err(Errno::EIO),
+                _ if value.is_empty() => Ok(()),
+                (Content::Number(number, (least, most)), _) => {
+                    set_number(number, value, *least, *most)
                 }
-            }
+                (_, write) => write.map_or(Ok(()), |write| write(value)),
+            },
             Self::File(who, file, _) => processes()?.set(who.pid, who.tid, *file, value),
             _ => Err(Errno::EINVAL),
         }

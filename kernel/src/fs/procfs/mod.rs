@@ -28,6 +28,7 @@ use super::inode::Inode;
 use super::memory::{try_arc, try_box};
 use super::mount::Path;
 use super::superblock::{FileSystemType, MountRequest, SuperBlock, SuperOps};
+use super::text::Changes;
 use crate::sync::Once;
 use crate::vm::AddressSpace;
 
@@ -81,6 +82,10 @@ pub(crate) trait Processes: Send + Sync {
     fn may_see_frames(&self) -> bool;
 }
 
+/// Changes of the machine's names.
+pub(crate) static HOST_NAME: Changes = Changes::new();
+pub(crate) static DOMAIN_NAME: Changes = Changes::new();
+
 static PROCESSES: Once<&'static dyn Processes> = Once::new();
 
 /// Says who tells about processes.
@@ -117,9 +122,16 @@ pub(crate) enum Content {
     Fixed(&'static str),
     /// Written when it is read.
     Told(ReadText),
+    /// A number, which the superuser changes within these bounds.
+    Number(&'static AtomicU64, &'static (u64, u64)),
 }
 
 impl SystemFile {
+    /// Whether something can be written to it.
+    fn takes(&self) -> bool {
+        self.write.is_some() || matches!(self.text, Content::Number(..))
+    }
+
     /// A file that always has the same text.
     pub(crate) const fn fixed(path: &'static str, text: &'static str) -> Self {
         Self {
@@ -151,10 +163,8 @@ macro_rules! number_file {
         $crate::fs::procfs::SystemFile {
             path: $path,
             mode: 0o644,
-            text: $crate::fs::procfs::Content::Told(|out| {
-                $crate::fs::procfs::show_number(&$number, out)
-            }),
-            write: Some(|text| $crate::fs::procfs::set_number(&$number, text, $least, $most)),
+            text: $crate::fs::procfs::Content::Number(&$number, &($least, $most)),
+            write: None,
         }
     };
 }
@@ -190,6 +200,16 @@ pub(crate) fn number(text: &[u8]) -> Result<u64, Errno> {
     };
     let digits = core::str::from_utf8(digits).map_err(|_| Errno::EINVAL)?;
     u64::from_str_radix(digits, base).map_err(|_| Errno::EINVAL)
+}
+
+/// Two numbers as they are written to a file here, over what they were.
+pub(crate) fn pair(text: &[u8], mut pair: [u32; 2]) -> Result<[u32; 2], Errno> {
+    let words = text.split(u8::is_ascii_whitespace);
+    let words = words.filter(|word| !word.is_empty());
+    for (to, word) in pair.iter_mut().zip(words) {
+        *to = u32::try_from(number(word)?).map_err(|_| Errno::EINVAL)?;
+    }
+    Ok(pair)
 }
 
 /// The tables of the rooms above, each as it lies in the image: that is all the work at boot.

@@ -389,7 +389,7 @@ impl InodeOps for Node {
             return crate::fs::open_by_type(inode, flags);
         }
         if let Self::System(file) = self
-            && file.write.is_none()
+            && !file.takes()
             && file.path.starts_with("sys/")
             && flags.writes()
         {

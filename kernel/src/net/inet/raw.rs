@@ -22,7 +22,7 @@ pub(super) use arrive::seen;
 
 use super::udp::DgramSock;
 use crate::fs::memory::{try_copy, try_push, try_zeros};
-use crate::fs::procfs::{Text, number};
+use crate::fs::procfs::{Text, pair};
 use crate::net::common::SHUT_WRITE;
 use crate::net::packet::Route;
 use crate::net::socket::{Caller, Outgoing};
@@ -95,13 +95,11 @@ pub(in crate::net) fn show_groups(out: &mut Text) -> Result<(), Errno> {
 
 /// And what writing to it does; a range that ends before it begins is nobody's.
 pub(in crate::net) fn set_groups(text: &[u8]) -> Result<(), Errno> {
-    let mut range = *PING_GROUPS.lock();
-    let words = text.split(u8::is_ascii_whitespace);
-    let words = words.filter(|word| !word.is_empty());
-    for (to, word) in range.iter_mut().zip(words) {
-        let id = u32::try_from(number(word)?).ok();
-        // The last of all is nobody's number.
-        *to = id.filter(|id| *id != u32::MAX).ok_or(Errno::EINVAL)?;
+    let old = *PING_GROUPS.lock();
+    let range = pair(text, old)?;
+    // The last of all is nobody's number.
+    if range.contains(&u32::MAX) {
+        return Err(Errno::EINVAL);
     }
     let [first, last] = range;
     *PING_GROUPS.lock() = if first <= last { range } else { [1, 0] };

@@ -108,7 +108,7 @@ fn the_nearest_gets_it() {
 fn ports_run_out() {
     let mut table = PortTable::new();
     let any = claim("127.0.0.1", 0);
-    for id in 0..u64::from(EPHEMERAL_LAST - EPHEMERAL_FIRST) + 1 {
+    for id in 0..28_232 {
         let seed = 12_345 + u32::try_from(id).expect("small");
         let port = table.free_port(id, &any, seed, 0).expect("a port");
         let mut claim = any;
