@@ -1,7 +1,7 @@
 //! `/proc/PID/mem`: a program's memory as a file, for debuggers: also where the program itself may
 //! not read or write.
 
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
 use kiln_core::num::{u64_of, usize_of};
@@ -13,13 +13,14 @@ use crate::vm::{AddressSpace, IoDst, IoSrc};
 /// Most bytes that are copied at once.
 const PIECE: usize = 4096;
 
-/// An open `mem`: of the program that the process ran when it was opened.
+/// An open `mem`: of the program that the process ran when it was opened. It doesn't keep its memory.
 pub(super) struct MemFile {
-    space: Arc<AddressSpace>,
+    space: Weak<AddressSpace>,
 }
 
 impl MemFile {
-    pub(super) fn new(space: Arc<AddressSpace>) -> Self {
+    pub(super) fn new(space: &Arc<AddressSpace>) -> Self {
+        let space = Arc::downgrade(space);
         Self { space }
     }
 }
@@ -31,12 +32,15 @@ fn ended(done: usize) -> Result<usize, Errno> {
 
 impl FileOps for MemFile {
     fn read(&self, _: &File, dst: &mut IoDst<'_>, pos: &mut u64) -> Result<usize, Errno> {
+        let Some(space) = self.space.upgrade() else {
+            return Ok(0);
+        };
         let mut buffer = try_zeros(dst.remaining().min(PIECE))?;
         let mut done = 0;
         while dst.remaining() > 0 {
             let len = dst.remaining().min(PIECE - usize_of(*pos) % PIECE);
             let part = buffer.get_mut(..len.min(PIECE)).ok_or(Errno::EIO)?;
-            let read = self.space.peek_forced(part, UserAddr::new(*pos));
+            let read = space.peek_forced(part, UserAddr::new(*pos));
             if read == 0 {
                 return ended(done);
             }
@@ -48,6 +52,9 @@ impl FileOps for MemFile {
     }
 
     fn write(&self, _: &File, src: &mut IoSrc<'_>, pos: &mut u64) -> Result<usize, Errno> {
+        let Some(space) = self.space.upgrade() else {
+            return Ok(0);
+        };
         let mut buffer = try_zeros(src.remaining().min(PIECE))?;
         let mut done = 0;
         while src.remaining() > 0 {
@@ -55,7 +62,7 @@ impl FileOps for MemFile {
             let part = buffer.get_mut(..len.min(PIECE)).ok_or(Errno::EIO)?;
             let taken = src.take(part)?;
             let part = part.get(..taken).unwrap_or_default();
-            let written = self.space.poke_forced(UserAddr::new(*pos), part);
+            let written = space.poke_forced(UserAddr::new(*pos), part);
             if written == 0 {
                 return ended(done);
             }

@@ -385,6 +385,9 @@ impl InodeOps for Node {
     }
 
     fn open(&self, inode: &Arc<Inode>, flags: OpenFlags) -> Result<Arc<dyn FileOps>, Errno> {
+        if let Self::Fds(who, true) = self {
+            who.check()?;
+        }
         if inode.kind() != FileType::Regular {
             return crate::fs::open_by_type(inode, flags);
         }
@@ -402,12 +405,12 @@ impl InodeOps for Node {
         }
         if let Self::File(who, PidFile::Mem, _) = self {
             let space = processes()?.memory(who.pid, who.tid)?;
-            return Ok(try_arc(MemFile::new(space))?);
+            return Ok(try_arc(MemFile::new(&space))?);
         }
         if let Self::File(who, PidFile::Pagemap, _) = self {
             let all = processes()?;
             let space = all.memory(who.pid, who.tid)?;
-            return Ok(try_arc(PagemapFile::new(space, all.may_see_frames()))?);
+            return Ok(try_arc(PagemapFile::new(&space, all.may_see_frames()))?);
         }
         Ok(try_arc(TextFile::new(try_arc(*self)?))?)
     }
