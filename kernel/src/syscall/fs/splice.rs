@@ -12,6 +12,7 @@ use super::io::{MAX_COUNT, written};
 use super::vectored::vectors;
 use super::{Call, SysResult, file, known_flags};
 use crate::fs::File;
+use crate::fs::anon::EVENTS;
 use crate::fs::splice::{self, End};
 use crate::fs::vfs::MAX_SIZE;
 use crate::vm::{IoDst, IoSrc};
@@ -183,13 +184,15 @@ pub(in crate::syscall) fn splice(
     let mut from_at = read_offset(call, from_offset)?;
     from.check_readable()?;
     to.check_writable()?;
-    // Of what isn't a pipe, streams have no positions, and directories nothing to give.
+    // Of what isn't a pipe, streams have no positions, and directories and event descriptors nothing to give.
     let odd = |file: &File, has_offset: bool| has_offset && file.is_stream();
     if pipes == (false, false)
         || to.has(abi::O_APPEND)
         || odd(&from, has_offset.0)
         || odd(&to, has_offset.1)
         || from.inode.kind() == FileType::Directory
+        || EVENTS.has(&from.inode)
+        || EVENTS.has(&to.inode)
     {
         return Err(Errno::EINVAL);
     }
