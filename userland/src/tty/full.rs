@@ -60,5 +60,14 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
     let mut buf = vec![0; 10000];
     let len = file::read(pair.slave, &mut buf);
     say!("cut {len:?} {}", buf[..4100].escape_ascii().to_string().trim_start_matches('y').trim_end_matches("\\x00"));
+    // What is typed waits, each key by itself, in the line and before it.
+    let pair = tty::pair();
+    let _ = tty::change(pair.slave, tty::raw);
+    let typed = (0..8192).filter(|_| file::write(pair.master, b"z") == Ok(1)).count();
+    let mut taken = 0;
+    while taken < typed && tty::events(pair.slave, libc::POLLIN, 500).contains("IN") {
+        taken += tty::taken(pair.slave).matches('z').count();
+    }
+    say!("by keys {typed} {taken}");
     0
 }

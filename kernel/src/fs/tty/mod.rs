@@ -54,7 +54,7 @@ const CHUNK_SENT: usize = CHUNK * 8;
 /// Room for the echo of one key: a line of control characters erased is the longest.
 const ECHO_ROOM: usize = 32 << 10;
 /// Bytes typed on a pseudo terminal that wait until its line takes them.
-const BACKLOG_MOST: usize = 4096;
+const BACKLOG_MOST: usize = 8192;
 
 /// What the other end of a terminal may want to know.
 #[derive(Clone, Copy)]
