@@ -5,18 +5,20 @@ macro_rules! put {
     ($out:expr, $($format:tt)*) => { $out.put(format_args!($($format)*)) };
 }
 
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::sync::atomic::{AtomicU64, Ordering};
 use kiln_core::errno::Errno;
 use kiln_core::net::addr::Endpoint;
 use kiln_core::net::ports;
+use kiln_core::num::u64_of;
 
 use super::common::Common;
 use super::inet::address::{Address, TCP_PORTS, UDP_PORTS};
-use super::inet::raw;
+use super::inet::tcp::TcpSock;
 use super::inet::udp::DgramSock;
+use super::inet::{counts, raw};
 use super::{packet, unix};
 use crate::arch::time::now_ns;
 use crate::fs::memory::try_push;
@@ -62,6 +64,7 @@ pub(crate) const FILES: &[SystemFile] = &[
         "net/packet",
         "sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n",
     ),
+    SystemFile::readable("net/snmp", snmp),
     SystemFile::readable("net/sockstat", sockstat),
     SystemFile::readable("net/tcp", |out| tcp(out, false)),
     SystemFile::readable("net/tcp6", |out| tcp(out, true)),
@@ -80,7 +83,7 @@ pub(crate) const FILES: &[SystemFile] = &[
         mode: 0o644,
         text: Content::Told(|out| {
             let (first, last) = ports::ephemeral();
-            put!(out, "{first}\t{last}\n")
+            put!(out, "{}\t{}\n", u32::from(first), u32::from(last))
         }),
         write: Some(|text| {
             let (first, last) = ports::ephemeral();
@@ -191,20 +194,52 @@ fn finish(out: &mut Text, line: &Text, v6: bool, width: usize) -> Result<(), Err
     }
 }
 
-fn tcp(out: &mut Text, v6: bool) -> Result<(), Errno> {
-    match v6 {
-        true => out.bytes(TCP6_HEAD)?,
-        false => heading(out, TCP_HEAD, TCP_LINE)?,
-    }
+/// The sockets of TCP that have a port.
+fn tcp_sockets() -> Result<Vec<Weak<TcpSock>>, Errno> {
     let mut all = Vec::new();
     for (_, owner) in TCP_PORTS.lock().iter(now_ns()) {
         if let Some(owner) = owner {
             try_push(&mut all, owner.clone())?;
         }
     }
-    let sockets = all.iter().filter_map(alloc::sync::Weak::upgrade);
+    Ok(all)
+}
+
+fn number(out: &mut Text, number: u64) -> Result<(), Errno> {
+    put!(out, " {number}")
+}
+
+/// What is counted of TCP and UDP, and how many connections there are (netstat(8)).
+fn snmp(out: &mut Text) -> Result<(), Errno> {
+    let all = tcp_sockets()?;
+    let all = all.iter().filter_map(Weak::upgrade);
+    let connected = all
+        .filter(|one| matches!(one.state_number(), 1 | 8))
+        .count();
+    out.bytes(b"Tcp: RtoAlgorithm RtoMin RtoMax MaxConn ActiveOpens PassiveOpens AttemptFails EstabResets CurrEstab InSegs OutSegs RetransSegs InErrs OutRsts InCsumErrors\nTcp: 1 200 120000 -1")?;
+    number(out, counts::ACTIVE_OPENS.get())?;
+    number(out, counts::PASSIVE_OPENS.get())?;
+    number(out, counts::ATTEMPT_FAILS.get())?;
+    number(out, counts::ESTAB_RESETS.get())?;
+    number(out, u64_of(connected))?;
+    out.bytes(b" 0 0 0 0")?;
+    number(out, counts::OUT_RSTS.get())?;
+    out.bytes(b" 0\nUdp: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors SndbufErrors InCsumErrors IgnoredMulti MemErrors\nUdp:")?;
+    number(out, counts::IN_DATAGRAMS.get())?;
+    number(out, counts::NO_PORTS.get())?;
+    number(out, counts::NO_ROOM.get())?;
+    number(out, counts::OUT_DATAGRAMS.get())?;
+    number(out, counts::NO_ROOM.get())?;
+    out.bytes(b" 0 0 0 0\n")
+}
+
+fn tcp(out: &mut Text, v6: bool) -> Result<(), Errno> {
+    match v6 {
+        true => out.bytes(TCP6_HEAD)?,
+        false => heading(out, TCP_HEAD, TCP_LINE)?,
+    }
     let mut rows = Vec::new();
-    for socket in sockets {
+    for socket in tcp_sockets()?.iter().filter_map(Weak::upgrade) {
         let (state, address) = (socket.state_number(), socket.ends());
         // A port alone is nothing to show: the socket isn't in any state.
         if address.v6 != v6 || state == 7 {

@@ -11,6 +11,7 @@ use kiln_core::net::addr::{Endpoint, Reach, family_of, reach};
 use kiln_core::net::family;
 
 use super::address::{Groups, TCP_PORTS, give_port, take_port};
+use super::counts;
 use super::tcp::{Phase, State, TcpSock};
 use crate::arch::time::now_ns;
 use crate::net::common::{Patience, SHUT_BOTH};
@@ -164,6 +165,7 @@ impl TcpSock {
             (state.sent_end, state.got_end, state.first) = (false, false, false);
         }
         self.common.reopen();
+        counts::ACTIVE_OPENS.up();
         let local = source.with_port(port);
         if local == to {
             // What it sends reaches itself: it is both ends.
@@ -249,6 +251,7 @@ impl TcpSock {
             end.let_go();
             return joined;
         }
+        counts::PASSIVE_OPENS.up();
         listener.common.readers.wake_one();
         listener.common.signals.tell(abi::POLL_IN);
         self.common.changed();
@@ -293,6 +296,8 @@ impl TcpSock {
             }
             state.phase = Phase::Closed;
         }
+        counts::ATTEMPT_FAILS.up();
+        counts::OUT_RSTS.up();
         self.common.fail(Errno::ECONNREFUSED);
         self.common.shut_down(SHUT_BOTH);
         self.common.changed();
@@ -304,6 +309,7 @@ impl TcpSock {
             let mut state = self.state.lock();
             (state.phase, state.untold) = (Phase::Closed, false);
         }
+        counts::ATTEMPT_FAILS.up();
         self.forget_peer();
         self.common.changed();
     }

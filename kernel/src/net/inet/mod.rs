@@ -12,6 +12,7 @@
 //! | [`raw`] | raw sockets, those that ping, and what answers them |
 //! | [`options`] | options at the levels of IP, TCP and UDP |
 //! | [`control`] | control messages |
+//! | [`counts`] | what is counted |
 //!
 //! Locks: a listener's state, then a connecting socket's; a port table's and a socket's own address
 //! are leaves.
@@ -19,6 +20,7 @@
 pub(super) mod address;
 mod connect;
 pub(super) mod control;
+pub(super) mod counts;
 mod options;
 pub(super) mod raw;
 pub(super) mod tcp;

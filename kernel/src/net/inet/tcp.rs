@@ -14,6 +14,7 @@ use kiln_core::net::options::{TCP_RCVBUF, so};
 use kiln_core::net::{family, kind, level};
 
 use super::address::{Address, TCP_PORTS, give_port, new_id};
+use super::counts;
 use crate::mm::kmem;
 use crate::net::common::{Common, Patience, SHUT_BOTH, SHUT_READ, SHUT_WRITE};
 use crate::net::inbox::{Flow, Inbox};
@@ -69,6 +70,15 @@ pub(super) struct State {
     /// Who waits until they fit.
     pub(super) pending: VecDeque<Weak<TcpSock>>,
     pub(super) backlog: usize,
+}
+
+impl State {
+    /// Counts the reset of a connection that still sends.
+    fn count_reset(&self) {
+        if self.phase == Phase::Connected && !self.sent_end {
+            counts::ESTAB_RESETS.up();
+        }
+    }
 }
 
 impl TcpSock {
@@ -163,6 +173,7 @@ impl TcpSock {
     pub(super) fn reset(&self, error: Errno) {
         let peer = {
             let mut state = self.state.lock();
+            state.count_reset();
             state.phase = Phase::Closed;
             (state.sent_end, state.got_end) = (true, true);
             state.peer.take()
@@ -200,11 +211,13 @@ impl TcpSock {
     pub(super) fn break_off(&self) {
         let peer = {
             let mut state = self.state.lock();
+            state.count_reset();
             state.first = false;
             (state.sent_end, state.got_end) = (true, true);
             state.peer.take()
         };
         if let Some(peer) = peer {
+            counts::OUT_RSTS.up();
             // Whoever has been told of the end learns it when it writes.
             let told = peer.state.lock().got_end;
             peer.reset(if told {

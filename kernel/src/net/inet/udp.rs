@@ -21,6 +21,7 @@ use kiln_core::num::usize_of32;
 use super::address::{
     Address, PING_PORTS, UDP_LITE_PORTS, UDP_PORTS, UdpPorts, give_port, new_id, take_port,
 };
+use super::counts;
 use super::raw::{self, ByHand};
 use crate::fs::memory::{try_arc, try_push};
 use crate::mm::kmem;
@@ -266,6 +267,7 @@ impl DgramSock {
         reach: Reach,
         found: Option<&Self>,
     ) -> Result<(), Errno> {
+        counts::OUT_DATAGRAMS.up();
         if reach != Reach::Local {
             return self.deliver_to_all(packet, route, reach);
         }
@@ -309,6 +311,7 @@ impl DgramSock {
         let full = self.inbox.held() + packet.size() > room && !self.inbox.is_empty();
         if full || self.gone.load(Ordering::Acquire) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
+            counts::NO_ROOM.up();
             return;
         }
         if self.common.options.lock().has(so::RXQ_OVFL) {
@@ -320,6 +323,7 @@ impl DgramSock {
 
     /// Nobody has the port that a datagram was sent to.
     fn came_back(&self, packet: &Arc<Packet>, route: &Route) {
+        counts::NO_PORTS.up();
         let address = self.ends();
         let queue = match route.to {
             IpAddr::V6(_) => address.options.has(level::IPV6, ipv6::RECVERR),

@@ -14,6 +14,7 @@ use crate::fs::memory::{try_arc, try_push};
 use crate::fs::{Events, Watch};
 use crate::net::common::{Common, SHUT_BOTH, SHUT_READ, SHUT_WRITE};
 use crate::net::inet::address::{Groups, give_port, take_port};
+use crate::net::inet::counts;
 use crate::net::inet::{control, options, raw};
 use crate::net::packet::{Extra, Packet, Route};
 use crate::net::socket::{Caller, Outgoing, Protocol, Received};
@@ -147,6 +148,7 @@ impl Protocol for DgramSock {
         let Some(packet) = found else {
             return Ok(0);
         };
+        counts::IN_DATAGRAMS.up();
         let told = &mut received.flags;
         let answer = self.common.give(&packet, dst, flags, from, told)?;
         received.stamp = packet.stamp;
