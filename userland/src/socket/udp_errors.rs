@@ -46,6 +46,9 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
         show("urgent", net::send_to(c, b"x", libc::MSG_OOB, &nobody));
     }
     let c = net::open(AF_INET, SOCK_DGRAM);
+    show("nowhere", net::send(c, b"x", 0));
+    say!("{}", net::port(&net::name(c).unwrap_or_default()) != 0);
+    show("bind", net::bind(c, &net::loopback(false, 0)));
     let mut all = net::loopback(false, 9);
     all[5..8].fill(255);
     show("broadcast", net::send_to(c, b"x", 0, &all));

@@ -84,6 +84,8 @@ impl Protocol for DgramSock {
         if self.is_raw() || self.is_ping() {
             return raw::send(self, src, &out);
         }
+        // Who tries to send has a port from then on.
+        self.need_port()?;
         // IPv6 minds nothing that it doesn't know.
         if out.flags & msg::OOB != 0 && !self.address.lock().v6 {
             return Err(Errno::EOPNOTSUPP);
@@ -104,7 +106,6 @@ impl Protocol for DgramSock {
         if self.common.is_shut(SHUT_WRITE) {
             return Err(Errno::EPIPE);
         }
-        self.need_port()?;
         let mut route = self.route(to, &out);
         let mut segment = self.segment(&out, len)?;
         let found = (reach == Reach::Local)
