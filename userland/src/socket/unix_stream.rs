@@ -24,6 +24,8 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
     show("lone send", net::send(lone, b"x", libc::MSG_NOSIGNAL));
     show("lone with a name", net::send_to(lone, b"x", 0, &net::abstract_name(b"nobody")));
     say!("lone recv {}", net::text(lone, 1, 0));
+    show("nothing urgent", net::send(a, b"", libc::MSG_OOB));
+    show("nothing urgent, alone", net::send(lone, b"", libc::MSG_OOB));
     say!("{:?} {:?}", net::name(a), net::peer(a));
     say!("{:?} {:?}", net::name(lone), net::peer(lone));
     say!("states:{} |{} |{}", net::state(a), net::state(b), net::state(lone));

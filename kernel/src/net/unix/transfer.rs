@@ -68,6 +68,10 @@ impl UnixSock {
         src: &mut IoSrc<'_>,
         mut out: Outgoing<'_>,
     ) -> Result<usize, Errno> {
+        let urgent = out.flags & msg::OOB != 0;
+        if urgent && src.remaining() == 0 {
+            return Err(Errno::EOPNOTSUPP);
+        }
         let peer = self.peer_socket();
         if out.to.is_some() {
             return Err(match peer {
@@ -82,7 +86,6 @@ impl UnixSock {
         let patience = self.common.write_patience(out.nonblocking);
         let creds = self.sender(&out, &peer);
         let (total, mut done) = (src.remaining(), 0);
-        let urgent = out.flags & msg::OOB != 0;
         while done < total {
             let files = core::mem::take(&mut out.files);
             let step = self.send_part(src, &peer, patience, creds, files, urgent);
