@@ -6,6 +6,7 @@
 //! only what it sees then counts. Level-triggered items stay in the list as long as they are ready.
 
 mod item;
+mod nest;
 mod ready;
 
 use alloc::collections::BTreeMap;
@@ -22,10 +23,9 @@ use crate::mm::kmem;
 use crate::sched::{Mutex, WaitQueue, WakeTarget};
 use crate::sync::IrqLock;
 use item::Item;
+use nest::Nest;
 use ready::{List, Ready};
 
-/// How deep epoll files may watch each other (fs/eventpoll.c, `EP_MAX_NESTS`).
-const MAX_NESTING: usize = 4;
 /// Bits of `events` that aren't states of a file.
 const MODES: u32 = abi::EPOLLET | abi::EPOLLONESHOT | abi::EPOLLWAKEUP | abi::EPOLLEXCLUSIVE;
 
@@ -132,6 +132,7 @@ pub(crate) fn create(flags: u32) -> Result<Arc<File>, Errno> {
     let ready = Ready {
         list: IrqLock::new(List::default()),
         queue: try_arc(WaitQueue::new())?,
+        nest: Nest::default(),
     };
     let epoll = Epoll {
         entries: Mutex::new(Entries::default()),
@@ -158,9 +159,18 @@ impl Epoll {
         if !file.ops.can_poll() {
             return Err(Errno::EPERM);
         }
-        if let Ok(inner) = of(file) {
-            self.check_nesting(inner, MAX_NESTING)?;
+        let Ok(inner) = of(file) else {
+            return self.add_item(fd, file, interest);
+        };
+        let _held = nest::link(&self.ready, &inner.ready)?;
+        let added = self.add_item(fd, file, interest);
+        if added.is_err() {
+            nest::unlink(&self.ready, &inner.ready);
         }
+        added
+    }
+
+    fn add_item(&self, fd: i32, file: &Arc<File>, interest: Interest) -> Result<(), Errno> {
         let mut entries = self.entries.lock();
         entries.sweep();
         let key = (fd, file.id());
@@ -214,6 +224,9 @@ impl Epoll {
         entry.item.switch_off();
         drop(entries);
         drop(entry);
+        if let Ok(inner) = of(file) {
+            nest::unlink(&self.ready, &inner.ready);
+        }
         Ok(())
     }
 
@@ -282,24 +295,6 @@ impl Epoll {
             }
         }
         false
-    }
-
-    /// Refuses `inner` when this epoll can be reached from it, or it is too deep.
-    fn check_nesting(&self, inner: &Self, depth: usize) -> Result<(), Errno> {
-        if core::ptr::eq(self, inner) || depth == 0 {
-            return Err(Errno::ELOOP);
-        }
-        let mut files = Vec::new();
-        for entry in inner.entries.lock().map.values() {
-            files.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-            files.extend(entry.item.file.upgrade());
-        }
-        for file in &files {
-            if let Ok(next) = of(file) {
-                self.check_nesting(next, depth - 1)?;
-            }
-        }
-        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@ use core::sync::atomic::Ordering;
 use kiln_core::errno::Errno;
 
 use super::item::Item;
+use super::nest::Nest;
 use crate::sched::WaitQueue;
 use crate::sync::IrqLock;
 
@@ -14,6 +15,7 @@ use crate::sync::IrqLock;
 pub(super) struct Ready {
     pub(super) list: IrqLock<List>,
     pub(super) queue: Arc<WaitQueue>,
+    pub(super) nest: Nest,
 }
 
 /// Items to look at. There is room for all there are ([`List::swap`]), so nothing is allocated when one becomes
