@@ -236,7 +236,8 @@ fn tell_of_end(
     let unlisted = unwanted.then(|| unlist(&mut tree, process.pid()));
     drop(tree);
     if let Some(unlisted) = unlisted {
-        finish_reap(process, parent, unlisted);
+        // Only who waits is told what was used (getrusage(2)).
+        finish_reap(process, None, unlisted);
     }
 }
 

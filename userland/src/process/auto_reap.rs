@@ -1,7 +1,7 @@
 //! With SIGCHLD ignored, or SA_NOCLDWAIT, children leave no zombie: wait4 blocks until all have
-//! ended, then says ECHILD (wait(2)).
+//! ended, then says ECHILD (wait(2)). What they used is nobody's (getrusage(2)).
 use crate::out::{say, show};
-use crate::sys::{child, process, signal, time};
+use crate::sys::{Plain, child, process, signal, time};
 use std::ffi::CStr;
 
 pub(crate) fn run(_: &[&CStr]) -> i32 {
@@ -19,6 +19,7 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
 }
 
 fn round(label: &str) {
+    let before = used();
     let start = time::monotonic();
     let pid = child::start(|| {
         let _ = time::sleep_ms(30);
@@ -27,4 +28,12 @@ fn round(label: &str) {
     show(label, process::wait4(-1, None, 0, None));
     say!("waited: {}", time::monotonic() - start >= 30_000_000);
     show("gone", signal::kill(pid, 0));
+    say!("nothing used: {}", used() == before);
+}
+
+/// Resident set and faults of children that were waited for, also by what ran in this process before.
+fn used() -> (i64, i64) {
+    let mut usage = libc::rusage::zeroed();
+    let _ = process::getrusage(libc::RUSAGE_CHILDREN, &mut usage);
+    (usage.ru_maxrss, usage.ru_minflt)
 }
