@@ -26,6 +26,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("boot::options_are_told", options_told),
         Case::new("boot::the_machine_is_told", machine_told),
         Case::new("boot::numbers_can_be_bounded", numbers_bounded),
+        Case::new("boot::pipes_can_be_bounded", pipes_bounded),
     ];
     for size in ["16M", "32M", "64M", "1G", "3G", "8G"] {
         cases.push(Case::new(&format!("boot::memory_{size}"), move || {
@@ -171,6 +172,19 @@ fn machine_told() -> Result<()> {
     let got = Job::new(["--append", "verbose", "--", "sh", "-c", script]).run()?;
     ensure!(got.out() == "1\n0\n", "{}", got.shown());
     Ok(())
+}
+
+/// `pipe-max-size` bounds what pipes hold of those who may not go beyond limits.
+fn pipes_bounded() -> Result<()> {
+    let script = "cd /proc/sys/fs; echo 5000 > pipe-max-size; cat pipe-max-size
+        echo 'root::0:0::/:/bin/sh\nu::1000:1000::/:/bin/sh' > /etc/passwd
+        cat > /tmp/fill <<'END'
+{ i=0; while timeout 1 head -c 4096 /dev/zero; do i=$((i + 1)); done; echo $i >&2; } | sleep 5
+END
+        sh /tmp/fill 2>&1 | grep [0-9]; su u -c 'sh /tmp/fill' 2>&1 | grep [0-9]";
+    Job::new(["--", "sh", "-c", script])
+        .run()?
+        .is(0, "8192\n16\n2\n")
 }
 
 /// Process numbers begin anew below `pid_max`, and a name of the domain's can be given.

@@ -7,11 +7,11 @@
 mod end;
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use kiln_core::abi;
 use kiln_core::addr::PAGE_SIZE;
 use kiln_core::errno::Errno;
-use kiln_core::fs::pipe::{Ring, Slot};
+use kiln_core::fs::pipe::{MAX_SLOTS, Ring, Slot};
 
 use super::fasync::AsyncList;
 use super::memory::try_arc;
@@ -41,6 +41,25 @@ pub(crate) struct Pipe {
     pub(super) writable: AsyncList,
     /// A page used before, so that a small pipe needs no allocation.
     spare: SpinLock<Option<FrameRef>>,
+}
+
+/// How large everybody may make a pipe (`/proc/sys/fs/pipe-max-size`).
+pub(super) static MAX_SIZE: AtomicU64 =
+    AtomicU64::new(kiln_core::num::u64_of(MAX_SLOTS * PAGE_SIZE));
+
+/// The size that a request for `bytes` gives.
+fn rounded(bytes: usize) -> u64 {
+    kiln_core::num::u64_of(Ring::<()>::slots_for(bytes) * PAGE_SIZE)
+}
+
+/// Sets how large everybody may make a pipe.
+pub(super) fn set_max_size(bytes: u64) -> Result<(), Errno> {
+    if bytes > 1 << 31 {
+        return Err(Errno::EINVAL);
+    }
+    let size = rounded(kiln_core::num::usize_of(bytes));
+    MAX_SIZE.store(size, Ordering::Relaxed);
+    Ok(())
 }
 
 impl Pipe {
@@ -291,6 +310,21 @@ impl Pipe {
         let pushed = self.ring.lock().push(slot);
         pushed.map_err(|_| Errno::ENOMEM)?;
         Ok(done)
+    }
+
+    /// Whether only who may use resources beyond limits may make it so large: it has less by now.
+    pub(crate) fn is_too_large(&self, bytes: usize) -> bool {
+        let size = rounded(bytes);
+        size > MAX_SIZE.load(Ordering::Relaxed) && size > self.capacity()
+    }
+
+    /// A new one is no larger than what everybody may have, for who may not use more.
+    fn bound(&self) {
+        let most = MAX_SIZE.load(Ordering::Relaxed);
+        if most < self.capacity() {
+            // It is empty.
+            let _ = self.resize(kiln_core::num::usize_of(most));
+        }
     }
 
     /// `F_SETPIPE_SZ`.

@@ -13,7 +13,7 @@ use alloc::collections::VecDeque;
 pub const PIPE_BUF: usize = 4096;
 /// Slots of a new pipe.
 pub const DEFAULT_SLOTS: usize = 16;
-/// Slots beyond which only `CAP_SYS_RESOURCE` may go (`/proc/sys/fs/pipe-max-size`, 1 MiB).
+/// Slots beyond which only `CAP_SYS_RESOURCE` may go at first (`/proc/sys/fs/pipe-max-size`, 1 MiB).
 pub const MAX_SLOTS: usize = 256;
 
 /// A piece of a page.

@@ -6,7 +6,7 @@ use kiln_core::abi;
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::{Attr, FileType};
 use kiln_core::fs::flags::OpenFlags;
-use kiln_core::fs::perm::Identity;
+use kiln_core::fs::perm::{Capability, Identity};
 
 use super::Pipe;
 use crate::fs::anon::{PIPES, Plain};
@@ -130,6 +130,9 @@ impl FileOps for PipeEnd {
 /// Makes a pipe: the end to read from and the end to write to.
 pub(crate) fn create(who: &Identity<'_>, flags: u32) -> Result<(Arc<File>, Arc<File>), Errno> {
     let pipe = Pipe::new()?;
+    if !who.can(Capability::SysResource) {
+        pipe.bound();
+    }
     let mut attr = Attr::new(FileType::Fifo, 0o600, who.uid, who.gid, clock::now());
     attr.nlink = 1;
     let inode = PIPES.inode(attr, None, try_arc(Plain)?)?;

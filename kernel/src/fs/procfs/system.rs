@@ -8,11 +8,11 @@ use kiln_core::errno::Errno;
 use kiln_core::num::{u64_of, usize_of32};
 use kiln_core::vma;
 
-use super::{Content, SystemFile, Text, number_file};
+use super::{Content, SystemFile, Text, number, number_file, show_number};
 use crate::fs::context::{FsContext, PROTECTED_HARDLINKS, PROTECTED_SYMLINKS};
 use crate::fs::fdtable::{FdTable, NR_OPEN};
 use crate::fs::mount::{INVISIBLE, Mount, MountFlags, Path};
-use crate::fs::{aio, inotify, lease, locks, superblock};
+use crate::fs::{aio, inotify, lease, locks, pipe, superblock};
 use crate::mm::{frame, heap, stack};
 use crate::vm::{ALWAYS_OVERCOMMIT, reclaim, writeback};
 
@@ -38,7 +38,12 @@ pub(super) const FILES: &[SystemFile] = &[
     number_file!("sys/fs/inotify/max_user_instances", inotify::MAX_INSTANCES),
     number_file!("sys/fs/inotify/max_user_watches", inotify::MAX_WATCHES),
     SystemFile::readable("sys/fs/nr_open", |out| out.put(format_args!("{NR_OPEN}\n"))),
-    SystemFile::fixed("sys/fs/pipe-max-size", "1048576\n"),
+    SystemFile {
+        path: "sys/fs/pipe-max-size",
+        mode: 0o644,
+        text: Content::Told(|out| show_number(&pipe::MAX_SIZE, out)),
+        write: Some(|text| pipe::set_max_size(number(text)?)),
+    },
     SystemFile::fixed("sys/fs/pipe-user-pages-soft", "16384\n"),
     number_file!("sys/fs/protected_hardlinks", PROTECTED_HARDLINKS, 0, 1),
     number_file!("sys/fs/protected_symlinks", PROTECTED_SYMLINKS, 0, 1),

@@ -7,7 +7,6 @@ use kiln_core::errno::Errno;
 use kiln_core::fs::attr::{Attr, FileType};
 use kiln_core::fs::locks::{Kind, Range, Record};
 use kiln_core::fs::perm::Capability;
-use kiln_core::fs::pipe::MAX_SLOTS;
 use kiln_core::num::{int_arg, low8, low32, usize_of32};
 
 use super::{Call, SysResult, descriptor_limit, fd_result, file, owner};
@@ -166,14 +165,11 @@ fn other(call: &Call<'_>, file: &Arc<File>, fd: i32, what: u32, arg: u64) -> Sys
         command::SETPIPE_SZ => {
             let pipe = file.ops.pipe().ok_or(Errno::EBADF)?;
             let bytes = usize_of32(low32(arg));
-            let creds = call.creds;
-            if bytes > MAX_SLOTS * kiln_core::addr::PAGE_SIZE
-                && !identity(creds).can(Capability::SysResource)
-            {
-                return Err(Errno::EPERM);
-            }
             if bytes > 1 << 31 {
                 return Err(Errno::EINVAL);
+            }
+            if pipe.is_too_large(bytes) && !identity(call.creds).can(Capability::SysResource) {
+                return Err(Errno::EPERM);
             }
             if bytes > LARGEST_PIPE {
                 return Err(Errno::ENOMEM);
