@@ -2,7 +2,7 @@
 //! who waits — and [`Patience`], how long a call waits.
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use kiln_core::abi;
 use kiln_core::errno::Errno;
 use kiln_core::net::inet::HeadOptions;
@@ -28,8 +28,8 @@ pub(super) const SHUT_BOTH: u32 = 3;
 
 /// What every socket has.
 pub(crate) struct Common {
-    /// `AF_*`.
-    pub(crate) family: u16,
+    /// `AF_*`; a connection of IPv6's may become one of IPv4's.
+    family: AtomicU16,
     /// `SOCK_*`.
     pub(crate) kind: u32,
     /// `IPPROTO_*`.
@@ -53,7 +53,7 @@ impl Common {
     /// Of a new socket.
     pub(super) fn new(family: u16, kind: u32, protocol: u32) -> Result<Self, Errno> {
         Ok(Self {
-            family,
+            family: AtomicU16::new(family),
             kind,
             protocol,
             ino: AtomicU64::new(0),
@@ -65,6 +65,16 @@ impl Common {
             writers: try_arc(WaitQueue::new())?,
             signals: try_arc(AsyncList::new())?,
         })
+    }
+
+    /// `AF_*`.
+    pub(crate) fn family(&self) -> u16 {
+        self.family.load(Ordering::Relaxed)
+    }
+
+    /// From now on it is of this family.
+    pub(super) fn set_family(&self, family: u16) {
+        self.family.store(family, Ordering::Relaxed);
     }
 
     /// The options now.

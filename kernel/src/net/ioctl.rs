@@ -129,7 +129,7 @@ fn interface(socket: &dyn Protocol, request: &Ioctl<'_>) -> Result<u64, Errno> {
         request.command,
         SIOCGIFADDR | SIOCGIFDSTADDR | SIOCGIFBRDADDR | SIOCGIFNETMASK
     );
-    if internet && socket.common().family != family::INET {
+    if internet && socket.common().family() != family::INET {
         return Err(Errno::ENOTTY);
     }
     if !ours {

@@ -25,7 +25,7 @@ pub(super) fn set(
     value: &[u8],
 ) -> Result<(), Errno> {
     if !is_socket_level(number) {
-        if socket.common().family == family::UNIX {
+        if socket.common().family() == family::UNIX {
             return Err(Errno::EOPNOTSUPP);
         }
         return match has_heads(socket, number, name) {
@@ -34,13 +34,13 @@ pub(super) fn set(
         };
     }
     let common = socket.common();
-    let inet = is_inet(common.family);
+    let inet = is_inet(common.family());
     let rights = Rights {
         admin: caller.lookup.can(Capability::NetAdmin),
         net_raw: caller.lookup.can(Capability::NetRaw),
         inet,
         raw: is_raw(common),
-        unix: common.family == family::UNIX,
+        unix: common.family() == family::UNIX,
     };
     if inet && matches!(name, so::ACCEPTCONN | so::TYPE | so::ERROR) {
         int(value)?;
@@ -54,7 +54,7 @@ pub(super) fn set(
 /// The socket whose `IP_OPTIONS` are meant.
 fn has_heads(socket: &dyn Protocol, number: i32, name: u32) -> Option<&Common> {
     let common = socket.common();
-    let has = match common.family {
+    let has = match common.family() {
         family::INET => true,
         family::INET6 => common.kind != kind::RAW,
         _ => false,
@@ -68,7 +68,7 @@ fn is_inet(family: u16) -> bool {
 
 /// Whether datagrams can't be looked at from an offset.
 fn is_raw(common: &Common) -> bool {
-    common.kind == kind::RAW || common.family == family::NETLINK
+    common.kind == kind::RAW || common.family() == family::NETLINK
 }
 
 /// `getsockopt`, cut to `room` by the caller.
@@ -79,7 +79,7 @@ pub(super) fn get(
     room: usize,
 ) -> Result<Vec<u8>, Errno> {
     if !is_socket_level(number) {
-        if socket.common().family == family::UNIX {
+        if socket.common().family() == family::UNIX {
             return Err(Errno::EOPNOTSUPP);
         }
         return match has_heads(socket, number, name) {
@@ -91,7 +91,7 @@ pub(super) fn get(
     let int = |value: u32| try_copy(&value.to_le_bytes());
     match name {
         so::TYPE => int(common.kind),
-        so::DOMAIN => int(u32::from(common.family)),
+        so::DOMAIN => int(u32::from(common.family())),
         so::PROTOCOL => int(common.protocol),
         so::ERROR => int(common.take_error().map_or(0, |error| error.number().into())),
         so::ACCEPTCONN => int(u32::from(socket.is_listening())),
@@ -111,8 +111,8 @@ pub(super) fn get(
             _ if room < 16 => Err(Errno::EINVAL),
             _ => try_copy(b"lo\0"),
         },
-        so::PASSCRED | so::PASSSEC if is_inet(common.family) => Err(Errno::EOPNOTSUPP),
-        so::PASSPIDFD if common.family != family::UNIX => Err(Errno::EOPNOTSUPP),
+        so::PASSCRED | so::PASSSEC if is_inet(common.family()) => Err(Errno::EOPNOTSUPP),
+        so::PASSPIDFD if common.family() != family::UNIX => Err(Errno::EOPNOTSUPP),
         so::PEEK_OFF if is_raw(common) => Err(Errno::EOPNOTSUPP),
         // What filters may ask for besides the packet (`SKF_AD_MAX`).
         so::BPF_EXTENSIONS => int(64),
@@ -124,7 +124,7 @@ pub(super) fn get(
         so::MEMINFO => mem_info(socket, room),
         // No filter.
         so::ATTACH_FILTER => Ok(Vec::new()),
-        so::PEERGROUPS if common.family == family::UNIX => socket.get_option(number, name, room),
+        so::PEERGROUPS if common.family() == family::UNIX => socket.get_option(number, name, room),
         so::PEERGROUPS => Err(Errno::ENODATA),
         _ => match common.options().get(name) {
             Ok(value) => encode(value),

@@ -40,6 +40,7 @@ pub mod ip {
 /// Names at `IPPROTO_IPV6` (linux/in6.h).
 #[allow(missing_docs, reason = "Linux's own names")]
 pub mod ipv6 {
+    pub const ADDRFORM: u32 = 1;
     /// Of RFC 2292, and told under the same number.
     pub const OLD_PKTINFO: u32 = 2;
     pub const OLD_HOPLIMIT: u32 = 8;

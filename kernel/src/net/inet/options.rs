@@ -7,7 +7,7 @@ use kiln_core::fs::perm::Capability;
 use kiln_core::net::addr::{Reach, canonical, reach};
 use kiln_core::net::inet::{ip, ipv6, tcp};
 use kiln_core::net::options::int;
-use kiln_core::net::{LOOPBACK_INDEX, LOOPBACK_MTU, level};
+use kiln_core::net::{LOOPBACK_INDEX, LOOPBACK_MTU, family, level};
 
 use super::address::Address;
 use super::raw;
@@ -61,6 +61,7 @@ pub(super) fn set_tcp(
         (level::IP, ip::MULTICAST_TTL | ip::MULTICAST_IF | 25) => Err(Errno::EINVAL),
         (level::IP, ip::ADD_MEMBERSHIP | ip::DROP_MEMBERSHIP) => Err(Errno::EPROTO),
         (level::IPV6, _) if !socket.ends().v6 => Err(Errno::ENOPROTOOPT),
+        (level::IPV6, ipv6::ADDRFORM) => become_v4(socket, int(value)?),
         (level::IPV6, ipv6::MULTICAST_IF | ipv6::MULTICAST_HOPS) | (level::UDP, _) => {
             Err(Errno::ENOPROTOOPT)
         }
@@ -74,6 +75,23 @@ pub(super) fn set_tcp(
         }
         _ => set_plain(&socket.address, caller, number, name, value),
     }
+}
+
+/// `IPV6_ADDRFORM`: a connection to an address of IPv4's is one of that family's.
+fn become_v4(socket: &TcpSock, wanted: i32) -> Result<(), Errno> {
+    if wanted != i32::from(family::INET) {
+        return Err(Errno::EINVAL);
+    }
+    if socket.phase() != Phase::Connected {
+        return Err(Errno::ENOTCONN);
+    }
+    let mut address = socket.address.lock();
+    if address.v6_only() || !matches!(address.peer, Some(to) if to.ip.is_ipv4()) {
+        return Err(Errno::EADDRNOTAVAIL);
+    }
+    address.v6 = false;
+    socket.common.set_family(family::INET);
+    Ok(())
 }
 
 /// Sets an option that is only kept.

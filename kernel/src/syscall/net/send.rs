@@ -112,7 +112,7 @@ fn read_control(
     }
     let mut raw = try_zeros(header.control_len)?;
     call.space.copy_in(&mut raw, header.control)?;
-    let family = Socket::of(file)?.common().family;
+    let family = Socket::of(file)?.common().family();
     for message in Parser::new(&raw) {
         let message = message?;
         match (message.level, family) {
