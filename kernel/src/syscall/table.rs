@@ -168,9 +168,9 @@ syscalls! {
     162 sync() [fs::mounts::sync] Full "";
     163 acct(Path) [] Absent "";
     164 settimeofday(TimevalIn, Ptr) [time::settimeofday] Full "";
-    165 mount(Path, Path, Path, MountFlags, Path) [fs::mounts::mount] Partial "one namespace: how mounts propagate is kept and told, but nothing is carried over";
+    165 mount(Path, Path, Path, MountFlags, Path) [fs::mounts::mount] Full "";
     166 umount2(Path, UmountFlags) [fs::mounts::umount2] Full "";
-    167 swapon(Path, Hex) [rare::swapon] Stub "nothing is a swap space: EINVAL";
+    167 swapon(Path, Hex) [rare::swapon] Stub "there is no swapping: ENOSYS";
     168 swapoff(Path) [rare::swapoff] Stub "nothing is swapped to: EINVAL";
     169 reboot(Hex, Hex, Hex, Ptr) [system::reboot] Stub "EPERM";
     170 sethostname(In, Size) [system::sethostname] Full "";

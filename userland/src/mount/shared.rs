@@ -4,7 +4,7 @@ use super::{alone, mount, show_info};
 use crate::out::{say, show};
 use crate::scratch::Scratch;
 use crate::sys::file;
-use libc::{MS_BIND, MS_MOVE, MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE};
+use libc::{MS_BIND, MS_MOVE, MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE};
 use std::ffi::CStr;
 
 const TREES: [&CStr; 5] = [c"a", c"b", c"c", c"d", c"e"];
@@ -84,6 +84,11 @@ fn trees() {
     show("  move", mount(c"e/x", c"a/x", c"", MS_MOVE));
     shown("moved onto a shared one");
     show("  move from there", mount(c"a/x", c"e/y", c"", MS_MOVE));
+    new(c"e/y");
+    set(c"e/y", MS_UNBINDABLE);
+    show("  move what can't be bound", mount(c"e/y", c"a/y", c"", MS_MOVE));
+    show("  with what it is on", mount(c"e", c"a/y", c"", MS_MOVE));
+    away(c"e/y", 0);
     set(c"b", MS_PRIVATE);
     new(c"a/y");
     shown("b is private");

@@ -68,8 +68,7 @@ impl MountFlags {
         .union(Self::LAZYTIME);
 }
 
-/// How mounts made beneath a mount reach others, as `mount_namespaces(7)` has it. There is one namespace and
-/// nothing is carried over; what was asked for is kept and told.
+/// How mounts made beneath a mount reach others, as `mount_namespaces(7)` has it.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Propagation {
     /// The peer group that it shares events with; 0 for none.

@@ -226,7 +226,9 @@ impl Namespace {
         let at = mounts.iter().position(|other| Arc::ptr_eq(other, mount));
         let gone = at.map(|at| mounts.remove(at));
         drop(mounts);
-        drop(gone);
+        if let Some(gone) = gone {
+            self.hand_over(gone.propagation());
+        }
     }
 
     /// Makes `mount` the root in place of the old one, which has no place then.
@@ -281,6 +283,22 @@ impl Namespace {
         let mounts = self.mounts.lock();
         let shown = mounts.iter().filter(|mount| Arc::ptr_eq(&mount.sb, sb));
         shown.map(|mount| mount.writers()).sum()
+    }
+
+    /// Has those that received events of a peer group whose last mount left it receive them from where that did.
+    pub(crate) fn hand_over(&self, left: Propagation) {
+        if left.shared == 0 || self.peers(left.shared) != 0 {
+            return;
+        }
+        for mount in self.mounts.lock().iter() {
+            let before = mount.propagation();
+            if before.master == left.shared {
+                mount.set_propagation(Propagation {
+                    master: left.master,
+                    ..before
+                });
+            }
+        }
     }
 
     /// How many mounts a peer group has.

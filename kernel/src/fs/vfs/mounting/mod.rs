@@ -144,7 +144,8 @@ fn graft(namespace: &Namespace, mount: &Arc<Mount>, place: Path) -> Result<(), E
         return Err(Errno::ENOTDIR);
     }
     namespace.attach(mount, place)?;
-    propagate::mounted(namespace, mount).or_else(|error| namespace.dissolve(mount).and(Err(error)))
+    propagate::mounted(namespace, mount, false)
+        .or_else(|error| namespace.dissolve(mount).and(Err(error)))
 }
 
 /// Shows what is at `source` at `target` too; with what is mounted beneath it if `recursive`.
@@ -171,7 +172,7 @@ pub(crate) fn bind(
     let copy = copy_tree(namespace, &from, recursive)?;
     namespace
         .put(&copy, place)
-        .and_then(|()| propagate::mounted(namespace, &copy))
+        .and_then(|()| propagate::mounted(namespace, &copy, false))
         .or_else(|error| namespace.dissolve(&copy).and(Err(error)))
 }
 
@@ -288,6 +289,7 @@ fn propagate_as(namespace: &Namespace, mount: &Mount, kind: u32) {
         },
     };
     mount.set_propagation(after);
+    namespace.hand_over(before);
 }
 
 /// Changes the flags of the mount at `target`, and of its file system unless `bind`. `atime` is false when

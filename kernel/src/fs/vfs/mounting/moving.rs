@@ -36,6 +36,12 @@ pub(crate) fn move_path(namespace: &Namespace, from: &Path, place: Path) -> Resu
         Some(_) if !namespace.contains(&from.mount) => return Err(Errno::EINVAL),
         _ => {}
     }
+    // There would have to be copies of what can't be copied.
+    let unbindable = |mount: &Arc<Mount>| mount.propagation().unbindable;
+    if place.mount.propagation().shared != 0 && namespace.tree(&from.mount)?.iter().any(unbindable)
+    {
+        return Err(Errno::EINVAL);
+    }
     let mut at = Some(place.clone());
     while let Some(above) = at {
         if Arc::ptr_eq(&above.mount, &from.mount) {
@@ -43,8 +49,10 @@ pub(crate) fn move_path(namespace: &Namespace, from: &Path, place: Path) -> Resu
         }
         at = above.mount.place();
     }
+    // A copy that hung nowhere is as new here as one that was never seen.
+    let moved = from.mount.place().is_some();
     namespace.put(&from.mount, place)?;
-    propagate::mounted(namespace, &from.mount)
+    propagate::mounted(namespace, &from.mount, moved)
 }
 
 /// Whether `path` lies at or beneath `root`, across mounts.

@@ -32,8 +32,9 @@ fn receivers(namespace: &Namespace, mount: &Arc<Mount>) -> Result<Vec<Arc<Mount>
     Ok(found)
 }
 
-/// Has a tree that was just mounted appear wherever else it must; on failure, nowhere.
-pub(super) fn mounted(namespace: &Namespace, top: &Arc<Mount>) -> Result<(), Errno> {
+/// Has a tree that was just mounted appear wherever else it must; on failure, nowhere. On what is itself of the tree
+/// only when that was `moved`, not when it is new.
+pub(super) fn mounted(namespace: &Namespace, top: &Arc<Mount>, moved: bool) -> Result<(), Errno> {
     let Some(place) = top.place() else {
         return Ok(());
     };
@@ -41,7 +42,12 @@ pub(super) fn mounted(namespace: &Namespace, top: &Arc<Mount>) -> Result<(), Err
         return Ok(());
     }
     let mut copies = Vec::new();
-    let done = spread(namespace, top, &place, &mut copies);
+    let mut receivers = receivers(namespace, &place.mount)?;
+    if !moved {
+        let tree = namespace.tree(top)?;
+        receivers.retain(|mount| !tree.iter().any(|own| Arc::ptr_eq(own, mount)));
+    }
+    let done = spread(namespace, top, &place, &receivers, &mut copies);
     if done.is_err() {
         for (_, copy) in copies.iter().skip(1) {
             namespace.dissolve(copy)?;
@@ -57,13 +63,14 @@ fn spread(
     namespace: &Namespace,
     top: &Arc<Mount>,
     place: &Path,
+    receivers: &[Arc<Mount>],
     copies: &mut Vec<On>,
 ) -> Result<(), Errno> {
     try_push(copies, (Arc::clone(&place.mount), Arc::clone(top)))?;
     for mount in namespace.tree(top)? {
         share(namespace, &mount, mount.propagation().master);
     }
-    for receiver in receivers(namespace, &place.mount)?.iter().skip(1) {
+    for receiver in receivers.iter().skip(1) {
         let Propagation { shared, master, .. } = receiver.propagation();
         let of_group = |group: u32| {
             let is = |(on, _): &&On| group != 0 && on.propagation().shared == group;
@@ -89,7 +96,13 @@ fn spread(
             mount: Arc::clone(receiver),
             dentry: Arc::clone(&place.dentry),
         };
+        // What is there already stays in sight: it goes on top.
+        let covered = namespace.mounted_on(&place);
         namespace.put(&copy, place)?;
+        if let Some(covered) = covered {
+            let top = namespace.descend(Path::root_of(&copy));
+            namespace.put(&covered, top)?;
+        }
     }
     Ok(())
 }
@@ -121,24 +134,30 @@ fn enslave(namespace: &Namespace, mount: &Mount, shared: bool) {
     }
 }
 
-/// What goes from its place when `mount` does: what peers and slaves of the one it is mounted on have there, unless
-/// something is mounted on that.
-pub(super) fn companions(
-    namespace: &Namespace,
-    mount: &Arc<Mount>,
-) -> Result<Vec<Arc<Mount>>, Errno> {
+/// Takes one of [`companions`] away. What covers it takes its place.
+pub(super) fn leave(namespace: &Namespace, gone: &Arc<Mount>) -> Result<(), Errno> {
+    let cover = namespace.mounted_on(&Path::root_of(gone));
+    if let (Some(place), Some(cover)) = (namespace.lift(gone), cover) {
+        namespace.put(&cover, place)?;
+    }
+    namespace.forget(gone);
+    Ok(())
+}
+
+/// What goes from its place when what is on `place` does: what peers and slaves of the mount there have at that place,
+/// unless something is mounted beneath that.
+pub(super) fn companions(namespace: &Namespace, place: &Path) -> Result<Vec<Arc<Mount>>, Errno> {
     let mut found = Vec::new();
-    let Some(place) = mount.place() else {
-        return Ok(found);
-    };
     for receiver in receivers(namespace, &place.mount)?.into_iter().skip(1) {
         let place = Path {
             mount: receiver,
             dentry: Arc::clone(&place.dentry),
         };
-        if let Some(child) = namespace.mounted_on(&place)
-            && namespace.children(&child)?.is_empty()
-        {
+        let Some(child) = namespace.mounted_on(&place) else {
+            continue;
+        };
+        let covers = |inner: &Arc<Mount>| inner.place() == Some(Path::root_of(&child));
+        if namespace.children(&child)?.iter().all(covers) {
             try_push(&mut found, child)?;
         }
     }

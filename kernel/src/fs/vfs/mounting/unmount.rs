@@ -44,18 +44,11 @@ pub(crate) fn unmount(lookup: &Lookup<'_>, target: &[u8], flags: u32) -> Result<
             return Err(Errno::EAGAIN);
         }
     }
-    let companions = propagate::companions(namespace, &mount)?;
     if flags & MNT_DETACH != 0 {
         if namespace.is_root(&mount) {
             return Err(Errno::EINVAL);
         }
-        // Innermost first: what is left has nothing on it.
-        for inner in namespace.tree(&mount)?.iter().rev() {
-            for gone in propagate::companions(namespace, inner)? {
-                namespace.dissolve(&gone)?;
-            }
-        }
-        namespace.dissolve(&mount)?;
+        detach(namespace, &mount)?;
     } else if is_own_root {
         // The root can't be left, but it can be made safe to leave.
         let flags = mount.sb().flags() | MountFlags::READ_ONLY;
@@ -64,25 +57,42 @@ pub(crate) fn unmount(lookup: &Lookup<'_>, target: &[u8], flags: u32) -> Result<
         if namespace.is_root(&mount) || is_busy(namespace, &mount)? {
             return Err(Errno::EBUSY);
         }
-        if companions.iter().any(is_in_use) {
-            return Err(Errno::EBUSY);
+        let place = mount.place().ok_or(Errno::EINVAL)?;
+        let companions = propagate::companions(namespace, &place)?;
+        for companion in &companions {
+            // What covers it refers to it, too.
+            if is_in_use(companion, namespace.children(companion)?.len()) {
+                return Err(Errno::EBUSY);
+            }
         }
         for gone in companions.iter().chain([&mount]) {
-            namespace.lift(gone);
-            namespace.forget(gone);
+            propagate::leave(namespace, gone)?;
         }
     }
-    drop(companions);
     drop(mount);
     drop(guard);
     superblock::settle()
 }
 
-/// Whether something is open in a mount, stands in it, or is mounted on it.
-fn is_busy(namespace: &Namespace, mount: &Arc<Mount>) -> Result<bool, Errno> {
-    Ok(!namespace.children(mount)?.is_empty() || is_in_use(mount))
+/// Takes a mount away with all that is on it, whoever uses them.
+fn detach(namespace: &Namespace, mount: &Arc<Mount>) -> Result<(), Errno> {
+    let tree = namespace.tree(mount)?;
+    let place = namespace.lift(mount).ok_or(Errno::EINVAL)?;
+    // Innermost first: what is left has nothing on it.
+    for inner in tree.iter().rev() {
+        let on = inner.place().unwrap_or_else(|| place.clone());
+        for gone in propagate::companions(namespace, &on)? {
+            propagate::leave(namespace, &gone)?;
+        }
+    }
+    namespace.dissolve(mount)
 }
 
-fn is_in_use(mount: &Arc<Mount>) -> bool {
-    Arc::strong_count(mount) > IDLE
+/// Whether something is open in a mount, stands in it, or is mounted on it.
+fn is_busy(namespace: &Namespace, mount: &Arc<Mount>) -> Result<bool, Errno> {
+    Ok(!namespace.children(mount)?.is_empty() || is_in_use(mount, 0))
+}
+
+fn is_in_use(mount: &Arc<Mount>, covers: usize) -> bool {
+    Arc::strong_count(mount) > IDLE + covers
 }

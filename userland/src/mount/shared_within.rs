@@ -1,0 +1,113 @@
+//! Shared mounts in odd places: a tree bound beneath itself, a place that is taken, peers that go and leave slaves.
+use super::{alone, info, mount};
+use crate::out::{say, show};
+use crate::scratch::Scratch;
+use crate::sys::file::{self, fd, move_mount, open_tree};
+use libc::{AT_FDCWD, MNT_DETACH, MS_BIND, MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE};
+use std::ffi::CStr;
+
+/// `OPEN_TREE_CLONE`, `AT_RECURSIVE`, `MOVE_MOUNT_F_EMPTY_PATH`.
+const CLONE: u32 = 1;
+const RECURSIVE: u32 = 0x8000;
+const EMPTY_FROM: u32 = 4;
+
+fn set(path: &CStr, flags: u64) {
+    show("  set", mount(c"none", path, c"", flags));
+}
+
+fn new(path: &CStr) {
+    show("  mount", mount(c"new", path, c"tmpfs", 0));
+}
+
+fn bind(from: &CStr, to: &CStr, flags: u64) {
+    show("  bind", mount(from, to, c"", MS_BIND | flags));
+}
+
+fn shown(label: &str, paths: &[&str]) {
+    say!("{label}");
+    for path in paths {
+        // Which of two at one place is listed first depends on how they came there.
+        let mut lines = info(path);
+        lines.sort();
+        for line in lines {
+            say!("  {line}");
+        }
+    }
+}
+
+/// What a tree is bound onto isn't in the copy, though that has a peer of it.
+fn beneath_itself() {
+    const PATHS: [&str; 5] = ["/a", "/a/x", "/a/x/y", "/a/x/y/x", "/a/x/y/x/y"];
+    let _ = file::mkdir(c"a/x", 0o755);
+    bind(c"a", c"a", 0);
+    set(c"a", MS_SHARED);
+    new(c"a/x");
+    let _ = file::mkdir(c"a/x/y", 0o755);
+    bind(c"a", c"a/x/y", MS_REC);
+    shown("beneath itself", &PATHS);
+    // This comes to be beneath the tree as well, which stays in sight.
+    new(c"a/x/y/x/y");
+    shown("and deeper", &PATHS);
+    show("  umount", file::umount2(c"a/x/y", MNT_DETACH));
+    shown("taken away", &PATHS);
+    show("  umount", file::umount2(c"a", MNT_DETACH));
+    // The same by a copy that hung nowhere.
+    bind(c"a", c"a", 0);
+    set(c"a", MS_SHARED);
+    new(c"a/x");
+    let _ = file::mkdir(c"a/x/y", 0o755);
+    let copy = fd(open_tree(AT_FDCWD, c"a", CLONE | RECURSIVE)).unwrap_or(-1);
+    show("  move", move_mount(copy, c"", AT_FDCWD, c"a/x/y", EMPTY_FROM));
+    let _ = file::close(copy);
+    shown("by descriptor", &PATHS);
+    show("  umount", file::umount2(c"a", MNT_DETACH));
+}
+
+/// What was there covers what comes from a peer, and is left when that goes.
+fn covered() {
+    const PATHS: [&str; 2] = ["/b/x", "/c/x"];
+    let _ = file::mkdir(c"b/x", 0o755);
+    bind(c"b", c"b", 0);
+    set(c"b", MS_SHARED);
+    bind(c"b", c"c", 0);
+    set(c"c", MS_SLAVE);
+    new(c"c/x");
+    file::make(c"c/x/own", b"1", 0o644);
+    new(c"b/x");
+    shown("covered", &PATHS);
+    show("  the slave's own", file::access(c"c/x/own", 0));
+    show("  umount", file::umount2(c"b/x", 0));
+    shown("gone beneath", &PATHS);
+    show("  the slave's own", file::access(c"c/x/own", 0));
+    show("  umount", file::umount2(c"c/x", 0));
+}
+
+/// Slaves of a group that ends receive from where it did.
+fn handed_over() {
+    bind(c"c", c"d", 0);
+    set(c"c", MS_SHARED);
+    bind(c"c", c"e", 0);
+    set(c"e", MS_SLAVE);
+    shown("a chain", &["/c", "/e"]);
+    set(c"c", MS_PRIVATE);
+    shown("its middle left", &["/c", "/e"]);
+    new(c"b/x");
+    shown("past it", &["/b/x", "/c/x", "/e/x"]);
+}
+
+pub(crate) fn run(_: &[&CStr]) -> i32 {
+    alone();
+    let _dir = Scratch::enter();
+    let _ = file::mkdir(c"top", 0o755);
+    show("mount", mount(c"top", c"top", c"tmpfs", 0));
+    let _ = file::chdir(c"top");
+    for tree in [c"a", c"b", c"c", c"d", c"e"] {
+        let _ = file::mkdir(tree, 0o755);
+    }
+    beneath_itself();
+    covered();
+    handed_over();
+    let _ = file::chdir(c"..");
+    show("all", file::umount2(c"top", MNT_DETACH));
+    0
+}
