@@ -32,7 +32,7 @@ pub(super) fn vhangup(call: &mut Call<'_>) -> SysResult {
     Ok(0)
 }
 
-/// What there is to swap to: nothing has the mark of a swap space.
+/// There is no swapping: whoever may ask for it, and does so correctly, learns that.
 pub(super) fn swapon(call: &mut Call<'_>, path: UserAddr, flags: u32) -> SysResult {
     /// `SWAP_FLAGS_VALID` (linux/swap.h).
     const VALID: u32 = 0x7_ffff;
@@ -41,9 +41,10 @@ pub(super) fn swapon(call: &mut Call<'_>, path: UserAddr, flags: u32) -> SysResu
     }
     check(call, abi::CAP_SYS_ADMIN)?;
     named(call, path)?;
-    Err(Errno::EINVAL)
+    Err(Errno::ENOSYS)
 }
 
+/// Nothing is swapped to.
 pub(super) fn swapoff(call: &mut Call<'_>, path: UserAddr) -> SysResult {
     check(call, abi::CAP_SYS_ADMIN)?;
     named(call, path)?;
