@@ -52,6 +52,7 @@ pub(super) fn cases() -> Vec<Case> {
             )
         }),
     ];
+    cases.push(Case::new("memory::promises_are_counted", promises));
     for cpus in ["1", "2"] {
         for name in ["common_tables", "table_storm"] {
             let title = format!("memory::large_pages_{name}_on_{cpus}_cpus");
@@ -154,6 +155,22 @@ fn file_larger_than_memory() -> Result<()> {
     ensure!(
         written.chunks(program.len()).all(|part| part == program),
         "what was written isn't what came out"
+    );
+    Ok(())
+}
+
+/// What a program may ask for under each `overcommit_memory`, in a VM of 256 MiB.
+fn promises() -> Result<()> {
+    let script =
+        "asked() { dd if=/dev/zero of=/dev/null bs=$1 count=1 2>/dev/null && echo yes || echo no; }
+        cd /proc/sys/vm; asked 300M; asked 60M; echo 2 > overcommit_memory; asked 160M; asked 60M
+        echo 80 > overcommit_ratio; asked 160M; cat overcommit_ratio; echo 1 > overcommit_memory
+        asked 60M; echo 3 > overcommit_memory; cat overcommit_memory";
+    let got = Job::sh_with(["--memory", "256M"], script).run()?;
+    ensure!(
+        got.out() == "no\nyes\nno\nyes\nyes\n80\nyes\n1\n",
+        "{}",
+        got.shown()
     );
     Ok(())
 }

@@ -40,6 +40,13 @@ pub fn set_most_areas(count: usize) {
     MOST_AREAS.store(count, Ordering::Relaxed);
 }
 
+static COMMITTED: AtomicU64 = AtomicU64::new(0);
+
+/// Bytes of private memory that may be written to, in all maps together.
+pub fn committed() -> u64 {
+    COMMITTED.load(Ordering::Relaxed)
+}
+
 /// Why the map wasn't changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MapError {
@@ -62,6 +69,8 @@ impl From<NoMemory> for MapError {
 pub struct AreaMap<B> {
     areas: Chunks<Area<B>>,
     bytes: u64,
+    /// Its part in [`committed`].
+    committed: u64,
     tried: Tried,
     /// Where an address was last found: programs touch the same area again and again.
     last: AtomicU64,
@@ -72,8 +81,25 @@ impl<B> Default for AreaMap<B> {
         Self {
             areas: Chunks::default(),
             bytes: 0,
+            committed: 0,
             tried: Tried::NOTHING,
             last: AtomicU64::new(0),
+        }
+    }
+}
+
+impl<B> Drop for AreaMap<B> {
+    fn drop(&mut self) {
+        self.commit(self.committed.wrapping_neg());
+    }
+}
+
+impl<B> AreaMap<B> {
+    /// Counts what may be written to now and couldn't before; wrapping, when it is less.
+    fn commit(&mut self, more: u64) {
+        if more != 0 {
+            self.committed = self.committed.wrapping_add(more);
+            COMMITTED.fetch_add(more, Ordering::Relaxed);
         }
     }
 }
@@ -82,6 +108,11 @@ impl<B: Backing> AreaMap<B> {
     /// Bytes in all areas together.
     pub fn total_bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Bytes of private memory that may be written to.
+    pub fn committed_bytes(&self) -> u64 {
+        self.committed
     }
 
     /// How many areas there are.
@@ -171,7 +202,7 @@ impl<B: Backing> AreaMap<B> {
         if next.is_some_and(|next| next.start < area.end) {
             return Err(MapError::Occupied);
         }
-        let size = area.size();
+        let (size, committed) = (area.size(), area.committed());
         let joins_next = next.is_some_and(|next| area.joins(next));
         if let Some(below) = self.areas.before(at)
             && let Some(before) = self.areas.get_mut(below)
@@ -179,6 +210,7 @@ impl<B: Backing> AreaMap<B> {
         {
             before.end = area.end;
             self.bytes += size;
+            self.commit(committed);
             if joins_next {
                 self.join(below);
             }
@@ -188,11 +220,13 @@ impl<B: Backing> AreaMap<B> {
             next.start = area.start;
             next.backing = area.backing;
         } else {
-            self.check_count(1)?;
+            // As Linux, which has one more than the limit in the end; splitting stops at it.
+            self.check_count(0)?;
             self.areas.reserve_for(Some(at), None)?;
             self.areas.insert(at, area);
         }
         self.bytes += size;
+        self.commit(committed);
         Ok(())
     }
 
@@ -208,6 +242,7 @@ impl<B: Backing> AreaMap<B> {
         self.isolate(range)?;
         let first = self.position(range.start);
         let mut at = first;
+        let mut committed = 0;
         while self
             .areas
             .get(at)
@@ -216,6 +251,7 @@ impl<B: Backing> AreaMap<B> {
             let next = self.areas.after(at);
             if let Some(area) = self.areas.remove(at) {
                 self.bytes -= area.size();
+                committed += area.committed();
                 removed(area);
             }
             // Within a piece the next one has moved up; an emptied piece stays until all are gone.
@@ -225,6 +261,7 @@ impl<B: Backing> AreaMap<B> {
                 next
             };
         }
+        self.commit(committed.wrapping_neg());
         self.areas.tidy_between(first, at);
         let above = self.areas.get(self.position(range.start));
         let end = above.map_or(u64::MAX, |above| above.start);
@@ -243,10 +280,14 @@ impl<B: Backing> AreaMap<B> {
     ) -> Result<(), MapError> {
         self.isolate(range)?;
         let mut at = self.position(range.start);
+        let mut committed = 0_u64;
         while let Some(area) = self.areas.get_mut(at).filter(|area| area.start < range.end) {
+            let before = area.committed();
             change(area);
+            committed = committed.wrapping_add(area.committed().wrapping_sub(before));
             at = self.areas.after(at);
         }
+        self.commit(committed);
         self.merge(range);
         Ok(())
     }
@@ -258,8 +299,11 @@ impl<B: Backing> AreaMap<B> {
         let floor = self.below(at).map_or(0, |area| area.end);
         match self.areas.get_mut(at) {
             Some(area) if area.start == start && (floor..start).contains(&new_start) => {
-                self.bytes += start - new_start;
+                let before = area.committed();
                 area.start = new_start;
+                let more = area.committed() - before;
+                self.bytes += start - new_start;
+                self.commit(more);
                 true
             }
             _ => false,

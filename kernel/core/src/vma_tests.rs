@@ -201,15 +201,38 @@ fn a_gap_keeps_its_distance_from_what_grows_down() {
 #[test]
 fn too_many_areas_are_refused() {
     let mut map = AreaMap::default();
-    for i in 0..MAX_AREAS as u64 {
+    // One more than the limit, as on Linux.
+    for i in 0..=MAX_AREAS as u64 {
         map.insert(area(i * 2, i * 2 + 1, 1, i * 7)).unwrap();
     }
-    let next = MAX_AREAS as u64 * 2;
+    let next = MAX_AREAS as u64 * 2 + 2;
     assert_eq!(
         map.insert(area(next, next + 1, 1, 0)),
         Err(MapError::TooMany)
     );
-    assert_eq!(map.total_bytes(), MAX_AREAS as u64 * PAGE);
+    assert_eq!(map.total_bytes(), (MAX_AREAS as u64 + 1) * PAGE);
+}
+
+#[test]
+fn what_may_be_written_is_counted() {
+    let mut map = AreaMap::default();
+    let pages = |map: &AreaMap<_>| map.committed_bytes() / PAGE;
+    map.insert(area(10, 20, 3, 0)).unwrap();
+    map.insert(area(20, 25, 1, 0)).unwrap();
+    let mut shared = area(30, 40, 3, 0);
+    shared.flags = AreaFlags::SHARED;
+    map.insert(shared).unwrap();
+    assert_eq!(pages(&map), 10);
+    map.update(&(18 * PAGE..22 * PAGE), |area| area.prot = Prot::WRITE)
+        .unwrap();
+    assert_eq!(pages(&map), 12);
+    map.update(&(10 * PAGE..12 * PAGE), |area| area.prot = Prot::READ)
+        .unwrap();
+    assert_eq!(pages(&map), 10);
+    map.insert(area(25, 26, 3, 0)).unwrap();
+    map.remove(&(11 * PAGE..19 * PAGE), drop).unwrap();
+    assert_eq!(pages(&map), 4);
+    assert!(committed() >= 4 * PAGE);
 }
 
 /// A small generator of numbers (splitmix64), so that a failure can be had again.

@@ -19,7 +19,7 @@ pub(crate) use huge::HugeBlock;
 pub(super) use huge::{
     huge_is_exclusive, huge_mappings, huge_release, huge_retain, huge_to_frames,
 };
-use pool::{POOL, SHORT, make_records, record, zero_page};
+use pool::{KEPT, POOL, SHORT, make_records, record, zero_page};
 pub(crate) use zeroes::is_zeroes;
 pub(super) use zeroes::zeroes;
 
@@ -122,6 +122,16 @@ pub(crate) fn stats() -> MemoryStats {
         free: pool.free_frames(),
         peak: pool.total.saturating_sub(pool.least_free),
     }
+}
+
+/// Frames that only the kernel's own objects may have.
+pub(crate) fn kept() -> usize {
+    POOL.lock().kept()
+}
+
+/// Sets their number; 0 for the usual one.
+pub(crate) fn keep(frames: usize) {
+    KEPT.store(frames, Ordering::Relaxed);
 }
 
 /// Whether so little is free that only the kernel's own objects may have it.

@@ -16,6 +16,7 @@ use kiln_core::errno::Errno;
 use kiln_core::vma::{AreaFlags, Prot};
 
 use super::area::{Object, VmArea};
+use super::map::check_commit;
 use super::reclaim::wait_for_memory;
 use super::space::{AddressSpace, Areas, PAGE, STACK_GAP};
 use super::vdso::Special;
@@ -246,6 +247,9 @@ impl AddressSpace {
         let limits = self.limits();
         let grown = areas.map.total_bytes() + (start - new_start);
         if end - new_start > limits.stack || grown > limits.address_space {
+            return Err(FaultError::Maperr);
+        }
+        if check_commit(start - new_start).is_err() {
             return Err(FaultError::Maperr);
         }
         if !has_gap(&areas, new_start) || new_start < super::space::MIN_ADDR {

@@ -8,6 +8,7 @@ use kiln_core::errno::Errno;
 use kiln_core::vma::AreaFlags;
 
 use super::area::{MappedFile, Object, VmArea};
+use super::map::check_commit_of_copy;
 use super::reclaim::wait_for_memory;
 use super::space::{AddressSpace, Areas, errno};
 use crate::mm::paging::Gather;
@@ -28,6 +29,7 @@ impl AddressSpace {
         // Nobody changes the parent's tables meanwhile but faults of its other threads, which
         // take turns at the tables' lock.
         let areas = self.write_areas();
+        check_commit_of_copy(&areas)?;
         {
             let mut childs = child.write_areas();
             copy_areas(&child, &areas, &mut childs)?;

@@ -3,16 +3,17 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use kiln_core::abi;
 use kiln_core::addr::{TASK_SIZE, UserAddr};
 use kiln_core::errno::Errno;
-use kiln_core::vma::{AreaFlags, Prot, whole_pages};
+use kiln_core::vma::{self, AreaFlags, Prot, whole_pages};
 
 use super::area::{FileMapping, MapName, MappedFile, Object, VmArea};
 use super::mapping::Mapping;
 use super::place::place;
+use super::reclaim;
 use super::space::{AddressSpace, Areas, PAGE, errno};
 use crate::mm::frame;
 use crate::mm::paging::Gather;
@@ -35,8 +36,33 @@ pub(crate) struct MapRequest {
     pub(crate) low: bool,
 }
 
-/// `/proc/sys/vm/overcommit_memory` is 1: no mapping is too large. Otherwise one larger than memory is.
-pub(crate) static ALWAYS_OVERCOMMIT: AtomicBool = AtomicBool::new(false);
+/// `/proc/sys/vm/overcommit_memory`. 0: a mapping larger than memory is too large; 1: none is; 2: all private memory that
+/// may be written to must be within [`commit_limit`].
+pub(crate) static OVERCOMMIT: AtomicU64 = AtomicU64::new(0);
+
+/// `/proc/sys/vm/overcommit_ratio`, in percent.
+pub(crate) static OVERCOMMIT_RATIO: AtomicU64 = AtomicU64::new(50);
+
+/// Pages that may be promised when no more may be than there are.
+pub(crate) fn commit_limit() -> u64 {
+    let total = frame::stats().total as u64;
+    total.saturating_mul(OVERCOMMIT_RATIO.load(Ordering::Relaxed)) / 100
+}
+
+/// Pages that are promised: private memory that may be written to, and files in memory.
+pub(crate) fn committed() -> u64 {
+    vma::committed() / PAGE + reclaim::cached_pages().1 as u64
+}
+
+/// ENOMEM when `more` bytes of memory to write to are too many.
+pub(super) fn check_commit(more: u64) -> Result<(), Errno> {
+    let too_much = match OVERCOMMIT.load(Ordering::Relaxed) {
+        0 => more / PAGE > frame::stats().total as u64,
+        1 => false,
+        _ => more != 0 && committed().saturating_add(more / PAGE) > commit_limit(),
+    };
+    if too_much { Err(Errno::ENOMEM) } else { Ok(()) }
+}
 
 /// Flags that an old-style `MAP_SHARED` knows; others are ignored there.
 const KNOWN_FLAGS: u32 = abi::MAP_SHARED
@@ -52,8 +78,15 @@ const KNOWN_FLAGS: u32 = abi::MAP_SHARED
     | abi::MAP_NONBLOCK
     | abi::MAP_STACK
     | abi::MAP_HUGETLB
-    | abi::MAP_32BIT
-    | abi::MAP_FIXED_NOREPLACE;
+    | abi::MAP_32BIT;
+
+/// The same for a copy of all areas: of these, none is too large.
+pub(super) fn check_commit_of_copy(areas: &Areas) -> Result<(), Errno> {
+    if OVERCOMMIT.load(Ordering::Relaxed) < 2 {
+        return Ok(());
+    }
+    check_commit(areas.map.committed_bytes())
+}
 
 /// What was removed from a map: dropped only after the areas' lock is open, because with a
 /// mapping's last handle an inode may go.
@@ -215,11 +248,8 @@ impl AddressSpace {
                 return Err(Errno::ENOMEM);
             }
         }
-        let counted = private_data
-            && !flags.contains(AreaFlags::NO_RESERVE)
-            && !ALWAYS_OVERCOMMIT.load(Ordering::Relaxed);
-        if counted && len / PAGE > frame::stats().total as u64 {
-            return Err(Errno::ENOMEM);
+        if private_data && !flags.contains(AreaFlags::NO_RESERVE) {
+            return check_commit(len);
         }
         Ok(())
     }
@@ -382,7 +412,7 @@ fn area_flags(request: &MapRequest) -> Result<AreaFlags, Errno> {
     flags.set(AreaFlags::GROWS_DOWN, grows);
     flags.set(
         AreaFlags::NO_RESERVE,
-        request.flags & abi::MAP_NORESERVE != 0,
+        request.flags & abi::MAP_NORESERVE != 0 && OVERCOMMIT.load(Ordering::Relaxed) < 2,
     );
     match kind {
         abi::MAP_SHARED | abi::MAP_SHARED_VALIDATE => flags |= AreaFlags::SHARED,

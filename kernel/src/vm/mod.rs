@@ -46,7 +46,7 @@ pub(crate) use area::{FileMapping, MapName};
 pub(crate) use copy::Plain;
 pub(crate) use fault::{Access, FaultError};
 pub(crate) use iter::{IoDst, IoSrc, IoVec};
-pub(crate) use map::{ALWAYS_OVERCOMMIT, MapRequest};
+pub(crate) use map::{MapRequest, OVERCOMMIT, OVERCOMMIT_RATIO, commit_limit, committed};
 pub(crate) use mapping::{Mapping, PageLimit, PageOrigin, PageSource};
 pub(crate) use maps::MemorySizes;
 pub(crate) use reclaim::{alloc_frame, alloc_zeroed_frame};

@@ -8,7 +8,7 @@ use kiln_core::errno::Errno;
 use kiln_core::vma::{AreaFlags, Prot, whole_pages};
 
 use super::fault::page_flags;
-use super::map::data_bytes;
+use super::map::{check_commit, data_bytes};
 use super::space::{AddressSpace, Areas, PAGE, errno};
 use crate::mm::paging::{Gather, PageFlags};
 
@@ -102,9 +102,10 @@ fn changeable(
             return (next, Err(Errno::EACCES));
         }
         let is_data = area.prot.contains(Prot::WRITE) || area.flags.contains(AreaFlags::SHARED);
-        if prot.contains(Prot::WRITE) && !is_data && data_limit != u64::MAX {
+        if prot.contains(Prot::WRITE) && !is_data {
             more_data += area.part(range).size();
-            if data_bytes(areas) + more_data > data_limit {
+            let over = data_limit != u64::MAX && data_bytes(areas) + more_data > data_limit;
+            if over || check_commit(more_data).is_err() {
                 return (next, Err(Errno::ENOMEM));
             }
         }

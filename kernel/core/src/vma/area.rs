@@ -108,6 +108,16 @@ impl<B> Area<B> {
         self.start <= addr && addr < self.end
     }
 
+    /// Bytes that memory must be there for, should a program write to all of it (Linux: `accountable_mapping`).
+    pub(super) fn committed(&self) -> u64 {
+        let left_out = AreaFlags::SHARED | AreaFlags::NO_RESERVE;
+        if self.prot.contains(Prot::WRITE) && !self.flags.intersects(left_out) {
+            self.size()
+        } else {
+            0
+        }
+    }
+
     /// Whether it is the same memory for everybody who maps it.
     pub fn is_shared(&self) -> bool {
         self.flags.contains(AreaFlags::SHARED)

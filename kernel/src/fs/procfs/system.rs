@@ -1,20 +1,20 @@
 //! The files of `/proc` that this room can write by itself: memory, mounts, file systems, and what
 //! never changes.
 
-use core::sync::atomic::Ordering;
+use core::sync::atomic::AtomicU64;
 
 use kiln_core::addr::PAGE_SIZE;
 use kiln_core::errno::Errno;
-use kiln_core::num::{u64_of, usize_of32};
+use kiln_core::num::{u64_of, usize_of};
 use kiln_core::vma;
 
-use super::{Content, SystemFile, Text, number, number_file, show_number};
+use super::{Content, SystemFile, Text, number, number_file, set_number, show_number};
 use crate::fs::context::{FsContext, PROTECTED_HARDLINKS, PROTECTED_SYMLINKS};
 use crate::fs::fdtable::{FdTable, NR_OPEN};
 use crate::fs::mount::{INVISIBLE, Mount, MountFlags, Path};
 use crate::fs::{aio, inotify, lease, locks, pipe, superblock};
 use crate::mm::{frame, heap, stack};
-use crate::vm::{ALWAYS_OVERCOMMIT, reclaim, writeback};
+use crate::vm::{OVERCOMMIT, OVERCOMMIT_RATIO, commit_limit, committed, reclaim, writeback};
 
 /// The files.
 pub(super) const FILES: &[SystemFile] = &[
@@ -57,16 +57,15 @@ pub(super) const FILES: &[SystemFile] = &[
         text: Content::Told(|out| out.bytes(b"0\n")),
         write: Some(drop_caches),
     },
+    number_file!("sys/vm/overcommit_memory", OVERCOMMIT, 0, 2),
+    number_file!("sys/vm/overcommit_ratio", OVERCOMMIT_RATIO, 0, I32_MAX),
+    SystemFile::fixed("sys/vm/panic_on_oom", "0\n"),
     SystemFile {
-        path: "sys/vm/overcommit_memory",
+        path: "sys/vm/min_free_kbytes",
         mode: 0o644,
-        text: Content::Told(|out| {
-            let always = ALWAYS_OVERCOMMIT.load(Ordering::Relaxed);
-            out.put(format_args!("{}\n", u8::from(always)))
-        }),
-        write: Some(set_overcommit),
+        text: Content::Told(|out| out.put(format_args!("{}\n", kib(frame::kept())))),
+        write: Some(set_kept),
     },
-    SystemFile::fixed("sys/vm/overcommit_ratio", "50\n"),
     SystemFile {
         path: "sys/vm/max_map_count",
         mode: 0o644,
@@ -75,25 +74,20 @@ pub(super) const FILES: &[SystemFile] = &[
     },
 ];
 
-/// 0: what is obviously too much is refused; 1: nothing is. Commitments aren't counted, so there is no 2.
-fn set_overcommit(value: &[u8]) -> Result<(), Errno> {
-    let always = match value.trim_ascii() {
-        b"0" => false,
-        b"1" => true,
-        _ => return Err(Errno::EINVAL),
-    };
-    ALWAYS_OVERCOMMIT.store(always, Ordering::Relaxed);
+/// As large as an `int`.
+const I32_MAX: u64 = i32::MAX as u64;
+
+fn set_most_areas(value: &[u8]) -> Result<(), Errno> {
+    let number = AtomicU64::new(0);
+    set_number(&number, value, 0, I32_MAX)?;
+    vma::set_most_areas(usize_of(number.into_inner()));
     Ok(())
 }
 
-fn set_most_areas(value: &[u8]) -> Result<(), Errno> {
-    let text = core::str::from_utf8(value.trim_ascii()).map_err(|_| Errno::EINVAL)?;
-    let count: u32 = text.parse().map_err(|_| Errno::EINVAL)?;
-    // As large as an `int`.
-    if count > i32::MAX.cast_unsigned() {
-        return Err(Errno::EINVAL);
-    }
-    vma::set_most_areas(usize_of32(count));
+fn set_kept(value: &[u8]) -> Result<(), Errno> {
+    let number = AtomicU64::new(0);
+    set_number(&number, value, 0, I32_MAX)?;
+    frame::keep(usize_of(number.into_inner()) / (PAGE_SIZE / 1024));
     Ok(())
 }
 
@@ -153,8 +147,8 @@ fn meminfo(out: &mut Text) -> Result<(), Errno> {
         ("SReclaimable", 0),
         ("SUnreclaim", slab),
         ("KernelStack", kib(stack::pages())),
-        ("CommitLimit", kib(memory.total / 2)),
-        ("Committed_AS", kib(memory.total - memory.free)),
+        ("CommitLimit", kib(usize_of(commit_limit()))),
+        ("Committed_AS", kib(usize_of(committed()))),
         ("VmallocTotal", VMALLOC_KIB),
         ("VmallocUsed", kib(stack::pages())),
         ("VmallocChunk", 0),

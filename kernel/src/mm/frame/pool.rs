@@ -4,7 +4,7 @@
 //! section's frame records made, out of the section itself. Records are an array in virtual memory,
 //! one for each frame number, mapped where there are any.
 
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use kiln_core::addr::{PAGE_SHIFT, PAGE_SIZE, PhysAddr};
 use kiln_core::frames::{Buddy, Pfn, Record, Records, SECTION_FRAMES, State, begins_with_block};
 use kiln_core::num::{low32, u64_of, usize_of, usize_of32};
@@ -129,6 +129,9 @@ pub(super) struct Pool {
 /// Set when fewer frames are free than are kept for the kernel; cleared by who finds more.
 pub(super) static SHORT: AtomicBool = AtomicBool::new(false);
 
+/// How many are kept for it, if that was set.
+pub(super) static KEPT: AtomicUsize = AtomicUsize::new(0);
+
 pub(super) static POOL: SpinLock<Pool> = SpinLock::new(Pool {
     hot: Stack::new(),
     zeroed: Stack::new(),
@@ -170,7 +173,11 @@ impl Pool {
     /// Frames that the kernel's own objects may use and programs' pages may not, so that it can go on
     /// when those have taken the rest (Linux: `min_free_kbytes`).
     pub(super) fn kept(&self) -> usize {
-        (self.total / 128).clamp(24, 2048)
+        match KEPT.load(Ordering::Relaxed) {
+            0 => (self.total / 128).clamp(24, 2048),
+            // With too few it couldn't go on, and without the rest no program could.
+            wanted => wanted.min(self.total / 2).max(24),
+        }
     }
 
     fn refill(&mut self) -> Option<()> {
