@@ -27,8 +27,9 @@ pub(crate) struct Usage {
     pub(crate) involuntary: u64,
     /// Largest resident set, in KiB.
     pub(crate) max_resident_kib: u64,
-    /// What its calls moved: bytes read and written, and how many calls read and wrote.
-    pub(crate) moved: [u64; 4],
+    /// What its calls moved: bytes read and written, and how many calls read and wrote; bytes read from disks, and to
+    /// be written to them.
+    pub(crate) moved: [u64; 6],
 }
 
 /// Places of [`Usage::moved`].
@@ -73,7 +74,7 @@ impl Usage {
         voluntary: 0,
         involuntary: 0,
         max_resident_kib: 0,
-        moved: [0; 4],
+        moved: [0; 6],
     };
 
     /// Adds another's; of resident sets the larger counts.
@@ -99,6 +100,7 @@ impl Usage {
     pub(crate) fn encode(&self) -> [u8; RUSAGE_SIZE] {
         let user = Timeval::from_ns(self.user_ns);
         let system = Timeval::from_ns(self.system_ns);
+        let [.., from_disk, to_disk] = self.moved;
         let words = [
             user.sec.cast_unsigned(),
             user.usec.cast_unsigned(),
@@ -110,12 +112,12 @@ impl Usage {
             0, // ru_isrss
             self.minor_faults,
             self.major_faults,
-            0, // ru_nswap
-            0, // ru_inblock
-            0, // ru_oublock
-            0, // ru_msgsnd
-            0, // ru_msgrcv
-            0, // ru_nsignals
+            0,              // ru_nswap
+            from_disk >> 9, // ru_inblock
+            to_disk >> 9,   // ru_oublock
+            0,              // ru_msgsnd
+            0,              // ru_msgrcv
+            0,              // ru_nsignals
             self.voluntary,
             self.involuntary,
         ];
@@ -134,16 +136,18 @@ pub(crate) fn of_task(task: &Task) -> Usage {
     };
     let (user_ns, system_ns) = thread.cpu_times();
     let (voluntary, involuntary) = thread.switches();
+    let [read, written, reads, writes] = task
+        .moved
+        .0
+        .each_ref()
+        .map(|count| count.load(Ordering::Relaxed));
+    let [from_disk, to_disk] = thread.disk_bytes();
     Usage {
         user_ns,
         system_ns,
         voluntary,
         involuntary,
-        moved: task
-            .moved
-            .0
-            .each_ref()
-            .map(|count| count.load(Ordering::Relaxed)),
+        moved: [read, written, reads, writes, from_disk, to_disk],
         ..Usage::default()
     }
 }

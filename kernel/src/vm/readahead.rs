@@ -10,7 +10,7 @@ use core::ops::Range;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::mapping::Mapping;
-use crate::sched::{self, Mode, WaitQueue};
+use crate::sched::{self, Mode, Thread, WaitQueue};
 use crate::sync::SpinLock;
 
 /// Most pages read at once.
@@ -98,8 +98,8 @@ impl Readahead {
     }
 }
 
-/// What the thread is to read: a file, and the first page of its next window.
-type Wish = (Weak<Mapping>, u64);
+/// What the thread is to read: a file, and the first page of its next window; and for whom.
+type Wish = (Weak<Mapping>, u64, Arc<Thread>);
 
 /// How many files can wait for the thread; more read for themselves.
 const ROOM: usize = 8;
@@ -114,7 +114,7 @@ pub(super) fn ask(file: &Mapping, first: u64) {
     let Some(slot) = wishes.iter_mut().find(|slot| slot.is_none()) else {
         return;
     };
-    *slot = Some((file.me().clone(), first));
+    *slot = Some((file.me().clone(), first, sched::current()));
     drop(wishes);
     if !STARTED.swap(true, Ordering::AcqRel) && sched::spawn(b"readahead", Box::new(run)).is_err() {
         STARTED.store(false, Ordering::Release);
@@ -129,12 +129,16 @@ fn take() -> Option<Wish> {
 
 fn run() {
     loop {
-        let Ok((file, first)) = WORK.wait(Mode::Uninterruptible, None, take) else {
+        let Ok((file, first, whose)) = WORK.wait(Mode::Uninterruptible, None, take) else {
             continue;
         };
         let file: Option<Arc<Mapping>> = file.upgrade();
         if let Some(file) = file {
+            let own = sched::current();
+            let [before, _] = own.disk_bytes();
             file.read_ahead(first, 1);
+            let [after, _] = own.disk_bytes();
+            whose.count_read(after - before);
         }
     }
 }

@@ -10,7 +10,9 @@ use alloc::vec::Vec;
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use kiln_core::addr::PAGE_SIZE;
 use kiln_core::errno::Errno;
+use kiln_core::num::u64_of;
 
 use super::mapping::Mapping;
 use crate::arch::time;
@@ -49,6 +51,7 @@ pub(crate) fn dirty_pages() -> usize {
 /// A page of the mapping became dirty.
 pub(super) fn page_dirtied(mapping: &Mapping) {
     DIRTY.fetch_add(1, Ordering::Relaxed);
+    sched::current().count_written(u64_of(PAGE_SIZE));
     if !mapping.dirty_link().listed.load(Ordering::Acquire) {
         enlist(mapping);
     }

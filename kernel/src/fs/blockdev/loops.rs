@@ -26,6 +26,7 @@ use crate::fs::file::{File, FileOps};
 use crate::fs::inode::Inode;
 use crate::fs::memory::{try_arc, try_push, try_zeros};
 use crate::fs::vfs;
+use crate::sched;
 use crate::sync::SpinLock;
 use crate::vm::{IoDst, IoSrc};
 
@@ -173,6 +174,7 @@ impl Loop {
         let (status, file) = self.bound().map_err(|_| IoError::Device)?;
         let (mut at, end) = (sector, self.sectors());
         let begun = time::now_ns();
+        let thread = sched::current();
         let mut buffer = try_zeros(PAGE_SIZE).map_err(|_| IoError::NoMemory)?;
         for segment in memory.from(0) {
             let piece = buffer.get_mut(..segment.len()).unwrap_or_default();
@@ -187,7 +189,8 @@ impl Loop {
             if write {
                 segment.load(piece);
             }
-            if move_all(&file, piece, pos, write).is_err() {
+            let done = thread.uncounted(|| move_all(&file, piece, pos, write));
+            if done.is_err() {
                 return Err(self.failed());
             }
             if !write {

@@ -132,7 +132,7 @@ fn auxv(task: &Task, out: &mut Text) -> Result<(), Errno> {
 }
 
 /// What a process has moved, with its children that it has waited for; of another thread than its first, what that
-/// has. What of it went to disks or came from there isn't counted.
+/// has. What goes to disks and comes from there past the page cache isn't counted.
 fn io(task: &Task, out: &mut Text) -> Result<(), Errno> {
     let process = task.process();
     let mut usage = usage::of_task(task);
@@ -140,10 +140,18 @@ fn io(task: &Task, out: &mut Text) -> Result<(), Errno> {
         usage = usage::of_process(process);
         usage.add(&process.children_usage());
     }
-    for (name, count) in ["rchar", "wchar", "syscr", "syscw"].iter().zip(usage.moved) {
+    const NAMES: [&str; 6] = [
+        "rchar",
+        "wchar",
+        "syscr",
+        "syscw",
+        "read_bytes",
+        "write_bytes",
+    ];
+    for (name, count) in NAMES.iter().zip(usage.moved) {
         put!(out, "{name}: {count}\n")?;
     }
-    out.bytes(b"read_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n")
+    out.bytes(b"cancelled_write_bytes: 0\n")
 }
 
 /// A text that the space itself writes.

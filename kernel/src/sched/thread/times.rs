@@ -33,6 +33,8 @@ pub(in crate::sched) struct Times {
     pub(in crate::sched) waited: AtomicU64,
     /// Times it went on a CPU.
     pub(in crate::sched) turns: AtomicU64,
+    /// Bytes read from disks for it, and bytes of pages that it made dirty.
+    disk: [AtomicU64; 2],
 }
 
 /// Adds up the cycles of stretches of time, in one word: the sum while none is under way, and the sum
@@ -83,6 +85,36 @@ impl Thread {
         let user = time::cycles_to_ns(self.times.user.read(cycles));
         let running = time::cycles_to_ns(self.times.running.read(cycles));
         (user, running.saturating_sub(user))
+    }
+
+    /// Bytes were read from a disk for it.
+    pub(crate) fn count_read(&self, bytes: u64) {
+        let [read, _] = &self.times.disk;
+        read.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes are to go to a disk because of it.
+    pub(crate) fn count_written(&self, bytes: u64) {
+        let [_, written] = &self.times.disk;
+        written.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Does what reads and writes for a disk that is a file itself: bytes that are counted for that aren't twice.
+    pub(crate) fn uncounted<T>(&self, work: impl FnOnce() -> T) -> T {
+        let before = self.disk_bytes();
+        let done = work();
+        for (count, before) in self.times.disk.iter().zip(before) {
+            count.store(before, Ordering::Relaxed);
+        }
+        done
+    }
+
+    /// Both sums.
+    pub(crate) fn disk_bytes(&self) -> [u64; 2] {
+        self.times
+            .disk
+            .each_ref()
+            .map(|count| count.load(Ordering::Relaxed))
     }
 
     /// How often it gave up the CPU by itself, and how often it had to.

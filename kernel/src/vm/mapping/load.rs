@@ -2,14 +2,15 @@
 
 use alloc::vec::Vec;
 
+use kiln_core::addr::PAGE_SIZE;
 use kiln_core::errno::Errno;
-use kiln_core::num::usize_of;
+use kiln_core::num::{u64_of, usize_of};
 use kiln_core::pagemap::{CHUNK_BYTES, State};
 
 use super::{Inner, Mapping, PageSource};
 use crate::mm::frame::FrameRef;
 use crate::mm::kmem;
-use crate::sched::Mode;
+use crate::sched::{self, Mode};
 use crate::sync::SpinLockGuard;
 use crate::vm::readahead;
 use crate::vm::reclaim::{self, alloc_frame};
@@ -162,6 +163,9 @@ impl Mapping {
             result = source.read_pages(index, &frames);
         }
         self.finish_load(index, frames.len(), result.is_ok());
+        if result.is_ok() {
+            sched::current().count_read(u64_of(frames.len() * PAGE_SIZE));
+        }
         result
     }
 
