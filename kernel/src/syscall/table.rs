@@ -190,7 +190,7 @@ syscalls! {
     184 tuxcall() [] Absent "";
     185 security() [] Absent "";
     186 gettid() [process::gettid] Full "";
-    187 readahead(Fd, Off, Size) [fs::io::readahead] Partial "files are read ahead as they are read anyway";
+    187 readahead(Fd, Off, Size) [fs::io::readahead] Full "";
     188 setxattr(Path, Path, In, Size, XattrFlags) [fs::xattr::setxattr] Full "";
     189 lsetxattr(Path, Path, In, Size, XattrFlags) [fs::xattr::lsetxattr] Full "";
     190 fsetxattr(Fd, Path, In, Size, XattrFlags) [fs::xattr::fsetxattr] Full "";

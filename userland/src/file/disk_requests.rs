@@ -221,6 +221,33 @@ fn by_others() -> i32 {
     0
 }
 
+/// Bytes that the process has had read from disks.
+fn read_so_far() -> u64 {
+    let text = file::slurp(c"/proc/self/io").unwrap_or_default();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let count = text.lines().find_map(|line| line.strip_prefix("read_bytes: "));
+    count.and_then(|count| count.parse().ok()).unwrap_or(0)
+}
+
+/// What readahead(2) has read is in memory, and isn't read again.
+fn ahead() {
+    const LEN: usize = 1 << 20;
+    let fd = file::open_or_say(c"long", libc::O_RDWR | libc::O_CREAT, 0o644);
+    let mut bytes = vec![1; LEN];
+    let _ = file::pwrite(fd, &bytes, 0);
+    let _ = file::fsync(fd);
+    // SAFETY: neither call has pointers.
+    let call = |number, args: [usize; 4]| unsafe { sys::call(number, [fd.arg(), args[0], args[1], args[2], args[3], 0]) };
+    show("forget", call(libc::SYS_fadvise64, [0, 0, 4, 0]));
+    let before = read_so_far();
+    show("read ahead", call(libc::SYS_readahead, [0, LEN, 0, 0]));
+    let ahead = read_so_far();
+    let _ = file::pread(fd, &mut bytes, 0);
+    say!("read: {} {}", ahead - before, read_so_far() - ahead);
+    show("read ahead of nothing", call(libc::SYS_readahead, [LEN, LEN, 0, 0]));
+    show("less than nothing", call(libc::SYS_readahead, [0, usize::MAX, 0, 0]));
+}
+
 pub(crate) fn run(arguments: &[&CStr]) -> i32 {
     let Some(directory) = arguments.first() else {
         say!("no disk");
@@ -242,6 +269,7 @@ pub(crate) fn run(arguments: &[&CStr]) -> i32 {
     trims();
     show("thaw", file::ioctl(open(c"."), FITHAW, 0));
     quotas();
+    ahead();
     say!("{}", child::run(by_others));
     0
 }

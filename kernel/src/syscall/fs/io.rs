@@ -14,7 +14,7 @@ use crate::fs::file::MapSource;
 use crate::fs::vfs::{self, seek_contents};
 use crate::fs::{File, epoll};
 use crate::process::signal;
-use crate::vm::{IoDst, IoSrc};
+use crate::vm::{IoDst, IoSrc, Mapping};
 
 const PAGE: u64 = u64_of(PAGE_SIZE);
 
@@ -238,14 +238,24 @@ pub(in crate::syscall) fn sync_file_range(
 pub(in crate::syscall) fn readahead(
     call: &mut Call<'_>,
     fd: i32,
-    _offset: i64,
+    offset: i64,
     count: i64,
 ) -> SysResult {
     let file = file(call, fd)?;
     file.check_readable()?;
-    // The page cache reads ahead by itself.
-    let mapping = file.inode.mapping().filter(|_| count >= 0);
-    mapping.map(|_| 0).ok_or(Errno::EINVAL)
+    let count = u64::try_from(count).map_err(|_| Errno::EINVAL)?;
+    file.inode.mapping().ok_or(Errno::EINVAL)?;
+    if let (Some(contents), Ok(start)) = (file.ops.contents(&file), u64::try_from(offset)) {
+        read_ahead(&contents, start, start.saturating_add(count));
+    }
+    Ok(0)
+}
+
+/// Reads what will be asked for.
+fn read_ahead(contents: &Mapping, start: u64, end: u64) {
+    let first = start / PAGE;
+    let last = end.min(contents.size()).div_ceil(PAGE);
+    contents.read_ahead(first, last.saturating_sub(first));
 }
 
 pub(in crate::syscall) fn fadvise64(
@@ -271,11 +281,7 @@ pub(in crate::syscall) fn fadvise64(
     let end = start.checked_add(len).filter(|_| len > 0);
     let end = end.unwrap_or(u64::MAX);
     match advice {
-        abi::POSIX_FADV_WILLNEED => {
-            let first = start / PAGE;
-            let last = end.min(mapping.size()).div_ceil(PAGE);
-            mapping.read_ahead(first, last.saturating_sub(first));
-        }
+        abi::POSIX_FADV_WILLNEED => read_ahead(&mapping, start, end),
         abi::POSIX_FADV_DONTNEED => {
             // Whole pages only: who wants the rest of one may be somebody else.
             let (first, last) = (start.div_ceil(PAGE), end / PAGE);
