@@ -48,8 +48,6 @@ pub(crate) struct File {
     counted: AtomicBool,
     /// Watchers were told of its opening.
     opened: AtomicBool,
-    /// Writing takes no set-id bits away: it was opened with `CAP_FSETID`.
-    keeps_privilege: AtomicBool,
     id: u64,
     pos: Mutex<u64>,
     owner: SpinLock<Owner>,
@@ -79,7 +77,6 @@ impl File {
             writable: flags.writes() && !path_only,
             counted: AtomicBool::new(false),
             opened: AtomicBool::new(false),
-            keeps_privilege: AtomicBool::new(false),
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             pos: Mutex::new(0),
             owner: SpinLock::new(Owner::default()),
@@ -184,16 +181,6 @@ impl File {
     pub(super) fn tell_opened(&self) {
         self.opened.store(true, Ordering::Relaxed);
         notify::file(self, abi::IN_OPEN);
-    }
-
-    /// Whether writing takes no set-id bits away.
-    pub(crate) fn keeps_privilege(&self) -> bool {
-        self.keeps_privilege.load(Ordering::Relaxed)
-    }
-
-    /// Says that writing takes no set-id bits away.
-    pub(crate) fn keep_privilege(&self) {
-        self.keeps_privilege.store(true, Ordering::Relaxed);
     }
 
     /// The position, kept from moving.

@@ -19,10 +19,10 @@ use kiln_core::fs::attr::{Attr, DeviceNumber, FileType, NO_ATIME, SYNCHRONOUS, S
 use kiln_core::fs::perm::{Identity, Want};
 use kiln_core::fs::xattr::{FILE_CAPABILITIES, SetMode};
 
-use super::clock;
 use super::memory::try_arc;
 use super::mount::MountFlags;
 use super::superblock::SuperBlock;
+use super::{clock, limits};
 use crate::sched::Mutex;
 use crate::sync::SpinLock;
 use crate::vm::Mapping;
@@ -280,13 +280,15 @@ impl Inode {
         self.synchronous.load(Ordering::Relaxed) || self.sb.flags().contains(MountFlags::SYNC)
     }
 
-    /// Takes setuid and setgid away after a write by somebody without the privilege to keep them.
-    pub(crate) fn drop_privilege(
-        self: &Arc<Self>,
-        mode: impl FnOnce(&Attr) -> Option<u32>,
-    ) -> Result<(), Errno> {
-        let mode = self.with_attr(mode);
-        if mode.is_none() {
+    /// Takes away what the file gives its executor, before the running program changes its contents
+    /// (`file_remove_privs` of Linux): the capabilities, and set-id bits unless that has `CAP_FSETID`. The file must be locked.
+    pub(crate) fn remove_privs(self: &Arc<Self>) -> Result<(), Errno> {
+        self.drop_capabilities()?;
+        let mode = self.with_attr(|attr| {
+            let mode = attr.mode_without_privilege();
+            (mode != attr.mode).then_some(mode)
+        });
+        if mode.is_none() || limits::keeps_set_id() {
             return Ok(());
         }
         self.set_attr(SetAttr {

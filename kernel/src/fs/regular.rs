@@ -81,13 +81,7 @@ impl FileOps for Regular {
         let room = limits::room(*pos)?;
         src.limit(usize_of(room.min(limit - *pos)));
         memfd::check_write(file, *pos + u64_of(src.remaining()))?;
-        file.inode.drop_capabilities()?;
-        if !file.keeps_privilege() {
-            file.inode.drop_privilege(|attr| {
-                let mode = attr.mode_without_privilege();
-                (mode != attr.mode).then_some(mode)
-            })?;
-        }
+        file.inode.remove_privs()?;
         let before = mapping.size();
         let done = mapping.write(*pos, src)?;
         if mapping.size() == before {

@@ -1,4 +1,5 @@
-//! How large a program may make a file: `RLIMIT_FSIZE`, for the file room.
+//! What a program's writing may do, for the file room: how large it may make a file (`RLIMIT_FSIZE`), and
+//! whether that keeps its set-id bits.
 
 use kiln_core::abi;
 use kiln_core::errno::Errno;
@@ -21,4 +22,10 @@ pub(super) fn room(pos: u64) -> Result<u64, Errno> {
     }
     signal::send_own(&task, Signal::XFSZ);
     Err(Errno::EFBIG)
+}
+
+/// Whether files keep their set-id bits when the running program writes to them: with `CAP_FSETID`, and the
+/// kernel's own writing takes none.
+pub(super) fn keeps_set_id() -> bool {
+    super::current().is_none_or(|task| task.creds().has(abi::CAP_FSETID))
 }

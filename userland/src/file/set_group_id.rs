@@ -32,5 +32,16 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
         0
     }));
     say!("{}", super::show_stat::line(c"set"));
+    // Who writes counts, not who opened it.
+    let _ = file::chmod(c"set", 0o6777);
+    let fd = file::open_or_say(c"set", libc::O_WRONLY, 0);
+    show("write by root", file::write(fd, b"z"));
+    say!("{}", super::show_stat::line(c"set"));
+    say!("{}", child::run(|| {
+        let _ = process::setresuid(1000, 1000, 1000);
+        show("write to what root opened", file::write(fd, b"y"));
+        0
+    }));
+    say!("{}", super::show_stat::line(c"set"));
     0
 }

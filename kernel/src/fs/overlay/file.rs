@@ -60,9 +60,6 @@ impl OverlayFile {
             real = fresh;
         }
         real.set_flags(file.flags());
-        if file.keeps_privilege() {
-            real.keep_privilege();
-        }
         Ok(real)
     }
 }

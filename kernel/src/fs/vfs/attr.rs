@@ -306,13 +306,7 @@ pub(crate) fn allocate(file: &File, mode: u32, offset: i64, len: i64) -> Result<
     } else {
         memfd::check_write(file, end)?;
     }
-    inode.drop_capabilities()?;
-    if !file.keeps_privilege() {
-        inode.drop_privilege(|attr| {
-            let mode = attr.mode_without_privilege();
-            (mode != attr.mode).then_some(mode)
-        })?;
-    }
+    inode.remove_privs()?;
     inode.ops().allocate(inode, &request)?;
     inode.modified();
     notify::file(file, abi::IN_MODIFY);

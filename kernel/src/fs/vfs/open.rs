@@ -172,9 +172,6 @@ fn open_found(
         inode.end_writing();
         done?;
     }
-    if lookup.can(Capability::Fsetid) {
-        file.keep_privilege();
-    }
     Ok(file)
 }
 
