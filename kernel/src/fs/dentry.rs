@@ -256,15 +256,18 @@ impl Dentry {
     }
 
     /// Keeps it, and what is above it, findable where names aren't remembered: something is to be
-    /// mounted on it.
+    /// mounted on it. Done once, it needs no memory to be done again.
     pub(super) fn pin(self: &Arc<Self>) -> Result<(), Errno> {
         let mut at = Arc::clone(self);
         while let Some(parent) = at.parent() {
             let cacheable = parent.inode().is_some_and(|inode| inode.ops().cacheable());
             if !cacheable && at.is_hashed() {
                 let key = NameKey::of(&at.place.lock().name);
-                drop(parent.take(&at));
-                parent.insert(key, &at)?;
+                let is_at = |(_, other): &(NameKey, Arc<Self>)| Arc::ptr_eq(other, &at);
+                let is_kept = parent.children.lock().find(key.hash(), is_at).is_some();
+                if !is_kept {
+                    parent.insert(key, &at)?;
+                }
             }
             at = parent;
         }

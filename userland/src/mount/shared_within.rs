@@ -3,7 +3,7 @@ use super::{alone, info, mount};
 use crate::out::{say, show};
 use crate::scratch::Scratch;
 use crate::sys::file::{self, fd, move_mount, open_tree};
-use libc::{AT_FDCWD, MNT_DETACH, MS_BIND, MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE};
+use libc::{AT_FDCWD, MNT_DETACH, MS_BIND, MS_MOVE, MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE};
 use std::ffi::CStr;
 
 /// `OPEN_TREE_CLONE`, `AT_RECURSIVE`, `MOVE_MOUNT_F_EMPTY_PATH`.
@@ -95,6 +95,91 @@ fn handed_over() {
     shown("past it", &["/b/x", "/c/x", "/e/x"]);
 }
 
+/// How many mounts there are.
+fn count(label: &str, before: usize) {
+    say!("{label}: {}", info("").len() - before);
+}
+
+/// A tree moved to where its own parts receive copies of it: as it was before any of these came.
+fn onto_its_own_peers() {
+    let before = info("").len();
+    for dir in [c"p", c"t"] {
+        let _ = file::mkdir(dir, 0o755);
+        new(dir);
+    }
+    set(c"p", MS_SHARED);
+    let _ = file::mkdir(c"p/x", 0o755);
+    for place in [c"t/1", c"t/2", c"t/3"] {
+        let _ = file::mkdir(place, 0o755);
+        bind(c"p", place, 0);
+    }
+    count("to be moved", before);
+    show("  move", mount(c"t", c"p/x", c"", MS_MOVE));
+    count("moved", before);
+    shown("its parts", &["/p/x", "/p/x/1", "/p/x/1/x", "/p/x/2/x", "/p/x/3/x/3"]);
+    show("  umount", file::umount2(c"p/x", MNT_DETACH));
+    count("taken away", before);
+    show("  umount", file::umount2(c"p", MNT_DETACH));
+    count("all of it", before);
+}
+
+/// What covers the copy at one peer of a slave isn't copied to the other.
+fn covered_at_peers() {
+    const PATHS: [&str; 3] = ["/m/x", "/s/x", "/q/x"];
+    let before = info("").len();
+    for dir in [c"m", c"s", c"q"] {
+        let _ = file::mkdir(dir, 0o755);
+    }
+    new(c"m");
+    let _ = file::mkdir(c"m/x", 0o755);
+    set(c"m", MS_SHARED);
+    bind(c"m", c"s", 0);
+    set(c"s", MS_SLAVE);
+    set(c"s", MS_SHARED);
+    bind(c"s", c"q", 0);
+    new(c"s/x");
+    file::make(c"s/x/own", b"1", 0o644);
+    shown("on the slaves", &PATHS);
+    new(c"m/x");
+    shown("covered at both", &PATHS);
+    show("  the slaves' own", file::access(c"q/x/own", 0));
+    count("mounts", before);
+    show("  umount", file::umount2(c"m/x", 0));
+    shown("gone beneath both", &PATHS);
+    show("  the slaves' own", file::access(c"q/x/own", 0));
+    for path in [c"q", c"s", c"m"] {
+        show("  umount", file::umount2(path, MNT_DETACH));
+    }
+    count("all of it", before);
+}
+
+/// Stacked on a peer each, taken with what they are in.
+fn detached_with_peers() {
+    const PATHS: [&str; 4] = ["/m/x", "/m/y/x", "/m/z/x", "/n/x"];
+    let before = info("").len();
+    let _ = file::mkdir(c"n", 0o755);
+    new(c"m");
+    for dir in [c"m/y", c"m/z"] {
+        let _ = file::mkdir(dir, 0o755);
+    }
+    new(c"n");
+    let _ = file::mkdir(c"n/x", 0o755);
+    set(c"n", MS_SHARED);
+    bind(c"n", c"m/y", 0);
+    bind(c"n", c"m/z", 0);
+    new(c"n/x");
+    let _ = file::mkdir(c"n/x/in", 0o755);
+    new(c"m/y/x/in");
+    new(c"m/z/x");
+    shown("three peers", &PATHS);
+    count("mounts", before);
+    show("  umount", file::umount2(c"m", MNT_DETACH));
+    shown("two of them taken", &PATHS);
+    count("mounts", before);
+    show("  umount", file::umount2(c"n", MNT_DETACH));
+    count("all of it", before);
+}
+
 pub(crate) fn run(_: &[&CStr]) -> i32 {
     alone();
     let _dir = Scratch::enter();
@@ -107,6 +192,9 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
     beneath_itself();
     covered();
     handed_over();
+    onto_its_own_peers();
+    covered_at_peers();
+    detached_with_peers();
     let _ = file::chdir(c"..");
     show("all", file::umount2(c"top", MNT_DETACH));
     0

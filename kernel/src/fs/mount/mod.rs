@@ -17,7 +17,7 @@ use super::superblock::SuperBlock;
 use super::text::Changes;
 use crate::sync::SpinLock;
 
-pub(crate) use namespace::Namespace;
+pub(crate) use namespace::{MAX_MOUNTS, Namespace};
 pub(crate) use path::Path;
 
 /// Mounts that came, went or got other flags: who polls `/proc/self/mounts` waits for them.
@@ -238,6 +238,12 @@ impl Mount {
     /// What it is mounted on.
     pub(crate) fn place(&self) -> Option<Path> {
         self.place.lock().clone()
+    }
+
+    fn is_on(&self, mount: &Arc<Self>) -> bool {
+        let place = self.place.lock();
+        let on = place.as_ref();
+        on.is_some_and(|place| Arc::ptr_eq(&place.mount, mount))
     }
 }
 

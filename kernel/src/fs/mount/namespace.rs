@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
 use kiln_core::errno::Errno;
 
 use super::{CHANGES, Mount, MountFlags, Path, Propagation};
@@ -9,6 +10,9 @@ use crate::fs::memory::{try_arc, try_copy, try_push};
 use crate::fs::superblock::{self, FileSystemType, MountRequest, SuperBlock};
 use crate::sched::{Mutex, MutexGuard};
 use crate::sync::SpinLock;
+
+/// `/proc/sys/fs/mount-max`: how many mounts a namespace may have.
+pub(crate) static MAX_MOUNTS: AtomicU64 = AtomicU64::new(100_000);
 
 /// All mounts that belong together.
 pub(crate) struct Namespace {
@@ -111,7 +115,10 @@ impl Namespace {
             MountFlags::RELATIME,
             try_copy(name)?,
         )?;
-        self.attach(&mount, place)?;
+        place.dentry.pin()?;
+        // It was to be there before any that are counted.
+        try_push(&mut self.mounts.lock(), Arc::clone(&mount))?;
+        self.put(&mount, place);
         Ok(Path::root_of(&mount))
     }
 
@@ -181,33 +188,29 @@ impl Namespace {
         mounts.first().is_some_and(|root| Arc::ptr_eq(root, mount))
     }
 
-    /// Mounts `mount` on `place`.
-    pub(crate) fn attach(&self, mount: &Arc<Mount>, place: Path) -> Result<(), Errno> {
-        self.keep(mount)?;
-        self.put(mount, place)
-    }
-
-    /// Makes a mount one of these, without a place.
+    /// Makes a mount one of these, without a place; ENOSPC when there are too many.
     pub(crate) fn keep(&self, mount: &Arc<Mount>) -> Result<(), Errno> {
-        try_push(&mut self.mounts.lock(), Arc::clone(mount))
+        let mut mounts = self.mounts.lock();
+        if mounts.len() as u64 >= MAX_MOUNTS.load(Ordering::Relaxed) {
+            return Err(Errno::ENOSPC);
+        }
+        try_push(&mut mounts, Arc::clone(mount))
     }
 
-    /// Gives a mount that is one of these a place, in which it is the last one mounted.
-    pub(crate) fn put(&self, mount: &Arc<Mount>, place: Path) -> Result<(), Errno> {
-        place.dentry.pin()?;
-        let dentry = Arc::clone(&place.dentry);
+    /// Gives a mount that is one of these a place, which is pinned. In this it is the last one mounted.
+    pub(crate) fn put(&self, mount: &Arc<Mount>, place: Path) {
+        place.dentry.count_mount(true);
         let mut mounts = self.mounts.lock();
-        let at = mounts.iter().position(|other| Arc::ptr_eq(other, mount));
-        let moved = mounts.remove(at.ok_or(Errno::EINVAL)?);
-        dentry.count_mount(true);
         let before = mount.place.lock().replace(place);
-        mounts.push(moved);
+        if let Some(at) = mounts.iter().rposition(|other| Arc::ptr_eq(other, mount)) {
+            let moved = mounts.remove(at);
+            mounts.push(moved);
+        }
         drop(mounts);
         if let Some(before) = before {
             before.dentry.count_mount(false);
         }
         CHANGES.note();
-        Ok(())
     }
 
     /// Takes a mount from its place; it remains one of these.
@@ -244,11 +247,7 @@ impl Namespace {
     pub(crate) fn children(&self, mount: &Arc<Mount>) -> Result<Vec<Arc<Mount>>, Errno> {
         let mut children = Vec::new();
         for other in self.mounts.lock().iter() {
-            let place = other.place.lock();
-            if place
-                .as_ref()
-                .is_some_and(|place| Arc::ptr_eq(&place.mount, mount))
-            {
+            if other.is_on(mount) {
                 try_push(&mut children, Arc::clone(other))?;
             }
         }
@@ -270,12 +269,26 @@ impl Namespace {
     }
 
     /// Takes `mount` and all beneath it out, whoever uses them.
-    pub(crate) fn dissolve(&self, mount: &Arc<Mount>) -> Result<(), Errno> {
-        for gone in self.tree(mount)?.iter().rev() {
-            self.lift(gone);
-            self.forget(gone);
+    pub(crate) fn dissolve(&self, mount: &Arc<Mount>) {
+        let mut at = Arc::clone(mount);
+        loop {
+            if let Some(child) = self.last_child(&at) {
+                at = child;
+                continue;
+            }
+            let on = self.lift(&at);
+            self.forget(&at);
+            match on {
+                Some(on) if !Arc::ptr_eq(&at, mount) => at = on.mount,
+                _ => return,
+            }
         }
-        Ok(())
+    }
+
+    fn last_child(&self, mount: &Arc<Mount>) -> Option<Arc<Mount>> {
+        let mounts = self.mounts.lock();
+        let found = mounts.iter().rev().find(|other| other.is_on(mount));
+        found.cloned()
     }
 
     /// Files open for writing in a file system, through any mount.

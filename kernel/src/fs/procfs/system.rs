@@ -11,7 +11,7 @@ use kiln_core::vma;
 use super::{Content, SystemFile, Text, number, number_file, set_number, show_number};
 use crate::fs::context::{FsContext, PROTECTED_HARDLINKS, PROTECTED_SYMLINKS};
 use crate::fs::fdtable::{FdTable, NR_OPEN};
-use crate::fs::mount::{INVISIBLE, Mount, MountFlags, Path};
+use crate::fs::mount::{INVISIBLE, MAX_MOUNTS, Mount, MountFlags, Path};
 use crate::fs::{aio, inotify, lease, locks, pipe, superblock};
 use crate::mm::{frame, heap, stack};
 use crate::vm::{OVERCOMMIT, OVERCOMMIT_RATIO, commit_limit, committed, reclaim, writeback};
@@ -37,6 +37,7 @@ pub(super) const FILES: &[SystemFile] = &[
     number_file!("sys/fs/inotify/max_queued_events", inotify::MAX_QUEUED),
     number_file!("sys/fs/inotify/max_user_instances", inotify::MAX_INSTANCES),
     number_file!("sys/fs/inotify/max_user_watches", inotify::MAX_WATCHES),
+    number_file!("sys/fs/mount-max", MAX_MOUNTS, 1, i32::MAX as u64),
     SystemFile::readable("sys/fs/nr_open", |out| out.put(format_args!("{NR_OPEN}\n"))),
     SystemFile {
         path: "sys/fs/pipe-max-size",

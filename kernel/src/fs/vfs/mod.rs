@@ -27,8 +27,9 @@ pub(crate) use attr::{
 };
 pub(crate) use create::{Node, create, link, symlink};
 pub(crate) use mounting::{
-    FsConfig, TreeFile, bind, change_propagation, copy_tree, may_mount, mount, move_mount,
-    move_path, pivot_root, remount, set_propagation, sync_all, tree_on, unmount, unmount_all,
+    FsConfig, TreeFile, bind, change_propagation, check_bindable, copy_tree, may_mount, mount,
+    move_mount, move_path, pivot_root, remount, set_propagation, sync_all, tree_on, unmount,
+    unmount_all,
 };
 pub(crate) use open::{open, open_path};
 pub(crate) use remove::{rmdir, unlink};

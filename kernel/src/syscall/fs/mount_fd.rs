@@ -231,6 +231,7 @@ pub(in crate::syscall) fn open_tree(
     let context = call.fs;
     let namespace = context.namespace();
     let guard = namespace.change();
+    vfs::check_bindable(namespace, &path)?;
     let copy = vfs::copy_tree(namespace, &path, recursive)?;
     drop(guard);
     install_tree(call, Path::root_of(&copy), cloexec)

@@ -195,8 +195,7 @@ impl FileOps for TreeFile {
     fn release(&self, file: &File) {
         let mount = &file.path.mount;
         if !self.namespace.contains(mount) && mount.place().is_none() {
-            // Short of memory it stays, seen by nobody.
-            let _ = self.namespace.dissolve(mount);
+            self.namespace.dissolve(mount);
         }
     }
 }

@@ -143,9 +143,8 @@ fn graft(namespace: &Namespace, mount: &Arc<Mount>, place: Path) -> Result<(), E
     if is_dir(mount.root()) != is_dir(&place.dentry) {
         return Err(Errno::ENOTDIR);
     }
-    namespace.attach(mount, place)?;
-    propagate::mounted(namespace, mount, false)
-        .or_else(|error| namespace.dissolve(mount).and(Err(error)))
+    namespace.keep(mount)?;
+    propagate::mount(namespace, mount, place, false).inspect_err(|_| namespace.dissolve(mount))
 }
 
 /// Shows what is at `source` at `target` too; with what is mounted beneath it if `recursive`.
@@ -164,19 +163,16 @@ pub(crate) fn bind(
     let namespace = lookup.fs.namespace();
     let _guard = namespace.change();
     check_place(namespace, &place)?;
+    check_bindable(namespace, &from)?;
     if is_dir(&from.dentry) != is_dir(&place.dentry) {
-        // What can't be bound at all says that first.
-        check_bindable(namespace, &from)?;
         return Err(Errno::ENOTDIR);
     }
     let copy = copy_tree(namespace, &from, recursive)?;
-    namespace
-        .put(&copy, place)
-        .and_then(|()| propagate::mounted(namespace, &copy, false))
-        .or_else(|error| namespace.dissolve(&copy).and(Err(error)))
+    propagate::mount(namespace, &copy, place, false).inspect_err(|_| namespace.dissolve(&copy))
 }
 
-fn check_bindable(namespace: &Namespace, from: &Path) -> Result<(), Errno> {
+/// What is copied must be in the tree, and not forbid it.
+pub(crate) fn check_bindable(namespace: &Namespace, from: &Path) -> Result<(), Errno> {
     if from.mount.propagation().unbindable || !namespace.contains(&from.mount) {
         return Err(Errno::EINVAL);
     }
@@ -190,7 +186,6 @@ pub(crate) fn copy_tree(
     from: &Path,
     recursive: bool,
 ) -> Result<Arc<Mount>, Errno> {
-    check_bindable(namespace, from)?;
     let top = from.mount.copy(Arc::clone(&from.dentry))?;
     namespace.keep(&top)?;
     let mut pending = Vec::new();
@@ -202,10 +197,8 @@ pub(crate) fn copy_tree(
             let Some(place) = child.place() else {
                 continue;
             };
-            // A mount on the top's own root covers the top, and isn't copied with what is beneath.
-            let beneath = place.dentry.is_beneath(new.root());
-            let is_new = Arc::ptr_eq(&child, &top);
-            if !beneath || is_new || child.propagation().unbindable {
+            // What covers the root that is copied counts as beneath it.
+            if !place.dentry.is_beneath(new.root()) || child.propagation().unbindable {
                 continue;
             }
             let copied = child.copy(Arc::clone(child.root())).and_then(|copy| {
@@ -213,11 +206,13 @@ pub(crate) fn copy_tree(
                     mount: Arc::clone(&new),
                     dentry: place.dentry,
                 };
-                namespace.attach(&copy, place)?;
+                namespace.keep(&copy)?;
+                namespace.put(&copy, place);
                 try_push(&mut pending, (child, copy))
             });
             if let Err(error) = copied {
-                return namespace.dissolve(&top).and(Err(error));
+                namespace.dissolve(&top);
+                return Err(error);
             }
         }
     }

@@ -51,8 +51,7 @@ pub(crate) fn move_path(namespace: &Namespace, from: &Path, place: Path) -> Resu
     }
     // A copy that hung nowhere is as new here as one that was never seen.
     let moved = from.mount.place().is_some();
-    namespace.put(&from.mount, place)?;
-    propagate::mounted(namespace, &from.mount, moved)
+    propagate::mount(namespace, &from.mount, place, moved)
 }
 
 /// Whether `path` lies at or beneath `root`, across mounts.
@@ -78,13 +77,12 @@ pub(crate) fn pivot_root(
     let root = lookup.fs.root();
     let _guard = namespace.change();
     check_pivot(namespace, &root, new, old)?;
-    let root_place = root.mount.place();
-    namespace.lift(&new.mount);
-    match root_place {
-        Some(place) => namespace.put(&new.mount, place)?,
+    old.dentry.pin()?;
+    match root.mount.place() {
+        Some(place) => namespace.put(&new.mount, place),
         None => namespace.set_root(&new.mount),
     }
-    namespace.put(&root.mount, old.clone())?;
+    namespace.put(&root.mount, old.clone());
     Ok((root, new.clone()))
 }
 

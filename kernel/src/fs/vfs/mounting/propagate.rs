@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use kiln_core::errno::Errno;
 
 use super::copy_tree;
+use crate::fs::dentry::Dentry;
 use crate::fs::memory::try_push;
 use crate::fs::mount::{Mount, Namespace, Path, Propagation};
 
@@ -32,93 +33,114 @@ fn receivers(namespace: &Namespace, mount: &Arc<Mount>) -> Result<Vec<Arc<Mount>
     Ok(found)
 }
 
-/// Has a tree that was just mounted appear wherever else it must; on failure, nowhere. On what is itself of the tree
-/// only when that was `moved`, not when it is new.
-pub(super) fn mounted(namespace: &Namespace, top: &Arc<Mount>, moved: bool) -> Result<(), Errno> {
-    let Some(place) = top.place() else {
-        return Ok(());
-    };
-    if place.mount.propagation().shared == 0 {
-        return Ok(());
-    }
-    let mut copies = Vec::new();
-    let mut receivers = receivers(namespace, &place.mount)?;
-    if !moved {
-        let tree = namespace.tree(top)?;
-        receivers.retain(|mount| !tree.iter().any(|own| Arc::ptr_eq(own, mount)));
-    }
-    let done = spread(namespace, top, &place, &receivers, &mut copies);
-    if done.is_err() {
-        for (_, copy) in copies.iter().skip(1) {
-            namespace.dissolve(copy)?;
-        }
-    }
-    done
-}
-
-/// A mount and what is on it.
+/// A mount and what is to be on it.
 type On = (Arc<Mount>, Arc<Mount>);
 
-fn spread(
+/// Mounts a tree on `place`, and wherever else it must appear then; on failure, nowhere. On what is itself of the tree
+/// only when that is `moved`, not when it is new. All copies are made before the first is put anywhere: none has
+/// another in it, and nothing fails half-way.
+pub(super) fn mount(
     namespace: &Namespace,
     top: &Arc<Mount>,
-    place: &Path,
-    receivers: &[Arc<Mount>],
-    copies: &mut Vec<On>,
+    place: Path,
+    moved: bool,
 ) -> Result<(), Errno> {
-    try_push(copies, (Arc::clone(&place.mount), Arc::clone(top)))?;
-    for mount in namespace.tree(top)? {
-        share(namespace, &mount, mount.propagation().master);
-    }
-    for receiver in receivers.iter().skip(1) {
-        let Propagation { shared, master, .. } = receiver.propagation();
-        let of_group = |group: u32| {
-            let is = |(on, _): &&On| group != 0 && on.propagation().shared == group;
-            copies.iter().find(is).map(|(_, copy)| Arc::clone(copy))
-        };
-        let (peer, above) = (of_group(shared), of_group(master));
-        let is_peer = peer.is_some();
-        // A part of the tree may not show the place.
-        let Some(source) = peer
-            .or(above)
-            .filter(|_| place.dentry.is_beneath(receiver.root()))
-        else {
-            continue;
-        };
-        let copy = copy_tree(namespace, &Path::root_of(&source), true)?;
-        try_push(copies, (Arc::clone(receiver), Arc::clone(&copy)))?;
-        if !is_peer {
-            for mount in namespace.tree(&copy)? {
-                enslave(namespace, &mount, shared != 0);
-            }
-        }
+    place.dentry.pin()?;
+    let copies = if place.mount.propagation().shared == 0 {
+        Vec::new()
+    } else {
+        copies(namespace, top, &place, moved)?
+    };
+    let dentry = Arc::clone(&place.dentry);
+    namespace.put(top, place);
+    for (mount, copy) in copies.iter().skip(1) {
         let place = Path {
-            mount: Arc::clone(receiver),
-            dentry: Arc::clone(&place.dentry),
+            mount: Arc::clone(mount),
+            dentry: Arc::clone(&dentry),
         };
         // What is there already stays in sight: it goes on top.
         let covered = namespace.mounted_on(&place);
-        namespace.put(&copy, place)?;
+        namespace.put(copy, place);
         if let Some(covered) = covered {
-            let top = namespace.descend(Path::root_of(&copy));
-            namespace.put(&covered, top)?;
+            namespace.put(&covered, namespace.descend(Path::root_of(copy)));
         }
     }
     Ok(())
 }
 
-/// Gives a mount a peer group, if it has none.
-fn share(namespace: &Namespace, mount: &Mount, master: u32) {
-    let before = mount.propagation().shared;
-    let shared = if before == 0 {
-        namespace.free_group()
-    } else {
-        before
+/// What is to be where when `top` is mounted on `place`: that, and behind it the copies.
+fn copies(
+    namespace: &Namespace,
+    top: &Arc<Mount>,
+    place: &Path,
+    moved: bool,
+) -> Result<Vec<On>, Errno> {
+    let mut tree = namespace.tree(top)?;
+    let mut receivers = receivers(namespace, &place.mount)?;
+    if !moved {
+        receivers.retain(|mount| !tree.iter().any(|own| Arc::ptr_eq(own, mount)));
+    }
+    let mut copies = Vec::new();
+    copies
+        .try_reserve_exact(receivers.len())
+        .map_err(|_| Errno::ENOMEM)?;
+    copies.push((Arc::clone(&place.mount), Arc::clone(top)));
+    tree.retain(|mount| mount.propagation().shared == 0);
+    for mount in &tree {
+        share(namespace, mount);
+    }
+    for receiver in receivers.iter().skip(1) {
+        if let Err(error) = copy_for(namespace, receiver, &place.dentry, &mut copies) {
+            for (_, copy) in copies.iter().skip(1) {
+                namespace.dissolve(copy);
+            }
+            for mount in &tree {
+                set_group(mount, 0);
+            }
+            return Err(error);
+        }
+    }
+    Ok(copies)
+}
+
+/// Makes the copy for a receiver, if it gets one. There is room for that in `copies`.
+fn copy_for(
+    namespace: &Namespace,
+    receiver: &Arc<Mount>,
+    place: &Arc<Dentry>,
+    copies: &mut Vec<On>,
+) -> Result<(), Errno> {
+    let Propagation { shared, master, .. } = receiver.propagation();
+    let of_group = |group: u32| {
+        let is = |(on, _): &&On| group != 0 && on.propagation().shared == group;
+        copies.iter().find(is).map(|(_, copy)| Path::root_of(copy))
     };
+    let (peer, above) = (of_group(shared), of_group(master));
+    let is_peer = peer.is_some();
+    // A part of the tree may not show the place.
+    let Some(source) = peer.or(above).filter(|_| place.is_beneath(receiver.root())) else {
+        return Ok(());
+    };
+    let copy = copy_tree(namespace, &source, true)?;
+    copies.push((Arc::clone(receiver), Arc::clone(&copy)));
+    if !is_peer {
+        for mount in namespace.tree(&copy)? {
+            enslave(namespace, &mount, shared != 0);
+        }
+    }
+    // Something may have to go there.
+    namespace.descend(Path::root_of(&copy)).dentry.pin()
+}
+
+/// Gives a mount a peer group of its own.
+fn share(namespace: &Namespace, mount: &Mount) {
+    set_group(mount, namespace.free_group());
+}
+
+fn set_group(mount: &Mount, shared: u32) {
     mount.set_propagation(Propagation {
         shared,
-        master,
-        unbindable: false,
+        ..mount.propagation()
     });
 }
 
@@ -130,24 +152,28 @@ fn enslave(namespace: &Namespace, mount: &Mount, shared: bool) {
         ..Propagation::default()
     });
     if shared {
-        share(namespace, mount, master);
+        share(namespace, mount);
     }
 }
 
-/// Takes one of [`companions`] away. What covers it takes its place.
-pub(super) fn leave(namespace: &Namespace, gone: &Arc<Mount>) -> Result<(), Errno> {
+/// Takes one of [`companions`] away. What covers it takes its place, which stays pinned.
+pub(super) fn leave(namespace: &Namespace, gone: &Arc<Mount>) {
     let cover = namespace.mounted_on(&Path::root_of(gone));
-    if let (Some(place), Some(cover)) = (namespace.lift(gone), cover) {
-        namespace.put(&cover, place)?;
+    if let (Some(place), Some(cover)) = (gone.place(), cover) {
+        namespace.put(&cover, place);
     }
+    namespace.lift(gone);
     namespace.forget(gone);
-    Ok(())
 }
 
-/// What goes from its place when what is on `place` does: what peers and slaves of the mount there have at that place,
-/// unless something is mounted beneath that.
-pub(super) fn companions(namespace: &Namespace, place: &Path) -> Result<Vec<Arc<Mount>>, Errno> {
-    let mut found = Vec::new();
+/// Adds what goes when `mount` does to what is to go: what peers and slaves of what it is on have at that place, unless
+/// something that stays is mounted beneath that.
+pub(super) fn companions(
+    namespace: &Namespace,
+    mount: &Mount,
+    gone: &mut Vec<Arc<Mount>>,
+) -> Result<(), Errno> {
+    let place = mount.place().ok_or(Errno::EINVAL)?;
     for receiver in receivers(namespace, &place.mount)?.into_iter().skip(1) {
         let place = Path {
             mount: receiver,
@@ -156,10 +182,12 @@ pub(super) fn companions(namespace: &Namespace, place: &Path) -> Result<Vec<Arc<
         let Some(child) = namespace.mounted_on(&place) else {
             continue;
         };
+        let goes = |mount: &Arc<Mount>| gone.iter().any(|gone| Arc::ptr_eq(gone, mount));
         let covers = |inner: &Arc<Mount>| inner.place() == Some(Path::root_of(&child));
-        if namespace.children(&child)?.iter().all(covers) {
-            try_push(&mut found, child)?;
+        let inner = namespace.children(&child)?;
+        if !goes(&child) && inner.iter().all(|inner| covers(inner) || goes(inner)) {
+            try_push(gone, child)?;
         }
     }
-    Ok(found)
+    Ok(())
 }

@@ -48,7 +48,7 @@ pub(crate) fn unmount(lookup: &Lookup<'_>, target: &[u8], flags: u32) -> Result<
         if namespace.is_root(&mount) {
             return Err(Errno::EINVAL);
         }
-        detach(namespace, &mount)?;
+        take_away(namespace, &mount, true)?;
     } else if is_own_root {
         // The root can't be left, but it can be made safe to leave.
         let flags = mount.sb().flags() | MountFlags::READ_ONLY;
@@ -57,35 +57,35 @@ pub(crate) fn unmount(lookup: &Lookup<'_>, target: &[u8], flags: u32) -> Result<
         if namespace.is_root(&mount) || is_busy(namespace, &mount)? {
             return Err(Errno::EBUSY);
         }
-        let place = mount.place().ok_or(Errno::EINVAL)?;
-        let companions = propagate::companions(namespace, &place)?;
-        for companion in &companions {
-            // What covers it refers to it, too.
-            if is_in_use(companion, namespace.children(companion)?.len()) {
-                return Err(Errno::EBUSY);
-            }
-        }
-        for gone in companions.iter().chain([&mount]) {
-            propagate::leave(namespace, gone)?;
-        }
+        take_away(namespace, &mount, false)?;
     }
     drop(mount);
     drop(guard);
     superblock::settle()
 }
 
-/// Takes a mount away with all that is on it, whoever uses them.
-fn detach(namespace: &Namespace, mount: &Arc<Mount>) -> Result<(), Errno> {
-    let tree = namespace.tree(mount)?;
-    let place = namespace.lift(mount).ok_or(Errno::EINVAL)?;
+/// Takes a mount away with all that is on it. Whoever uses what goes with that keeps it from going, unless `detached`.
+fn take_away(namespace: &Namespace, mount: &Arc<Mount>, detached: bool) -> Result<(), Errno> {
+    let mut gone = namespace.tree(mount)?;
+    let tree = gone.len();
     // Innermost first: what is left has nothing on it.
-    for inner in tree.iter().rev() {
-        let on = inner.place().unwrap_or_else(|| place.clone());
-        for gone in propagate::companions(namespace, &on)? {
-            propagate::leave(namespace, &gone)?;
+    for at in (0..tree).rev() {
+        if let Some(inner) = gone.get(at).cloned() {
+            propagate::companions(namespace, &inner, &mut gone)?;
         }
     }
-    namespace.dissolve(mount)
+    let companions = gone.get(tree..).unwrap_or_default();
+    for companion in companions {
+        // What covers it refers to it, too.
+        if !detached && is_in_use(companion, namespace.children(companion)?.len()) {
+            return Err(Errno::EBUSY);
+        }
+    }
+    for companion in companions {
+        propagate::leave(namespace, companion);
+    }
+    namespace.dissolve(mount);
+    Ok(())
 }
 
 /// Whether something is open in a mount, stands in it, or is mounted on it.
