@@ -28,7 +28,7 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
         raw[16..24].copy_from_slice(&(data.as_mut_ptr() as u64).to_le_bytes());
         // SAFETY: the kernel reads one `struct ifreq`, and writes what it points to.
         let told = unsafe { libc::ioctl(fd, 0x8946, raw.as_mut_ptr()) };
-        say!("{told} {} {}", data[1], data[2]);
+        say!("{told} {:?}", &data[1..]);
     }
     let unix = net::open(AF_UNIX, SOCK_DGRAM);
     say!("{} {}", ask(unix, 0x8933, b"lo"), ask(unix, 0x8913, b"lo"));

@@ -1,7 +1,7 @@
 //! What /proc/net/snmp counts of connections and datagrams. Others may be counted at the same time.
 use crate::out::say;
 use crate::sys::{file, net};
-use libc::{AF_INET, MSG_DONTWAIT, SOCK_DGRAM, SOCK_STREAM};
+use libc::{AF_INET, AF_INET6, MSG_DONTWAIT, MSG_PEEK, SOCK_DGRAM, SOCK_STREAM};
 use std::collections::BTreeMap;
 use std::ffi::CStr;
 
@@ -27,6 +27,39 @@ fn compare(label: &str, before: &BTreeMap<String, i64>, least: &[(&str, i64)]) {
         let grown = after.get(*name).zip(before.get(*name)).map(|(after, before)| after - before >= *by);
         say!("{label}: {name} {grown:?}");
     }
+}
+
+/// Whether nothing was counted of IPv4's datagrams, one of the times that it is done at least.
+fn is_uncounted(what: &dyn Fn()) -> bool {
+    let udp = || counts().into_iter().filter(|(name, _)| name.starts_with("Udp.")).collect::<Vec<_>>();
+    (0..50).any(|_| {
+        let before = udp();
+        what();
+        before == udp()
+    })
+}
+
+/// Looking isn't receiving, and other protocols aren't UDP over IPv4.
+fn uncounted() {
+    let r = net::open(AF_INET, SOCK_DGRAM);
+    let _ = net::bind(r, &net::loopback(false, 0));
+    let s = net::open(AF_INET, SOCK_DGRAM);
+    say!("{:?}", net::send_to(s, b"one", 0, &net::name(r).unwrap_or_default()));
+    say!("looked {}", is_uncounted(&|| drop(net::text(r, 10, MSG_DONTWAIT | MSG_PEEK))));
+    let before = counts();
+    say!("{}", net::text(r, 10, MSG_DONTWAIT));
+    compare("received", &before, &[("Udp.InDatagrams", 1)]);
+    let r = net::open(AF_INET6, SOCK_DGRAM);
+    let _ = net::bind(r, &net::loopback(true, 0));
+    let addr = net::name(r).unwrap_or_default();
+    let s = net::open(AF_INET6, SOCK_DGRAM);
+    let both = || {
+        let _ = net::send_to(s, b"one", 0, &addr);
+        drop(net::text(r, 10, MSG_DONTWAIT));
+    };
+    say!("IPv6 {}", is_uncounted(&both));
+    let _ = file::close(r);
+    say!("IPv6, to nobody {}", is_uncounted(&|| _ = net::send_to(s, b"one", 0, &addr)));
 }
 
 pub(crate) fn run(_: &[&CStr]) -> i32 {
@@ -58,5 +91,6 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
     let _ = file::close(r);
     say!("{:?}", net::send_to(s, b"three", 0, &addr));
     compare("sent", &before, &[("Udp.OutDatagrams", 3), ("Udp.InDatagrams", 1), ("Udp.NoPorts", 1)]);
+    uncounted();
     0
 }

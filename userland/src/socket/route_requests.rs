@@ -55,6 +55,10 @@ fn all(fd: i32) {
     ask(fd, "no name", 18, ASK, &[link(0, 0, 0), none()].concat());
     ask(fd, "up", 16, ASK | ACK, &link(1, 1, 1));
     ask(fd, "no link up", 16, ASK | ACK, &link(1_234_590, 1, 1));
+    let flags = ASK | ACK | 0x600;
+    let kind = attribute(18, &attribute(1, b"unheard-of\0"));
+    ask(fd, "make", 16, flags, &[link(0, 0, 0), attribute(3, b"hello\0"), kind].concat());
+    ask(fd, "no name alike", 18, ASK, &[link(0, 0, 0), attribute(3, b"hello\0")].concat());
     ask(fd, "remove none", 17, ASK, &link(1_234_590, 0, 0));
     ask(fd, "remove no name", 17, ASK, &[link(0, 0, 0), none()].concat());
     ask(fd, "remove 1", 17, ASK, &link(1, 0, 0));

@@ -37,8 +37,17 @@ const MULTI: u16 = 2;
 const ACK: u16 = 4;
 /// All there is (`NLM_F_ROOT | NLM_F_MATCH`).
 const DUMP: u16 = 0x300;
+/// What isn't there is to be made (`NLM_F_CREATE`).
+const CREATE: u16 = 0x400;
 /// It is a request.
 const REQUEST: u16 = 1;
+
+/// Bytes before a link's attributes: `struct ifinfomsg` follows the header.
+const LINK: usize = HEADER + 16;
+/// `IFLA_IFNAME`.
+const NAME: u16 = 3;
+/// `IFF_UP`.
+const UP: u32 = 1;
 
 /// One request of a program's.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +87,11 @@ pub fn requests(mut raw: &[u8]) -> impl Iterator<Item = Request<'_>> {
             raw: this,
         })
     })
+}
+
+/// Whether an attribute of a link is the loopback interface's name.
+fn is_own_name((kind, value): (u16, &[u8])) -> bool {
+    kind == NAME && matches!(value, [b'l', b'o'] | [b'l', b'o', 0, ..])
 }
 
 /// Puts one message together.
@@ -143,13 +157,34 @@ impl Request<'_> {
         self.flags & DUMP == DUMP
     }
 
+    /// The kinds and values of its attributes, which begin at `at`. One that lies ends them.
+    fn attributes(&self, at: usize) -> impl Iterator<Item = (u16, &[u8])> {
+        let mut rest = self.raw.get(at..).unwrap_or_default();
+        core::iter::from_fn(move || {
+            let length = usize::from(short(rest, 0));
+            let attribute = (short(rest, 2), rest.get(4..length)?);
+            rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+            Some(attribute)
+        })
+    }
+
     /// Whether it is about the loopback interface, by number or else by name.
     fn is_loopback(&self) -> bool {
-        let named = || self.raw.windows(3).any(|name| name == b"lo\0");
         match word(self.raw, HEADER + 4) {
-            0 => named(),
+            0 => self.attributes(LINK).any(is_own_name),
             index => index == LOOPBACK_INDEX,
         }
+    }
+
+    /// Whether it wants the interface to be up, as it is, and nothing else.
+    fn wants_it_up(&self) -> bool {
+        let flags = word(self.raw, HEADER + 8);
+        // No flag said to change is all of them (`rtnl_dev_get_flags` in Linux).
+        let change = match word(self.raw, HEADER + 12) {
+            0 => flags,
+            change => change,
+        };
+        change & !(flags & UP) == 0 && self.attributes(LINK).all(is_own_name)
     }
 
     /// Answers it: datagrams, each to be received at once. `port` is the asking socket's, which `may` change
@@ -187,12 +222,12 @@ impl Request<'_> {
             (GET_ROUTE, true) => self.routes(out, port),
             (GET_RULE, true) => self.rules(out, port),
             (GET_NEIGHBOUR, true) => {}
+            (NEW_LINK, _) if self.flags & CREATE != 0 => return Err(Errno::EOPNOTSUPP),
             (GET_LINK | NEW_LINK | DEL_LINK, _) if !self.is_loopback() => {
                 return Err(Errno::ENODEV);
             }
             (GET_LINK, _) => self.link(out, 0, port),
-            // Up is what the interface is.
-            (NEW_LINK, _) if word(self.raw, HEADER + 12) & !word(self.raw, HEADER + 8) == 0 => {}
+            (NEW_LINK, _) if self.wants_it_up() => {}
             (GET_ROUTE, _) => return self.route(out, port),
             _ => return Err(Errno::EOPNOTSUPP),
         }
@@ -361,6 +396,58 @@ mod tests {
             (first.kind, word(first.raw, HEADER).cast_signed()),
             (ERROR, -95)
         );
+    }
+
+    /// What a change of a link is answered: kind and flags of the request, index, flags, which of them change, and
+    /// an attribute.
+    fn changed(kind: u16, flags: u16, head: [u32; 3], attribute: (u16, &[u8])) -> i32 {
+        let mut raw = Vec::new();
+        let request = Request {
+            kind,
+            flags,
+            sequence: 7,
+            raw: &[],
+        };
+        let mut message = Message::begin(&mut raw, kind, REQUEST | ACK | flags, &request, 0);
+        message.put(&[0; 4]);
+        head.iter()
+            .for_each(|word| message.put(&word.to_le_bytes()));
+        if attribute.0 != 0 {
+            message.attribute(attribute.0, attribute.1);
+        }
+        drop(message);
+        let answers = requests(&raw).next().expect("a request").answer(1, true);
+        let first = requests(&answers[0]).next().expect("an answer");
+        assert_eq!(first.kind, ERROR);
+        word(first.raw, HEADER).cast_signed()
+    }
+
+    #[test]
+    fn only_what_is_so_already_is_acknowledged() {
+        let lo: (u16, &[u8]) = (NAME, b"lo\0");
+        let none: (u16, &[u8]) = (0, b"");
+        for (flags, head, attribute, answer) in [
+            (0, [1, 1, 1], none, 0),
+            (0, [1, 0x1_0049, 1], none, 0),
+            (0, [1, 0, 0], none, 0),
+            (0, [0, 1, 1], lo, 0),
+            (0, [1, 1, 1], lo, 0),
+            // Down, promiscuous, another size, address or name.
+            (0, [1, 0, 1], none, -95),
+            (0, [1, 0x100, 0x100], none, -95),
+            (0, [1, 0x101, 0], none, -95),
+            (0, [1, 0, 0], (4, &[0x78, 5, 0, 0]), -95),
+            (0, [1, 0, 0], (1, &[2; 6]), -95),
+            (0, [1, 1, 1], (NAME, b"other\0"), -95),
+            // Names that end alike, and what is to be made.
+            (0, [0, 1, 1], (NAME, b"hello\0"), -19),
+            (0, [0, 1, 1], (4, b"lo\0"), -19),
+            (CREATE | 0x200, [0, 0, 0], (NAME, b"hello\0"), -95),
+            (CREATE | 0x200, [0, 0, 0], lo, -95),
+        ] {
+            let got = changed(NEW_LINK, flags, head, attribute);
+            assert_eq!(got, answer, "{flags:#x} {head:x?} {attribute:?}");
+        }
     }
 
     #[test]

@@ -15,6 +15,9 @@ use crate::num::{low16, usize_of32};
 /// Where ports chosen by the kernel begin and end (`net.ipv4.ip_local_port_range`), in both halves.
 static EPHEMERAL: AtomicU32 = AtomicU32::new(32_768 << 16 | 60_999);
 
+/// The first port that everybody may have (`net.ipv4.ip_unprivileged_port_start`).
+pub const UNPRIVILEGED: u16 = 1024;
+
 /// The first and the last port that the kernel chooses.
 pub fn ephemeral() -> (u16, u16) {
     let both = EPHEMERAL.load(Ordering::Relaxed);
@@ -24,9 +27,9 @@ pub fn ephemeral() -> (u16, u16) {
 /// Sets them.
 ///
 /// # Errors
-/// `EINVAL` for what are no ports, or none between.
+/// `EINVAL` for what are no ports, or none between, and for those that not everybody may have.
 pub fn set_ephemeral(first: u32, last: u32) -> Result<(), Errno> {
-    if first == 0 || first > last || last > 0xFFFF {
+    if first < UNPRIVILEGED.into() || first > last || last > 0xFFFF {
         return Err(Errno::EINVAL);
     }
     EPHEMERAL.store(first << 16 | last, Ordering::Relaxed);

@@ -8,7 +8,7 @@ use kiln_core::errno::Errno;
 use kiln_core::net::addr::{Endpoint, Reach, family_of, loopback, reach};
 use kiln_core::net::inet::{InetOptions, ip, ipv6};
 use kiln_core::net::options::{Options, so};
-use kiln_core::net::ports::{Claim, PortTable, TIME_WAIT_NS, seed};
+use kiln_core::net::ports::{Claim, PortTable, TIME_WAIT_NS, UNPRIVILEGED, seed};
 use kiln_core::net::{family, level};
 
 use super::tcp::TcpSock;
@@ -102,14 +102,8 @@ impl Address {
         }
     }
 
-    /// The address to bind to that a program gives, checked as `inet_bind` does.
-    /// `low_ports`: it may have one below 1024.
-    pub(super) fn check_bind(
-        &self,
-        raw: &[u8],
-        groups: Groups,
-        low_ports: bool,
-    ) -> Result<Endpoint, Errno> {
+    /// The address to bind to that a program gives, which is of the socket's family.
+    fn read_bind(&self, raw: &[u8]) -> Result<Endpoint, Errno> {
         let wanted = if self.v6 { 24 } else { 16 };
         if raw.len() < wanted {
             return Err(Errno::EINVAL);
@@ -128,6 +122,18 @@ impl Address {
         if self.v6_only() && matches!(to.ip, IpAddr::V4(_)) {
             return Err(Errno::EINVAL);
         }
+        Ok(to)
+    }
+
+    /// The address to bind to that a program gives, checked as `inet_bind` does.
+    /// `low_ports`: it may have one that not everybody may.
+    pub(super) fn check_bind(
+        &self,
+        raw: &[u8],
+        groups: Groups,
+        low_ports: bool,
+    ) -> Result<Endpoint, Errno> {
+        let to = self.read_bind(raw)?;
         // An address of a link needs to be told which; so do the groups of an interface and of a link.
         let link = matches!(to.ip, IpAddr::V6(ip)
             if ip.is_unicast_link_local() || matches!(ip.octets(), [0xFF, 0x01 | 0x02, ..]));
@@ -153,7 +159,7 @@ impl Address {
         if !near {
             return Err(Errno::EADDRNOTAVAIL);
         }
-        if (1..1024).contains(&to.port) && !low_ports {
+        if (1..UNPRIVILEGED).contains(&to.port) && !low_ports {
             return Err(Errno::EACCES);
         }
         Ok(to)

@@ -168,11 +168,7 @@ impl TcpSock {
         counts::ACTIVE_OPENS.up();
         let local = source.with_port(port);
         if local == to {
-            // What it sends reaches itself: it is both ends.
-            let mut state = self.state.lock();
-            (state.phase, state.peer) = (Phase::Connected, self.me.upgrade());
-            drop(state);
-            self.common.changed();
+            self.meet_itself();
             return Ok(());
         }
         let found = {
@@ -184,6 +180,18 @@ impl TcpSock {
             None => self.refuse(),
         }
         Ok(())
+    }
+
+    /// What it sends reaches itself: it is both ends, unless the attempt was given up meanwhile.
+    fn meet_itself(&self) {
+        {
+            let mut state = self.state.lock();
+            if state.phase != Phase::Connecting {
+                return;
+            }
+            (state.phase, state.peer) = (Phase::Connected, self.me.upgrade());
+        }
+        self.common.changed();
     }
 
     /// Claims the port that the connection has here.

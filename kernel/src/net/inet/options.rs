@@ -43,16 +43,7 @@ pub(super) fn set_tcp(
     match (number, name) {
         (level::TCP, tcp::CONGESTION | tcp::ULP) if value.is_empty() => Err(Errno::EINVAL),
         (level::TCP, tcp::CONGESTION) => {
-            let end = value.iter().position(|byte| *byte == 0);
-            let wanted = value.get(..end.unwrap_or(value.len())).unwrap_or_default();
-            let mut names = CONGESTION.iter();
-            let at = names.position(|name| {
-                let rest = name.strip_prefix(wanted).unwrap_or_default();
-                rest.first() == Some(&0)
-            });
-            let at = i32::try_from(at.ok_or(Errno::ENOENT)?)
-                .unwrap_or(0)
-                .to_le_bytes();
+            let at = algorithm(value)?.to_le_bytes();
             set_plain(&socket.address, caller, number, name, &at)
         }
         (level::TCP, tcp::ULP) => Err(Errno::ENOENT),
@@ -75,6 +66,18 @@ pub(super) fn set_tcp(
         }
         _ => set_plain(&socket.address, caller, number, name, value),
     }
+}
+
+/// Which of [`CONGESTION`] is named.
+fn algorithm(value: &[u8]) -> Result<i32, Errno> {
+    let end = value.iter().position(|byte| *byte == 0);
+    let wanted = value.get(..end.unwrap_or(value.len())).unwrap_or_default();
+    let mut names = CONGESTION.iter();
+    let at = names.position(|name| {
+        let rest = name.strip_prefix(wanted).unwrap_or_default();
+        rest.first() == Some(&0)
+    });
+    i32::try_from(at.ok_or(Errno::ENOENT)?).map_err(|_| Errno::ENOENT)
 }
 
 /// `IPV6_ADDRFORM`: a connection to an address of IPv4's is one of that family's.

@@ -21,7 +21,7 @@ use kiln_core::num::usize_of32;
 use super::address::{
     Address, PING_PORTS, UDP_LITE_PORTS, UDP_PORTS, UdpPorts, give_port, new_id, take_port,
 };
-use super::counts;
+use super::counts::{self, Count};
 use super::raw::{self, ByHand};
 use crate::fs::memory::{try_arc, try_push};
 use crate::mm::kmem;
@@ -267,7 +267,7 @@ impl DgramSock {
         reach: Reach,
         found: Option<&Self>,
     ) -> Result<(), Errno> {
-        counts::OUT_DATAGRAMS.up();
+        self.count(packet, &counts::OUT_DATAGRAMS);
         if reach != Reach::Local {
             return self.deliver_to_all(packet, route, reach);
         }
@@ -305,13 +305,21 @@ impl DgramSock {
         Ok(())
     }
 
+    /// Counts a datagram that is UDP's and IPv4's: others have counts of their own, which aren't kept.
+    fn count(&self, packet: &Packet, count: &Count) {
+        let v4 = packet.route.is_some_and(|route| route.to.is_ipv4());
+        if v4 && !self.is_raw() && self.protocol() == ip::UDP {
+            count.up();
+        }
+    }
+
     /// Takes a datagram that is for it, if there is room.
     pub(super) fn take(&self, packet: &Arc<Packet>) {
         let room = usize_of32(self.common.options.lock().rcvbuf);
         let full = self.inbox.held() + packet.size() > room && !self.inbox.is_empty();
         if full || self.gone.load(Ordering::Acquire) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
-            counts::NO_ROOM.up();
+            self.count(packet, &counts::NO_ROOM);
             return;
         }
         if self.common.options.lock().has(so::RXQ_OVFL) {
@@ -323,7 +331,7 @@ impl DgramSock {
 
     /// Nobody has the port that a datagram was sent to.
     fn came_back(&self, packet: &Arc<Packet>, route: &Route) {
-        counts::NO_PORTS.up();
+        self.count(packet, &counts::NO_PORTS);
         let address = self.ends();
         let queue = match route.to {
             IpAddr::V6(_) => address.options.has(level::IPV6, ipv6::RECVERR),

@@ -54,16 +54,8 @@ static FAMILIES: [Family; 2] = [
 impl Request<'_> {
     /// The value of an attribute of this kind, if the request has one.
     fn attribute(&self, kind: u16) -> Option<&[u8]> {
-        let mut rest = self.raw.get(HEADERS..)?;
-        while rest.len() >= 4 {
-            let length = usize::from(short(rest, 0));
-            let value = rest.get(4..length)?;
-            if short(rest, 2) == kind {
-                return Some(value);
-            }
-            rest = rest.get(length.next_multiple_of(4)..)?;
-        }
-        None
+        let mut all = self.attributes(HEADERS);
+        all.find_map(|(own, value)| (own == kind).then_some(value))
     }
 
     /// Answers it as generic netlink does; `meter` is for those who may ask (`CAP_NET_ADMIN`).

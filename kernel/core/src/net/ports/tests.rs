@@ -17,6 +17,20 @@ fn claim(text: &str, port: u16) -> Claim {
 }
 
 #[test]
+fn ports_that_not_everybody_may_have_are_never_chosen() {
+    for (first, last) in [
+        (0, 60_999),
+        (1, 60_999),
+        (1023, 1024),
+        (2000, 1999),
+        (1024, 65_536),
+    ] {
+        assert_eq!(set_ephemeral(first, last), Err(Errno::EINVAL));
+    }
+    assert_eq!(ephemeral(), (32_768, 60_999));
+}
+
+#[test]
 fn one_address_has_one_owner() {
     let mut table = PortTable::new();
     let mut next = 0;

@@ -29,6 +29,39 @@ fn take(src: &mut IoSrc<'_>, len: usize, route: Route) -> Result<Arc<Packet>, Er
     Packet::take(src, len, None, extra)
 }
 
+impl DgramSock {
+    /// Sends what there is as one datagram, or as several of `segment` bytes each.
+    fn send_parts(
+        &self,
+        src: &mut IoSrc<'_>,
+        mut route: Route,
+        reach: Reach,
+        mut segment: u16,
+    ) -> Result<(), Errno> {
+        let found = (reach == Reach::Local)
+            .then(|| self.receiver(&route))
+            .flatten();
+        // Taken as one, or by nobody.
+        if segment != 0 && reach == Reach::Local && found.as_ref().is_none_or(|it| it.gathers()) {
+            route.segment = core::mem::take(&mut segment);
+        }
+        if segment == 0 {
+            let packet = take(src, src.remaining(), route)?;
+            return self.deliver(&packet, &route, reach, found.as_deref());
+        }
+        // All are taken before the first goes.
+        let mut packets = Vec::new();
+        while src.remaining() > 0 {
+            let part = src.remaining().min(segment.into());
+            try_push(&mut packets, take(src, part, route)?)?;
+        }
+        for packet in &packets {
+            self.deliver(packet, &route, reach, found.as_deref())?;
+        }
+        Ok(())
+    }
+}
+
 impl Protocol for DgramSock {
     fn common(&self) -> &Common {
         &self.common
@@ -106,29 +139,8 @@ impl Protocol for DgramSock {
         if self.common.is_shut(SHUT_WRITE) {
             return Err(Errno::EPIPE);
         }
-        let mut route = self.route(to, &out);
-        let mut segment = self.segment(&out, len)?;
-        let found = (reach == Reach::Local)
-            .then(|| self.receiver(&route))
-            .flatten();
-        // Taken as one, or by nobody.
-        if segment != 0 && reach == Reach::Local && found.as_ref().is_none_or(|it| it.gathers()) {
-            route.segment = core::mem::take(&mut segment);
-        }
-        if segment == 0 {
-            let packet = take(src, len, route)?;
-            self.deliver(&packet, &route, reach, found.as_deref())?;
-            return Ok(len);
-        }
-        // All are taken before the first goes.
-        let mut packets = Vec::new();
-        while src.remaining() > 0 {
-            let part = src.remaining().min(segment.into());
-            try_push(&mut packets, take(src, part, route)?)?;
-        }
-        for packet in &packets {
-            self.deliver(packet, &route, reach, found.as_deref())?;
-        }
+        let segment = self.segment(&out, len)?;
+        self.send_parts(src, self.route(to, &out), reach, segment)?;
         Ok(len)
     }
 
@@ -149,7 +161,9 @@ impl Protocol for DgramSock {
         let Some(packet) = found else {
             return Ok(0);
         };
-        counts::IN_DATAGRAMS.up();
+        if flags & msg::PEEK == 0 {
+            self.count(&packet, &counts::IN_DATAGRAMS);
+        }
         let told = &mut received.flags;
         let answer = self.common.give(&packet, dst, flags, from, told)?;
         received.stamp = packet.stamp;
