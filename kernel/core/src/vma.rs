@@ -197,6 +197,19 @@ impl<B: Backing> AreaMap<B> {
     /// # Errors
     /// [`MapError`]; the map is unchanged.
     pub fn insert(&mut self, area: Area<B>) -> Result<(), MapError> {
+        // As Linux, which has one more than the limit in the end; splitting stops at it.
+        self.place(area, most_areas())
+    }
+
+    /// Adds a copy of another map's area: as many as that has, whatever the limit is now.
+    ///
+    /// # Errors
+    /// [`MapError`]; the map is unchanged.
+    pub fn insert_copy(&mut self, area: Area<B>) -> Result<(), MapError> {
+        self.place(area, usize::MAX)
+    }
+
+    fn place(&mut self, area: Area<B>, most: usize) -> Result<(), MapError> {
         let at = self.position(area.start);
         let next = self.areas.get(at);
         if next.is_some_and(|next| next.start < area.end) {
@@ -220,8 +233,9 @@ impl<B: Backing> AreaMap<B> {
             next.start = area.start;
             next.backing = area.backing;
         } else {
-            // As Linux, which has one more than the limit in the end; splitting stops at it.
-            self.check_count(0)?;
+            if self.areas.len() > most {
+                return Err(MapError::TooMany);
+            }
             self.areas.reserve_for(Some(at), None)?;
             self.areas.insert(at, area);
         }
@@ -317,6 +331,14 @@ impl<B: Backing> AreaMap<B> {
     #[inline]
     pub fn reserve(&mut self, count: usize) -> Result<(), MapError> {
         self.check_count(count)?;
+        Ok(self.areas.reserve(count)?)
+    }
+
+    /// Makes room for the copies of so many areas.
+    ///
+    /// # Errors
+    /// [`MapError::NoMemory`].
+    pub fn reserve_copies(&mut self, count: usize) -> Result<(), MapError> {
         Ok(self.areas.reserve(count)?)
     }
 

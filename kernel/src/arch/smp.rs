@@ -103,10 +103,11 @@ extern "sysv64" fn enter(id: u32) -> ! {
     };
     cpu::own(block);
     features::enable();
+    // From here on copies may go through its registers.
+    fpu::enable();
     tables::load_gdt(block);
     tables::use_idt();
     user::init();
-    fpu::enable();
     time::catch_up(STARTED_AT.load(Ordering::SeqCst));
     apic::enable_here();
     block.set_apic_id(apic::id());

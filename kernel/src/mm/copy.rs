@@ -239,7 +239,7 @@ raw_compare_exchange_u32:
 25: mov edx, 1
     jmp 24b
 
-    # RDI to, RSI from, RDX bytes: memory that doesn't fault.
+    # RDI to, RSI from, RDX bytes: memory that doesn't fault. Leaves RAX alone, for `memcpy`.
     .global raw_copy
 raw_copy:
     mov r8, rdx

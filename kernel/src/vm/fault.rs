@@ -249,7 +249,7 @@ impl AddressSpace {
         if end - new_start > limits.stack || grown > limits.address_space {
             return Err(FaultError::Maperr);
         }
-        if check_commit(start - new_start).is_err() {
+        if check_commit(start - new_start, 0).is_err() {
             return Err(FaultError::Maperr);
         }
         if !has_gap(&areas, new_start) || new_start < super::space::MIN_ADDR {

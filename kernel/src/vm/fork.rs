@@ -104,7 +104,7 @@ fn copy_areas(child: &Arc<AddressSpace>, from: &Areas, to: &mut Areas) -> Result
     to.brk_start = from.brk_start;
     to.brk = from.brk;
     to.mmap_top = from.mmap_top;
-    to.map.reserve(from.map.len()).map_err(errno)?;
+    to.map.reserve_copies(from.map.len()).map_err(errno)?;
     // Segments of one file follow each other: its link is made once for them.
     let mut last: Option<(Arc<MappedFile>, Arc<MappedFile>)> = None;
     for area in from.map.iter() {
@@ -135,7 +135,7 @@ fn copy_areas(child: &Arc<AddressSpace>, from: &Areas, to: &mut Areas) -> Result
             backing,
             ..area.clone()
         };
-        to.map.insert(copy).map_err(errno)?;
+        to.map.insert_copy(copy).map_err(errno)?;
     }
     Ok(())
 }

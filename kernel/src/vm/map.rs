@@ -54,12 +54,12 @@ pub(crate) fn committed() -> u64 {
     vma::committed() / PAGE + reclaim::cached_pages().1 as u64
 }
 
-/// ENOMEM when `more` bytes of memory to write to are too many.
-pub(super) fn check_commit(more: u64) -> Result<(), Errno> {
+/// ENOMEM when `more` bytes of memory to write to are too many, `before` having been asked for in the same call.
+pub(super) fn check_commit(more: u64, before: u64) -> Result<(), Errno> {
     let too_much = match OVERCOMMIT.load(Ordering::Relaxed) {
         0 => more / PAGE > frame::stats().total as u64,
         1 => false,
-        _ => more != 0 && committed().saturating_add(more / PAGE) > commit_limit(),
+        _ => more != 0 && committed().saturating_add((more + before) / PAGE) > commit_limit(),
     };
     if too_much { Err(Errno::ENOMEM) } else { Ok(()) }
 }
@@ -85,7 +85,7 @@ pub(super) fn check_commit_of_copy(areas: &Areas) -> Result<(), Errno> {
     if OVERCOMMIT.load(Ordering::Relaxed) < 2 {
         return Ok(());
     }
-    check_commit(areas.map.committed_bytes())
+    check_commit(areas.map.committed_bytes(), 0)
 }
 
 /// What was removed from a map: dropped only after the areas' lock is open, because with a
@@ -249,7 +249,7 @@ impl AddressSpace {
             }
         }
         if private_data && !flags.contains(AreaFlags::NO_RESERVE) {
-            return check_commit(len);
+            return check_commit(len, 0);
         }
         Ok(())
     }

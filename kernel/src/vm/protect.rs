@@ -91,7 +91,7 @@ fn changeable(
     data_limit: u64,
 ) -> (u64, Result<(), Errno>) {
     let mut next = range.start;
-    let mut more_data = 0;
+    let (mut more_data, mut more_reserved) = (0, 0);
     for area in areas.map.overlapping(range) {
         if area.start > next {
             return (next, Err(Errno::ENOMEM));
@@ -103,11 +103,14 @@ fn changeable(
         }
         let is_data = area.prot.contains(Prot::WRITE) || area.flags.contains(AreaFlags::SHARED);
         if prot.contains(Prot::WRITE) && !is_data {
-            more_data += area.part(range).size();
+            let size = area.part(range).size();
+            more_data += size;
             let over = data_limit != u64::MAX && data_bytes(areas) + more_data > data_limit;
-            if over || check_commit(more_data).is_err() {
+            let reserved = !area.flags.contains(AreaFlags::NO_RESERVE);
+            if over || reserved && check_commit(size, more_reserved).is_err() {
                 return (next, Err(Errno::ENOMEM));
             }
+            more_reserved += size * u64::from(reserved);
         }
         next = area.end.min(range.end);
     }

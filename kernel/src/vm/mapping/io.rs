@@ -59,10 +59,12 @@ impl Mapping {
         dst.put_frame(&frame, offset, len)
     }
 
-    /// Reads pages that will be asked for, as far as that goes.
+    /// Reads pages that will be asked for, as far as that goes: at a time as many as Linux does, which is
+    /// what the device takes at once (`queue/max_sectors_kb`).
     pub(crate) fn read_ahead(&self, first: u64, count: u64) {
+        const MOST: u64 = (1280 << 10) / PAGE;
         let Some(source) = &self.source else { return };
-        let end = first.saturating_add(count).min(self.page_count());
+        let end = first.saturating_add(count.min(MOST)).min(self.page_count());
         let mut index = first;
         while index < end {
             if self.is_present(index) {
