@@ -19,7 +19,7 @@ static KEEPS_SET_ID: Once<KeepsSetId> = Once::new();
 static LIMITED: AtomicBool = AtomicBool::new(false);
 
 /// Says who knows the limits.
-pub(crate) fn ask(room: Room, keeps_set_id: KeepsSetId) {
+pub(crate) fn set_hooks(room: Room, keeps_set_id: KeepsSetId) {
     ROOM.call_once(|| room);
     KEEPS_SET_ID.call_once(|| keeps_set_id);
 }

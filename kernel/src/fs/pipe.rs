@@ -12,6 +12,7 @@ use kiln_core::abi;
 use kiln_core::addr::PAGE_SIZE;
 use kiln_core::errno::Errno;
 use kiln_core::fs::pipe::{MAX_SLOTS, Ring, Slot};
+use kiln_core::num::{u64_of, usize_of};
 
 use super::fasync::AsyncList;
 use super::memory::try_arc;
@@ -44,12 +45,11 @@ pub(crate) struct Pipe {
 }
 
 /// How large everybody may make a pipe (`/proc/sys/fs/pipe-max-size`).
-pub(super) static MAX_SIZE: AtomicU64 =
-    AtomicU64::new(kiln_core::num::u64_of(MAX_SLOTS * PAGE_SIZE));
+pub(super) static MAX_SIZE: AtomicU64 = AtomicU64::new(u64_of(MAX_SLOTS * PAGE_SIZE));
 
 /// The size that a request for `bytes` gives.
 fn rounded(bytes: usize) -> u64 {
-    kiln_core::num::u64_of(Ring::<()>::slots_for(bytes) * PAGE_SIZE)
+    u64_of(Ring::<()>::slots_for(bytes) * PAGE_SIZE)
 }
 
 /// Sets how large everybody may make a pipe.
@@ -57,7 +57,7 @@ pub(super) fn set_max_size(bytes: u64) -> Result<(), Errno> {
     if bytes > 1 << 31 {
         return Err(Errno::EINVAL);
     }
-    let size = rounded(kiln_core::num::usize_of(bytes));
+    let size = rounded(usize_of(bytes));
     MAX_SIZE.store(size, Ordering::Relaxed);
     Ok(())
 }
@@ -323,7 +323,7 @@ impl Pipe {
         let most = MAX_SIZE.load(Ordering::Relaxed);
         if most < self.capacity() {
             // It is empty.
-            let _ = self.resize(kiln_core::num::usize_of(most));
+            let _ = self.resize(usize_of(most));
         }
     }
 
@@ -333,11 +333,11 @@ impl Pipe {
         let resized = self.ring.lock().resize(bytes);
         let size = resized.map_err(|_| Errno::EBUSY)?;
         self.drained.wake_all();
-        Ok(kiln_core::num::u64_of(size))
+        Ok(u64_of(size))
     }
 
     /// `F_GETPIPE_SZ`.
     pub(crate) fn capacity(&self) -> u64 {
-        kiln_core::num::u64_of(self.ring.lock().capacity())
+        u64_of(self.ring.lock().capacity())
     }
 }

@@ -145,20 +145,14 @@ fn interface(socket: &dyn Protocol, request: &Ioctl<'_>) -> Result<u64, Errno> {
 /// `SIOCETHTOOL`: there is a link (`ETHTOOL_GLINK`), and packets are stamped by software alone, with no clock of a
 /// device's (`ETHTOOL_GET_TS_INFO`).
 fn ethtool(request: &Ioctl<'_>, at: u64) -> Result<u64, Errno> {
-    let told = match request.space.read_val(UserAddr::new(at))? {
-        0xAu32 => {
-            return request
-                .space
-                .write_val(UserAddr::new(at.wrapping_add(4)), &1u32)
-                .map(|()| 0);
-        }
+    let space = request.space;
+    let behind = UserAddr::new(at.wrapping_add(4));
+    match space.read_val(UserAddr::new(at))? {
+        0xAu32 => space.write_val(behind, &1u32)?,
         // All of `struct ethtool_ts_info` behind the command.
-        0x41 => [0x1A, u32::MAX, 0, 0, 0, 0, 0, 0, 0, 0],
+        0x41 => space.write_val(behind, &[0x1A, u32::MAX, 0, 0, 0, 0, 0, 0, 0, 0])?,
         _ => return Err(Errno::EOPNOTSUPP),
-    };
-    request
-        .space
-        .write_val(UserAddr::new(at.wrapping_add(4)), &told)?;
+    }
     Ok(0)
 }
 

@@ -22,7 +22,7 @@ use super::inet::{counts, raw};
 use super::{packet, unix};
 use crate::arch::time::now_ns;
 use crate::fs::memory::try_push;
-use crate::fs::procfs::{Content, SystemFile, Text, number_file, pair};
+use crate::fs::procfs::{Content, INT_MAX, SystemFile, Text, number_file, pair};
 
 /// Bytes of a line of IPv4's tables, padded with blanks, and of their headings.
 const TCP_LINE: usize = 149;
@@ -32,8 +32,6 @@ const UDP_LINE: usize = 127;
 static FORWARD: AtomicU64 = AtomicU64::new(0);
 static RECOVERY: AtomicU64 = AtomicU64::new(1);
 static SACK: AtomicU64 = AtomicU64::new(1);
-/// Numbers that are an `int` in Linux.
-const INT_MAX: u64 = i32::MAX as u64;
 
 pub(crate) const FILES: &[SystemFile] = &[
     SystemFile::readable("net/dev", dev),

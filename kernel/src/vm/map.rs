@@ -64,6 +64,14 @@ pub(super) fn check_commit(more: u64, before: u64) -> Result<(), Errno> {
     if too_much { Err(Errno::ENOMEM) } else { Ok(()) }
 }
 
+/// The same for a copy of all areas: of these, none is too large.
+pub(super) fn check_commit_of_copy(areas: &Areas) -> Result<(), Errno> {
+    if OVERCOMMIT.load(Ordering::Relaxed) < 2 {
+        return Ok(());
+    }
+    check_commit(areas.map.committed_bytes(), 0)
+}
+
 /// Flags that an old-style `MAP_SHARED` knows; others are ignored there.
 const KNOWN_FLAGS: u32 = abi::MAP_SHARED
     | abi::MAP_PRIVATE
@@ -79,14 +87,6 @@ const KNOWN_FLAGS: u32 = abi::MAP_SHARED
     | abi::MAP_STACK
     | abi::MAP_HUGETLB
     | abi::MAP_32BIT;
-
-/// The same for a copy of all areas: of these, none is too large.
-pub(super) fn check_commit_of_copy(areas: &Areas) -> Result<(), Errno> {
-    if OVERCOMMIT.load(Ordering::Relaxed) < 2 {
-        return Ok(());
-    }
-    check_commit(areas.map.committed_bytes(), 0)
-}
 
 /// What was removed from a map: dropped only after the areas' lock is open, because with a
 /// mapping's last handle an inode may go.

@@ -26,6 +26,20 @@ fn with_tmpfs() -> crate::scratch::Scratch {
     dir
 }
 
+/// Says how a mount is to propagate.
+fn set(path: &CStr, flags: u64) {
+    crate::out::show("  set", mount(c"none", path, c"", flags));
+}
+
+/// Mounts a new file system.
+fn new(path: &CStr) {
+    crate::out::show("  mount", mount(c"new", path, c"tmpfs", 0));
+}
+
+fn show_bind(from: &CStr, to: &CStr, flags: u64) {
+    crate::out::show("  bind", mount(from, to, c"", libc::MS_BIND | flags));
+}
+
 /// What `/proc/self/mountinfo` says of the mounts whose places end so: root, flags, how they propagate,
 /// type, source and options.
 fn info(end: &str) -> Vec<String> {

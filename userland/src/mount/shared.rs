@@ -1,10 +1,10 @@
 //! Shared mounts: what is mounted on one, or taken from it, is so on its peers and slaves; never the other way from
 //! slaves, and never through what is private.
-use super::{alone, mount, show_info};
+use super::{alone, mount, new, set, show_bind, show_info};
 use crate::out::{say, show};
 use crate::scratch::Scratch;
 use crate::sys::file;
-use libc::{MS_BIND, MS_MOVE, MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE};
+use libc::{MS_MOVE, MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE};
 use std::ffi::CStr;
 
 const TREES: [&CStr; 5] = [c"a", c"b", c"c", c"d", c"e"];
@@ -19,25 +19,13 @@ fn shown(label: &str) {
     }
 }
 
-fn set(path: &CStr, flags: u64) {
-    show("  set", mount(c"none", path, c"", flags));
-}
-
-fn new(path: &CStr) {
-    show("  mount", mount(c"new", path, c"tmpfs", 0));
-}
-
-fn bind(from: &CStr, to: &CStr, flags: u64) {
-    show("  bind", mount(from, to, c"", MS_BIND | flags));
-}
-
 fn away(path: &CStr, flags: i32) {
     show("  umount", file::umount2(path, flags));
 }
 
 fn peers() {
     set(c"a", MS_SHARED);
-    bind(c"a", c"b", 0);
+    show_bind(c"a", c"b", 0);
     new(c"a/x");
     shown("on a shared one");
     file::make(c"a/x/f", b"1", 0o644);
@@ -53,7 +41,7 @@ fn peers() {
 }
 
 fn slaves() {
-    bind(c"a", c"c", 0);
+    show_bind(c"a", c"c", 0);
     set(c"c", MS_SLAVE);
     new(c"a/x");
     shown("with a slave");
@@ -63,7 +51,7 @@ fn slaves() {
     away(c"a/x", 0);
     shown("the slave was first");
     set(c"c", MS_SHARED);
-    bind(c"c", c"d", 0);
+    show_bind(c"c", c"d", 0);
     new(c"b/x");
     shown("with a slave that is shared");
     away(c"b/x", 0);
@@ -76,7 +64,7 @@ fn trees() {
     new(c"e/x");
     let _ = file::mkdir(c"e/x/in", 0o755);
     new(c"e/x/in");
-    bind(c"e/x", c"a/y", MS_REC);
+    show_bind(c"e/x", c"a/y", MS_REC);
     shown("a tree at once");
     show_info("/b/y/in");
     show_info("/d/y/in");

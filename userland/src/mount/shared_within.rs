@@ -1,27 +1,15 @@
 //! Shared mounts in odd places: a tree bound beneath itself, a place that is taken, peers that go and leave slaves.
-use super::{alone, info, mount};
+use super::{alone, info, mount, new, set, show_bind};
 use crate::out::{say, show};
 use crate::scratch::Scratch;
 use crate::sys::file::{self, fd, move_mount, open_tree};
-use libc::{AT_FDCWD, MNT_DETACH, MS_BIND, MS_MOVE, MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE};
+use libc::{AT_FDCWD, MNT_DETACH, MS_MOVE, MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE};
 use std::ffi::CStr;
 
 /// `OPEN_TREE_CLONE`, `AT_RECURSIVE`, `MOVE_MOUNT_F_EMPTY_PATH`.
 const CLONE: u32 = 1;
 const RECURSIVE: u32 = 0x8000;
 const EMPTY_FROM: u32 = 4;
-
-fn set(path: &CStr, flags: u64) {
-    show("  set", mount(c"none", path, c"", flags));
-}
-
-fn new(path: &CStr) {
-    show("  mount", mount(c"new", path, c"tmpfs", 0));
-}
-
-fn bind(from: &CStr, to: &CStr, flags: u64) {
-    show("  bind", mount(from, to, c"", MS_BIND | flags));
-}
 
 fn shown(label: &str, paths: &[&str]) {
     say!("{label}");
@@ -39,11 +27,11 @@ fn shown(label: &str, paths: &[&str]) {
 fn beneath_itself() {
     const PATHS: [&str; 5] = ["/a", "/a/x", "/a/x/y", "/a/x/y/x", "/a/x/y/x/y"];
     let _ = file::mkdir(c"a/x", 0o755);
-    bind(c"a", c"a", 0);
+    show_bind(c"a", c"a", 0);
     set(c"a", MS_SHARED);
     new(c"a/x");
     let _ = file::mkdir(c"a/x/y", 0o755);
-    bind(c"a", c"a/x/y", MS_REC);
+    show_bind(c"a", c"a/x/y", MS_REC);
     shown("beneath itself", &PATHS);
     // This comes to be beneath the tree as well, which stays in sight.
     new(c"a/x/y/x/y");
@@ -52,7 +40,7 @@ fn beneath_itself() {
     shown("taken away", &PATHS);
     show("  umount", file::umount2(c"a", MNT_DETACH));
     // The same by a copy that hung nowhere.
-    bind(c"a", c"a", 0);
+    show_bind(c"a", c"a", 0);
     set(c"a", MS_SHARED);
     new(c"a/x");
     let _ = file::mkdir(c"a/x/y", 0o755);
@@ -67,9 +55,9 @@ fn beneath_itself() {
 fn covered() {
     const PATHS: [&str; 2] = ["/b/x", "/c/x"];
     let _ = file::mkdir(c"b/x", 0o755);
-    bind(c"b", c"b", 0);
+    show_bind(c"b", c"b", 0);
     set(c"b", MS_SHARED);
-    bind(c"b", c"c", 0);
+    show_bind(c"b", c"c", 0);
     set(c"c", MS_SLAVE);
     new(c"c/x");
     file::make(c"c/x/own", b"1", 0o644);
@@ -84,9 +72,9 @@ fn covered() {
 
 /// Slaves of a group that ends receive from where it did.
 fn handed_over() {
-    bind(c"c", c"d", 0);
+    show_bind(c"c", c"d", 0);
     set(c"c", MS_SHARED);
-    bind(c"c", c"e", 0);
+    show_bind(c"c", c"e", 0);
     set(c"e", MS_SLAVE);
     shown("a chain", &["/c", "/e"]);
     set(c"c", MS_PRIVATE);
@@ -111,7 +99,7 @@ fn onto_its_own_peers() {
     let _ = file::mkdir(c"p/x", 0o755);
     for place in [c"t/1", c"t/2", c"t/3"] {
         let _ = file::mkdir(place, 0o755);
-        bind(c"p", place, 0);
+        show_bind(c"p", place, 0);
     }
     count("to be moved", before);
     show("  move", mount(c"t", c"p/x", c"", MS_MOVE));
@@ -133,10 +121,10 @@ fn covered_at_peers() {
     new(c"m");
     let _ = file::mkdir(c"m/x", 0o755);
     set(c"m", MS_SHARED);
-    bind(c"m", c"s", 0);
+    show_bind(c"m", c"s", 0);
     set(c"s", MS_SLAVE);
     set(c"s", MS_SHARED);
-    bind(c"s", c"q", 0);
+    show_bind(c"s", c"q", 0);
     new(c"s/x");
     file::make(c"s/x/own", b"1", 0o644);
     shown("on the slaves", &PATHS);
@@ -165,8 +153,8 @@ fn detached_with_peers() {
     new(c"n");
     let _ = file::mkdir(c"n/x", 0o755);
     set(c"n", MS_SHARED);
-    bind(c"n", c"m/y", 0);
-    bind(c"n", c"m/z", 0);
+    show_bind(c"n", c"m/y", 0);
+    show_bind(c"n", c"m/z", 0);
     new(c"n/x");
     let _ = file::mkdir(c"n/x/in", 0o755);
     new(c"m/y/x/in");

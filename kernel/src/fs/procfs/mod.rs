@@ -182,12 +182,18 @@ pub(crate) fn set_number(
     least: u64,
     most: u64,
 ) -> Result<(), Errno> {
-    let value = self::number(text)?;
-    if !(least..=most).contains(&value) {
-        return Err(Errno::EINVAL);
-    }
-    number.store(value, Ordering::Relaxed);
+    number.store(number_within(text, least, most)?, Ordering::Relaxed);
     Ok(())
+}
+
+/// Most that a number can be which is an `int` in Linux.
+pub(crate) const INT_MAX: u64 = i32::MAX as u64;
+
+/// A number as it is written to a file here, within bounds.
+pub(crate) fn number_within(text: &[u8], least: u64, most: u64) -> Result<u64, Errno> {
+    let value = number(text)?;
+    let fits = (least..=most).contains(&value);
+    fits.then_some(value).ok_or(Errno::EINVAL)
 }
 
 /// A number as it is written to a file here: decimal, or in C's other bases.

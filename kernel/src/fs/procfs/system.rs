@@ -1,14 +1,12 @@
 //! The files of `/proc` that this room can write by itself: memory, mounts, file systems, and what
 //! never changes.
 
-use core::sync::atomic::AtomicU64;
-
 use kiln_core::addr::PAGE_SIZE;
 use kiln_core::errno::Errno;
 use kiln_core::num::{u64_of, usize_of};
 use kiln_core::vma;
 
-use super::{Content, SystemFile, Text, number, number_file, set_number, show_number};
+use super::{Content, INT_MAX, SystemFile, Text, number, number_file, number_within, show_number};
 use crate::fs::context::{FsContext, PROTECTED_HARDLINKS, PROTECTED_SYMLINKS};
 use crate::fs::fdtable::{FdTable, NR_OPEN};
 use crate::fs::mount::{INVISIBLE, MAX_MOUNTS, Mount, MountFlags, Path};
@@ -37,7 +35,7 @@ pub(super) const FILES: &[SystemFile] = &[
     number_file!("sys/fs/inotify/max_queued_events", inotify::MAX_QUEUED),
     number_file!("sys/fs/inotify/max_user_instances", inotify::MAX_INSTANCES),
     number_file!("sys/fs/inotify/max_user_watches", inotify::MAX_WATCHES),
-    number_file!("sys/fs/mount-max", MAX_MOUNTS, 1, i32::MAX as u64),
+    number_file!("sys/fs/mount-max", MAX_MOUNTS, 1, INT_MAX),
     SystemFile::readable("sys/fs/nr_open", |out| out.put(format_args!("{NR_OPEN}\n"))),
     SystemFile {
         path: "sys/fs/pipe-max-size",
@@ -59,7 +57,7 @@ pub(super) const FILES: &[SystemFile] = &[
         write: Some(drop_caches),
     },
     number_file!("sys/vm/overcommit_memory", OVERCOMMIT, 0, 2),
-    number_file!("sys/vm/overcommit_ratio", OVERCOMMIT_RATIO, 0, I32_MAX),
+    number_file!("sys/vm/overcommit_ratio", OVERCOMMIT_RATIO, 0, INT_MAX),
     SystemFile::fixed("sys/vm/panic_on_oom", "0\n"),
     SystemFile {
         path: "sys/vm/min_free_kbytes",
@@ -75,20 +73,14 @@ pub(super) const FILES: &[SystemFile] = &[
     },
 ];
 
-/// As large as an `int`.
-const I32_MAX: u64 = i32::MAX as u64;
-
 fn set_most_areas(value: &[u8]) -> Result<(), Errno> {
-    let number = AtomicU64::new(0);
-    set_number(&number, value, 0, I32_MAX)?;
-    vma::set_most_areas(usize_of(number.into_inner()));
+    vma::set_most_areas(usize_of(number_within(value, 0, INT_MAX)?));
     Ok(())
 }
 
 fn set_kept(value: &[u8]) -> Result<(), Errno> {
-    let number = AtomicU64::new(0);
-    set_number(&number, value, 0, I32_MAX)?;
-    frame::keep(usize_of(number.into_inner()) / (PAGE_SIZE / 1024));
+    let kib = usize_of(number_within(value, 0, INT_MAX)?);
+    frame::keep(kib / (PAGE_SIZE / 1024));
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use kiln_core::ipc::{MAX_OBJECTS, Perm};
 use kiln_core::num::u64_of;
 
 use super::{Object, Table, msg, sem, shm};
-use crate::fs::procfs::{Content, SystemFile, Text, number, number_file, set_number};
+use crate::fs::procfs::{Content, INT_MAX, SystemFile, Text, number, number_file, set_number};
 
 /// The files.
 pub(crate) const FILES: &[SystemFile] = &[
@@ -30,9 +30,6 @@ pub(crate) const FILES: &[SystemFile] = &[
     number_file!("sys/kernel/shmmax", shm::MAX_SIZE),
     number_file!("sys/kernel/shmmni", shm::MAX_COUNT, 0, u64_of(MAX_OBJECTS)),
 ];
-
-/// Numbers that are an `int` in Linux.
-const INT_MAX: u64 = i32::MAX as u64;
 
 /// `SEMMSL`, `SEMMNS`, `SEMOPM` and `SEMMNI`; those that aren't written stay.
 fn set_semaphores(text: &[u8]) -> Result<(), Errno> {

@@ -40,7 +40,7 @@ static FILES: [&[SystemFile]; 6] = [
 /// Makes processes appear in `/proc`, and their limits known where files are written.
 pub(crate) fn register() {
     procfs::set_processes(&Table);
-    limits::ask(file_limit::room, file_limit::keeps_set_id);
+    limits::set_hooks(file_limit::room, file_limit::keeps_set_id);
     procfs::register(&FILES);
     superblock::register(&[mqueue::tree::TYPE, cgroup::TYPE]);
 }
