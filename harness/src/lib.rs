@@ -4,7 +4,7 @@
 //! image to boot from; `tree`, `archive`, `recipe` and `erofs_write` make one, `cache` keeps it), `disks`
 //! (`/in`, `/out`, `--disk`), `qemu` (the machine as a command line), `launch` (starts it; `leash`
 //! makes it end with the launcher), `pump` with `streams`, `input`, `signals` and `terminal` (while it
-//! runs), `outcome` (what its end means; `symbols` for a
+//! runs), `outcome` (what its end means; `symbols` and `unwind` for a
 //! panic's backtrace), `ext4` (brings `/out` home), `report` (the JSON for
 //! `--report`).
 //!
@@ -40,3 +40,4 @@ pub mod syscalls;
 pub mod terminal;
 pub mod testing;
 pub mod tree;
+mod unwind;

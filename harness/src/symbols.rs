@@ -1,40 +1,50 @@
-//! Names for a kernel's addresses: the record of a panic carries a backtrace as numbers, and the
-//! ELF knows what lies there.
+//! Names for a kernel's addresses: the record of a panic carries words of the stack, `unwind` finds
+//! the callers among them, and the ELF knows what lies there.
 
 use std::path::Path;
 
 use addr2line::Loader;
 use serde_json::{Map, Value};
 
+use crate::unwind::{Caller, callers};
+
 /// The backtrace in `record` as lines for people, innermost first; runs of the same address are
-/// told once. Empty when there is none.
+/// told once, and what is a guess has a question mark. Empty when there is none.
 #[must_use]
 pub fn backtrace(record: &Map<String, Value>, kernel: &Path) -> Vec<String> {
-    let Some(Value::Array(words)) = record.get("backtrace") else {
+    let (Some(rip), Some(Value::Array(words))) =
+        (record.get("rip").and_then(address), record.get("callers"))
+    else {
         return vec![];
     };
-    let addresses = words.iter().filter_map(address);
+    let words = words
+        .iter()
+        .filter_map(|word| match word.as_array()?.as_slice() {
+            [place, word] => Some((address(place)?, address(word)?)),
+            _ => None,
+        });
     let loader = Loader::new(kernel).ok();
-    let mut lines: Vec<(u64, usize)> = Vec::new();
-    for address in addresses {
+    let mut lines: Vec<(u64, bool, usize)> = vec![(rip, false, 1)];
+    for Caller { address, guessed } in callers(kernel, rip, &words.collect()) {
         match lines.last_mut() {
-            Some((last, count)) if *last == address => *count += 1,
-            _ => lines.push((address, 1)),
+            Some((last, _, count)) if *last == address => *count += 1,
+            _ => lines.push((address, guessed, 1)),
         }
     }
     lines
         .into_iter()
         .enumerate()
-        .map(|(level, (address, count))| {
+        .map(|(level, (address, guessed, count))| {
             let name = loader
                 .as_ref()
                 .and_then(|loader| name(loader, address, level > 0));
+            let mark = if guessed { "? " } else { "" };
             let times = if count > 1 {
                 format!(" ({count} times)")
             } else {
                 String::new()
             };
-            format!("  {address:#x} {}{times}", name.unwrap_or_default())
+            format!("  {address:#x} {mark}{}{times}", name.unwrap_or_default())
         })
         .collect()
 }

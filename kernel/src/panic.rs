@@ -11,16 +11,14 @@ use crate::arch::tables::IST_NAMES;
 use crate::arch::trap::Fatal;
 use crate::arch::{self, DebugExit};
 use crate::drivers::{debugcon, serial};
-use crate::mm::kernel::stack_word;
 use crate::mm::stack::{self, Bounds, Place};
 use crate::sched;
 use crate::sync::SpinLock;
 
-/// Frames of a backtrace that are shown: the innermost and the outermost ones.
-const INNERMOST: usize = 24;
-const OUTERMOST: usize = 8;
-/// Frames followed at most.
-const DEPTH: usize = 4096;
+mod backtrace;
+
+use backtrace::{Caller, callers};
+
 /// Slot of the stack on which the kernel goes on after boot.
 const BOOT_SLOT: u32 = low32(IST_NAMES.len() as u64);
 
@@ -67,7 +65,7 @@ static LINE: SpinLock<Line> = SpinLock::new(Line {
 #[derive(Clone, Copy)]
 struct Site {
     rip: u64,
-    rbp: u64,
+    rsp: u64,
     fault: Option<Fatal>,
 }
 
@@ -83,10 +81,10 @@ pub(crate) fn refuse(why: fmt::Arguments<'_>) -> ! {
 }
 
 fn fatal(fault: &Fatal) -> ! {
-    let Fatal { rip, rbp, .. } = *fault;
+    let Fatal { rip, rsp, .. } = *fault;
     let site = Site {
         rip,
-        rbp,
+        rsp,
         fault: Some(*fault),
     };
     report(format_args!("{}", Described(fault)), Some(site))
@@ -94,11 +92,10 @@ fn fatal(fault: &Fatal) -> ! {
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    let rbp = arch::cpu::frame_pointer();
-    let rip = stack_word(rbp + 8).unwrap_or(0);
+    let (rip, rsp) = arch::cpu::here();
     let site = Site {
         rip,
-        rbp: stack_word(rbp).unwrap_or(0),
+        rsp,
         fault: None,
     };
     match info.location() {
@@ -225,12 +222,11 @@ fn print(reason: fmt::Arguments<'_>, site: Option<Site>) -> fmt::Result {
             error,
             rip,
             rsp,
-            rbp,
             cr2,
             ..
         } = fault;
         writeln!(out, "kiln:   vector {vector} error {error:#x} cr2 {cr2:#x}")?;
-        writeln!(out, "kiln:   rip {rip:#x} rsp {rsp:#x} rbp {rbp:#x}")?;
+        writeln!(out, "kiln:   rip {rip:#x} rsp {rsp:#x}")?;
         if let Some(Place::Stack(slot)) = stack::locate(rsp) {
             writeln!(out, "kiln:   on the {}", StackName(slot))?;
         }
@@ -238,8 +234,9 @@ fn print(reason: fmt::Arguments<'_>, site: Option<Site>) -> fmt::Result {
     write!(out, "kiln:   thread ")?;
     thread_name(|char| out.write_char(char))?;
     out.write_char('\n')?;
-    for address in backtrace(site) {
-        writeln!(out, "kiln:   at {address:#x}")?;
+    writeln!(out, "kiln:   at {:#x}", site.rip)?;
+    for Caller { address, .. } in callers(site.rsp) {
+        writeln!(out, "kiln:   perhaps from {address:#x}")?;
     }
     Ok(())
 }
@@ -252,20 +249,28 @@ fn record(line: &mut Line, reason: fmt::Arguments<'_>, site: Option<Site>) -> fm
     if let Some(site) = site {
         if let Some(fault) = site.fault {
             write!(line, ",\"vector\":{}", fault.vector)?;
-            write!(
-                line,
-                ",\"cr2\":\"{:#x}\",\"rsp\":\"{:#x}\"",
-                fault.cr2, fault.rsp
-            )?;
+            write!(line, ",\"cr2\":\"{:#x}\"", fault.cr2)?;
         }
         line.write_str(",\"thread\":\"")?;
         let mut name = Escaped(line);
         thread_name(|char| name.write_char(char))?;
         line.write_char('"')?;
-        write!(line, ",\"rip\":\"{:#x}\",\"backtrace\":[", site.rip)?;
-        for (index, address) in backtrace(site).enumerate() {
-            let comma = if index == 0 { "" } else { "," };
-            write!(line, "{comma}\"{address:#x}\"")?;
+        let Site { rip, rsp, .. } = site;
+        write!(
+            line,
+            ",\"rip\":\"{rip:#x}\",\"rsp\":\"{rsp:#x}\",\"callers\":["
+        )?;
+        // The line must come to its end.
+        let full = line.bytes.len() - 64;
+        for (index, Caller { place, address }) in callers(rsp).enumerate() {
+            if line.len < full {
+                let comma = if index == 0 { "" } else { "," };
+                write!(
+                    line,
+                    "{comma}[\"{:#x}\",\"{address:#x}\"]",
+                    place.wrapping_sub(rsp)
+                )?;
+            }
         }
         line.write_char(']')?;
     }
@@ -278,27 +283,4 @@ fn thread_name(mut put: impl FnMut(char) -> fmt::Result) -> fmt::Result {
     name.iter()
         .take_while(|byte| **byte != 0)
         .try_for_each(|byte| put(char::from(*byte)))
-}
-
-/// The return addresses from `site` upwards, the instruction itself first, without the middle part
-/// of a long chain.
-fn backtrace(site: Site) -> impl Iterator<Item = u64> {
-    let outermost = chain(site).count().saturating_sub(OUTERMOST);
-    let shown = move |index: usize| index < INNERMOST || index >= outermost;
-    let frames = chain(site)
-        .enumerate()
-        .filter(move |(index, _)| shown(*index));
-    frames.map(|(_, address)| address)
-}
-
-/// All of them.
-fn chain(site: Site) -> impl Iterator<Item = u64> {
-    let mut rbp = site.rbp;
-    let callers = core::iter::from_fn(move || {
-        let (next, address) = (stack_word(rbp)?, stack_word(rbp.wrapping_add(8))?);
-        // Frames lie the higher, the older they are: anything else is no chain.
-        rbp = if next > rbp { next } else { 0 };
-        (address != 0).then_some(address)
-    });
-    core::iter::once(site.rip).chain(callers).take(DEPTH)
 }

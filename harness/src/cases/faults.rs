@@ -45,7 +45,10 @@ pub(super) fn cases() -> Vec<Case> {
         })
     });
     kernel
-        .chain([Case::new("faults::no_such_fault", no_such_fault)])
+        .chain([
+            Case::new("faults::no_such_fault", no_such_fault),
+            Case::new("faults::backtrace", backtrace),
+        ])
         .collect()
 }
 
@@ -77,5 +80,25 @@ fn kernel_fault(name: &str, says: &str) -> Result<()> {
     // The backtrace has names: the fault's own place at least.
     let named = lines.any(|line| line.starts_with("kiln:   0x") && line.contains(".rs:"));
     ensure!(named, "no backtrace: {}", got.shown());
+    Ok(())
+}
+
+/// Each caller is found by the ELF's tables, none is a guess, and none is left out.
+fn backtrace() -> Result<()> {
+    for (fault, chain) in [
+        ("panic", &["panic_fmt", "provoke_panic", "main"][..]),
+        ("stack", &["overflow", "provoke", "main"]),
+    ] {
+        let append = format!("fault={fault}");
+        let got = Job::new(["--append", &append, "--timeout", "5", "true"]).run()?;
+        let err = got.err();
+        let callers: Vec<&str> = err.lines().skip(2).collect();
+        let as_called = callers.len() == chain.len()
+            && callers
+                .iter()
+                .zip(chain)
+                .all(|(line, name)| line.contains(name));
+        ensure!(as_called && !err.contains('?'), "{}", got.shown());
+    }
     Ok(())
 }

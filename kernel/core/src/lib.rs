@@ -17,6 +17,7 @@ pub mod addr;
 pub mod auxv;
 pub mod bandwidth;
 pub mod bpf;
+pub mod callsite;
 pub mod cgroup;
 pub mod channel;
 pub mod cpio;

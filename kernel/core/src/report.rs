@@ -100,17 +100,6 @@ pub struct DiskCount<'a> {
     pub failed_flushes: u64,
 }
 
-/// Where the kernel was when it failed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Fault<'a> {
-    /// Instruction pointer.
-    pub rip: u64,
-    /// CR2: the address a page fault was about.
-    pub cr2: u64,
-    /// Return addresses, innermost first. The launcher puts names to them.
-    pub backtrace: &'a [u64],
-}
-
 /// Everything the record tells. Borrowed, so that filling it in allocates nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Record<'a> {
@@ -144,8 +133,6 @@ pub struct Record<'a> {
     pub disks: &'a [DiskCount<'a>],
     /// Most bytes used on any kernel stack.
     pub stack_high_water: u64,
-    /// Set for [`Ending::Panic`].
-    pub fault: Option<Fault<'a>>,
     /// Leave out what only a report tells: all counts.
     pub brief: bool,
 }
@@ -174,7 +161,6 @@ impl<'a> Record<'a> {
             unimplemented: &[],
             disks: &[],
             stack_high_water: 0,
-            fault: None,
             brief: false,
         }
     }
@@ -202,9 +188,6 @@ impl<'a> Record<'a> {
         string(out, self.reason)?;
         if !self.brief {
             self.counts(out)?;
-        }
-        if let Some(fault) = &self.fault {
-            place(out, fault)?;
         }
         out.write_str("}\n")
     }
@@ -286,20 +269,6 @@ fn disks(out: &mut impl Write, disks: &[DiskCount<'_>]) -> fmt::Result {
     out.write_char(']')
 }
 
-/// Addresses go as hexadecimal strings: people read them, and JSON's numbers needn't hold 64 bits.
-fn place(out: &mut impl Write, fault: &Fault<'_>) -> fmt::Result {
-    write!(
-        out,
-        ",\"rip\":\"{:#x}\",\"cr2\":\"{:#x}\",\"backtrace\":[",
-        fault.rip, fault.cr2
-    )?;
-    for (index, address) in fault.backtrace.iter().enumerate() {
-        let comma = if index > 0 { "," } else { "" };
-        write!(out, "{comma}\"{address:#x}\"")?;
-    }
-    out.write_char(']')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -349,19 +318,5 @@ mod tests {
         assert_eq!(Ending::Exited.exit_value(0), 0x10);
         assert_eq!(Ending::Exited.exit_value(255), 0x11);
         assert_eq!(Ending::Signaled.exit_value(0), 0x12);
-    }
-
-    #[test]
-    fn faults_carry_their_place() {
-        let record = Record {
-            fault: Some(Fault {
-                rip: 0xffff_ffff_8010_0000,
-                cr2: 8,
-                backtrace: &[0x10, 0x20],
-            }),
-            ..Record::new(Ending::Panic, "page fault")
-        };
-        let tail = r#","rip":"0xffffffff80100000","cr2":"0x8","backtrace":["0x10","0x20"]}"#;
-        assert!(line(&record).trim_end().ends_with(tail));
     }
 }

@@ -27,12 +27,10 @@ pub(crate) fn aside<T: Aside>(this: &T) {
 }
 
 /// Keeps the registers that a function of the C ABI may change around `T::aside`. The kernel is soft-float, so
-/// there are no others. It has a frame of its own, through which backtraces go.
+/// there are no others.
 #[unsafe(naked)]
 extern "C" fn thunk<T: Aside>(this: &T) {
     naked_asm!(
-        "push rbp",
-        "mov rbp, rsp",
         "push rax",
         "push rcx",
         "push rdx",
@@ -42,10 +40,8 @@ extern "C" fn thunk<T: Aside>(this: &T) {
         "push r9",
         "push r10",
         "push r11",
-        // With these nine, RBP and the return address it isn't aligned.
-        "sub rsp, 8",
+        // With these nine and the return address it is aligned to 16.
         "call {aside}",
-        "add rsp, 8",
         "pop r11",
         "pop r10",
         "pop r9",
@@ -55,7 +51,6 @@ extern "C" fn thunk<T: Aside>(this: &T) {
         "pop rdx",
         "pop rcx",
         "pop rax",
-        "pop rbp",
         "ret",
         aside = sym T::aside,
     )

@@ -209,11 +209,13 @@ pub(crate) fn init_boot_cpu() -> &'static PerCpu {
     &BOOT_CPU
 }
 
-/// The running function's frame pointer, where a backtrace begins.
+/// An instruction of the running function and its stack pointer there, where a backtrace begins.
 #[inline(always)]
-pub(crate) fn frame_pointer() -> u64 {
-    let rbp: u64;
-    // SAFETY: reads a register.
-    unsafe { asm!("mov {}, rbp", out(reg) rbp, options(nomem, nostack, preserves_flags)) };
-    rbp
+pub(crate) fn here() -> (u64, u64) {
+    let (rip, rsp): (u64, u64);
+    // SAFETY: reads registers.
+    unsafe {
+        asm!("lea {}, [rip]", "mov {}, rsp", out(reg) rip, out(reg) rsp, options(nomem, nostack, preserves_flags));
+    };
+    (rip, rsp)
 }

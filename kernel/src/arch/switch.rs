@@ -10,8 +10,8 @@ use kiln_core::num::usize_of;
 /// `top` is aligned to 16 and the end of a mapped stack that nobody else uses.
 #[unsafe(naked)]
 pub(super) unsafe extern "sysv64" fn enter_stack(top: u64, main: extern "sysv64" fn() -> !) -> ! {
-    // A zero return address and frame pointer end backtraces.
-    naked_asm!("mov rsp, rdi", "xor ebp, ebp", "push rbp", "jmp rsi")
+    // A zero return address: nobody called.
+    naked_asm!("mov rsp, rdi", "push 0", "jmp rsi")
 }
 
 /// Lays out a new thread's stack, which ends at `top`, so that the first [`switch`] to the result
@@ -25,7 +25,7 @@ pub(crate) fn prepare(top: u64, entry: fn() -> !) -> u64 {
         0,
         0,
         0, // RBX
-        0, // RBP: the end of backtraces
+        0, // RBP
         start as *const () as u64,
         0, // the return address of `start`, which doesn't return
     ];

@@ -44,10 +44,8 @@ pub(crate) struct Fatal {
     pub(crate) error: u64,
     /// The instruction.
     pub(crate) rip: u64,
-    /// The stack pointer there.
+    /// The stack pointer there, where a backtrace begins.
     pub(crate) rsp: u64,
-    /// The frame pointer there, where a backtrace begins.
-    pub(crate) rbp: u64,
     /// The address of a page fault (CR2; stale for other vectors).
     pub(crate) cr2: u64,
     /// It happened in user mode, which only machine checks and the like may do.
@@ -90,18 +88,13 @@ pub(super) extern "sysv64" fn from_kernel(frame: &mut Frame) {
         return;
     }
     let Frame {
-        error,
-        rip,
-        rsp,
-        rbp,
-        ..
+        error, rip, rsp, ..
     } = *frame;
     fatal(&Fatal {
         vector,
         error,
         rip,
         rsp,
-        rbp,
         cr2,
         user: false,
     });

@@ -286,7 +286,6 @@ fn trapped(context: &UserContext) -> Stop {
             error: context.error,
             rip: context.rip,
             rsp: context.rsp,
-            rbp: 0,
             cr2: context.fault_address,
             user: true,
         }),

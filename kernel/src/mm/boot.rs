@@ -197,6 +197,12 @@ pub(crate) fn release_boot_stack() {
     super::frame::add(start, (&raw const boot_stack_top).addr() as u64 - IMAGE);
 }
 
+/// Where the kernel's code is.
+pub(super) fn text() -> core::ops::Range<u64> {
+    let Image { start, rodata, .. } = image();
+    IMAGE + start..IMAGE + rodata
+}
+
 /// Bytes from the start of the image's address range to its end.
 pub(super) fn image_len() -> usize {
     usize_of(image().end)

@@ -5,7 +5,8 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use kiln_core::addr::{PhysAddr, VirtAddr};
-use kiln_core::num::u64_of;
+use kiln_core::callsite;
+use kiln_core::num::{u64_of, usize_of};
 
 use super::frame::{self, FrameRef, OutOfMemory};
 use super::layout::PHYSMAP;
@@ -151,7 +152,7 @@ pub(super) fn page_words<'a>(va: u64) -> Option<&'a [AtomicU64; 512]> {
     if !is_mapped(va) {
         return None;
     }
-    let page = core::ptr::with_exposed_provenance(kiln_core::num::usize_of(va & !0xFFF));
+    let page = core::ptr::with_exposed_provenance(usize_of(va & !0xFFF));
     // SAFETY: mapped just now, and the callers look at stacks that aren't unmapped meanwhile.
     Some(unsafe { &*page })
 }
@@ -165,7 +166,19 @@ pub(crate) fn stack_word(va: u64) -> Option<u64> {
     if !va.is_multiple_of(8) || !(stacks.contains(&va) || image.contains(&va)) || !is_mapped(va) {
         return None;
     }
-    let word = core::ptr::with_exposed_provenance::<u64>(kiln_core::num::usize_of(va));
+    let word = core::ptr::with_exposed_provenance::<u64>(usize_of(va));
     // SAFETY: mapped and aligned. It may belong to anyone, so it is read once, as a volatile word.
     Some(unsafe { word.read_volatile() })
+}
+
+/// The last bytes of code before `address`, for backtraces: `None` outside the kernel's code.
+pub(crate) fn code_before(address: u64) -> Option<[u8; callsite::LONGEST]> {
+    let text = super::boot::text();
+    let start = address.checked_sub(u64_of(callsite::LONGEST))?;
+    if start < text.start || address >= text.end {
+        return None;
+    }
+    let bytes = core::ptr::with_exposed_provenance::<[u8; callsite::LONGEST]>(usize_of(start));
+    // SAFETY: within the segment of code, which is mapped to be read and never changes.
+    Some(unsafe { bytes.read() })
 }
