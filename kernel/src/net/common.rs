@@ -4,6 +4,7 @@
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicI32, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use kiln_core::abi;
+use kiln_core::bpf::Program;
 use kiln_core::errno::Errno;
 use kiln_core::net::inet::HeadOptions;
 use kiln_core::net::msg;
@@ -39,6 +40,8 @@ pub(crate) struct Common {
     pub(super) options: SpinLock<Options>,
     /// `IP_OPTIONS`: kept and told. The heads that raw sockets are shown are without them.
     pub(super) head_options: SpinLock<HeadOptions>,
+    /// What says which messages it takes.
+    pub(super) filter: SpinLock<Option<Arc<Program>>>,
     error: AtomicI32,
     shut: AtomicU32,
     /// For something to read, a connection, an error, the end.
@@ -59,6 +62,7 @@ impl Common {
             ino: AtomicU64::new(0),
             options: SpinLock::new(Options::new()),
             head_options: SpinLock::new(HeadOptions::new()),
+            filter: SpinLock::new(None),
             error: AtomicI32::new(0),
             shut: AtomicU32::new(0),
             readers: try_arc(WaitQueue::new())?,

@@ -15,6 +15,7 @@
 //! exists before the first socket. The logic without locks is `kiln_core::net`'s.
 
 mod common;
+mod filter;
 mod inbox;
 mod inet;
 mod ioctl;

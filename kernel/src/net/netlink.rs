@@ -22,6 +22,7 @@ use super::packet::Packet;
 use super::socket::{Caller, Outgoing, Protocol, Received};
 use crate::fs::memory::{try_arc, try_push, try_zeros};
 use crate::fs::{Events, Watch};
+use crate::net::filter::Seen;
 use crate::sync::SpinLock;
 use crate::vm::{IoDst, IoSrc};
 
@@ -50,7 +51,10 @@ impl Ends {
         if self.inbox.held() > kiln_core::num::usize_of32(BUFFER) {
             return Err(Errno::ENOBUFS);
         }
-        self.inbox.push(Packet::of(message)?, false, || Ok(()))
+        match self.common.sieve(Packet::of(message)?, Seen::plain)? {
+            Some(packet) => self.inbox.push(packet, false, || Ok(())),
+            None => Ok(()),
+        }
     }
 }
 

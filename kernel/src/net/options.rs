@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
+use kiln_core::bpf::packet::EXTENSIONS;
 use kiln_core::errno::Errno;
 use kiln_core::fs::perm::Capability;
 use kiln_core::net::cmsg::{self, Builder};
@@ -34,6 +35,11 @@ pub(super) fn set(
         };
     }
     let common = socket.common();
+    if name == so::DETACH_FILTER {
+        int(value)?;
+        common.may_set_filter()?;
+        return common.set_filter(None);
+    }
     let inet = is_inet(common.family());
     let rights = Rights {
         admin: caller.lookup.can(Capability::NetAdmin),
@@ -115,15 +121,14 @@ pub(super) fn get(
         so::PASSPIDFD if common.family() != family::UNIX => Err(Errno::EOPNOTSUPP),
         so::PEEK_OFF if is_raw(common) => Err(Errno::EOPNOTSUPP),
         // What filters may ask for besides the packet (`SKF_AD_MAX`).
-        so::BPF_EXTENSIONS => int(64),
+        so::BPF_EXTENSIONS => int(EXTENSIONS),
         so::PEERCRED => socket.get_option(level::SOCKET, name, room).or_else(|_| {
             let mut none = [0xFF; 12];
             none[..4].fill(0);
             try_copy(&none)
         }),
         so::MEMINFO => mem_info(socket, room),
-        // No filter.
-        so::ATTACH_FILTER => Ok(Vec::new()),
+        so::ATTACH_FILTER => shown_filter(common),
         so::PEERGROUPS if common.family() == family::UNIX => socket.get_option(number, name, room),
         so::PEERGROUPS => Err(Errno::ENODATA),
         _ => match common.options().get(name) {
@@ -131,6 +136,18 @@ pub(super) fn get(
             Err(error) => Err(error),
         },
     }
+}
+
+/// Its instructions; the caller counts them.
+fn shown_filter(common: &Common) -> Result<Vec<u8>, Errno> {
+    let Some(program) = common.filter() else {
+        return Ok(Vec::new());
+    };
+    let mut raw = Vec::new();
+    raw.try_reserve_exact(program.len() * 8)
+        .map_err(|_| Errno::ENOMEM)?;
+    raw.extend(program.instructions().iter().flat_map(|each| each.encode()));
+    Ok(raw)
 }
 
 fn encode(value: Value) -> Result<Vec<u8>, Errno> {

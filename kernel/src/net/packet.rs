@@ -274,6 +274,24 @@ impl Packet {
         )
     }
 
+    /// A packet of its first bytes, which what went with it goes with now.
+    pub(super) fn first(&self, len: usize) -> Result<Arc<Self>, Errno> {
+        let mut bytes = try_zeros(len)?;
+        self.put(&mut IoDst::kernel(&mut bytes), 0, len)?;
+        let extra = Extra {
+            rights: self.rights.lock().take(),
+            creds: self.creds,
+            name: self.name.clone(),
+            route: self.route,
+        };
+        Self::take(
+            &mut IoSrc::kernel(&bytes),
+            len,
+            self.account.as_ref(),
+            extra,
+        )
+    }
+
     /// Bytes it counts for.
     pub(super) fn size(&self) -> usize {
         self.size

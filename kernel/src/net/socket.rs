@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 use kiln_core::abi;
+use kiln_core::bpf::Instruction;
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::{Attr, FileType};
 use kiln_core::fs::flags::OpenFlags;
@@ -235,6 +236,16 @@ impl Socket {
     /// `getsockopt`; at most `room` bytes are wanted.
     pub(crate) fn get_option(&self, level: i32, name: u32, room: usize) -> Result<Vec<u8>, Errno> {
         options::get(&*self.protocol, level, name, room)
+    }
+
+    /// Gives it a filter of what arrives (`SO_ATTACH_FILTER`), which `read` reads if it may have one.
+    pub(crate) fn set_filter(
+        &self,
+        read: impl FnOnce() -> Result<Vec<Instruction>, Errno>,
+    ) -> Result<(), Errno> {
+        let common = self.protocol.common();
+        common.may_set_filter()?;
+        common.set_filter(Some(read()?))
     }
 
     /// What the receiver's control buffer gets, besides files.

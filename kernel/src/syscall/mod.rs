@@ -21,6 +21,7 @@ use crate::process::{Held, Task};
 use crate::sched::NOTIFY_AGAIN;
 use crate::vm::AddressSpace;
 
+mod bpf;
 mod clone;
 pub(crate) mod count;
 mod event;

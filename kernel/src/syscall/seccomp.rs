@@ -1,15 +1,11 @@
 //! seccomp(2), and prctl(2)'s older way to it.
 
-use alloc::vec::Vec;
-
 use kiln_core::abi;
 use kiln_core::addr::UserAddr;
-use kiln_core::bpf::{Instruction, MOST, Program};
+use kiln_core::bpf::Program;
 use kiln_core::errno::Errno;
-use kiln_core::num::low16;
 
-use super::{Call, SysResult};
-use crate::fs::memory::try_zeros;
+use super::{Call, SysResult, bpf};
 use crate::process::seccomp::{self, action, mode};
 
 /// What to do (linux/seccomp.h).
@@ -71,22 +67,14 @@ fn add_filter(call: &Call<'_>, flags: u32, args: UserAddr) -> SysResult {
         return Err(Errno::EINVAL);
     }
     let (task, space) = (call.task, call.space);
-    let [len, at]: [u64; 2] = space.read_val(args)?;
-    let len = usize::from(low16(len));
-    if len == 0 || len > MOST {
-        return Err(Errno::EINVAL);
-    }
+    let description: [u64; 2] = space.read_val(args)?;
+    bpf::len(description)?;
     // Otherwise a program that isn't allowed what its file's owner is could keep that one from noticing.
     if !task.has_no_new_privileges() && !task.creds().has(abi::CAP_SYS_ADMIN) {
         return Err(Errno::EACCES);
     }
-    let mut bytes = try_zeros(len * 8)?;
-    space.copy_in(&mut bytes, UserAddr::new(at))?;
-    let mut list = Vec::new();
-    list.try_reserve_exact(len).map_err(|_| Errno::ENOMEM)?;
-    let (chunks, _) = bytes.as_chunks();
-    list.extend(chunks.iter().copied().map(Instruction::decode));
-    let odd = seccomp::add_filter(task, Program::new(list)?, flags & TSYNC != 0)?;
+    let list = bpf::read(space, description)?;
+    let odd = seccomp::add_filter(task, Program::of_calls(list)?, flags & TSYNC != 0)?;
     if odd != 0 && flags & TSYNC_ESRCH != 0 {
         return Err(Errno::ESRCH);
     }

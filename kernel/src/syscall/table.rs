@@ -57,8 +57,8 @@ syscalls! {
     51 getsockname(Fd, SockAddrOut, LenPtr) [net::getsockname] Full "";
     52 getpeername(Fd, SockAddrOut, LenPtr) [net::getpeername] Full "";
     53 socketpair(Domain, SocketType, Protocol, FdPair) [net::socketpair] Full "";
-    54 setsockopt(Fd, SockLevel, SockName, SockOpt, Uint) [net::setsockopt] Partial "no filters, no MSG_ZEROCOPY";
-    55 getsockopt(Fd, SockLevel, SockName, SockOptOut, LenPtr) [net::getsockopt] Partial "no filters, no MSG_ZEROCOPY";
+    54 setsockopt(Fd, SockLevel, SockName, SockOpt, Uint) [net::setsockopt] Partial "no MSG_ZEROCOPY; what comes by streams is not filtered";
+    55 getsockopt(Fd, SockLevel, SockName, SockOptOut, LenPtr) [net::getsockopt] Partial "no MSG_ZEROCOPY; what comes by streams is not filtered";
     56 clone(CloneFlags, Ptr, IntOut, Ptr, Hex) [clone::clone] Partial "no namespaces";
     57 fork() [clone::fork] Full "";
     58 vfork() [clone::vfork] Full "";

@@ -291,8 +291,7 @@ impl Options {
             so::BUSY_POLL => return Err(Errno::EPERM),
             so::MAX_PACING_RATE => self.pacing = number.cast_unsigned(),
             so::BINDTOIFINDEX => return self.bind_to_device(number, rights),
-            so::ATTACH_FILTER | so::ATTACH_BPF => return Err(Errno::EINVAL),
-            so::DETACH_FILTER => return Err(Errno::ENOENT),
+            so::ATTACH_BPF => return Err(Errno::EINVAL),
             so::TIMESTAMPING if number & !STAMPING != 0 => return Err(Errno::EINVAL),
             so::TIMESTAMPING => {
                 self.stamping = number;

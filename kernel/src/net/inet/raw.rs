@@ -18,7 +18,7 @@ use kiln_core::net::{family, level, msg};
 
 use arrive::{arrive, next_number};
 
-pub(super) use arrive::seen;
+pub(super) use arrive::{as_sent, seen};
 
 use super::udp::DgramSock;
 use crate::fs::memory::{try_copy, try_push, try_zeros};

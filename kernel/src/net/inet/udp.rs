@@ -26,6 +26,7 @@ use super::raw::{self, ByHand};
 use crate::fs::memory::{try_arc, try_push};
 use crate::mm::kmem;
 use crate::net::common::Common;
+use crate::net::filter::Seen;
 use crate::net::inbox::Inbox;
 use crate::net::packet::{Packet, Route};
 use crate::net::socket::{Outgoing, Received};
@@ -313,20 +314,34 @@ impl DgramSock {
         }
     }
 
-    /// Takes a datagram that is for it, if there is room.
+    /// Takes a datagram that is for it, if its filter lets it pass and there is room.
     pub(super) fn take(&self, packet: &Arc<Packet>) {
+        let seen = |packet: &Packet| match packet.route {
+            Some(route) if !self.is_raw() && !self.is_ping() => {
+                raw::as_sent(self.protocol(), packet, &route)
+            }
+            _ => Seen::plain(packet),
+        };
+        let Ok(Some(packet)) = self.common.sieve(Arc::clone(packet), seen) else {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        self.keep(packet);
+    }
+
+    fn keep(&self, packet: Arc<Packet>) {
         let room = usize_of32(self.common.options.lock().rcvbuf);
         let full = self.inbox.held() + packet.size() > room && !self.inbox.is_empty();
         if full || self.gone.load(Ordering::Acquire) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
-            self.count(packet, &counts::NO_ROOM);
+            self.count(&packet, &counts::NO_ROOM);
             return;
         }
         if self.common.options.lock().has(so::RXQ_OVFL) {
             packet.dropped.store(self.drops(), Ordering::Relaxed);
         }
         // Out of memory: lost, as datagrams may be.
-        let _ = self.inbox.push(Arc::clone(packet), false, || Ok(()));
+        let _ = self.inbox.push(packet, false, || Ok(()));
     }
 
     /// Nobody has the port that a datagram was sent to.

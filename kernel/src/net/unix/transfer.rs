@@ -11,6 +11,7 @@ use super::{UnixSock, names};
 use crate::fs::{Events, File, Watch};
 use crate::net::common::{Common, Patience, SHUT_BOTH, SHUT_READ, SHUT_WRITE};
 use crate::net::current_creds;
+use crate::net::filter::Seen;
 use crate::net::inbox::{Flow, StreamRead};
 use crate::net::packet::{Extra, Packet, Ucred};
 use crate::net::rights::Rights;
@@ -183,6 +184,10 @@ impl UnixSock {
         patience: Patience,
         named: bool,
     ) -> Result<(), Errno> {
+        // Who is filtered out learns nothing of it.
+        let Some(packet) = peer.common.sieve(packet, Seen::plain)? else {
+            return Ok(());
+        };
         if !self.may_send_to(peer) {
             return Err(Errno::EPERM);
         }

@@ -10,13 +10,14 @@ pub(crate) mod send;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use kiln_core::addr::UserAddr;
+use kiln_core::bpf::Instruction;
 use kiln_core::errno::Errno;
 use kiln_core::net::addr::STORAGE;
 use kiln_core::net::options::{self, so};
 use kiln_core::net::{kind, level};
 
 use super::fs::{file, install};
-use super::{Call, SysResult};
+use super::{Call, SysResult, bpf};
 use crate::fs::memory::{try_copy, try_zeros};
 use crate::fs::{File, Lookup, identity};
 use crate::net::{self, Caller, Socket, Ucred};
@@ -283,11 +284,53 @@ pub(in crate::syscall) fn setsockopt(
     let file = file(call, fd)?;
     let socket = Socket::of(&file)?;
     let len = usize::try_from(len).map_err(|_| Errno::EINVAL)?;
+    if (level, name) == (level::SOCKET, so::ATTACH_FILTER) {
+        return attach_filter(call, socket, at, len);
+    }
     let mut value = try_zeros(len.min(MAX_OPTION))?;
     call.space.copy_in(&mut value, at)?;
     with_caller(call, false, |caller| {
         socket.set_option(caller, level, name, &value)
     })?;
+    Ok(0)
+}
+
+/// Gives a socket the filter that is described at `at`.
+fn attach_filter(call: &Call<'_>, socket: &Socket, at: UserAddr, len: usize) -> SysResult {
+    // Any option's value is a number at least.
+    if len < size_of::<i32>() {
+        return Err(Errno::EINVAL);
+    }
+    call.space.read_val::<i32>(at)?;
+    if len != bpf::DESCRIPTION {
+        return Err(Errno::EINVAL);
+    }
+    let description: [u64; 2] = call.space.read_val(at)?;
+    socket.set_filter(|| match description {
+        [_, 0] => Err(Errno::EINVAL),
+        there => bpf::read(call.space, there),
+    })?;
+    Ok(0)
+}
+
+/// Tells a socket's filter. Lengths are counted in instructions; without any room only that is told.
+fn tell_filter(
+    call: &Call<'_>,
+    socket: &Socket,
+    at: UserAddr,
+    room: usize,
+    len_at: UserAddr,
+) -> SysResult {
+    let raw = socket.get_option(level::SOCKET, so::ATTACH_FILTER, room)?;
+    let count = raw.len() / size_of::<Instruction>();
+    if room > 0 && room < count {
+        return Err(Errno::EINVAL);
+    }
+    if room > 0 {
+        call.space.copy_out(at, &raw)?;
+    }
+    let count = u32::try_from(count).map_err(|_| Errno::EINVAL)?;
+    call.space.write_val(len_at, &count)?;
     Ok(0)
 }
 
@@ -331,6 +374,9 @@ pub(in crate::syscall) fn getsockopt(
     let space = call.space;
     let room: i32 = space.read_val(len_at)?;
     let room = usize::try_from(room).map_err(|_| Errno::EINVAL)?;
+    if (level, name) == (level::SOCKET, so::ATTACH_FILTER) {
+        return tell_filter(call, socket, at, room, len_at);
+    }
     let value = match (level, name) {
         (level::SOCKET, so::PEERPIDFD) => peer_descriptor(call, socket)?,
         (level::SOCKET, so::PEERGROUPS) => peer_groups(call, socket, room, len_at)?,

@@ -3,12 +3,14 @@
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU16, Ordering};
 use kiln_core::errno::Errno;
+use kiln_core::net::LOOPBACK_INDEX;
 use kiln_core::net::addr::Endpoint;
 use kiln_core::net::ip::{self, Head, SHORT_HEAD};
 use kiln_core::net::queue::Piece;
 
 use super::{RAW, head_of, icmp, list};
 use crate::fs::memory::try_zeros;
+use crate::net::filter::Seen;
 use crate::net::inet::address::{PING_PORTS, UDP_PORTS};
 use crate::net::inet::udp::{self, DgramSock};
 use crate::net::packet::{Extra, Packet, Route};
@@ -16,6 +18,10 @@ use crate::vm::{IoDst, IoSrc};
 
 /// Service of the kernel's own messages about failures (`RT_TOS` with `IPTOS_PREC_INTERNETCONTROL`).
 const CONTROL: u8 = 0xC0;
+
+/// What a frame says is in it (linux/if_ether.h).
+const ETH_P_IP: u16 = 0x0800;
+const ETH_P_IPV6: u16 = 0x86DD;
 
 /// Numbers of datagrams, which are none twice in a row, and never 0.
 pub(super) fn next_number() -> u16 {
@@ -173,17 +179,33 @@ pub(in crate::net::inet) fn seen(
     if RAW.lock().is_empty() {
         return Ok(());
     }
-    let v6 = route.to.is_ipv6();
-    let at = head_of(v6);
-    let len = SHORT_HEAD + packet.len();
-    let mut datagram = try_zeros(at + len)?;
-    let head = Head {
+    let head = head_for(protocol, route);
+    let Seen { bytes, start, .. } = as_sent(protocol, packet, route)?;
+    show(&bytes, &head, start)?;
+    if taken { Ok(()) } else { refuse(&bytes, &head) }
+}
+
+fn head_for(protocol: u16, route: &Route) -> Head {
+    Head {
         from: route.from.ip,
         to: route.to,
         protocol,
         tos: route.tos,
         ttl: route.ttl,
-    };
+    }
+}
+
+/// The datagram that a socket's message goes in.
+pub(in crate::net::inet) fn as_sent(
+    protocol: u16,
+    packet: &Packet,
+    route: &Route,
+) -> Result<Seen, Errno> {
+    let v6 = route.to.is_ipv6();
+    let at = head_of(v6);
+    let len = SHORT_HEAD + packet.len();
+    let mut datagram = try_zeros(at + len)?;
+    let head = head_for(protocol, route);
     let message = datagram.get_mut(at..).unwrap_or_default();
     ip::put(message, 0, route.from.port);
     ip::put(message, 2, route.port);
@@ -193,12 +215,13 @@ pub(in crate::net::inet) fn seen(
     let bytes = message.get_mut(SHORT_HEAD..).unwrap_or_default();
     packet.put(&mut IoDst::kernel(bytes), 0, packet.len())?;
     head.write(&mut datagram, next_number(), ip::DONT_FRAGMENT);
-    show(&datagram, &head, at)?;
-    if taken {
-        Ok(())
-    } else {
-        refuse(&datagram, &head)
-    }
+    Ok(Seen {
+        bytes: datagram,
+        start: at,
+        head: SHORT_HEAD,
+        protocol: if v6 { ETH_P_IPV6 } else { ETH_P_IP },
+        interface: LOOPBACK_INDEX,
+    })
 }
 
 /// Nobody has the port that a datagram is for: tells whoever sent it.
