@@ -168,6 +168,36 @@ fn detached_with_peers() {
     count("all of it", before);
 }
 
+/// What is on a copy that goes, and only covers it, keeps nothing; what is on it elsewhere keeps it, and what it is on.
+fn kept_by_covers() {
+    const PATHS: [&str; 6] = ["/m/x", "/m/x/in", "/n/x", "/n/x/in", "/o/x", "/o/x/in"];
+    let before = info("").len();
+    let _ = file::mkdir(c"o", 0o755);
+    new(c"m");
+    let _ = file::mkdir(c"m/x", 0o755);
+    set(c"m", MS_SHARED);
+    show_bind(c"m", c"n", 0);
+    show_bind(c"m", c"o", 0);
+    new(c"m/x");
+    let _ = file::mkdir(c"m/x/in", 0o755);
+    new(c"m/x/in");
+    // One copy's inside is covered; another copy has something elsewhere.
+    set(c"n/x/in", MS_PRIVATE);
+    new(c"n/x/in");
+    set(c"o/x", MS_PRIVATE);
+    let _ = file::mkdir(c"o/x/more", 0o755);
+    new(c"o/x/more");
+    shown("three trees", &PATHS);
+    count("mounts", before);
+    show("  umount", file::umount2(c"m/x", MNT_DETACH));
+    shown("what is kept", &PATHS);
+    count("mounts", before);
+    for path in [c"o", c"n", c"m"] {
+        show("  umount", file::umount2(path, MNT_DETACH));
+    }
+    count("all of it", before);
+}
+
 pub(crate) fn run(_: &[&CStr]) -> i32 {
     alone();
     let _dir = Scratch::enter();
@@ -183,6 +213,7 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
     onto_its_own_peers();
     covered_at_peers();
     detached_with_peers();
+    kept_by_covers();
     let _ = file::chdir(c"..");
     show("all", file::umount2(c"top", MNT_DETACH));
     0

@@ -1,13 +1,14 @@
 //! [`Mount`]: a file system at a place in the tree; [`Path`]: a dentry seen through a mount;
 //! [`Namespace`]: all mounts that belong together.
 
+mod index;
 mod namespace;
 mod path;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bitflags::bitflags;
-use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use kiln_core::errno::Errno;
 
 use super::dentry::Dentry;
@@ -17,6 +18,7 @@ use super::superblock::SuperBlock;
 use super::text::Changes;
 use crate::sync::SpinLock;
 
+pub(crate) use index::Index;
 pub(crate) use namespace::{MAX_MOUNTS, Namespace};
 pub(crate) use path::Path;
 
@@ -95,7 +97,14 @@ pub(crate) struct Mount {
     entered: AtomicU32,
     /// What `entered` was when it was marked as expired (`MNT_EXPIRE`); 0: it isn't.
     expires: AtomicU32,
+    /// What is to become of it while mounts are taken away: [`GOES`], [`STAYS`].
+    fate: AtomicU8,
 }
+
+/// Bits of what is to become of a mount while others are taken away: it goes.
+pub(crate) const GOES: u8 = 1;
+/// What it is on was told that it, or what covers it, stays.
+pub(crate) const STAYS: u8 = 2;
 
 /// The first number is the invisible root's, which the tree's root is mounted on.
 static NEXT_ID: AtomicU64 = AtomicU64::new(INVISIBLE + 1);
@@ -122,6 +131,7 @@ impl Mount {
             writers: AtomicI32::new(0),
             entered: AtomicU32::new(0),
             expires: AtomicU32::new(0),
+            fate: AtomicU8::new(0),
         })?;
         mount.sb.count_mount(true);
         Ok(mount)
@@ -233,6 +243,18 @@ impl Mount {
         let now = self.entered.load(Ordering::Relaxed);
         let before = self.expires.swap(now, Ordering::Relaxed);
         before != 0 && before.wrapping_add(1) == now
+    }
+
+    /// Whether that was said of its fate.
+    pub(crate) fn is_to(&self, fate: u8) -> bool {
+        self.fate.load(Ordering::Relaxed) & fate != 0
+    }
+
+    /// Says that of its fate, or no more. Only who keeps others from mounting does.
+    pub(crate) fn is_to_be(&self, fate: u8, so: bool) {
+        let others = self.fate.load(Ordering::Relaxed) & !fate;
+        let fate = if so { fate } else { 0 };
+        self.fate.store(others | fate, Ordering::Relaxed);
     }
 
     /// What it is mounted on.

@@ -4,8 +4,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 use kiln_core::errno::Errno;
+use kiln_core::num::{low32, u64_of, usize_of32};
 
-use super::{CHANGES, Mount, MountFlags, Path, Propagation};
+use super::index::{Index, Key, unique};
+use super::{CHANGES, GOES, Mount, MountFlags, Path, Propagation};
 use crate::fs::memory::{try_arc, try_copy, try_push};
 use crate::fs::superblock::{self, FileSystemType, MountRequest, SuperBlock};
 use crate::sched::{Mutex, MutexGuard};
@@ -231,6 +233,59 @@ impl Namespace {
         drop(mounts);
         if let Some(gone) = gone {
             self.hand_over(gone.propagation());
+        }
+    }
+
+    /// Takes those mounts away that go, which are `gone`. What covers one and stays takes its place, which stays pinned.
+    pub(crate) fn remove(&self, index: &Index, gone: &[usize]) -> Result<(), Errno> {
+        let mut left = Vec::new();
+        left.try_reserve_exact(gone.len())
+            .map_err(|_| Errno::ENOMEM)?;
+        for mount in index.of(gone) {
+            let cover = index.children(mount).find(|(_, on)| !on.is_to(GOES));
+            let mut place = mount.place();
+            while let Some(on) = &place
+                && on.mount.is_to(GOES)
+            {
+                place = on.mount.place();
+            }
+            if let (Some(place), Some((_, cover))) = (place, cover) {
+                self.put(cover, place);
+            }
+        }
+        for mount in index.of(gone) {
+            let _ = self.lift(mount);
+            let Propagation { shared, master, .. } = mount.propagation();
+            left.push((usize_of32(shared), usize_of32(master), 0));
+        }
+        self.mounts.lock().retain(|mount| !mount.is_to(GOES));
+        self.hand_over_all(left);
+        Ok(())
+    }
+
+    /// Does as [`hand_over`](Self::hand_over) for many groups that mounts left, each with the one that it received
+    /// events from.
+    fn hand_over_all(&self, mut left: Vec<Key>) {
+        unique(&mut left);
+        let mounts = self.mounts.lock();
+        let find =
+            |left: &[Key], group: u32| left.binary_search_by_key(&usize_of32(group), |key| key.0);
+        for mount in mounts.iter() {
+            if let Ok(at) = find(&left, mount.propagation().shared) {
+                left.remove(at);
+            }
+        }
+        for mount in mounts.iter() {
+            let before = mount.propagation();
+            let mut master = before.master;
+            while master != 0
+                && let Ok(at) = find(&left, master)
+            {
+                master = left.get(at).map_or(0, |key| low32(u64_of(key.1)));
+            }
+            if master != before.master {
+                mount.set_propagation(Propagation { master, ..before });
+            }
         }
     }
 

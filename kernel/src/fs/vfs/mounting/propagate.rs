@@ -8,30 +8,7 @@ use kiln_core::errno::Errno;
 use super::copy_tree;
 use crate::fs::dentry::Dentry;
 use crate::fs::memory::try_push;
-use crate::fs::mount::{Mount, Namespace, Path, Propagation};
-
-/// Where what happens at `mount` happens, too: itself, its peers and slaves, and what gets it from these; each behind
-/// one that it gets it from.
-fn receivers(namespace: &Namespace, mount: &Arc<Mount>) -> Result<Vec<Arc<Mount>>, Errno> {
-    let mut found = Vec::new();
-    try_push(&mut found, Arc::clone(mount))?;
-    if mount.propagation().shared == 0 {
-        return Ok(found);
-    }
-    let all = namespace.mounts()?;
-    let mut at = 0;
-    while let Some(group) = found.get(at).map(|mount| mount.propagation().shared) {
-        at += 1;
-        for other in &all {
-            let Propagation { shared, master, .. } = other.propagation();
-            let gets = group != 0 && (shared == group || master == group);
-            if gets && !found.iter().any(|known| Arc::ptr_eq(known, other)) {
-                try_push(&mut found, Arc::clone(other))?;
-            }
-        }
-    }
-    Ok(found)
-}
+use crate::fs::mount::{GOES, Index, Mount, Namespace, Path, Propagation, STAYS};
 
 /// A mount and what is to be on it.
 type On = (Arc<Mount>, Arc<Mount>);
@@ -76,9 +53,12 @@ fn copies(
     moved: bool,
 ) -> Result<Vec<On>, Errno> {
     let mut tree = namespace.tree(top)?;
-    let mut receivers = receivers(namespace, &place.mount)?;
+    let index = Index::new(namespace)?;
+    let mut receivers = index.receivers(&place.mount)?;
     if !moved {
-        receivers.retain(|mount| !tree.iter().any(|own| Arc::ptr_eq(own, mount)));
+        tree.iter().for_each(|own| own.is_to_be(GOES, true));
+        receivers.retain(|at| index.get(*at).is_some_and(|mount| !mount.is_to(GOES)));
+        index.settle();
     }
     let mut copies = Vec::new();
     copies
@@ -89,7 +69,7 @@ fn copies(
     for mount in &tree {
         share(namespace, mount);
     }
-    for receiver in receivers.iter().skip(1) {
+    for receiver in index.of(&receivers).skip(1) {
         if let Err(error) = copy_for(namespace, receiver, &place.dentry, &mut copies) {
             for (_, copy) in copies.iter().skip(1) {
                 namespace.dissolve(copy);
@@ -111,17 +91,20 @@ fn copy_for(
     copies: &mut Vec<On>,
 ) -> Result<(), Errno> {
     let Propagation { shared, master, .. } = receiver.propagation();
-    let of_group = |group: u32| {
-        let is = |(on, _): &&On| group != 0 && on.propagation().shared == group;
-        copies.iter().find(is).map(|(_, copy)| Path::root_of(copy))
-    };
-    let (peer, above) = (of_group(shared), of_group(master));
+    // The copies of peers are alike: one is found at once from the end, where those of the last group are, one of a
+    // master from the start.
+    let is_of = |(on, _): &&On, group: u32| on.propagation().shared == group;
+    let peer = copies
+        .iter()
+        .rev()
+        .find(|on| shared != 0 && is_of(on, shared));
+    let above = copies.iter().find(|on| master != 0 && is_of(on, master));
     let is_peer = peer.is_some();
     // A part of the tree may not show the place.
-    let Some(source) = peer.or(above).filter(|_| place.is_beneath(receiver.root())) else {
+    let Some((_, source)) = peer.or(above).filter(|_| place.is_beneath(receiver.root())) else {
         return Ok(());
     };
-    let copy = copy_tree(namespace, &source, true)?;
+    let copy = copy_tree(namespace, &Path::root_of(source), true)?;
     copies.push((Arc::clone(receiver), Arc::clone(&copy)));
     if !is_peer {
         for mount in namespace.tree(&copy)? {
@@ -156,38 +139,52 @@ fn enslave(namespace: &Namespace, mount: &Mount, shared: bool) {
     }
 }
 
-/// Takes one of [`companions`] away. What covers it takes its place, which stays pinned.
-pub(super) fn leave(namespace: &Namespace, gone: &Arc<Mount>) {
-    let cover = namespace.mounted_on(&Path::root_of(gone));
-    if let (Some(place), Some(cover)) = (gone.place(), cover) {
-        namespace.put(&cover, place);
-    }
-    namespace.lift(gone);
-    namespace.forget(gone);
-}
-
-/// Adds what goes when `mount` does to what is to go: what peers and slaves of what it is on have at that place, unless
-/// something that stays is mounted beneath that.
-pub(super) fn companions(
-    namespace: &Namespace,
-    mount: &Mount,
-    gone: &mut Vec<Arc<Mount>>,
-) -> Result<(), Errno> {
-    let place = mount.place().ok_or(Errno::EINVAL)?;
-    for receiver in receivers(namespace, &place.mount)?.into_iter().skip(1) {
-        let place = Path {
-            mount: receiver,
-            dentry: Arc::clone(&place.dentry),
-        };
-        let Some(child) = namespace.mounted_on(&place) else {
+/// Adds what goes with a tree to that, and marks it: what peers and slaves of what its mounts are on have at these
+/// places, unless something that stays is mounted beneath that (`propagate_umount` of Linux's fs/pnode.c).
+pub(super) fn companions(index: &Index, gone: &mut Vec<usize>) -> Result<(), Errno> {
+    let tree = gone.len();
+    let (mut receivers, mut group) = (Vec::new(), 0);
+    for (shared, _, at) in index.shared_places(gone)? {
+        let Some(place) = index.get(at).and_then(|mount| mount.place()) else {
             continue;
         };
-        let goes = |mount: &Arc<Mount>| gone.iter().any(|gone| Arc::ptr_eq(gone, mount));
-        let covers = |inner: &Arc<Mount>| inner.place() == Some(Path::root_of(&child));
-        let inner = namespace.children(&child)?;
-        if !goes(&child) && inner.iter().all(|inner| covers(inner) || goes(inner)) {
-            try_push(gone, child)?;
+        if shared != group {
+            receivers = index.receivers(&place.mount)?;
+            group = shared;
+        }
+        for receiver in index.of(&receivers) {
+            let there = index.mounted_on(receiver, &place.dentry);
+            if let Some(at) = there
+                && let Some(mount) = index.get(at)
+                && !mount.is_to(GOES)
+            {
+                try_push(gone, at)?;
+                mount.is_to_be(GOES, true);
+            }
         }
     }
+    for candidate in index.of(gone.get(tree..).unwrap_or_default()) {
+        for (_, child) in index.children(candidate) {
+            if !child.is_to(GOES) {
+                spare_beneath(child);
+            }
+        }
+    }
+    gone.retain(|at| index.get(*at).is_some_and(|mount| mount.is_to(GOES)));
     Ok(())
+}
+
+/// Has stay what `mount` is mounted on, and so on. Only what it covers may go: it takes that one's place.
+fn spare_beneath(mount: &Arc<Mount>) {
+    let mut at = Arc::clone(mount);
+    while let Some(place) = at.place()
+        && place.mount.is_to(GOES)
+        && !at.is_to(STAYS)
+    {
+        at.is_to_be(STAYS, true);
+        if !place.is_mount_root() {
+            place.mount.is_to_be(GOES, false);
+        }
+        at = place.mount;
+    }
 }

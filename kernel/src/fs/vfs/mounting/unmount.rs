@@ -1,11 +1,12 @@
 //! umount2(2).
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use kiln_core::errno::Errno;
 
 use super::{may_mount, propagate, reconfigure};
 use crate::fs::context::Lookup;
-use crate::fs::mount::{Mount, MountFlags, Namespace, Path};
+use crate::fs::mount::{GOES, Index, Mount, MountFlags, Namespace, Path};
 use crate::fs::superblock;
 use crate::fs::vfs::resolve;
 
@@ -16,7 +17,7 @@ const MNT_EXPIRE: u32 = 4;
 const UMOUNT_NOFOLLOW: u32 = 8;
 const KNOWN: u32 = MNT_FORCE | MNT_DETACH | MNT_EXPIRE | UMOUNT_NOFOLLOW;
 
-/// Handles of a mount that nobody uses: the namespace's and the caller's.
+/// Handles of a mount that nobody uses: the namespace's and the caller's, or its index's.
 const IDLE: usize = 2;
 
 /// Takes the mount at `target` away.
@@ -66,26 +67,25 @@ pub(crate) fn unmount(lookup: &Lookup<'_>, target: &[u8], flags: u32) -> Result<
 
 /// Takes a mount away with all that is on it. Whoever uses what goes with that keeps it from going, unless `detached`.
 fn take_away(namespace: &Namespace, mount: &Arc<Mount>, detached: bool) -> Result<(), Errno> {
-    let mut gone = namespace.tree(mount)?;
+    let index = Index::new(namespace)?;
+    let taken = choose(&index, mount, detached).and_then(|gone| namespace.remove(&index, &gone));
+    index.settle();
+    taken
+}
+
+/// What is to go, marked so.
+fn choose(index: &Index, mount: &Arc<Mount>, detached: bool) -> Result<Vec<usize>, Errno> {
+    let mut gone = index.tree(mount)?;
+    index.of(&gone).for_each(|mount| mount.is_to_be(GOES, true));
     let tree = gone.len();
-    // Innermost first: what is left has nothing on it.
-    for at in (0..tree).rev() {
-        if let Some(inner) = gone.get(at).cloned() {
-            propagate::companions(namespace, &inner, &mut gone)?;
-        }
-    }
+    propagate::companions(index, &mut gone)?;
+    // What covers it refers to it, too.
+    let in_use = |mount: &Arc<Mount>| is_in_use(mount, index.children(mount).count());
     let companions = gone.get(tree..).unwrap_or_default();
-    for companion in companions {
-        // What covers it refers to it, too.
-        if !detached && is_in_use(companion, namespace.children(companion)?.len()) {
-            return Err(Errno::EBUSY);
-        }
+    if !detached && index.of(companions).any(in_use) {
+        return Err(Errno::EBUSY);
     }
-    for companion in companions {
-        propagate::leave(namespace, companion);
-    }
-    namespace.dissolve(mount);
-    Ok(())
+    Ok(gone)
 }
 
 /// Whether something is open in a mount, stands in it, or is mounted on it.
