@@ -100,6 +100,7 @@ impl FsContext {
 /// The part of credentials that files look at.
 pub(crate) fn identity(creds: &Credentials) -> Identity<'_> {
     Identity {
+        user: creds.uids.real,
         uid: creds.uids.fs,
         gid: creds.gids.fs,
         groups: &creds.groups,
@@ -115,6 +116,7 @@ pub(crate) fn real_identity(creds: &Credentials) -> Identity<'_> {
         0
     };
     Identity {
+        user: creds.uids.real,
         uid: creds.uids.real,
         gid: creds.gids.real,
         groups: &creds.groups,

@@ -93,10 +93,10 @@ pub(crate) fn open_by_type(
     }
     match inode.kind() {
         FileType::Regular if inode.mapping().is_some() => Ok(regular::ops()),
-        FileType::Regular | FileType::Socket => Err(Errno::ENXIO),
+        // FIFOs are opened by whoever knows for whom.
+        FileType::Regular | FileType::Socket | FileType::Fifo => Err(Errno::ENXIO),
         FileType::Directory if flags.has(abi::O_DIRECT) => Err(Errno::EINVAL),
         FileType::Directory => Ok(directory::ops()),
-        FileType::Fifo => pipe::open(inode, flags),
         FileType::CharDevice | FileType::BlockDevice => devices::open(inode, flags),
         FileType::Symlink => Err(Errno::ELOOP),
     }

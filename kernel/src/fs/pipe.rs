@@ -5,12 +5,14 @@
 //! is behind a spin lock, so that waiting and polling can look at it.
 
 mod end;
+mod users;
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use kiln_core::abi;
 use kiln_core::addr::PAGE_SIZE;
 use kiln_core::errno::Errno;
+use kiln_core::fs::perm::{Capability, Identity};
 use kiln_core::fs::pipe::{MAX_SLOTS, Ring, Slot};
 use kiln_core::num::{u64_of, usize_of};
 
@@ -21,12 +23,16 @@ use crate::sched::{Mode, Mutex, WaitQueue};
 use crate::sync::SpinLock;
 use crate::vm::{IoDst, IoSrc, alloc_frame};
 
+use users::Share;
+
 pub(crate) use end::{create, open};
+pub(crate) use users::{MANY_PAGES, MOST_PAGES};
 
 /// A pipe.
 pub(crate) struct Pipe {
     /// Held while bytes are copied.
     pub(super) busy: Mutex<()>,
+    share: Share,
     pub(super) ring: SpinLock<Ring<FrameRef>>,
     readers: AtomicU32,
     writers: AtomicU32,
@@ -47,6 +53,9 @@ pub(crate) struct Pipe {
 /// How large everybody may make a pipe (`/proc/sys/fs/pipe-max-size`).
 pub(super) static MAX_SIZE: AtomicU64 = AtomicU64::new(u64_of(MAX_SLOTS * PAGE_SIZE));
 
+/// The most that the privileged can ask for: Linux keeps 40 bytes for each page, in one piece of 4 MiB at most.
+const LARGEST: usize = 1 << 28;
+
 /// The size that a request for `bytes` gives.
 fn rounded(bytes: usize) -> u64 {
     u64_of(Ring::<()>::slots_for(bytes) * PAGE_SIZE)
@@ -63,13 +72,22 @@ pub(super) fn set_max_size(bytes: u64) -> Result<(), Errno> {
 }
 
 impl Pipe {
-    /// An empty pipe without ends.
-    pub(crate) fn new() -> Result<Arc<Self>, Errno> {
+    /// An empty pipe without ends for somebody; `full` when they have too many (`alloc_pipe_info` of Linux's fs/pipe.c).
+    pub(crate) fn new(who: &Identity<'_>, full: Errno) -> Result<Arc<Self>, Errno> {
+        let mut ring = Ring::new();
+        let mut size = u64_of(ring.capacity());
+        if !who.can(Capability::SysResource) {
+            size = size.min(MAX_SIZE.load(Ordering::Relaxed));
+        }
+        let share = Share::new(who, size, full)?;
+        // It is empty.
+        let _ = ring.resize(usize_of(share.size()));
         let filled = try_arc(WaitQueue::new())?;
         let drained = try_arc(WaitQueue::new())?;
         try_arc(Self {
             busy: Mutex::new(()),
-            ring: SpinLock::new(Ring::new()),
+            share,
+            ring: SpinLock::new(ring),
             readers: AtomicU32::new(0),
             writers: AtomicU32::new(0),
             read_opens: AtomicU32::new(0),
@@ -312,28 +330,25 @@ impl Pipe {
         Ok(done)
     }
 
-    /// Whether only who may use resources beyond limits may make it so large: it has less by now.
-    pub(crate) fn is_too_large(&self, bytes: usize) -> bool {
-        let size = rounded(bytes);
-        size > MAX_SIZE.load(Ordering::Relaxed) && size > self.capacity()
-    }
-
-    /// A new one is no larger than what everybody may have, for who may not use more.
-    fn bound(&self) {
-        let most = MAX_SIZE.load(Ordering::Relaxed);
-        if most < self.capacity() {
-            // It is empty.
-            let _ = self.resize(usize_of(most));
-        }
-    }
-
     /// `F_SETPIPE_SZ`.
-    pub(crate) fn resize(&self, bytes: usize) -> Result<u64, Errno> {
+    pub(crate) fn resize(&self, who: &Identity<'_>, bytes: usize) -> Result<u64, Errno> {
         let _guard = self.busy.lock();
-        let resized = self.ring.lock().resize(bytes);
-        let size = resized.map_err(|_| Errno::EBUSY)?;
+        let (before, size) = (self.share.size(), rounded(bytes));
+        if size > before {
+            let most = MAX_SIZE.load(Ordering::Relaxed);
+            if size > most && !who.can(Capability::SysResource) {
+                return Err(Errno::EPERM);
+            }
+            self.share.grow(who, size)?;
+        }
+        let resized = if bytes > LARGEST {
+            Err(Errno::ENOMEM)
+        } else {
+            self.ring.lock().resize(bytes).map_err(|_| Errno::EBUSY)
+        };
+        self.share.count(resized.map_or(before, u64_of))?;
         self.drained.wake_all();
-        Ok(u64_of(size))
+        resized.map(u64_of)
     }
 
     /// `F_GETPIPE_SZ`.

@@ -313,6 +313,7 @@ mod tests {
     fn may(acl: &Acl, uid: u32, gid: u32, want: Want) -> bool {
         let attr = Attr::new(FileType::Regular, 0o650, 1, 20, Timestamp::default());
         let who = Identity {
+            user: uid,
             uid,
             gid,
             groups: &[],

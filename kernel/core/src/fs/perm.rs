@@ -59,6 +59,8 @@ pub enum Capability {
 /// Whose request it is, as far as files care.
 #[derive(Clone, Copy, Debug)]
 pub struct Identity<'a> {
+    /// The real user, whom what is bounded for each user counts for.
+    pub user: u32,
     /// The file-system user (for `access(2)`: the real one).
     pub uid: u32,
     /// The file-system group.
@@ -72,6 +74,7 @@ pub struct Identity<'a> {
 impl Identity<'static> {
     /// The kernel's own requests: root with everything.
     pub const KERNEL: Self = Self {
+        user: 0,
         uid: 0,
         gid: 0,
         groups: &[],
@@ -270,6 +273,7 @@ mod tests {
 
     fn user(uid: u32, gid: u32, groups: &[u32]) -> Identity<'_> {
         Identity {
+            user: uid,
             uid,
             gid,
             groups,

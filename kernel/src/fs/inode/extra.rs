@@ -139,6 +139,11 @@ impl Inode {
         extra.watches.retain(|other| !Arc::ptr_eq(other, watch));
     }
 
+    /// The pipe that a FIFO's openers share, when it is in use.
+    pub(crate) fn pipe(&self) -> Option<Arc<Pipe>> {
+        self.extra.lock().pipe.upgrade()
+    }
+
     /// The pipe that a FIFO's openers share: the one in use, or `fresh` from now on.
     pub(crate) fn share_pipe(&self, fresh: Arc<Pipe>) -> Arc<Pipe> {
         let mut extra = self.extra.lock();

@@ -6,7 +6,7 @@ use kiln_core::abi;
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::{Attr, FileType};
 use kiln_core::fs::flags::OpenFlags;
-use kiln_core::fs::perm::{Capability, Identity};
+use kiln_core::fs::perm::Identity;
 
 use super::Pipe;
 use crate::fs::anon::{PIPES, Plain};
@@ -129,10 +129,7 @@ impl FileOps for PipeEnd {
 
 /// Makes a pipe: the end to read from and the end to write to.
 pub(crate) fn create(who: &Identity<'_>, flags: u32) -> Result<(Arc<File>, Arc<File>), Errno> {
-    let pipe = Pipe::new()?;
-    if !who.can(Capability::SysResource) {
-        pipe.bound();
-    }
+    let pipe = Pipe::new(who, Errno::ENFILE)?;
     let mut attr = Attr::new(FileType::Fifo, 0o600, who.uid, who.gid, clock::now());
     attr.nlink = 1;
     let inode = PIPES.inode(attr, None, try_arc(Plain)?)?;
@@ -149,10 +146,17 @@ pub(crate) fn create(who: &Identity<'_>, flags: u32) -> Result<(Arc<File>, Arc<F
     ))
 }
 
-/// Opens a FIFO, waiting for the other side as fifo(7) says. A pipe opened anew through `/proc/PID/fd`
+/// Opens a FIFO for somebody, waiting for the other side as fifo(7) says. A pipe opened anew through `/proc/PID/fd`
 /// waits for nobody: it may have lost its other side for good.
-pub(crate) fn open(inode: &Arc<Inode>, flags: OpenFlags) -> Result<Arc<dyn FileOps>, Errno> {
-    let pipe = inode.share_pipe(Pipe::new()?);
+pub(crate) fn open(
+    who: &Identity<'_>,
+    inode: &Arc<Inode>,
+    flags: OpenFlags,
+) -> Result<Arc<dyn FileOps>, Errno> {
+    let pipe = match inode.pipe() {
+        Some(pipe) => pipe,
+        None => inode.share_pipe(Pipe::new(who, Errno::ENOMEM)?),
+    };
     let nonblocking = flags.has(abi::O_NONBLOCK);
     let (reads, writes) = (flags.reads(), flags.writes());
     if PIPES.has(inode) {

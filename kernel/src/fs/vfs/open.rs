@@ -13,8 +13,8 @@ use super::{resolve, truncate_inode, walk};
 use crate::fs::context::Lookup;
 use crate::fs::file::File;
 use crate::fs::inode::{Inode, NewInode};
-use crate::fs::lease;
 use crate::fs::mount::{MountFlags, Path};
+use crate::fs::{lease, pipe};
 
 /// What the walk of an open came to.
 struct Found {
@@ -153,7 +153,10 @@ fn open_found(
     if !created {
         may_open(lookup, &path, &inode, flags)?;
     }
-    let ops = inode.ops().open(&inode, flags)?;
+    let ops = match inode.kind() {
+        FileType::Fifo => pipe::open(&lookup.who, &inode, flags)?,
+        _ => inode.ops().open(&inode, flags)?,
+    };
     let file = File::new(path, ops, flags)?;
     if inode.kind() == FileType::Regular {
         if flags.writes() {

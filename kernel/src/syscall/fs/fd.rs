@@ -6,7 +6,6 @@ use kiln_core::addr::UserAddr;
 use kiln_core::errno::Errno;
 use kiln_core::fs::attr::{Attr, FileType};
 use kiln_core::fs::locks::{Kind, Range, Record};
-use kiln_core::fs::perm::Capability;
 use kiln_core::num::{int_arg, low8, low32, usize_of32};
 
 use super::{Call, SysResult, descriptor_limit, fd_result, file, owner};
@@ -77,9 +76,6 @@ mod command {
 
 /// `RWH_WRITE_LIFE_EXTREME` (linux/fcntl.h), the last of the hints how long written data will live.
 const WRITE_LIFE_EXTREME: u64 = 5;
-
-/// The most that the privileged can ask for: Linux keeps 40 bytes for each page, in one piece of 4 MiB at most.
-const LARGEST_PIPE: usize = 1 << 28;
 
 pub(in crate::syscall) fn fcntl(call: &mut Call<'_>, fd: i32, what: u32, arg: u64) -> SysResult {
     let files = call.files;
@@ -168,13 +164,7 @@ fn other(call: &Call<'_>, file: &Arc<File>, fd: i32, what: u32, arg: u64) -> Sys
             if bytes > 1 << 31 {
                 return Err(Errno::EINVAL);
             }
-            if pipe.is_too_large(bytes) && !identity(call.creds).can(Capability::SysResource) {
-                return Err(Errno::EPERM);
-            }
-            if bytes > LARGEST_PIPE {
-                return Err(Errno::ENOMEM);
-            }
-            pipe.resize(bytes)
+            pipe.resize(&identity(call.creds), bytes)
         }
         command::ADD_SEALS => crate::fs::memfd::add_seals(file, low32(arg)).map(|()| 0),
         command::GET_SEALS => crate::fs::memfd::seals(file).map(u64::from),
