@@ -4,7 +4,7 @@
 //! cursors in order. So an entry that is there throughout a listing is seen once, whatever is
 //! added or removed meanwhile (readdir(3)). Neighbours: the kernel's RAMFS and procfs.
 
-use crate::num::{high32, low32, u64_of, usize_of32};
+use crate::num::{low32, low64, u64_of, usize_of32};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -31,7 +31,13 @@ pub struct NoMemory;
 
 /// The hash that an entry of the table by names has. (One function, so that the table's code is there once.)
 fn hash_of((hash, _): &(u32, u64)) -> u64 {
-    u64::from(*hash)
+    for_table(*hash)
+}
+
+/// A hash as tables want it: they look at the lowest bits and at the highest.
+#[inline]
+fn for_table(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
 }
 
 impl<T> Default for Index<T> {
@@ -54,7 +60,7 @@ impl<T> Index<T> {
     fn cursor(&self, name: &[u8]) -> Option<u64> {
         let hash = hash_name(name);
         self.by_name
-            .find(u64::from(hash), |(entry_hash, cursor)| {
+            .find(for_table(hash), |(entry_hash, cursor)| {
                 *entry_hash == hash && self.name_at(*cursor) == Some(name)
             })
             .map(|(_, cursor)| *cursor)
@@ -94,7 +100,7 @@ impl<T> Index<T> {
         let (hash, cursor) = (hash_name(name), self.next);
         self.next += 1;
         self.by_name
-            .insert_unique(u64::from(hash), (hash, cursor), hash_of);
+            .insert_unique(for_table(hash), (hash, cursor), hash_of);
         let name = owned.into_boxed_slice();
         self.by_cursor.insert(cursor, Entry { name, value });
         Ok(None)
@@ -105,7 +111,7 @@ impl<T> Index<T> {
         let cursor = self.cursor(name)?;
         let found = self
             .by_name
-            .find_entry(u64::from(hash_name(name)), |(_, at)| *at == cursor);
+            .find_entry(for_table(hash_name(name)), |(_, at)| *at == cursor);
         found.ok()?.remove();
         self.by_cursor.remove(&cursor).map(|entry| entry.value)
     }
@@ -145,18 +151,18 @@ pub struct NameKey {
 }
 
 impl NameKey {
-    /// A name's key. The hash takes eight bytes a step, multiplied and folded: a program that hunts collisions slows its
-    /// own directories only.
+    /// A name's key. The hash takes eight bytes a step, multiplied and folded, so that each byte reaches the lowest bits:
+    /// a program that hunts collisions slows its own directories only.
     #[must_use]
     #[inline]
     pub fn of(name: &[u8]) -> Self {
         let head = head_of(name);
-        let mut hash = (u64_of(name.len()).rotate_right(8) ^ head).wrapping_mul(FACTOR);
+        let mut hash = folded(u64_of(name.len()).rotate_right(8) ^ head);
         if name.len() > HEAD {
             hash = fold_tail(hash, name);
         }
         Self {
-            hash: high32(hash ^ (hash << 32)),
+            hash: low32(hash),
             len: low32(u64_of(name.len())),
             head,
         }
@@ -166,7 +172,7 @@ impl NameKey {
     #[must_use]
     #[inline]
     pub fn hash(self) -> u64 {
-        u64::from(self.hash)
+        for_table(self.hash)
     }
 
     /// Whether names with this key are the same for sure.
@@ -198,9 +204,14 @@ fn tail_of(name: &[u8]) -> impl Iterator<Item = u64> {
 }
 
 fn fold_tail(hash: u64, name: &[u8]) -> u64 {
-    tail_of(name).fold(hash, |hash, word| {
-        (hash.rotate_left(29) ^ word).wrapping_mul(FACTOR)
-    })
+    tail_of(name).fold(hash, |hash, word| folded(hash.rotate_left(29) ^ word))
+}
+
+/// The product with the factor, both halves of it.
+#[inline]
+fn folded(word: u64) -> u64 {
+    let product = u128::from(word) * u128::from(FACTOR);
+    low64(product >> 64) ^ low64(product)
 }
 
 /// The hash of a name's [`NameKey`].
@@ -293,5 +304,18 @@ mod tests {
             seen.insert(hash_name(std::format!("file-{i:05}").as_bytes()));
         }
         assert!(seen.len() > 19_990, "{}", seen.len());
+        // What tables look at: where an entry goes, and its tag. As balls thrown into boxes.
+        for form in ["name.", "file-0", "a", "some/longer/name/of.", "x.tar.gz."] {
+            let keys = (0..4096).map(|i| NameKey::of(std::format!("{form}{i}").as_bytes()).hash());
+            let keys: std::vec::Vec<u64> = keys.collect();
+            let kinds = |of: fn(u64) -> u64| {
+                keys.iter()
+                    .map(|key| of(*key))
+                    .collect::<std::collections::HashSet<_>>()
+                    .len()
+            };
+            let (low, high) = (kinds(|key| key & 4095), kinds(|key| key >> 57));
+            assert!(low > 2400 && high == 128, "{form}: {low}, {high}");
+        }
     }
 }

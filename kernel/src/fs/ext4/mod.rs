@@ -154,10 +154,11 @@ fn mount(request: &MountRequest<'_>, generation: u8) -> Result<Arc<Inode>, Errno
     volume.inode_with(&sb, &mut volume.core.lock(), ROOT)
 }
 
-/// A sixteenth of the free memory, at most 32 MiB, for metadata: a directory of a million names has more than that.
+/// A sixteenth of the free memory, at most 256 MiB, for metadata: what a directory of a million names and its inodes
+/// take. Who removes names goes from inode to inode by their hashes, and reads each from the disk when that is less.
 fn cache_bytes() -> usize {
     let free = frame::stats().free * kiln_core::addr::PAGE_SIZE;
-    (free / 16).clamp(64 << 10, 32 << 20)
+    (free / 16).clamp(64 << 10, 256 << 20)
 }
 
 impl Volume {

@@ -13,7 +13,7 @@ use super::inode::{Ino, Inode};
 use super::map::State;
 use super::superblock::{Incompat, Super};
 use super::{Ext4, FileType, NAME_MAX};
-use crate::num::{low32, u64_of};
+use crate::num::{low8, low16, low32, u64_of};
 
 const BAD: Error = Error::Corrupt("directory entry");
 /// Bytes of an entry before its name.
@@ -39,16 +39,16 @@ pub(super) fn needed(length: usize) -> usize {
 
 /// The fixed fields of an entry: enough to go on to the next one.
 #[derive(Clone, Copy, Debug)]
-struct Head {
+pub(super) struct Head {
     ino: Ino,
-    length: usize,
+    pub(super) length: usize,
     name_length: usize,
     kind: u8,
 }
 
 impl Head {
     #[inline]
-    fn parse(b: &[u8], at: usize, end: usize) -> Result<Self> {
+    pub(super) fn parse(b: &[u8], at: usize, end: usize) -> Result<Self> {
         let bytes = b.get(at..).and_then(|rest| rest.first_chunk::<HEAD>());
         let [i0, i1, i2, i3, l0, l1, name, kind] = *bytes.ok_or(BAD)?;
         let head = Self {
@@ -57,12 +57,47 @@ impl Head {
             name_length: usize::from(name),
             kind,
         };
+        // Of a multiple of 4 it is all the same whether the name is rounded up.
         let right = head.length >= TAIL
             && head.length.is_multiple_of(4)
-            && head.length >= needed(head.name_length)
+            && head.length >= HEAD + head.name_length
             && at + head.length <= end
             && (head.ino == 0 || head.name_length > 0);
         if right { Ok(head) } else { Err(BAD) }
+    }
+}
+
+/// What a search looks at of each entry on its way. What it takes is checked as a whole.
+pub(super) struct Glance {
+    ino: Ino,
+    pub(super) length: usize,
+    name_length: usize,
+}
+
+impl Glance {
+    #[inline(always)]
+    pub(super) fn at(b: &[u8], at: usize) -> Result<Self> {
+        let bytes = b.get(at..).and_then(|rest| rest.first_chunk::<HEAD>());
+        let word = u64::from_le_bytes(*bytes.ok_or(BAD)?);
+        let length = usize::from(low16(word >> 32));
+        if length < TAIL {
+            return Err(BAD);
+        }
+        Ok(Self {
+            ino: low32(word),
+            length,
+            name_length: usize::from(low8(word >> 48)),
+        })
+    }
+
+    /// Bytes of it that are in use; a new entry could have the others.
+    #[inline(always)]
+    pub(super) fn used(&self) -> usize {
+        if self.ino == 0 {
+            0
+        } else {
+            needed(self.name_length)
+        }
     }
 }
 
@@ -81,15 +116,6 @@ impl<'a> Record<'a> {
             kind,
             name: part(b, at + HEAD..at + HEAD + head.name_length)?,
         })
-    }
-
-    /// Bytes at its end that a new entry could have.
-    pub(super) fn slack(&self) -> usize {
-        if self.ino == 0 {
-            self.length
-        } else {
-            self.length - needed(self.name.len())
-        }
     }
 }
 
@@ -156,8 +182,8 @@ pub(super) fn put_record(
     name: &[u8],
 ) -> Result<()> {
     put32(b, at, ino)?;
-    put16(b, at + 4, crate::num::low16(u64_of(length)))?;
-    put8(b, at + 6, crate::num::low8(u64_of(name.len())))?;
+    put16(b, at + 4, low16(u64_of(length)))?;
+    put8(b, at + 6, low8(u64_of(name.len())))?;
     put8(b, at + 7, kind)?;
     super::bytes::put_slice(b, at + HEAD, name)
 }
@@ -247,21 +273,23 @@ impl<D: Device> Ext4<D> {
     ) -> Result<Option<Place>> {
         let b = self.cache.data(slot);
         let end = leaf_end(b);
+        let last = name.len().saturating_sub(1);
         let mut at = 0;
         while at < end {
-            let head = Head::parse(b, at, end)?;
-            let start = at + HEAD;
-            if head.ino != 0
-                && head.name_length == name.len()
-                && b.get(start..start + name.len()) == Some(name)
+            let glance = Glance::at(b, at)?;
+            // Most names of one length differ in the last letter.
+            if glance.name_length == name.len()
+                && b.get(at + HEAD + last) == name.get(last)
+                && b.get(at + HEAD..at + HEAD + name.len()) == Some(name)
+                && glance.ino != 0
             {
-                if head.ino > self.sup.inodes {
+                let Head { ino, .. } = Head::parse(b, at, end)?;
+                if ino > self.sup.inodes {
                     return Err(BAD);
                 }
-                let ino = head.ino;
                 return Ok(Some(Place { ino, block, at }));
             }
-            at += head.length;
+            at += glance.length;
         }
         Ok(None)
     }

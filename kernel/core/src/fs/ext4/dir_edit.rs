@@ -4,7 +4,7 @@
 use super::buffer::Kind;
 use super::bytes::{put8, put16, put32};
 use super::device::Device;
-use super::dir::{Place, Record, Records, init_leaf, needed, put_record};
+use super::dir::{Glance, Head, Place, Records, init_leaf, leaf_end, needed, put_record};
 use super::error::{Error, Result};
 use super::inode::{Ino, Inode};
 use super::superblock::Compat;
@@ -61,31 +61,19 @@ impl<D: Device> Ext4<D> {
             return Ok(false);
         };
         let need = needed(new.name.len());
-        let typed = self.sup.has_types();
-        let mut room = None;
-        for record in Records::new(self.cache.data(slot), typed) {
-            let Record {
-                at,
-                length,
-                ino,
-                name,
-                ..
-            } = record?;
-            let record = Record {
-                at,
-                length,
-                ino,
-                name,
-                kind: FileType::Unknown,
-            };
-            if record.slack() >= need {
-                let used = if ino == 0 { 0 } else { needed(name.len()) };
-                room = Some((at, length, used));
-                break;
+        let b = self.cache.data(slot);
+        let end = leaf_end(b);
+        let mut at = 0;
+        let (length, used) = loop {
+            if at >= end {
+                return Ok(false);
             }
-        }
-        let Some((at, length, used)) = room else {
-            return Ok(false);
+            let glance = Glance::at(b, at)?;
+            let used = glance.used();
+            if glance.length >= used + need {
+                break (Head::parse(b, at, end)?.length, used);
+            }
+            at += glance.length;
         };
         let kind = self.kind_byte(new.kind);
         let bytes = self
@@ -130,17 +118,19 @@ impl<D: Device> Ext4<D> {
     pub(super) fn remove_name(&mut self, dir: &Inode, place: Place) -> Result<()> {
         let kind = Kind::Directory(dir.seed);
         let slot = self.block(place.block, kind)?;
+        let b = self.cache.data(slot);
+        let end = leaf_end(b);
         let mut before: Option<(usize, usize)> = None;
-        let mut found = None;
-        for record in Records::new(self.cache.data(slot), false) {
-            let record = record?;
-            if record.at == place.at {
-                found = Some(record.length);
-                break;
-            }
-            before = Some((record.at, record.length));
+        let mut at = 0;
+        while at < place.at {
+            let Glance { length, .. } = Glance::at(b, at)?;
+            before = Some((at, length));
+            at += length;
         }
-        let length = found.ok_or(Error::Corrupt("directory entry"))?;
+        if at != place.at {
+            return Err(Error::Corrupt("directory entry"));
+        }
+        let Head { length, .. } = Head::parse(b, at, end)?;
         match before {
             Some((at, before)) => {
                 let bytes = self.cache.edit(place.block, kind, at..at + 8)?;
@@ -182,7 +172,7 @@ impl<D: Device> Ext4<D> {
         let ino = dir.ino;
         let bytes = self.cache.edit(block, Kind::Directory(dir.seed), 0..size)?;
         init_leaf(bytes, csum)?;
-        let end = super::dir::leaf_end(bytes);
+        let end = leaf_end(bytes);
         put_record(bytes, 0, 12, ino, byte, b".")?;
         put_record(bytes, 12, end - 12, parent, byte, b"..")
     }

@@ -10,6 +10,15 @@ use super::{Ext4, Time};
 use crate::fs::attr::TOP_DIR;
 use crate::num::{low32, usize_of32};
 
+/// Where to look for a free inode for files of one group: there is none in `steps` groups from `home` on, nor below
+/// `bit` of the next one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FreeInode {
+    home: u32,
+    steps: u32,
+    bit: u32,
+}
+
 impl<D: Device> Ext4<D> {
     /// Allocates an inode for a child of `parent`. Its place in the table is not written yet.
     pub(super) fn alloc_inode(&mut self, parent: &Inode, dir: bool, now: Time) -> Result<Inode> {
@@ -37,9 +46,18 @@ impl<D: Device> Ext4<D> {
 
     /// The parent's group or the nearest after it that has a free inode.
     fn group_for_file(&mut self, home: u32) -> Result<Option<u32>> {
-        for step in 0..self.sup.groups {
-            let group = self.group_after(home, step);
+        let known = self.free_inode.filter(|known| known.home == home);
+        let first = known.map_or(0, |known| known.steps);
+        for steps in first..self.sup.groups {
+            let group = self.group_after(home, steps);
             if self.desc(group)?.free_inodes > 0 {
+                if known.is_none_or(|known| known.steps != steps) {
+                    self.free_inode = Some(FreeInode {
+                        home,
+                        steps,
+                        bit: 0,
+                    });
+                }
                 return Ok(Some(group));
             }
         }
@@ -86,8 +104,12 @@ impl<D: Device> Ext4<D> {
         } else {
             0
         };
+        let least = self.next_free(group).map_or(least, |bit| least.max(*bit));
         let bit = bitmap::first_clear(self.cache.data(slot), least, per)
             .ok_or(Error::Corrupt("group descriptor: free inodes"))?;
+        if let Some(next) = self.next_free(group) {
+            *next = bit + 1;
+        }
         self.change_bit(group, &desc, bit, true)?;
         self.note_used(&mut desc, bit);
         desc.free_inodes -= 1;
@@ -96,6 +118,25 @@ impl<D: Device> Ext4<D> {
         let free = &mut self.sup.counters.free_inodes;
         *free = free.saturating_sub(1);
         Ok(group * per + bit + 1)
+    }
+
+    /// Below what bit of the group there is no free inode, where that is known.
+    fn next_free(&mut self, group: u32) -> Option<&mut u32> {
+        let known = self.free_inode?;
+        let is_it = self.group_after(known.home, known.steps) == group;
+        self.free_inode
+            .as_mut()
+            .filter(|_| is_it)
+            .map(|known| &mut known.bit)
+    }
+
+    /// Keeps in mind that this inode of a group is free.
+    fn note_free(&mut self, group: u32, bit: u32) {
+        match self.next_free(group) {
+            Some(next) => *next = bit.min(*next),
+            // It may be nearer, or elsewhere.
+            None => self.free_inode = None,
+        }
     }
 
     /// Keeps the count of never used inodes at the end of the group's table.
@@ -136,6 +177,7 @@ impl<D: Device> Ext4<D> {
             return Err(Error::Corrupt("inode bitmap: freed twice"));
         }
         self.change_bit(group, &desc, bit, false)?;
+        self.note_free(group, bit);
         desc.free_inodes += 1;
         if inode.is_dir() {
             desc.directories = desc.directories.saturating_sub(1);

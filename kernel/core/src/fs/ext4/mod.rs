@@ -163,6 +163,8 @@ pub struct Ext4<D> {
     /// Whether the running operation may use the blocks kept for root.
     privileged: bool,
     next_generation: u32,
+    /// Where to look for a free inode.
+    free_inode: Option<ialloc::FreeInode>,
     /// The group last asked for its inode table, and where that begins.
     table: Option<(u32, u64)>,
     /// What changes go through, while the file system is writable and has one.
@@ -243,6 +245,7 @@ impl<D: Device> Ext4<D> {
         if let Some(before) = self.before.take() {
             self.sup.counters = before;
         }
+        self.free_inode = None;
         self.undo_list();
         self.held.undo();
         self.cache.abort();

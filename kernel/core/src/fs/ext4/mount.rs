@@ -79,6 +79,7 @@ impl<D: Device> Ext4<D> {
             list_changes: Vec::new(),
             privileged: true,
             next_generation: seed | 1,
+            free_inode: None,
             table: None,
             journal: None,
             held: super::held::Held::default(),
