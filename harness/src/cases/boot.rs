@@ -27,6 +27,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("boot::the_machine_is_told", machine_told),
         Case::new("boot::numbers_can_be_bounded", numbers_bounded),
         Case::new("boot::pipes_can_be_bounded", pipes_bounded),
+        Case::new("boot::options_of_control_groups_are_told", group_options),
     ];
     for size in ["16M", "32M", "64M", "1G", "3G", "8G"] {
         cases.push(Case::new(&format!("boot::memory_{size}"), move || {
@@ -172,6 +173,19 @@ fn machine_told() -> Result<()> {
     let got = Job::new(["--append", "verbose", "--", "sh", "-c", script]).run()?;
     ensure!(got.out() == "1\n0\n", "{}", got.shown());
     Ok(())
+}
+
+/// Options of cgroup2 are those of the last mount, for all of them. (On Linux it is so, too, and would change the machine's.)
+fn group_options() -> Result<()> {
+    let script = "mkdir /tmp/a /tmp/b; t() { mount -t cgroup2 -o \"$1\" g /tmp/b && grep ' /tmp/a ' /proc/mounts
+        umount /tmp/b; }; mount -t cgroup2 g /tmp/a
+        t nsdelegate; t memory_recursiveprot,nsdelegate; t rw";
+    Job::new(["--", "sh", "-c", script]).run()?.is(
+        0,
+        "g /tmp/a cgroup2 rw,relatime,nsdelegate 0 0\n\
+         g /tmp/a cgroup2 rw,relatime,nsdelegate,memory_recursiveprot 0 0\n\
+         g /tmp/a cgroup2 rw,relatime 0 0\n",
+    )
 }
 
 /// `pipe-max-size` bounds what pipes hold of those who may not go beyond limits.

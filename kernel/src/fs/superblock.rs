@@ -217,6 +217,24 @@ pub(crate) struct MountRequest<'a> {
 /// Looks at an option by itself.
 pub(crate) type CheckOption = fn(&[u8], Option<&[u8]>) -> Result<(), Errno>;
 
+/// Looks at each of a mount's options.
+pub(crate) fn check_options(options: &[u8], known: CheckOption) -> Result<(), Errno> {
+    let mut given = options.split(|byte| *byte == b',');
+    given.try_for_each(|option| {
+        let at = option.iter().position(|byte| *byte == b'=');
+        match at.and_then(|at| Some((option.get(..at)?, option.get(at + 1..)?))) {
+            Some((key, value)) => known(key, Some(value)),
+            None if option.is_empty() => Ok(()),
+            None => known(option, None),
+        }
+    })
+}
+
+/// What a type's options are that has none.
+pub(crate) fn no_option(_: &[u8], _: Option<&[u8]>) -> Result<(), Errno> {
+    Err(Errno::EINVAL)
+}
+
 /// A kind of file system.
 #[derive(Clone, Copy)]
 pub(crate) struct FileSystemType {

@@ -7,7 +7,7 @@ crate::behaviour::behaviours! { "mount":
     errors ["root"], propagation ["root"], pivot ["root"], tmpfs_options ["root"], tmpfs_full ["root"],
     by_descriptor ["root"], tree_descriptor ["root"], stacking ["root"], noticed ["root"], root_of_devices ["root"],
     file_flags ["root"], access_lists ["root"], names_refused ["root"], shared ["root"],
-    shared_within ["root"], many_peers ["root"],
+    shared_within ["root"], many_peers ["root"], options_refused ["root"],
 }
 
 /// Keeps what is mounted here from the rest of the machine, where that can be.

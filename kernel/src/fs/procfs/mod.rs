@@ -27,7 +27,7 @@ use super::fdtable::FdTable;
 use super::inode::Inode;
 use super::memory::{try_arc, try_box};
 use super::mount::Path;
-use super::superblock::{FileSystemType, MountRequest, SuperBlock, SuperOps};
+use super::superblock::{FileSystemType, MountRequest, SuperBlock, SuperOps, check_options};
 use super::text::Changes;
 use crate::sync::Once;
 use crate::vm::AddressSpace;
@@ -42,9 +42,36 @@ pub(crate) use tree::process_of;
 pub(crate) const TYPE: FileSystemType = FileSystemType {
     name: "proc",
     driver: None,
-    option: None,
-    mount: |_: &MountRequest<'_>| root(),
+    option: Some(check_option),
+    mount: |request: &MountRequest<'_>| {
+        check_options(request.options, check_option)?;
+        root()
+    },
 };
+
+/// Linux's options. They hide processes, which are shown here as without them.
+fn check_option(key: &[u8], value: Option<&[u8]>) -> Result<(), Errno> {
+    let value = value.ok_or(Errno::EINVAL)?;
+    let known = match key {
+        b"hidepid" => {
+            let names: [&[u8]; 8] = [
+                b"0",
+                b"1",
+                b"2",
+                b"4",
+                b"off",
+                b"noaccess",
+                b"invisible",
+                b"ptraceable",
+            ];
+            names.contains(&value)
+        }
+        b"gid" => number(value).is_ok_and(|gid| u32::try_from(gid).is_ok()),
+        b"subset" => value == b"pid",
+        _ => false,
+    };
+    known.then_some(()).ok_or(Errno::EINVAL)
+}
 
 /// What the process room tells. Processes are named by their id, threads by theirs; ESRCH for
 /// those that are gone.

@@ -20,7 +20,9 @@ use kiln_core::fs::stat::StatFs;
 
 use super::inode::Inode;
 use super::memory::{try_arc, try_box, try_push};
-use super::superblock::{FileSystemType, MountRequest, SuperBlock, SuperOps};
+use super::superblock::{
+    FileSystemType, MountRequest, SuperBlock, SuperOps, check_options, no_option,
+};
 use crate::sync::{Once, SpinLock};
 
 pub(crate) use super::text::Text;
@@ -29,8 +31,11 @@ pub(crate) use super::text::Text;
 pub(crate) const TYPE: FileSystemType = FileSystemType {
     name: "sysfs",
     driver: None,
-    option: None,
-    mount: |_: &MountRequest<'_>| root(),
+    option: Some(no_option),
+    mount: |request: &MountRequest<'_>| {
+        check_options(request.options, no_option)?;
+        root()
+    },
 };
 
 /// Which members of the families along its path an entry is of, in their order:

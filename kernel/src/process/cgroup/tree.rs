@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use kiln_core::abi;
 use kiln_core::errno::Errno;
@@ -15,7 +15,7 @@ use super::files::{File, Known};
 use super::freeze::POPULATED;
 use super::{Cgroup, Child, TREE};
 use crate::fs::inode::{Emit, NewInode};
-use crate::fs::memory::{try_arc, try_box, try_copy, try_push};
+use crate::fs::memory::{append, try_arc, try_box, try_copy, try_push};
 use crate::fs::procfs::Text;
 use crate::fs::text::{Changes, TextFile, TextSource};
 use crate::fs::{
@@ -41,9 +41,42 @@ const FIRST_GROUP: u64 = 1 << 32;
 /// The root, from the first mount on.
 pub(super) static ROOT: Once<Child> = Once::new();
 
+/// Linux's options, each with its comma; they change nothing where there is one namespace and no memory controller.
+static OPTIONS: [&[u8]; 4] = [
+    b",nsdelegate",
+    b",favordynmods",
+    b",memory_localevents",
+    b",memory_recursiveprot",
+];
+/// Which of them were given last, a bit each: those count, for every mount.
+static GIVEN: AtomicU32 = AtomicU32::new(0);
+
 struct Super;
 
 impl SuperOps for Super {
+    fn reconfigure(&self, options: &[u8]) -> Result<(), Errno> {
+        let mut given = 0;
+        for option in options.split(|byte| *byte == b',') {
+            if !option.is_empty() {
+                given |= bit_of(option)?;
+            }
+        }
+        GIVEN.store(given, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn options(&self) -> alloc::vec::Vec<u8> {
+        let mut shown = alloc::vec::Vec::new();
+        let given = GIVEN.load(Ordering::Relaxed);
+        for (at, option) in OPTIONS.iter().enumerate() {
+            if given >> at & 1 != 0 {
+                // What there is no memory for isn't shown.
+                let _ = append(&mut shown, option);
+            }
+        }
+        shown
+    }
+
     fn statfs(&self) -> Result<StatFs, Errno> {
         Ok(StatFs {
             magic: CGROUP2_SUPER_MAGIC,
@@ -54,26 +87,24 @@ impl SuperOps for Super {
     }
 }
 
-/// Linux's options; they change nothing where there is one namespace and no memory controller.
+/// The bit of an option in [`GIVEN`].
+fn bit_of(option: &[u8]) -> Result<u32, Errno> {
+    let is = |known: &&[u8]| known.get(1..) == Some(option);
+    OPTIONS
+        .iter()
+        .position(is)
+        .map_or(Err(Errno::EINVAL), |at| Ok(1 << at))
+}
+
 fn check_option(name: &[u8], value: Option<&[u8]>) -> Result<(), Errno> {
-    let known: [&[u8]; 4] = [
-        b"nsdelegate",
-        b"favordynmods",
-        b"memory_localevents",
-        b"memory_recursiveprot",
-    ];
-    if value.is_none() && known.contains(&name) {
-        return Ok(());
+    match value {
+        Some(_) => Err(Errno::EINVAL),
+        None => bit_of(name).map(drop),
     }
-    Err(Errno::EINVAL)
 }
 
 fn mount(request: &MountRequest<'_>) -> Result<Arc<Inode>, Errno> {
-    for option in request.options.split(|byte| *byte == b',') {
-        if !option.is_empty() {
-            check_option(option, None)?;
-        }
-    }
+    Super.reconfigure(request.options)?;
     Ok(Arc::clone(&root()?.inode))
 }
 

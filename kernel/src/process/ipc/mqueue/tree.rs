@@ -19,6 +19,7 @@ use kiln_core::num::u64_of;
 use super::{OpenQueue, Queue};
 use crate::fs::inode::{Emit, NewInode};
 use crate::fs::memory::{try_arc, try_box, try_copy, try_push};
+use crate::fs::superblock::{check_options, no_option};
 use crate::fs::{
     Dentry, File, FileOps, FileSystemType, Inode, InodeOps, InodeParts, Lookup, Mount, MountFlags,
     MountRequest, Path, SuperBlock, SuperOps, clock, vfs,
@@ -31,8 +32,11 @@ use crate::sync::{Once, SpinLock};
 pub(crate) const TYPE: FileSystemType = FileSystemType {
     name: "mqueue",
     driver: None,
-    option: None,
-    mount: |_: &MountRequest<'_>| Ok(Arc::clone(root()?.dentry.inode().ok_or(Errno::ENOENT)?)),
+    option: Some(no_option),
+    mount: |request: &MountRequest<'_>| {
+        check_options(request.options, no_option)?;
+        Ok(Arc::clone(root()?.dentry.inode().ok_or(Errno::ENOENT)?))
+    },
 };
 
 /// linux/magic.h.
