@@ -134,11 +134,30 @@ pub(crate) fn zero_range(mapping: &Arc<Mapping>, from: u64, to: u64) -> Result<(
     write_zeros(mapping, last * page, to)
 }
 
+/// Whether a part of a page has nothing behind it, neither in memory nor where the contents come from.
+fn is_hole(mapping: &Mapping, from: u64, to: u64) -> Result<bool, Errno> {
+    let page = u64_of(PAGE_SIZE);
+    if mapping.cached(from / page).is_some() {
+        return Ok(false);
+    }
+    let data = match mapping.source() {
+        Some(source) => source.seek(from, to, true)?,
+        None => mapping.seek_data(from).unwrap_or(to),
+    };
+    Ok(data >= to)
+}
+
 fn write_zeros(mapping: &Arc<Mapping>, mut from: u64, to: u64) -> Result<(), Errno> {
     // A few at a time: what is in the kernel's image is loaded at each boot.
     static ZEROS: [u8; 512] = [0; 512];
+    let page = u64_of(PAGE_SIZE);
     while from < to {
-        let len = usize_of(to - from).min(ZEROS.len());
+        let end = to.min((from / page + 1) * page);
+        if is_hole(mapping, from, end)? {
+            from = end;
+            continue;
+        }
+        let len = usize_of(end - from).min(ZEROS.len());
         let done = mapping.write(from, &mut IoSrc::kernel(ZEROS.get(..len).unwrap_or(&ZEROS)))?;
         from += u64_of(done.max(1));
     }

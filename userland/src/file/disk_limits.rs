@@ -90,6 +90,8 @@ fn space(fd: i32) {
     blocks(fd, "far");
     show("punched before it is written", file::fallocate(fd, 3, 40960, 4096));
     blocks(fd, "none");
+    show("punched in a hole", file::fallocate(fd, 3, 20000, 3000));
+    blocks(fd, "still none");
 }
 
 fn numbers(what: &str) {
