@@ -10,7 +10,7 @@
 //! | [`exec`], [`exe`] | running another program; its file |
 //! | [`exit`], [`wait`] | ending, and learning of it |
 //! | [`signal`] | sending signals, and [`work`], which delivers them |
-//! | [`fault`] | exceptions of a program |
+//! | [`fault`], [`ports`] | exceptions of a program; those of I/O instructions |
 //! | `file_limit` | how large it may make a file |
 //! | [`futex`] | sleeping on a word of memory |
 //! | [`timers`] | alarms and interval timers |
@@ -48,6 +48,7 @@ pub(crate) mod host;
 pub(crate) mod ipc;
 pub(crate) mod oom;
 pub(crate) mod pidfd;
+pub(crate) mod ports;
 pub(crate) mod proc;
 pub(crate) mod ptrace;
 pub(crate) mod rseq;
