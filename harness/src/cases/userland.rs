@@ -59,8 +59,12 @@ fn listed() -> Result<Vec<Case>> {
         let mut words = line.split(' ').map(str::to_owned);
         let Some(name) = words.next() else { continue };
         let tags: Vec<String> = words.collect();
-        // What is for a machine of its own has cases of its own below.
         if tags.iter().any(|tag| tag == "alone") {
+            // The storms' cases, of several lengths, are below.
+            if name != "hostile/storm" {
+                let title = format!("userland::{}", name.replace('/', "::"));
+                cases.push(Case::new(&title, move || by_itself(&name)));
+            }
             continue;
         }
         let long = !is_for_several(&name, &tags);
@@ -103,6 +107,21 @@ fn case(name: &str, tags: &[String], cpus: Option<u32>) -> Case {
     let title = format!("userland::{place}{}", name.replace('/', "::"));
     let (name, tags) = (name.to_owned(), tags.to_vec());
     Case::new(&title, move || compare(&name, &tags, cpus))
+}
+
+/// A program for a machine of its own: it says itself whether all was right.
+fn by_itself(name: &str) -> Result<()> {
+    let root = behave_root().into_os_string();
+    let words = [
+        "--root".into(),
+        root,
+        "--".into(),
+        "/behave".into(),
+        name.into(),
+    ];
+    let got = Job::new(words).run()?.has_status(0)?;
+    ensure!(got.out().ends_with("still here\n"), "{}", got.shown());
+    Ok(())
 }
 
 /// Threads and processes that make random calls at once: the machine must outlive them, and end each of them.
