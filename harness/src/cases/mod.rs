@@ -4,6 +4,7 @@ use crate::testing::Case;
 
 mod boot;
 mod clocks;
+mod cores;
 mod counts;
 mod crash;
 mod disks;
@@ -30,6 +31,7 @@ pub fn all() -> Vec<Case> {
         boot::cases(),
         options::cases(),
         statuses::cases(),
+        cores::cases(),
         strace::cases(),
         streams::cases(),
         files::cases(),

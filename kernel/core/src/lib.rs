@@ -20,6 +20,7 @@ pub mod bpf;
 pub mod callsite;
 pub mod cgroup;
 pub mod channel;
+pub mod coredump;
 pub mod cpio;
 pub mod cpucache;
 pub mod cpulist;

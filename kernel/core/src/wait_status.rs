@@ -13,7 +13,7 @@ pub enum ExitStatus {
     Signaled {
         /// The signal.
         signal: Signal,
-        /// Its default action was to dump core, and the core limit allowed one.
+        /// It left a core.
         core: bool,
     },
 }

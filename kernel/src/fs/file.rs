@@ -271,6 +271,10 @@ impl MapName for File {
         }
     }
 
+    fn is_linked(&self) -> bool {
+        self.inode.with_attr(|attr| attr.nlink != 0)
+    }
+
     fn written(&self) {
         self.inode.modified();
     }

@@ -1,5 +1,4 @@
-//! What the connector tells of processes (linux/cn_proc.h). As there are no core files, nothing tells of their being
-//! written.
+//! What the connector tells of processes (linux/cn_proc.h).
 
 use core::sync::atomic::Ordering;
 
@@ -18,6 +17,7 @@ const GID: u32 = 0x40;
 const SID: u32 = 0x80;
 const PTRACE: u32 = 0x100;
 const COMM: u32 = 0x200;
+const COREDUMP: u32 = 0x4000_0000;
 const EXIT: u32 = 0x8000_0000;
 
 /// A task was made.
@@ -82,6 +82,14 @@ pub(super) fn traced(task: &Task, by: Option<&Task>) {
     if are_wanted() {
         let (tid, pid) = by.map_or((0, 0), |by| (by.tid(), by.pid()));
         of_itself(PTRACE, task, [tid, pid, 0, 0]);
+    }
+}
+
+/// It ends of a signal that may leave a core.
+pub(super) fn dumping(task: &Task) {
+    if are_wanted() {
+        let parent = task.process().parent();
+        of_itself(COREDUMP, task, [parent, parent, 0, 0]);
     }
 }
 

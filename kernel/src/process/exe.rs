@@ -40,6 +40,11 @@ impl Executable {
         &self.file.path
     }
 
+    /// It, open.
+    pub(super) fn file(&self) -> &Arc<File> {
+        &self.file
+    }
+
     /// The file.
     pub(crate) fn inode(&self) -> &Arc<Inode> {
         &self.file.inode

@@ -117,6 +117,7 @@ fn leave_group(task: &Arc<Task>) {
     process.ended_threads.lock().add(&usage::of_task(task));
     let mut group = process.group.lock();
     group.tasks.retain(|other| !Arc::ptr_eq(other, task));
+    group.leaving -= 1;
     let left = cgroup::leave(&group, task);
     let last = group.tasks.is_empty();
     let stopped = settle_stop(&mut group);

@@ -64,7 +64,7 @@ pub(crate) struct Process {
     pub(crate) started: u64,
     /// oom_score_adj, biased by 1000.
     pub(crate) oom_adjustment: AtomicU32,
-    /// What a core file would hold (core(5)); kept, not used.
+    /// What a core file holds (core(5)).
     pub(crate) core_filter: AtomicU32,
     /// Commands registered with membarrier(2).
     pub(crate) membarrier: AtomicU64,
@@ -82,6 +82,10 @@ pub(crate) struct Group {
     pub(super) actions: SharedActions,
     /// The whole process is to end so.
     pub(super) exit: Option<ExitStatus>,
+    /// One of its threads dumps its core, for which so many others have left their registers; they wait.
+    pub(super) dump: Option<usize>,
+    /// Threads that are past that on their way to their end.
+    pub(super) leaving: usize,
     /// What the last thread that called exit(2) gave it: the status when every thread ends by itself.
     pub(super) last_code: u8,
     pub(super) stop: Stop,
@@ -95,6 +99,11 @@ impl Group {
     /// How it ends, or would if its threads ended now.
     pub(super) fn status(&self) -> ExitStatus {
         self.exit.unwrap_or(ExitStatus::Exited(self.last_code))
+    }
+
+    /// Whether it is on its way to its end, which SIGKILL doesn't hasten.
+    pub(super) fn is_ending(&self) -> bool {
+        self.exit.is_some() && self.dump.is_none()
     }
 }
 

@@ -9,6 +9,7 @@
 //! | [`clone`] | fork, vfork, clone: making tasks |
 //! | [`exec`], [`exe`] | running another program; its file |
 //! | [`exit`], [`wait`] | ending, and learning of it |
+//! | `core_dump` | the file that a fatal signal leaves |
 //! | [`signal`] | sending signals, and [`work`], which delivers them |
 //! | [`fault`], [`ports`] | exceptions of a program; those of I/O instructions |
 //! | `file_limit` | how large it may make a file |
@@ -36,6 +37,7 @@
 mod async_io;
 mod cgroup;
 pub(crate) mod clone;
+mod core_dump;
 pub(crate) mod events;
 pub(crate) mod exe;
 pub(crate) mod exec;

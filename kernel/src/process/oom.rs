@@ -54,7 +54,7 @@ pub(crate) fn make_room() -> bool {
     };
     let old = VICTIM.lock().replace(Arc::clone(&victim));
     drop(old);
-    if victim.group.lock().exit.is_none() {
+    if !victim.group.lock().is_ending() {
         KILLS.fetch_add(1, Ordering::Relaxed);
         // The kernel's own signals are never refused.
         let _ = send(&victim, SigInfo::kernel(Signal::KILL));
@@ -124,7 +124,7 @@ fn badness(process: &Arc<Process>, total: u64) -> Option<u64> {
         return None;
     }
     let adjustment = u64::from(process.oom_adjustment.load(Ordering::Relaxed));
-    if adjustment == 0 || process.group.lock().exit.is_some() {
+    if adjustment == 0 || process.group.lock().is_ending() {
         return None;
     }
     let space = process.first_task()?.space().ok()?;

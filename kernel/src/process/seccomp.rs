@@ -13,7 +13,7 @@ use kiln_core::signal::{SigInfo, Signal};
 
 use super::exit;
 use super::ptrace::event::{self, Event};
-use super::signal::{end_process, force};
+use super::signal::{force, force_unseen};
 use super::task::Task;
 use crate::arch::user::UserContext;
 use crate::mm::kmem;
@@ -225,7 +225,7 @@ pub(super) fn passes(task: &Arc<Task>, regs: &mut UserContext) -> bool {
         mode::STRICT => {
             let passes = LEFT.contains(&low32(regs.orig_rax));
             if !passes {
-                end(task, Signal::KILL, false);
+                end(task, SigInfo::kernel(Signal::KILL), false);
             }
             return passes;
         }
@@ -262,9 +262,10 @@ fn carry_out(task: &Arc<Task>, regs: &mut UserContext, verdict: u32) -> bool {
         action::USER_NOTIF => regs.rax = Errno::ENOSYS.to_return(),
         what => {
             regs.rax = regs.orig_rax;
+            let info = refusal(regs, SYS_SECCOMP, data.cast_signed());
             match what {
-                action::TRAP => force(task, refusal(regs, SYS_SECCOMP, data.cast_signed())),
-                _ => end(task, Signal::SYS, what != action::KILL_THREAD),
+                action::TRAP => force(task, info),
+                _ => end(task, info, what != action::KILL_THREAD),
             }
         }
     }
@@ -283,9 +284,9 @@ pub(super) fn refusal(regs: &UserContext, code: i32, errno: i32) -> SigInfo {
 }
 
 /// Ends the process with a signal; a single thread of several without.
-fn end(task: &Task, signal: Signal, all: bool) {
+fn end(task: &Arc<Task>, info: SigInfo, all: bool) {
     if all || task.process().thread_count() <= 1 {
-        end_process(task, signal);
+        force_unseen(task, info);
     } else {
         exit::ask_to_end(task);
     }

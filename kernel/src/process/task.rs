@@ -95,6 +95,8 @@ pub(super) struct TaskSignals {
     /// Signals that sigtimedwait(2) waits for: they count as not blocked for the sender.
     pub(super) awaited: SigSet,
     pub(super) pending: Pending,
+    /// It dies of what comes next, which no tracer sees.
+    pub(super) unseen: bool,
     pub(super) alt_stack: AltStack,
     /// Error code, vector and address of the last fault, for the handler's context.
     pub(super) last_fault: [u64; 3],

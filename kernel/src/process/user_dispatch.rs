@@ -6,10 +6,10 @@ use core::sync::atomic::Ordering;
 
 use kiln_core::addr::{TASK_SIZE, UserAddr};
 use kiln_core::errno::Errno;
-use kiln_core::signal::Signal;
+use kiln_core::signal::{SigInfo, Signal};
 
 use super::seccomp::refusal;
-use super::signal::{end_process, force};
+use super::signal::{force, force_unseen};
 use super::task::Task;
 use crate::arch::user::UserContext;
 
@@ -88,7 +88,7 @@ pub(super) fn passes(task: &Arc<Task>, regs: &mut UserContext) -> bool {
     false
 }
 
-fn ended(task: &Task, signal: Signal) -> bool {
-    end_process(task, signal);
+fn ended(task: &Arc<Task>, signal: Signal) -> bool {
+    force_unseen(task, SigInfo::kernel(signal));
     false
 }

@@ -24,6 +24,10 @@ pub(crate) trait MapName: Send + Sync {
     fn identity(&self) -> (u64, u64);
     /// Appends the path.
     fn path(&self, out: &mut Vec<u8>);
+    /// Whether it still has a name.
+    fn is_linked(&self) -> bool {
+        false
+    }
     /// Takes bytes out of the file for good (`FALLOC_FL_PUNCH_HOLE`).
     ///
     /// # Errors

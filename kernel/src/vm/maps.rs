@@ -15,6 +15,8 @@ use super::space::{AddressSpace, Areas, PAGE, ProgramInfo};
 const PATH_COLUMN: usize = 73;
 /// Bytes that a line has room for besides its path.
 const LINE: usize = 128;
+/// What shared memory is called, a file of the kernel's own, deleted at once.
+pub(super) const NO_FILE: &[u8] = b"/dev/zero (deleted)";
 
 /// Sizes in bytes, as `status` and `statm` show them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -166,7 +168,7 @@ pub(super) fn place_name(
                     name.path(out);
                     b""
                 }
-                None => b"/dev/zero (deleted)",
+                None => NO_FILE,
             }
         }
         (_, Some(b"[heap]")) => b" heap",
@@ -183,8 +185,7 @@ fn label(areas: &Areas, info: &ProgramInfo, area: &VmArea) -> Option<&'static [u
     let heap = area.start < areas.brk && area.end > areas.brk_start;
     let stack = area.start <= info.stack && info.stack <= area.end;
     match area.backing {
-        // Shared memory is a file of the kernel's own, deleted at once.
-        Object::File { .. } => Some(b"/dev/zero (deleted)"),
+        Object::File { .. } => Some(NO_FILE),
         Object::Special(special) => Some(special.name()),
         Object::Anonymous if heap => Some(b"[heap]"),
         Object::Anonymous if stack && info.stack != 0 => Some(b"[stack]"),

@@ -19,6 +19,7 @@
 mod advise;
 mod area;
 mod copy;
+mod core_file;
 mod fault;
 mod fork;
 mod heap;
@@ -44,6 +45,7 @@ pub(crate) mod writeback;
 
 pub(crate) use area::{FileMapping, MapName};
 pub(crate) use copy::Plain;
+pub(crate) use core_file::CoreMap;
 pub(crate) use fault::{Access, FaultError};
 pub(crate) use iter::{IoDst, IoSrc, IoVec};
 pub(crate) use map::{MapRequest, OVERCOMMIT, OVERCOMMIT_RATIO, commit_limit, committed};

@@ -202,6 +202,14 @@ impl AddressSpace {
         tables.visit_range(start, end, |page| tally.add(area, page));
     }
 
+    /// Whether pages of an area are the program's own.
+    #[inline(never)]
+    pub(super) fn has_own_pages(&self, area: &VmArea) -> bool {
+        let mut tally = Tally::default();
+        self.tally(area, &mut tally);
+        tally.anonymous != 0
+    }
+
     /// The text of `/proc/PID/smaps`.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ crate::behaviour::behaviours! { "process":
     wait_usage, wait_threads ["threads"], looked_into ["root"], zombie, orphan, orphan_clone, auto_reap, last_thread ["threads"], kill_forking, vfork_shares, vfork_exec, clone_files, clone_fs,
     clone_tid, clone_exit_signal, clone_parent, clone_errors, clone3, groups, sessions,
     identities ["root"], saved_ids ["root"], group_ids ["root"], limits, limit_files,
-    limit_file_size, priority, names, exit_closes, exit_group ["exit:7"], death_signal,
+    limit_file_size, core_file, core_threads ["threads", "slow"], priority, names, exit_closes, exit_group ["exit:7"], death_signal,
     threads_join ["threads"], threads_exit_group ["threads", "exit:5"], threads_tls ["threads"],
     descriptor ["root"], trace ["root"], owned_locks, controls ["root"],
     wait_rest ["threads"], limits_kept ["root", "slow"], tsc_faults ["threads"],

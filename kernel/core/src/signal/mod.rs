@@ -125,7 +125,7 @@ signals! {
 pub enum DefaultAction {
     /// Ends the process.
     Terminate,
-    /// Ends the process, and the status says that a core was dumped when it could be.
+    /// Ends the process, and leaves a core where that can be written.
     Core,
     /// Nothing.
     Ignore,

@@ -286,7 +286,13 @@ fn sizes(task: &Task, out: &mut Text) -> Result<(), Errno> {
         put!(out, "{label}:\t{:>8} kB\n", bytes / 1024)?;
     }
     let huge = !space.refuses_huge();
-    put!(out, "CoreDumping:\t0\nTHP_enabled:\t{}\n", u8::from(huge))
+    let dumps = task.process().group.lock().dump.is_some();
+    put!(
+        out,
+        "CoreDumping:\t{}\nTHP_enabled:\t{}\n",
+        u8::from(dumps),
+        u8::from(huge)
+    )
 }
 
 fn signal_line(label: &str, set: SigSet, out: &mut Text) -> Result<(), Errno> {

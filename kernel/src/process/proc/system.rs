@@ -10,8 +10,10 @@ use crate::arch::time::{self, now_ns};
 use crate::arch::{caches, smp};
 use crate::drivers::random;
 use crate::fs::blockdev;
-use crate::fs::procfs::{Content, SystemFile, Text, number, page_counts, show_number};
-use crate::process::{host, table, usage};
+use crate::fs::procfs::{
+    Content, INT_MAX, SystemFile, Text, number, number_file, page_counts, show_number,
+};
+use crate::process::{core_dump, host, table, usage};
 use crate::sync::Once;
 use crate::{options, sched};
 
@@ -46,8 +48,12 @@ pub(super) const FILES: &[SystemFile] = &[
         |value| host::set_host_name(first_line(value)),
     ),
     SystemFile::fixed("sys/kernel/cap_last_cap", "40\n"),
-    SystemFile::fixed("sys/kernel/core_pattern", "core\n"),
-    SystemFile::fixed("sys/kernel/core_uses_pid", "0\n"),
+    name_file(
+        "sys/kernel/core_pattern",
+        core_dump::show_pattern,
+        |value| core_dump::set_pattern(first_line(value)),
+    ),
+    number_file!("sys/kernel/core_uses_pid", core_dump::USES_PID, 0, INT_MAX),
     SystemFile::fixed("sys/kernel/dmesg_restrict", "0\n"),
     SystemFile::fixed("sys/kernel/overflowgid", "65534\n"),
     SystemFile::fixed("sys/kernel/overflowuid", "65534\n"),

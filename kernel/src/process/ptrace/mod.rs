@@ -42,7 +42,9 @@ use crate::sched::NOTIFY_SIGNAL;
 use crate::sync::SpinLock;
 
 pub(crate) use event::{exec_event, exit_event, release_tracees};
+pub(super) use request::FXSAVE;
 pub(crate) use stop::around_syscall;
+pub(super) use stop::{leave_registers, left_registers};
 
 /// `PTRACE_O_*` (linux/ptrace.h).
 pub(super) mod options {

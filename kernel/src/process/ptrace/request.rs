@@ -289,15 +289,18 @@ pub(crate) fn poke_user(
 
 /// The FPU's registers: the whole area, with the components named as debuggers look for them.
 pub(crate) fn fpu_registers(tracer: &Arc<Task>, tracee: &Task) -> Result<Vec<u8>, Errno> {
-    stopped(tracer, tracee, |_, _, frame| {
-        let mut bytes = crate::fs::memory::try_copy(&frame.fpu)?;
-        if let Some(place) = bytes.get_mut(COMPONENTS_AT..COMPONENTS_AT + 8)
-            && frame.fpu.len() > FXSAVE
-        {
-            place.copy_from_slice(&fpu::components().to_le_bytes());
-        }
-        Ok(bytes)
-    })
+    stopped(tracer, tracee, |_, _, frame| shown_fpu(frame))
+}
+
+/// The FPU's registers in a frame, as above.
+pub(super) fn shown_fpu(frame: &Frame) -> Result<Vec<u8>, Errno> {
+    let mut bytes = crate::fs::memory::try_copy(&frame.fpu)?;
+    if let Some(place) = bytes.get_mut(COMPONENTS_AT..COMPONENTS_AT + 8)
+        && frame.fpu.len() > FXSAVE
+    {
+        place.copy_from_slice(&fpu::components().to_le_bytes());
+    }
+    Ok(bytes)
 }
 
 /// Sets the FPU's registers from the beginning of an area.

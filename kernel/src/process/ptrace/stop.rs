@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use kiln_core::abi;
@@ -14,7 +15,8 @@ use super::super::group::{Group, Stop};
 use super::super::signal::{notify_parent, notify_tracer, send_to_task, settle_stop};
 use super::super::task::{Task, boxed};
 use super::super::{cgroup, seccomp, user_dispatch};
-use super::{EVENT_STOP, Frame, Place, StopKind, TRAP_FLAG, options};
+use super::registers::{self, COUNT};
+use super::{EVENT_STOP, Frame, Place, StopKind, TRAP_FLAG, options, request};
 use crate::arch::fpu;
 use crate::arch::segments::Segments;
 use crate::arch::user::UserContext;
@@ -91,6 +93,31 @@ fn filled_frame(task: &Task) -> Option<Box<Frame>> {
         ((), false)
     })?;
     Some(frame)
+}
+
+/// The running task leaves its registers for a core file.
+pub(in crate::process) fn leave_registers(task: &Task, regs: &UserContext) {
+    let mut left = filled_frame(task);
+    if let Some(frame) = &mut left {
+        frame.regs = regs.clone();
+        frame.segments = Segments::get();
+    }
+    task.trace.lock().frame = left;
+}
+
+/// Registers in ptrace's order, and the FPU's.
+pub(in crate::process) type Left = ([u64; COUNT], Vec<u8>);
+
+/// What a task left that isn't stopped for its tracer, a copy.
+pub(in crate::process) fn left_registers(task: &Task) -> Option<Left> {
+    let slot = task.trace.lock();
+    let trace = slot.trace.as_ref();
+    let stopped = trace.is_some_and(|trace| trace.stop.is_some());
+    let frame = slot.frame.as_ref().filter(|_| !stopped)?;
+    Some((
+        registers::read(&frame.regs, frame.segments),
+        request::shown_fpu(frame).ok()?,
+    ))
 }
 
 /// Takes the registers back.

@@ -13,6 +13,7 @@ pub(crate) mod wait;
 
 use alloc::sync::Arc;
 use core::ops::ControlFlow;
+use core::sync::atomic::Ordering;
 
 use kiln_core::abi;
 use kiln_core::errno::Errno;
@@ -21,10 +22,10 @@ use kiln_core::signal::{DefaultAction, Disposition, SigAction, SigInfo, SigSet, 
 use kiln_core::wait_status::ExitStatus;
 
 use super::exit;
-use super::group::{Group, Process, Stop};
+use super::group::{Group, Stop};
 use super::ptrace::{self, stop::PendingStop};
 use super::task::{Task, TaskSignals};
-use super::{cgroup, rseq, timers};
+use super::{cgroup, core_dump, rseq, timers};
 use crate::arch::user::UserContext;
 use crate::sched::NOTIFY_SIGNAL;
 
@@ -35,8 +36,8 @@ pub(super) use send::{notify_parent_in, parent_reaps_by_itself};
 pub(super) use stop::settle as settle_stop;
 
 pub(crate) use send::{
-    end_process, force, force_fatal, kill, kill_everyone, may_signal, notify_parent, notify_tracer,
-    notify_tracer_of_end, queue_info, send, send_own, send_to_group, send_to_task,
+    force, force_fatal, force_unseen, kill, kill_everyone, may_signal, notify_parent,
+    notify_tracer, notify_tracer_of_end, queue_info, send, send_own, send_to_group, send_to_task,
 };
 
 /// What a task does next on its way to user mode.
@@ -45,6 +46,8 @@ enum Next {
     Resume,
     /// It ends; the process with it when there is a status.
     End,
+    /// It leaves a core of this signal, or its registers to another thread that does, before it ends.
+    Dump(Option<SigInfo>),
     /// It stops until SIGCONT.
     Stop,
     /// It stands still until its control group goes on.
@@ -76,6 +79,7 @@ pub(crate) fn work(task: &Arc<Task>, regs: &mut UserContext) -> ControlFlow<()> 
                 ptrace::exit_event(task, regs);
                 return ControlFlow::Break(());
             }
+            Next::Dump(info) => core_dump::take_part(task, regs, info.as_ref()),
             Next::Stop => stop::stop_here(task),
             Next::Freeze => cgroup::freeze_here(task),
             Next::TryStop(signal) => stop::try_stop(task.process(), signal),
@@ -123,8 +127,8 @@ fn handle(task: &Arc<Task>, regs: &mut UserContext, info: SigInfo, action: &SigA
 fn next(task: &Arc<Task>) -> Next {
     let process = task.process();
     let mut group = process.group.lock();
-    if group.exit.is_some() || task.must_exit.load(core::sync::atomic::Ordering::Relaxed) {
-        return Next::End;
+    if group.exit.is_some() || task.must_exit.load(Ordering::Relaxed) {
+        return end(&mut group);
     }
     let traced = task.is_traced();
     if traced {
@@ -145,7 +149,8 @@ fn next(task: &Arc<Task>) -> Next {
             }
             return Next::Resume;
         };
-        if traced && info.signal != Signal::KILL {
+        let unseen = task.signals.lock().unseen;
+        if traced && info.signal != Signal::KILL && !unseen {
             return Next::Traced(info);
         }
         match decide(task, &mut group, info) {
@@ -156,8 +161,17 @@ fn next(task: &Arc<Task>) -> Next {
     }
 }
 
+/// The task is on its way to its end.
+fn end(group: &mut Group) -> Next {
+    if group.dump.is_some() {
+        return Next::Dump(None);
+    }
+    group.leaving += 1;
+    Next::End
+}
+
 /// What the task does about a signal taken off the queue; `None`: nothing.
-fn decide(task: &Arc<Task>, group: &mut Group, info: SigInfo) -> Option<Next> {
+fn decide(task: &Task, group: &mut Group, info: SigInfo) -> Option<Next> {
     let signal = info.signal;
     let action = group.actions.lock().get(signal);
     match action.disposition {
@@ -171,22 +185,24 @@ fn decide(task: &Arc<Task>, group: &mut Group, info: SigInfo) -> Option<Next> {
         Disposition::Default => match signal.default_action() {
             DefaultAction::Ignore | DefaultAction::Continue => None,
             DefaultAction::Stop => Some(Next::TryStop(signal)),
-            DefaultAction::Terminate | DefaultAction::Core => {
-                let status = fatal_status(task.process(), signal);
-                exit::start_group_exit(group, status);
-                Some(Next::End)
+            fatal => {
+                let first = group.exit.is_none() && !task.must_exit.load(Ordering::Relaxed);
+                exit::start_group_exit(group, fatal_status(signal));
+                if first && fatal == DefaultAction::Core {
+                    group.dump = Some(0);
+                    return Some(Next::Dump(Some(info)));
+                }
+                Some(end(group))
             }
         },
     }
 }
 
-/// How a process ends that a signal kills. Cores aren't written; the status tells of one when the
-/// limit would have let Linux write it.
-pub(super) fn fatal_status(process: &Process, signal: Signal) -> ExitStatus {
-    let dumps = signal.default_action() == DefaultAction::Core;
+/// How a process ends that a signal kills, as long as there is no core.
+pub(super) const fn fatal_status(signal: Signal) -> ExitStatus {
     ExitStatus::Signaled {
         signal,
-        core: dumps && process.limit(abi::RLIMIT_CORE) > 0,
+        core: false,
     }
 }
 

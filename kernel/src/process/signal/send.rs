@@ -58,6 +58,10 @@ fn post(
     let mut group = process.group.lock();
     if group.exit.is_some() || group.tasks.is_empty() {
         if info.signal == Signal::KILL {
+            if group.dump.take().is_some() {
+                group.exit = None;
+                exit::start_group_exit(&mut group, fatal_status(Signal::KILL));
+            }
             for task in &group.tasks {
                 ptrace::event::release_exit_stop(task);
             }
@@ -128,7 +132,7 @@ fn enqueue(
     // One that the taker blocks is merely awaited: sigtimedwait(2) takes it.
     let delivered = !taker.blocked().contains(signal) && !taker.is_traced();
     if signal == Signal::KILL || (delivered && kills(&actions.lock().get(signal), signal)) {
-        exit::start_group_exit(group, fatal_status(process, signal));
+        exit::start_group_exit(group, fatal_status(signal));
     } else if let Some(thread) = taker.thread() {
         thread.notify(NOTIFY_SIGNAL);
     }
@@ -171,11 +175,10 @@ pub(crate) fn force_fatal(task: &Arc<Task>, info: SigInfo) {
     force_unless(task, info, |_| false);
 }
 
-/// Ends the process with a signal that no tracer sees.
-pub(crate) fn end_process(task: &Task, signal: Signal) {
-    let process = task.process();
-    let status = fatal_status(process, signal);
-    exit::start_group_exit(&mut process.group.lock(), status);
+/// Sends a signal that the task dies of and that no tracer sees.
+pub(crate) fn force_unseen(task: &Arc<Task>, info: SigInfo) {
+    task.signals.lock().unseen = true;
+    force_fatal(task, info);
 }
 
 /// `keeps`: whether the disposition stays, given that the signal is ignored or blocked.
@@ -193,7 +196,7 @@ fn force_unless(task: &Arc<Task>, info: SigInfo, keeps: fn(bool) -> bool) {
     let queued = signals.pending.push(info, usize::MAX);
     drop(signals);
     if queued.is_err() {
-        let status = fatal_status(process, signal);
+        let status = fatal_status(signal);
         exit::start_group_exit(&mut group, status);
     } else if let Some(thread) = task.thread() {
         thread.notify(NOTIFY_SIGNAL);
