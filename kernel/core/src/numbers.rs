@@ -55,6 +55,7 @@ impl<V> Numbers<V> {
 
     /// The value of a number.
     #[must_use]
+    #[inline]
     pub fn get(&self, number: u32) -> Option<&V> {
         let number = usize_of32(number);
         let block = self.blocks.get(number / BLOCK)?;

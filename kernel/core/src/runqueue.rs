@@ -20,6 +20,7 @@ struct Entry<T> {
 }
 
 impl<T> Entry<T> {
+    #[inline]
     fn is_before(&self, other: &Self) -> bool {
         (self.rank, self.order) < (other.rank, other.order)
     }

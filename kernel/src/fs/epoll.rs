@@ -145,6 +145,7 @@ pub(crate) fn create(flags: u32) -> Result<Arc<File>, Errno> {
 ///
 /// # Errors
 /// `EINVAL` when it isn't one.
+#[inline]
 pub(crate) fn of(file: &File) -> Result<&Epoll, Errno> {
     file.ops_as().ok_or(Errno::EINVAL)
 }

@@ -164,6 +164,7 @@ impl File {
     }
 
     /// Counts it among its inode's writers until it is closed; ETXTBSY.
+    #[inline]
     pub(crate) fn begin_writing(&self) -> Result<(), Errno> {
         self.inode.begin_writing()?;
         self.path.mount.count_writer(true);

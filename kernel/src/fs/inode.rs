@@ -189,6 +189,7 @@ impl Inode {
     }
 
     /// Its attributes.
+    #[inline]
     pub(crate) fn attr(&self) -> Attr {
         let mut attr = *self.attr.lock();
         if let Some(mapping) = &self.mapping {

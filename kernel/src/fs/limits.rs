@@ -30,6 +30,7 @@ pub(crate) fn begin_limiting() {
 }
 
 /// How many bytes the running program may write from `pos` on.
+#[inline]
 pub(super) fn room(pos: u64) -> Result<u64, Errno> {
     if !LIMITED.load(Ordering::Relaxed) {
         return Ok(u64::MAX);

@@ -51,6 +51,7 @@ fn check(user: UserAddr, len: usize, write: bool) -> Result<(), CopyFault> {
 }
 
 /// Fills `into` from the program's memory.
+#[inline]
 pub(crate) fn copy_in(into: &mut [u8], from: UserAddr) -> Result<(), CopyFault> {
     check(from, into.len(), false)?;
     let to = into.as_mut_ptr().expose_provenance();
@@ -60,6 +61,7 @@ pub(crate) fn copy_in(into: &mut [u8], from: UserAddr) -> Result<(), CopyFault> 
 }
 
 /// Copies `from` to the program's memory.
+#[inline]
 pub(crate) fn copy_out(to: UserAddr, from: &[u8]) -> Result<(), CopyFault> {
     check(to, from.len(), true)?;
     let source = from.as_ptr().expose_provenance();

@@ -28,6 +28,7 @@ unsafe impl RawMutex for RawIrqLock {
     // A guard that moved to another CPU would switch interrupts on there.
     type GuardMarker = GuardNoSend;
 
+    #[inline]
     fn lock(&self) {
         let were_on = interrupts::are_enabled();
         interrupts::disable();

@@ -257,6 +257,7 @@ impl AddressSpace {
     ///
     /// # Errors
     /// `EFAULT`.
+    #[inline]
     pub(crate) fn write_val<T: Plain>(
         self: &Arc<Self>,
         dst: UserAddr,

@@ -12,6 +12,7 @@ use crate::sched::Mode;
 
 impl Mapping {
     /// Asks the source for a place for a page about to become dirty.
+    #[inline]
     pub(in crate::vm) fn reserve(&self, index: u64) -> Result<(), Errno> {
         match &self.source {
             Some(source) => source.reserve(index, 1),
