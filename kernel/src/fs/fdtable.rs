@@ -237,9 +237,12 @@ impl FdTable {
         self.finish(taken.ok_or(Errno::EBADF)?)
     }
 
-    /// What closing any descriptor of a file does.
+    /// What closing any descriptor of a file does; nothing, where it stands for a path only.
     fn finish(&self, slot: Slot) -> Result<(), Errno> {
         let file = slot.file;
+        if file.is_path() {
+            return Ok(());
+        }
         if let Some(locks) = file.inode.existing_locks() {
             locks.release_owner(self.lock_owner());
         }

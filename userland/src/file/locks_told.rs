@@ -23,6 +23,9 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
     show("whole", file::flock(a, libc::LOCK_SH | libc::LOCK_NB));
     show("whole", file::flock(b, libc::LOCK_SH | libc::LOCK_NB));
     told("all kinds", &[a, b]);
+    let path = file::open_or_say(c"f", libc::O_PATH, 0);
+    let _ = file::close(path);
+    told("closed a path", &[a, b]);
     let _ = file::close(b);
     told("closed one", &[a]);
     let _ = file::close(a);

@@ -26,6 +26,15 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
         say!("{}: not early {}", signal::name(sig), spent >= 28_000_000);
         say!("interval was {} {}", old.it_interval.tv_sec, old.it_interval.tv_usec);
     }
+    for which in [ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF] {
+        let mut off = timer(10_000);
+        off.it_value.tv_usec = 0;
+        show("a period alone", signal::setitimer(which, &off, None));
+        let mut old = libc::itimerval::zeroed();
+        show("off", signal::setitimer(which, &libc::itimerval::zeroed(), Some(&mut old)));
+        // The clock of a processor's time may be coarse.
+        say!("kept {}", old.it_interval.tv_usec >= 10_000);
+    }
     show("bad which", signal::setitimer(3, &timer(1), None));
     show("bad value", signal::setitimer(ITIMER_REAL, &timer(1_000_000), None));
     show("negative", signal::setitimer(ITIMER_REAL, &timer(-1), None));

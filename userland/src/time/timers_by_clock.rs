@@ -42,6 +42,9 @@ fn posix(clock: i32) {
     say!("came {} not early {}", fires(clock), now(clock) >= target);
     show("in the past", time::timer_settime(id, libc::TIMER_ABSTIME, &[0, 0, 0, 1], None));
     say!("came {}", fires(clock));
+    show("a period alone", time::timer_settime(id, 0, &[3, 0, 0, 0], None));
+    show("left", time::timer_gettime(id, &mut left));
+    say!("{left:?}");
     show("delete", time::timer_delete(id));
     quiet(clock);
 }

@@ -45,6 +45,11 @@ impl Clock {
         }
     }
 
+    /// Whether it counts what a processor was used.
+    pub(super) const fn is_cpu(&self) -> bool {
+        matches!(self, Self::Process(..) | Self::Thread(..))
+    }
+
     /// Whether clock_settime(2) moves it.
     pub(super) const fn can_be_set(&self) -> bool {
         matches!(self, Self::Realtime | Self::Tai)

@@ -158,8 +158,11 @@ impl Interval {
     pub(crate) fn set(&self, new: Setting, absolute: bool) -> Setting {
         let before = *self.state.lock();
         let old = self.left(&before);
+        // setitimer(2)'s of a processor's time keep their period while they are off.
+        let of_cpu = self.clock.is_cpu() && matches!(self.effect, Effect::Signal(_));
+        let keeps = new.left != 0 || of_cpu;
         let mut wanted = State {
-            period: new.period,
+            period: if keeps { new.period } else { 0 },
             relative: !absolute && self.clock.can_be_set(),
             ..State::default()
         };
