@@ -43,7 +43,6 @@ pub mod num;
 pub mod numbers;
 pub mod pagemap;
 pub mod path;
-pub mod ports;
 pub mod proctree;
 pub mod random;
 pub mod report;

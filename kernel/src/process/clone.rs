@@ -227,7 +227,6 @@ fn new_task(
         io_priority: parent
             .io_priority
             .load(core::sync::atomic::Ordering::Relaxed),
-        ports: parent.ports.lock().clone(),
     };
     let child = Task::new(0, process, parts)?;
     if parent.is_timeless() {

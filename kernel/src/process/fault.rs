@@ -7,7 +7,6 @@ use kiln_core::abi;
 use kiln_core::addr::{TASK_SIZE, UserAddr};
 use kiln_core::signal::{SigInfo, Signal, frame};
 
-use super::ports;
 use super::signal::force;
 use super::task::Task;
 use crate::arch::user::{Fault, UserContext};
@@ -23,21 +22,16 @@ const FETCH: u64 = 1 << 4;
 const SINGLE_STEP: u64 = 1 << 14;
 /// The vector of page faults.
 const PAGE_FAULT: u8 = 14;
-/// The vector of general protection faults.
-const GENERAL_PROTECTION: u8 = 13;
 /// The vector of debug exceptions.
 const DEBUG: u8 = 1;
 
 /// Serves an exception that the program raised: fills a page, or sends the task a signal.
-pub(crate) fn on_fault(task: &Arc<Task>, regs: &mut UserContext, fault: Fault) {
+pub(crate) fn on_fault(task: &Arc<Task>, regs: &UserContext, fault: Fault) {
     if fault.vector == PAGE_FAULT {
         match task.space() {
             Ok(space) => on_page_fault(task, &space, fault),
             Err(_) => force(task, SigInfo::kernel(Signal::KILL)),
         }
-        return;
-    }
-    if fault.vector == GENERAL_PROTECTION && ports::serve(task, regs) {
         return;
     }
     if fault.vector == DEBUG {

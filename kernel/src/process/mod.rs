@@ -11,7 +11,7 @@
 //! | [`exit`], [`wait`] | ending, and learning of it |
 //! | `core_dump` | the file that a fatal signal leaves |
 //! | [`signal`] | sending signals, and [`work`], which delivers them |
-//! | [`fault`], [`ports`] | exceptions of a program; those of I/O instructions |
+//! | [`fault`] | exceptions of a program |
 //! | `file_limit` | how large it may make a file |
 //! | [`futex`] | sleeping on a word of memory |
 //! | [`timers`] | alarms and interval timers |
@@ -50,7 +50,6 @@ pub(crate) mod host;
 pub(crate) mod ipc;
 pub(crate) mod oom;
 pub(crate) mod pidfd;
-pub(crate) mod ports;
 pub(crate) mod proc;
 pub(crate) mod ptrace;
 pub(crate) mod rseq;

@@ -86,7 +86,6 @@ fn first_parts(shared: Shared, creds: Credentials) -> Result<TaskParts, Errno> {
         habits: 0,
         policy: Policy::default(),
         io_priority: 0,
-        ports: None,
     })
 }
 

@@ -12,7 +12,6 @@ use kiln_core::addr::UserAddr;
 use kiln_core::bandwidth::Params;
 use kiln_core::cred::Credentials;
 use kiln_core::errno::Errno;
-use kiln_core::ports::Ports;
 use kiln_core::signal::frame::AltStack;
 use kiln_core::signal::{Pending, SigSet};
 
@@ -80,8 +79,6 @@ pub(crate) struct Task {
     pub(super) personality: AtomicU32,
     /// `set_mempolicy(2)`: a `kiln_core::mempolicy::Policy`, packed.
     pub(crate) memory_policy: AtomicU32,
-    /// The I/O ports that it may use.
-    pub(super) ports: SpinLock<Option<Arc<Ports>>>,
     /// What its calls move.
     pub(crate) moved: Moved,
 }
@@ -175,7 +172,6 @@ pub(super) struct TaskParts {
     pub(super) habits: u32,
     pub(super) policy: Policy,
     pub(super) io_priority: u32,
-    pub(super) ports: Option<Arc<Ports>>,
 }
 
 /// A scheduling policy as it was set, with `SCHED_RESET_ON_FORK`.
@@ -252,7 +248,6 @@ impl Task {
             habits: AtomicU32::new(parts.habits),
             personality: AtomicU32::new(parts.personality),
             memory_policy: AtomicU32::new(parts.memory_policy),
-            ports: SpinLock::new(parts.ports),
             moved: Moved::default(),
         }))
     }

@@ -13,7 +13,7 @@ use crate::arch::segments::Segments;
 use crate::arch::time::now_ns;
 use crate::drivers::random;
 use crate::mm::frame;
-use crate::process::{host, ports, table};
+use crate::process::{host, table};
 
 pub(super) fn uname(call: &mut Call<'_>, at: UserAddr) -> SysResult {
     let personality = call.task.personality().load(Ordering::Relaxed);
@@ -176,20 +176,26 @@ pub(super) fn syslog(call: &mut Call<'_>, action: u32, buffer: UserAddr, len: i3
     }
 }
 
-pub(super) fn iopl(call: &mut Call<'_>, level: u32) -> SysResult {
-    let level = u8::try_from(level).ok().filter(|level| *level <= 3);
-    ports::set_level(call.task, level.ok_or(Errno::EINVAL)?)?;
-    Ok(0)
+/// Only the kernel reaches the machine's ports: that is how the job's status can't be forged.
+pub(super) fn iopl(_: &mut Call<'_>, level: u32) -> SysResult {
+    match level {
+        // The level that every program has.
+        0 => Ok(0),
+        1..=3 => Err(Errno::EPERM),
+        _ => Err(Errno::EINVAL),
+    }
 }
 
-pub(super) fn ioperm(call: &mut Call<'_>, from: u64, count: u64, on: i32) -> SysResult {
-    // The last port may be the highest, and there is one at least.
-    let last = from.checked_add(count).and_then(|end| end.checked_sub(1));
-    let last = last.filter(|last| *last >= from).ok_or(Errno::EINVAL)?;
-    u16::try_from(last).map_err(|_| Errno::EINVAL)?;
-    let from = u16::try_from(from).map_err(|_| Errno::EINVAL)?;
-    ports::allow(call.task, from, usize_of(count), on != 0)?;
-    Ok(0)
+/// As [`iopl`].
+pub(super) fn ioperm(_: &mut Call<'_>, from: u64, count: u64, on: i32) -> SysResult {
+    /// `IO_BITMAP_BITS` (asm/processor.h).
+    const PORTS: u64 = 65536;
+    match from.checked_add(count) {
+        None => Err(Errno::EINVAL),
+        Some(end) if end <= from || end > PORTS => Err(Errno::EINVAL),
+        Some(_) if on == 0 => Ok(0),
+        Some(_) => Err(Errno::EPERM),
+    }
 }
 
 /// `LINUX_REBOOT_*` (linux/reboot.h).

@@ -175,8 +175,8 @@ syscalls! {
     169 reboot(Hex, Hex, Hex, Ptr) [system::reboot] Stub "EPERM";
     170 sethostname(In, Size) [system::sethostname] Full "";
     171 setdomainname(In, Size) [system::setdomainname] Full "";
-    172 iopl(Int) [system::iopl] Partial "nothing is behind the ports";
-    173 ioperm(Size, Size, Int) [system::ioperm] Partial "nothing is behind the ports";
+    172 iopl(Int) [system::iopl] Stub "EPERM";
+    173 ioperm(Size, Size, Int) [system::ioperm] Stub "EPERM";
     174 create_module(Ptr, Size) [] Absent "";
     175 init_module(Ptr, Size, Path) [] Absent "";
     176 delete_module(Path, Hex) [] Absent "";

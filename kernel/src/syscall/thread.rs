@@ -111,7 +111,7 @@ pub(crate) fn main_loop(task: Arc<Task>, mut regs: UserContext) {
             Stop::Served => {}
             Stop::Syscall => serve(&task, &thread, &held, &mut regs),
             Stop::Fault(fault) => {
-                process::on_fault(&task, &mut regs, fault);
+                process::on_fault(&task, &regs, fault);
                 interrupted(&task, &mut regs);
             }
             Stop::Interrupt => interrupted(&task, &mut regs),

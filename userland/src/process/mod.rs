@@ -10,5 +10,5 @@ crate::behaviour::behaviours! { "process":
     descriptor ["root"], trace ["root"], owned_locks, controls ["root"],
     wait_rest ["threads"], limits_kept ["root", "slow"], tsc_faults ["threads"],
     control_groups ["root"], thread_limits ["root", "alone"],
-    filters ["root", "threads"], served_calls, watchpoints, limits_of_user ["root"], io_ports ["root", "alone"],
+    filters ["root", "threads"], served_calls, watchpoints, limits_of_user ["root"],
 }
