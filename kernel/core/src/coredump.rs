@@ -106,7 +106,7 @@ impl Subject {
                 }
                 b'%' => b"%",
                 _ => {
-                    with_pid &= !matches!(letter, b'p' | b'P');
+                    with_pid &= letter != b'p';
                     if let Some(number) = self.number(letter) {
                         push_number(&mut out, number)?;
                     }

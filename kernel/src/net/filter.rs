@@ -5,9 +5,11 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 use kiln_core::bpf::packet::View;
 use kiln_core::bpf::{Instruction, Program};
 use kiln_core::errno::Errno;
+use kiln_core::net::LOOPBACK_INDEX;
 use kiln_core::net::options::so;
 use kiln_core::net::queue::Piece;
 use kiln_core::num::usize_of32;
@@ -18,8 +20,9 @@ use crate::drivers::random;
 use crate::fs::memory::{try_arc, try_zeros};
 use crate::vm::IoDst;
 
-/// Most bytes of one socket's filter (`net.core.optmem_max`'s default).
-const MOST: usize = 20_480;
+/// What a frame says is in it (linux/if_ether.h).
+pub(super) const ETH_P_IP: u16 = 0x0800;
+pub(super) const ETH_P_IPV6: u16 = 0x86DD;
 
 /// A message as a filter sees it.
 pub(super) struct Seen {
@@ -44,10 +47,19 @@ impl Seen {
             bytes,
             start: 0,
             head: 0,
-            protocol: 0,
-            interface: 0,
+            protocol: packet.route.map_or(0, |route| match route.to {
+                IpAddr::V4(_) => ETH_P_IP,
+                IpAddr::V6(_) => ETH_P_IPV6,
+            }),
+            interface: packet.route.map_or(0, |_| LOOPBACK_INDEX),
         })
     }
+}
+
+fn dice() -> u32 {
+    let mut bytes = [0; 4];
+    random::fill(&mut bytes);
+    u32::from_le_bytes(bytes)
 }
 
 impl Common {
@@ -61,20 +73,22 @@ impl Common {
 
     /// Puts a filter there, or takes it away (`ENOENT`: there is none).
     pub(super) fn set_filter(&self, list: Option<Vec<Instruction>>) -> Result<(), Errno> {
-        let fresh = match list {
-            Some(list) => {
-                let program = Program::of_packets(list)?;
-                if size_of_val(program.instructions()) > MOST {
-                    return Err(Errno::ENOMEM);
-                }
-                Some(try_arc(program)?)
-            }
+        let mut fresh = match list {
+            Some(list) => Some(try_arc(Program::of_packets(list)?)?),
             None => None,
         };
         let there = fresh.is_some();
-        let old = core::mem::replace(&mut *self.filter.lock(), fresh);
-        self.options.lock().switch(so::ATTACH_FILTER, there);
-        match old {
+        {
+            // Together, so that the option tells whether there is one, and a lock is a lock.
+            let mut filter = self.filter.lock();
+            let mut options = self.options.lock();
+            if options.has(so::LOCK_FILTER) {
+                return Err(Errno::EPERM);
+            }
+            options.switch(so::ATTACH_FILTER, there);
+            core::mem::swap(&mut *filter, &mut fresh);
+        }
+        match fresh {
             None if !there => Err(Errno::ENOENT),
             _ => Ok(()),
         }
@@ -98,14 +112,12 @@ impl Common {
             return Ok(Some(packet));
         };
         let seen = seen(&packet)?;
-        let mut dice = [0; 4];
-        random::fill(&mut dice);
         let view = View {
             datagram: &seen.bytes,
             start: seen.start,
             protocol: seen.protocol,
             interface: seen.interface,
-            random: u32::from_le_bytes(dice),
+            random: dice,
         };
         match usize_of32(program.run_on_packet(&view)) {
             0 => Ok(None),

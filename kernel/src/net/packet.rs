@@ -279,17 +279,16 @@ impl Packet {
         let mut bytes = try_zeros(len)?;
         self.put(&mut IoDst::kernel(&mut bytes), 0, len)?;
         let extra = Extra {
-            rights: self.rights.lock().take(),
+            rights: None,
             creds: self.creds,
             name: self.name.clone(),
             route: self.route,
         };
-        Self::take(
-            &mut IoSrc::kernel(&bytes),
-            len,
-            self.account.as_ref(),
-            extra,
-        )
+        let account = self.account.as_ref();
+        let first = Self::take(&mut IoSrc::kernel(&bytes), len, account, extra)?;
+        let rights = self.rights.lock().take();
+        *first.rights.lock() = rights;
+        Ok(first)
     }
 
     /// Bytes it counts for.

@@ -70,15 +70,15 @@ pub(super) fn set_pattern(pattern: &[u8]) -> Result<(), Errno> {
 /// signal.
 #[cold]
 pub(super) fn take_part(task: &Arc<Task>, regs: &UserContext, info: Option<&SigInfo>) {
-    ptrace::leave_registers(task, regs);
     match info {
-        Some(info) => dump(task, info),
-        None => park(task),
+        Some(info) => dump(task, regs, info),
+        None => park(task, regs),
     }
 }
 
 /// Another thread writes it: waits for the end of that.
-fn park(task: &Arc<Task>) {
+fn park(task: &Arc<Task>, regs: &UserContext) {
+    ptrace::leave_registers(task, regs);
     let process = task.process();
     if let Some(parked) = &mut process.group.lock().dump {
         *parked += 1;
@@ -95,9 +95,11 @@ fn wait(queue: &WaitQueue, mode: Mode, over: &dyn Fn() -> bool) -> Option<()> {
 }
 
 /// Writes it, and lets the others go on; the status tells of it.
-fn dump(task: &Arc<Task>, info: &SigInfo) {
+fn dump(task: &Arc<Task>, regs: &UserContext, info: &SigInfo) {
     events::dumping(task);
-    let made = gather(task).and_then(|()| write(task, info)).is_some();
+    let made = gather(task, regs)
+        .and_then(|()| write(task, info))
+        .is_some();
     let mut group = task.process().group.lock();
     // Unless it was killed meanwhile.
     if group.dump.take().is_some() && made {
@@ -109,14 +111,20 @@ fn dump(task: &Arc<Task>, info: &SigInfo) {
     for other in &group.tasks {
         other.trace_events.wake_all();
     }
+    drop(group);
+    // As whoever ends: it waits for nothing any more, and the killer for want of memory lets it be.
+    if let Some(thread) = task.thread() {
+        thread.notify(NOTIFY_KILL);
+    }
 }
 
 /// Waits until all other threads have left their registers, or are past that; `None` when there is to be no core.
-fn gather(task: &Task) -> Option<()> {
+fn gather(task: &Arc<Task>, regs: &UserContext) -> Option<()> {
     let process = task.process();
     if process.limit(abi::RLIMIT_CORE) < u64_of(PAGE_SIZE) || !process.is_dumpable() {
         return None;
     }
+    ptrace::leave_registers(task, regs);
     {
         let group = process.group.lock();
         group.dump?;
@@ -163,16 +171,19 @@ fn write(task: &Arc<Task>, info: &SigInfo) -> Option<()> {
     let (space, context) = (task.space().ok()?, task.fs().ok()?);
     let process = task.process();
     let subject = subject(task, &space, info)?;
+    let mut tasks = process.tasks().ok()?;
+    tasks.retain(|task| ptrace::left_registers(task).is_some());
     let mut image = Image {
         task,
         info,
         space: &space,
         subject: &subject,
         map: CoreMap::default(),
-        tasks: process.tasks().ok()?,
+        tasks,
     };
     let filter = process.core_filter.load(Ordering::Relaxed);
-    image.map.fill(&space, filter).ok()?;
+    let killed = || task.thread().is_none_or(|it| it.is_notified(NOTIFY_KILL));
+    image.map.fill(&space, filter, &killed).ok()?;
     let name = name(process, &subject)?;
     let creds = task.creds();
     let lookup = Lookup::new(&context, identity(&creds));

@@ -13,7 +13,7 @@ use kiln_core::bandwidth::Params;
 use kiln_core::cred::Credentials;
 use kiln_core::errno::Errno;
 use kiln_core::signal::frame::AltStack;
-use kiln_core::signal::{Pending, SigSet};
+use kiln_core::signal::{Pending, SigInfo, SigSet};
 
 use super::group::Process;
 use super::rseq::Rseq;
@@ -92,8 +92,8 @@ pub(super) struct TaskSignals {
     /// Signals that sigtimedwait(2) waits for: they count as not blocked for the sender.
     pub(super) awaited: SigSet,
     pub(super) pending: Pending,
-    /// It dies of what comes next, which no tracer sees.
-    pub(super) unseen: bool,
+    /// It dies of this, whatever is made of that signal meanwhile, and no tracer sees it.
+    pub(super) doomed: Option<SigInfo>,
     pub(super) alt_stack: AltStack,
     /// Error code, vector and address of the last fault, for the handler's context.
     pub(super) last_fault: [u64; 3],

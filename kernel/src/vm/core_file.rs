@@ -13,6 +13,7 @@ use super::area::{Object, VmArea};
 use super::maps::NO_FILE;
 use super::space::{AddressSpace, PAGE};
 use super::vdso::Special;
+use crate::sched;
 
 /// Bits of the filter (`MMF_DUMP_*`, linux/sched/coredump.h): memory and files, private and shared, and the page
 /// that a program's map begins with.
@@ -25,6 +26,8 @@ const ELF_HEADERS: u32 = 1 << 4;
 const RIGHTS: [(Prot, u32); 3] = [(Prot::READ, 4), (Prot::WRITE, 2), (Prot::EXEC, 1)];
 /// It is to be seen whether the area begins with a program's header.
 const PERHAPS: u64 = 1;
+/// Most bytes of files' names; a process with more gets none of them (`MAX_FILE_NOTE_SIZE`, fs/binfmt_elf.c).
+const NAMES_MAX: usize = 4 << 20;
 
 /// What is in it, and the note of the files (`NT_FILE`).
 #[derive(Default)]
@@ -40,7 +43,12 @@ impl CoreMap {
     ///
     /// # Errors
     /// `ENOMEM`.
-    pub(crate) fn fill(&mut self, space: &Arc<AddressSpace>, filter: u32) -> Result<(), Errno> {
+    pub(crate) fn fill(
+        &mut self,
+        space: &Arc<AddressSpace>,
+        filter: u32,
+        killed: &dyn Fn() -> bool,
+    ) -> Result<(), Errno> {
         append(&mut self.files, &[[0; 8]; 2])?;
         let areas = space.read_areas();
         // One header is the notes'.
@@ -56,7 +64,13 @@ impl CoreMap {
                 fresh: matches!(area.backing, Object::Anonymous),
             };
             append(&mut self.segments, &[segment])?;
-            if let Object::File { file, offset } = &area.backing {
+            sched::resched();
+            if killed() {
+                return Err(Errno::EINTR);
+            }
+            if let Object::File { file, offset } = &area.backing
+                && self.names.len() <= NAMES_MAX
+            {
                 let words = [area.start, area.end, offset / PAGE];
                 append(&mut self.files, &words.map(u64::to_le_bytes))?;
                 match &file.name {
@@ -67,6 +81,10 @@ impl CoreMap {
             }
         }
         drop(areas);
+        if self.names.len() > NAMES_MAX {
+            self.files.clear();
+            self.names.clear();
+        }
         let count = u64_of(self.files.len() / 3);
         for (to, word) in self.files.iter_mut().zip([count, PAGE]) {
             *to = word.to_le_bytes();

@@ -42,6 +42,12 @@ pub(crate) fn run(_: &[&CStr]) -> i32 {
     for options in ["mode=620", "mode=9", "uid=x", "max=10", "newinstance"] {
         tried(c"devpts", options);
     }
+    for kind in [c"proc", c"sysfs"] {
+        let _ = file::mount(c"none", c"m", kind, 0, None);
+        show("remount", file::mount(c"none", c"m", kind, libc::MS_REMOUNT, None));
+        show("with another", file::mount(c"none", c"m", kind, libc::MS_REMOUNT, Some(c"nonsense=1")));
+        let _ = file::umount2(c"m", 0);
+    }
     one(c"cgroup2", c"nsdelegate", Some(c"1"));
     0
 }

@@ -12,7 +12,7 @@ const GETPPID: i64 = libc::SYS_getppid;
 pub(crate) fn run(_: &[&CStr]) -> i32 {
     tell_status();
     errors();
-    for part in [answers, kills, arguments, chains, traps, traced, threads] {
+    for part in [answers, kills, raced, arguments, chains, traps, traced, threads] {
         say!("{}", child::run(|| {
             part();
             0
@@ -121,6 +121,23 @@ fn kills() {
             0
         }));
     }
+}
+
+/// Nor does it help that another thread makes something of the signal meanwhile.
+fn raced() {
+    let one = || {
+        std::thread::spawn(|| {
+            loop {
+                let _ = signal::set(libc::SIGSYS, signal::SIG_IGN);
+            }
+        });
+        let _ = crate::sys::time::sleep_ms(1);
+        let _ = add(0, &only(GETPPID, 0x8000_0000));
+        let _ = call(GETPPID);
+        0
+    };
+    let ends: std::collections::BTreeSet<_> = (0..50).map(|_| child::run(one).to_string()).collect();
+    say!("raced: {ends:?}");
 }
 
 fn arguments() {

@@ -35,7 +35,7 @@ pub struct View<'a> {
     /// The interface it came by; 0: none.
     pub interface: u32,
     /// For a program that throws dice.
-    pub random: u32,
+    pub random: fn() -> u32,
 }
 
 impl View<'_> {
@@ -85,7 +85,7 @@ impl View<'_> {
             INTERFACE => self.interface,
             HARDWARE if self.interface != 0 => LOOPBACK,
             XOR_X => a ^ x,
-            RANDOM => self.random,
+            RANDOM => (self.random)(),
             _ => 0,
         }
     }
@@ -118,7 +118,7 @@ mod tests {
             start: 20,
             protocol: 0x800,
             interface: 1,
-            random: 4,
+            random: || 4,
         };
         Some(Program::of_packets(list).ok()?.run_on_packet(&view))
     }

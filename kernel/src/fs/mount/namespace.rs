@@ -242,14 +242,16 @@ impl Namespace {
         left.try_reserve_exact(gone.len())
             .map_err(|_| Errno::ENOMEM)?;
         for mount in index.of(gone) {
-            let cover = index.children(mount).find(|(_, on)| !on.is_to(GOES));
+            let Some((_, cover)) = index.children(mount).find(|(_, on)| !on.is_to(GOES)) else {
+                continue;
+            };
             let mut place = mount.place();
             while let Some(on) = &place
                 && on.mount.is_to(GOES)
             {
                 place = on.mount.place();
             }
-            if let (Some(place), Some((_, cover))) = (place, cover) {
+            if let Some(place) = place {
                 self.put(cover, place);
             }
         }
@@ -266,13 +268,17 @@ impl Namespace {
     /// Does as [`hand_over`](Self::hand_over) for many groups that mounts left, each with the one that it received
     /// events from.
     fn hand_over_all(&self, mut left: Vec<Key>) {
+        const STAYS_ON: usize = 1;
         unique(&mut left);
         let mounts = self.mounts.lock();
         let find =
             |left: &[Key], group: u32| left.binary_search_by_key(&usize_of32(group), |key| key.0);
         for mount in mounts.iter() {
-            if let Ok(at) = find(&left, mount.propagation().shared) {
-                left.remove(at);
+            // Others are in the group still: nothing is to be done for it.
+            if let Ok(at) = find(&left, mount.propagation().shared)
+                && let Some(group) = left.get_mut(at)
+            {
+                group.2 = STAYS_ON;
             }
         }
         for mount in mounts.iter() {
@@ -280,8 +286,9 @@ impl Namespace {
             let mut master = before.master;
             while master != 0
                 && let Ok(at) = find(&left, master)
+                && let Some((_, above, 0)) = left.get(at)
             {
-                master = left.get(at).map_or(0, |key| low32(u64_of(key.1)));
+                master = low32(u64_of(*above));
             }
             if master != before.master {
                 mount.set_propagation(Propagation { master, ..before });

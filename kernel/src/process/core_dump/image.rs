@@ -25,6 +25,7 @@ pub(super) struct Image<'a> {
     pub(super) space: &'a Arc<AddressSpace>,
     pub(super) subject: &'a Subject,
     pub(super) map: CoreMap,
+    /// The threads that have left their registers.
     pub(super) tasks: Vec<Arc<Task>>,
 }
 
@@ -89,11 +90,9 @@ impl Image<'_> {
         Some(())
     }
 
-    /// Those of a thread, if it has left its registers.
+    /// Those of a thread.
     fn thread_notes(&self, task: &Arc<Task>, each: EachNote<'_>) -> Option<()> {
-        let Some((registers, fpu)) = ptrace::left_registers(task) else {
-            return Some(());
-        };
+        let (registers, fpu) = ptrace::left_registers(task)?;
         let masks = {
             let signals = task.signals.lock();
             [signals.pending.set().bits(), signals.blocked.bits()]
@@ -112,7 +111,9 @@ impl Image<'_> {
             each(coredump::NT_PRPSINFO, &self.subject.process(), &[])?;
             each(coredump::NT_SIGINFO, &self.info.encode(), &[])?;
             each(coredump::NT_AUXV, &self.space.info().auxv, &[])?;
-            each(coredump::NT_FILE, files.as_flattened(), names)?;
+            if !files.is_empty() {
+                each(coredump::NT_FILE, files.as_flattened(), names)?;
+            }
         }
         each(coredump::NT_PRFPREG, fpu.get(..FXSAVE)?, &[])?;
         if fpu.len() > FXSAVE {

@@ -130,6 +130,10 @@ fn next(task: &Arc<Task>) -> Next {
     if group.exit.is_some() || task.must_exit.load(Ordering::Relaxed) {
         return end(&mut group);
     }
+    let doomed = task.signals.lock().doomed;
+    if let Some(info) = doomed {
+        return die(task, &mut group, info);
+    }
     let traced = task.is_traced();
     if traced {
         if let Some(stop) = ptrace::stop::pending_stop(task, &group) {
@@ -149,8 +153,7 @@ fn next(task: &Arc<Task>) -> Next {
             }
             return Next::Resume;
         };
-        let unseen = task.signals.lock().unseen;
-        if traced && info.signal != Signal::KILL && !unseen {
+        if traced && info.signal != Signal::KILL {
             return Next::Traced(info);
         }
         match decide(task, &mut group, info) {
@@ -185,17 +188,20 @@ fn decide(task: &Task, group: &mut Group, info: SigInfo) -> Option<Next> {
         Disposition::Default => match signal.default_action() {
             DefaultAction::Ignore | DefaultAction::Continue => None,
             DefaultAction::Stop => Some(Next::TryStop(signal)),
-            fatal => {
-                let first = group.exit.is_none() && !task.must_exit.load(Ordering::Relaxed);
-                exit::start_group_exit(group, fatal_status(signal));
-                if first && fatal == DefaultAction::Core {
-                    group.dump = Some(0);
-                    return Some(Next::Dump(Some(info)));
-                }
-                Some(end(group))
-            }
+            _ => Some(die(task, group, info)),
         },
     }
+}
+
+/// The process ends of a signal.
+fn die(task: &Task, group: &mut Group, info: SigInfo) -> Next {
+    let first = group.exit.is_none() && !task.must_exit.load(Ordering::Relaxed);
+    exit::start_group_exit(group, fatal_status(info.signal));
+    if first && info.signal.default_action() == DefaultAction::Core {
+        group.dump = Some(0);
+        return Next::Dump(Some(info));
+    }
+    end(group)
 }
 
 /// How a process ends that a signal kills, as long as there is no core.

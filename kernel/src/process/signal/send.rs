@@ -175,10 +175,12 @@ pub(crate) fn force_fatal(task: &Arc<Task>, info: SigInfo) {
     force_unless(task, info, |_| false);
 }
 
-/// Sends a signal that the task dies of and that no tracer sees.
+/// Makes the task die of a signal that no tracer sees, and that nobody can handle or ignore first (`SA_IMMUTABLE`).
 pub(crate) fn force_unseen(task: &Arc<Task>, info: SigInfo) {
-    task.signals.lock().unseen = true;
-    force_fatal(task, info);
+    task.signals.lock().doomed = Some(info);
+    if let Some(thread) = task.thread() {
+        thread.notify(NOTIFY_SIGNAL);
+    }
 }
 
 /// `keeps`: whether the disposition stays, given that the signal is ignored or blocked.

@@ -330,6 +330,9 @@ fn reconfigure(
     if read_only && !sb.read_only() && namespace.writers_of(sb) != 0 {
         return Err(Errno::EBUSY);
     }
+    if let Some(known) = superblock::find_type(sb.kind().as_bytes())?.option {
+        superblock::check_options(options, known)?;
+    }
     sb.ops().reconfigure(options)?;
     sb.remount(read_only)?;
     sb.set_flags(flags);

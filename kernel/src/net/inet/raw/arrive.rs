@@ -10,7 +10,7 @@ use kiln_core::net::queue::Piece;
 
 use super::{RAW, head_of, icmp, list};
 use crate::fs::memory::try_zeros;
-use crate::net::filter::Seen;
+use crate::net::filter::{ETH_P_IP, ETH_P_IPV6, Seen};
 use crate::net::inet::address::{PING_PORTS, UDP_PORTS};
 use crate::net::inet::udp::{self, DgramSock};
 use crate::net::packet::{Extra, Packet, Route};
@@ -18,10 +18,6 @@ use crate::vm::{IoDst, IoSrc};
 
 /// Service of the kernel's own messages about failures (`RT_TOS` with `IPTOS_PREC_INTERNETCONTROL`).
 const CONTROL: u8 = 0xC0;
-
-/// What a frame says is in it (linux/if_ether.h).
-const ETH_P_IP: u16 = 0x0800;
-const ETH_P_IPV6: u16 = 0x86DD;
 
 /// Numbers of datagrams, which are none twice in a row, and never 0.
 pub(super) fn next_number() -> u16 {
